@@ -1,0 +1,48 @@
+"""The command line: one file per command, each a thin shell over the parts."""
+
+import sys
+
+import click
+import typer
+
+from medward import __version__
+from medward.cli import bench
+from medward.errors import BadUsage, MedwardError
+
+app = typer.Typer(
+    name="medward",
+    help="Hospitals train one intrusion detector for medical devices together, without a central server.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(bench.app, name="bench")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"medward {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop.", callback=_print_version),
+) -> None:
+    """Hospitals train one intrusion detector for medical devices together, without a central server."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one sentence and exit code 1, bad usage in 2."""
+    try:
+        app()
+    except BadUsage as error:
+        print(f"medward: {error}", file=sys.stderr)
+        sys.exit(2)
+    except MedwardError as error:
+        print(f"medward: {error}", file=sys.stderr)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        print("medward: stopped", file=sys.stderr)
+        sys.exit(130)

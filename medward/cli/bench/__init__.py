@@ -1,0 +1,10 @@
+"""`medward bench`: measure a part of medward against what others offer, in one run on this machine."""
+
+import typer
+
+app = typer.Typer(help="Measure a part of medward beside its alternatives, in one run.", no_args_is_help=True)
+
+
+@app.callback()
+def _root() -> None:
+    """Each benchmark prints ratios: above 1 where medward is better."""

@@ -1,0 +1,13 @@
+"""The root of every error that medward raises on purpose.
+
+Each part has a small hierarchy of its own below it. The message of such an error is one sentence that says what
+happened, to what, and what to do; the command line prints it as it stands and never shows a traceback for it.
+"""
+
+
+class MedwardError(Exception):
+    """Something that the user, a peer or a file got wrong; its text is written for a person."""
+
+
+class BadUsage(MedwardError):
+    """The command was called in a way that cannot work; the command line exits with 2 instead of 1."""

@@ -1,0 +1,1 @@
+"""Where flows come from: data sets, features, honest splits, hospitals' shares. Start with `schema`."""

@@ -1,0 +1,78 @@
+"""What medward must know of a data set beyond its schema: how its files look and how to cut them honestly."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from medward.flows.schema import Feature, Schema
+
+
+class Cut(Enum):
+    """How the honest split cuts a data set; see `medward.flows.splits`."""
+
+    BLOCKS = "blocks"
+    CHRONOLOGICAL = "chronological"
+    OFFICIAL = "official"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a data set.
+
+    Args:
+        path: where it is.
+        name: the capture it holds; parts of one capture share a name.
+        header: the columns, where the published file has no header line; else None.
+        constants: columns that the published file lacks because its name says them (the class, say).
+        official: 0 for a train file, 1 for a test file, where the publishers fixed a split.
+    """
+
+    path: Path
+    name: str
+    header: tuple[str, ...] | None = None
+    constants: Mapping[str, str] = field(default_factory=dict)
+    official: int | None = None
+
+
+def plain_file(path: Path) -> SourceFile:
+    """Describe a file whose header and columns say everything."""
+    return SourceFile(path, path.name.split(".")[0])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that medward can read.
+
+    Args:
+        schema: what its columns mean.
+        home: where its authors publish it.
+        cut: how the honest split cuts it.
+        block_rows: the rows of a block, for `Cut.BLOCKS`.
+        describe: what a file's name tells about its content.
+        drops_unlabelled: whether the publishers left rows without a label, which are then passed over.
+        fingerprints: features that identify the attack tool or its side effects; results are given with and without.
+        paper_extra: columns that the literature's habit feeds and an honest reading forbids.
+    """
+
+    schema: Schema
+    home: str
+    cut: Cut
+    block_rows: int = 200
+    describe: Callable[[Path], SourceFile] = plain_file
+    drops_unlabelled: bool = False
+    fingerprints: tuple[str, ...] = ()
+    paper_extra: tuple[Feature, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The short name, as the command line takes it."""
+        return self.schema.dataset
+
+    def paper_schema(self) -> Schema:
+        """Return the schema of the literature's habit: the columns that leak are features too."""
+        extra = {feature.name for feature in self.paper_extra}
+        never = {name: reason for name, reason in self.schema.never.items() if name not in extra}
+        fields = {**self.schema.__dict__}
+        fields.pop("columns", None)
+        return Schema(**{**fields, "features": self.schema.features + self.paper_extra, "never": never})

@@ -1,0 +1,138 @@
+"""Which rows train, which choose, which test.
+
+*Honest*: what is close in time stays together. Rows are cut into contiguous blocks inside each capture file, and whole
+blocks are dealt to the parts, 70/15/15; or each device's stream is cut in time; or the publishers' own split is kept.
+*Paper*: the literature's habit, a stratified random 80/20, in which neighbours of every test row are training rows. It
+exists to show what such numbers are worth.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medward.flows.datasets import Cut, Dataset
+from medward.flows.errors import BadSplit
+from medward.flows.history import FeatureSpace, streams_of
+from medward.flows.schema import Flows
+
+VALIDATION_SHARE = 0.15
+TEST_SHARE = 0.15
+PAPER_TEST_SHARE = 0.2
+# Captures of few rows are still cut into this many blocks, so that every class has blocks in every part.
+_LEAST_BLOCKS = 20
+_SHORTEST_BLOCK = 5
+
+
+@dataclass(frozen=True)
+class Split:
+    """The parts of a data set, as ascending row numbers, and the streams that history may follow.
+
+    Args:
+        train: rows that models, scalers and class counts are fitted on.
+        validation: rows that choices are made on.
+        test: rows that are looked at once, for the reported figures.
+        stream: for each row of the data set the stream its history runs in, None where it has no history; streams
+            never cross from one part into another under the honest split.
+        block: for each row the contiguous block it belongs to; resampling for intervals draws whole blocks.
+    """
+
+    train: NDArray[np.intp]
+    validation: NDArray[np.intp]
+    test: NDArray[np.intp]
+    stream: NDArray[np.int32] | None
+    block: NDArray[np.int32]
+
+
+def honest_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
+    """Cut a data set as its `Dataset.cut` says; see this module's head.
+
+    Raises:
+        BadSplit: a part would be empty, or the official test file is missing.
+    """
+    rng = np.random.default_rng([seed, 0x5B117])
+    if dataset.cut is Cut.OFFICIAL:
+        return _official(flows, dataset, rng)
+    capture = flows.source if dataset.cut is Cut.BLOCKS else flows.device
+    chronological = dataset.cut is Cut.CHRONOLOGICAL
+    block = np.empty(len(flows), np.int32)
+    part = np.empty(len(flows), np.int8)
+    blocks = 0
+    for number in np.unique(capture):
+        rows = np.flatnonzero(capture == number)
+        if flows.order is not None and flows.schema.history:
+            rows = rows[np.argsort(flows.order[rows], kind="stable")]
+        length = max(1, -(-len(rows) // _LEAST_BLOCKS)) if chronological else _block_rows(len(rows), dataset.block_rows)
+        own = np.arange(len(rows)) // length
+        role = _roles(int(own[-1]) + 1, None if chronological else rng)
+        block[rows], part[rows] = blocks + own, role[own]
+        blocks += int(own[-1]) + 1
+    stream = None
+    if flows.schema.history:
+        # A chronological part is one piece of the device's stream; dealt blocks each stand alone.
+        stream = (capture * 3 + part).astype(np.int32) if chronological else block
+    return _checked(flows, part, stream, block)
+
+
+def paper_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
+    """Draw a stratified random 80/20, and 15 % of the 80 for validation; history runs across all of it."""
+    rng = np.random.default_rng([seed, 0x9A9E5])
+    part = np.zeros(len(flows), np.int8)
+    for label in np.unique(flows.y):
+        rows = rng.permutation(np.flatnonzero(flows.y == label))
+        tested = round(PAPER_TEST_SHARE * len(rows))
+        chosen = round(VALIDATION_SHARE * (len(rows) - tested))
+        part[rows[:tested]], part[rows[tested : tested + chosen]] = 2, 1
+    stream = streams_of(flows) if flows.schema.history else None
+    block = (np.arange(len(flows)) // dataset.block_rows).astype(np.int32)
+    return _checked(flows, part, stream, block)
+
+
+def unseen_rows(x: NDArray[np.float32], train: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Tell for each of `rows` whether its feature vector stands on no training row."""
+    bits = np.ascontiguousarray(x).view(np.uint8).reshape(len(x), -1)
+    vectors = bits.view(np.dtype((np.void, bits.shape[1]))).ravel()
+    return ~np.isin(vectors[rows], np.unique(vectors[train]))
+
+
+def features_of(space: FeatureSpace, flows: Flows, split: Split) -> NDArray[np.float32]:
+    """Return the feature matrix of all rows, with history that keeps to the split's streams."""
+    return space.build(flows, split.stream)
+
+
+def _block_rows(rows: int, wanted: int) -> int:
+    return max(_SHORTEST_BLOCK, min(wanted, rows // _LEAST_BLOCKS))
+
+
+def _roles(blocks: int, rng: np.random.Generator | None) -> NDArray[np.int8]:
+    """Deal blocks to train (0), validation (1) and test (2): in random order, or in time order without `rng`."""
+    held = max(1, round(VALIDATION_SHARE * blocks))
+    tested = max(1, round(TEST_SHARE * blocks))
+    role = np.zeros(blocks, np.int8)
+    role[max(blocks - held - tested, 0) :], role[max(blocks - tested, 0) :] = 1, 2
+    return role if rng is None else rng.permutation(role)
+
+
+def _official(flows: Flows, dataset: Dataset, rng: np.random.Generator) -> Split:
+    if flows.official is None or not (flows.official == 1).any() or (flows.official == 1).all():
+        raise BadSplit(
+            f"{dataset.schema.title} is split by its own train and test files, and only one of them is here: give the "
+            "folder that holds both."
+        )
+    part = (flows.official * 2).astype(np.int8)
+    train = rng.permutation(np.flatnonzero(part == 0))
+    part[train[: round(VALIDATION_SHARE * len(train))]] = 1
+    block = (np.arange(len(flows)) // dataset.block_rows).astype(np.int32)
+    return _checked(flows, part, None, block)
+
+
+def _checked(flows: Flows, part: NDArray[np.int8], stream: NDArray[np.int32] | None, block: NDArray[np.int32]) -> Split:
+    train, validation, test = (np.flatnonzero(part == number) for number in range(3))
+    for name, rows in (("training", train), ("validation", validation), ("test", test)):
+        attacks = int((flows.y[rows] > 0).sum())
+        if attacks == 0 or attacks == len(rows):
+            raise BadSplit(
+                f"The {name} part of {flows.schema.title} would hold {len(rows)} rows, {attacks} of them attacks: give "
+                "more rows, of both kinds."
+            )
+    return Split(train, validation, test, stream, block)

@@ -1,0 +1,198 @@
+"""How Sentinel learns: double, dueling Q-learning from replayed windows, the whole loop in one compiled program.
+
+Notation. For a state s (a window i and whether its evidence is bought) the network gives a value stream V(s) and an
+advantage stream A(s, a) in [-C, 0], C the highest cost; Q(s, a) = V(s) + A(s, a). V(s) is what is still to come after
+the window, A(s, a) what the action itself costs. With online weights w, target weights w' and the next window j:
+
+    A(s, ALLOW or ALERT k)  <-  -cost(label of i, action)
+    A(s, ESCALATE)          <-  -escalation + A_w'(s+, argmax over decisions of A_w(s+, .)),  s+ = (i, bought)
+    V(s)                    <-  discount * Q_w'(t, argmax over actions of A_w(t, .)),         t = (j, not bought)
+
+The online weights choose and the target weights rate (van Hasselt, Guez, Silver, AAAI 2016); value and advantage are
+separate streams (Wang et al., ICML 2016). The rewards of all actions are known, so all are learned from at once. A is
+kept in [-C, 0] by a logistic and fitted with cross-entropy, which on these targets separates classes better than a
+squared error; V is fitted with a Huber loss.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from medward.agents.environment import Environment, State
+from medward.agents.network import Layout, SentinelNetwork, Streams
+from medward.agents.recipe import Recipe
+from medward.agents.replay import Replay
+
+
+class Traffic(NamedTuple):
+    """What one hospital learns from.
+
+    Args:
+        encoded: every row as `Scaler.encode` returns it.
+        environment: the streams that the rows form.
+        replay: the rows that may be drawn.
+    """
+
+    encoded: Float[Array, "rows width"]
+    environment: Environment
+    replay: Replay
+
+
+class Targets(NamedTuple):
+    """What both streams of a batch are pulled to.
+
+    Args:
+        value: for each state the discounted value of what follows.
+        advantage: for each state and action, as a number in [0, 1]: 1 + advantage / highest cost.
+        known: 1 where an action is possible in the state, else 0.
+    """
+
+    value: Float[Array, " batch"]
+    advantage: Float[Array, "batch actions"]
+    known: Float[Array, "batch actions"]
+
+
+def bellman_targets(
+    online: SentinelNetwork, target: SentinelNetwork, layout: Layout, traffic: Traffic, state: State, discount: float
+) -> Targets:
+    """Return the targets of a batch of states; see this module's head for the formulas."""
+    environment = traffic.environment
+    highest = environment.cost.max()
+    decisions = environment.escalate
+    batch = len(state.row)
+
+    def rated(at: State, options: int) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+        """The target network's value and advantage of what the online network would choose among `options`."""
+        encoded, bought = traffic.encoded[at.row], at.bought.astype(jnp.float32)
+        choice = online(layout, encoded, bought).advantage[:, :options].argmax(axis=1)
+        rating = target(layout, encoded, bought)
+        chosen = jnp.take_along_axis(rating.advantage, choice[:, None], axis=1)[:, 0]
+        return rating.value, highest * (jax.nn.sigmoid(chosen) - 1.0)
+
+    each = jax.vmap(lambda action: environment.step(state, jnp.full(batch, action)))(jnp.arange(decisions))
+    escalated = environment.step(state, jnp.full(batch, decisions))
+    _, informed = rated(escalated.state, decisions)
+    advantage = jnp.concatenate([each.reward.T, (escalated.reward + informed)[:, None]], axis=1)
+    # Every decision leads to the same next window, so ALLOW's outcome stands for all.
+    value, best = rated(State(each.state.row[0], each.state.bought[0]), decisions + 1)
+    follows = jnp.where(each.ended[0], 0.0, discount * (value + best))
+    known = jnp.ones((batch, decisions + 1)).at[:, decisions].set(1.0 - state.bought)
+    return Targets(follows, jnp.clip(1.0 + advantage / highest, 0.0, 1.0), known)
+
+
+def temporal_difference_loss(
+    streams: Streams, targets: Targets, weight: Float[Array, " batch"], value_weight: float
+) -> Float[Array, ""]:
+    """Return the weighted loss of both streams against their targets."""
+    entropy = optax.sigmoid_binary_cross_entropy(streams.advantage, targets.advantage)
+    spread = optax.huber_loss(streams.value, targets.value)
+    loss: Float[Array, ""] = jnp.mean(weight * ((entropy * targets.known).sum(axis=1) + value_weight * spread))
+    return loss
+
+
+class Progress(NamedTuple):
+    """Where training stands.
+
+    Args:
+        network: the online weights.
+        average: the target weights: the online weights' running average.
+        optimiser: AdamW's state.
+    """
+
+    network: SentinelNetwork
+    average: SentinelNetwork
+    optimiser: optax.OptState
+
+
+def start(network: SentinelNetwork, recipe: Recipe) -> Progress:
+    """Return the progress from which training of `network` starts; the target is the network itself."""
+    return Progress(network, network, _optimiser(recipe).init(eqx.filter(network, eqx.is_array)))
+
+
+def _optimiser(recipe: Recipe) -> optax.GradientTransformationExtraArgs:
+    return optax.chain(
+        optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.add_decayed_weights(recipe.weight_decay)
+    )
+
+
+def learning_rates(recipe: Recipe, steps: int) -> Float[Array, " steps"]:
+    """Return the learning rate of each step: a linear warm-up over 5 %, then a cosine to 1 %."""
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, recipe.learning_rate, max(10, steps // 20), max(steps, 11), recipe.learning_rate * 0.01
+    )
+    rates: Float[Array, " steps"] = jax.vmap(schedule)(jnp.arange(steps))
+    return rates
+
+
+@eqx.filter_jit
+def train(
+    progress: Progress,
+    layout: Layout,
+    traffic: Traffic,
+    recipe: Recipe,
+    rates: Float[Array, " steps"],
+    key: PRNGKeyArray,
+) -> tuple[Progress, Float[Array, " steps"]]:
+    """Make one update for each learning rate.
+
+    Args:
+        progress: where training stands.
+        layout: what the encoded rows hold.
+        traffic: what is learned from.
+        recipe: the settings.
+        rates: each step's learning rate.
+        key: randomness for draws and dropout.
+
+    Returns:
+        Where training stands then, and each step's loss.
+    """
+
+    def update(at: Progress, step: tuple[Float[Array, ""], PRNGKeyArray]) -> tuple[Progress, Float[Array, ""]]:
+        rate, own = step
+        draw_key, history_key, dropout_key, buy_key = jax.random.split(own, 4)
+        row, weight = traffic.replay.draw(draw_key, recipe.batch)
+        # States with and without the evidence are visited equally often.
+        state = State(row, jax.random.bernoulli(buy_key, 0.5, (recipe.batch,)))
+        targets = jax.lax.stop_gradient(
+            bellman_targets(at.network, at.average, layout, traffic, state, recipe.discount)
+        )
+        seen = _without_history(traffic.encoded[row], layout, recipe.history_dropout, history_key)
+
+        def loss(network: SentinelNetwork) -> Float[Array, ""]:
+            streams = network(layout, seen, state.bought.astype(jnp.float32), recipe.dropout, dropout_key)
+            return temporal_difference_loss(streams, targets, weight, recipe.value_weight)
+
+        lost, gradient = eqx.filter_value_and_grad(loss)(at.network)
+        change, optimiser = _optimiser(recipe).update(gradient, at.optimiser, at.network)
+        network = jax.tree.map(lambda w, d: w - rate * d, at.network, change)
+        average = jax.tree.map(lambda a, w: recipe.average * a + (1 - recipe.average) * w, at.average, network)
+        return Progress(network, average, optimiser), lost
+
+    return jax.lax.scan(update, progress, (rates, jax.random.split(key, len(rates))))
+
+
+def _without_history(
+    encoded: Float[Array, "batch width"], layout: Layout, share: float, key: PRNGKeyArray
+) -> Float[Array, "batch width"]:
+    """Hide the history of a random share of the samples, as where a stream has just begun or has no order key."""
+    if not share:
+        return encoded
+    hidden = jax.random.bernoulli(key, share, (len(encoded), 1)) & layout.number_history
+    presence = slice(layout.numbers, 2 * layout.numbers)
+    return encoded.at[:, presence].multiply(1.0 - hidden)
+
+
+def new_network(layout: Layout, classes: int, recipe: Recipe, seed: int) -> SentinelNetwork:
+    """Return an untrained network; the same seed gives the same weights everywhere."""
+    return SentinelNetwork(layout, classes, recipe, jax.random.key(seed))
+
+
+def decide(streams: Streams, bought: Float[Array, " batch"]) -> Int[Array, " batch"]:
+    """Return the greedy action of each state; ESCALATE only where the evidence was not bought."""
+    escalate = streams.advantage.shape[1] - 1
+    options = streams.advantage.at[:, escalate].add(jnp.where(bought > 0, -jnp.inf, 0.0))
+    return options.argmax(axis=1)

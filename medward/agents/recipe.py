@@ -1,0 +1,99 @@
+"""The settings that Sentinel is trained with, one recipe for each data set.
+
+They were chosen on validation parts; docs/results.md says how. A recipe is public: every hospital trains by the same.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from medward.flows.scaling import ScalerKind
+
+Layer = Literal["real", "quaternion"]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a decision about one window costs; the unit is one missed attack window.
+
+    Args:
+        miss: allowing an attack.
+        false_alarm: alerting on benign traffic.
+        wrong_class: alerting on an attack as another attack.
+        escalation: buying the expensive evidence of one window.
+    """
+
+    miss: float = 1.0
+    false_alarm: float = 1.0
+    wrong_class: float = 0.5
+    escalation: float = 0.01
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How Sentinel sees, learns and is federated on one data set.
+
+    Args:
+        scaler: how numbers are scaled (medward.flows.scaling).
+        cells: the cells a column that the scaler's surveys count in after refinement.
+        surveys: how many surveys there are, the coarse one included.
+        bins: the most bins of a number's piecewise-linear embedding.
+        embedding: the width of that embedding; 0 feeds the scaled number itself.
+        hidden: the widths of the hidden layers.
+        layer: real or quaternion hidden layers.
+        dropout: the share of hidden units left out in training.
+        history_dropout: the share of training samples that must do without history.
+        learning_rate: AdamW's, after a warm-up of 5 % of the steps and before a cosine to 1 % of it.
+        weight_decay: AdamW's.
+        batch: samples an update.
+        epochs: for training in one place, passes over the distinct training rows.
+        average: what the running average of the weights, which is also the target network, keeps at each update.
+        discount: what a cost one window later counts now.
+        value_weight: the weight of the value stream's loss beside the advantages'.
+        local_steps: updates that a hospital makes in one federated round.
+        rounds: federated rounds, where the user names none.
+        server_momentum: the momentum of the federated model.
+        server_rate: the factor on the federated model's step.
+    """
+
+    scaler: ScalerKind = "quantile"
+    cells: int = 1024
+    surveys: int = 3
+    bins: int = 16
+    embedding: int = 4
+    hidden: tuple[int, ...] = (96, 96)
+    layer: Layer = "real"
+    dropout: float = 0.0
+    history_dropout: float = 0.0
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    batch: int = 512
+    epochs: int = 20
+    average: float = 0.995
+    discount: float = 0.9
+    value_weight: float = 0.05
+    local_steps: int = 60
+    rounds: int = 50
+    server_momentum: float = 0.6
+    server_rate: float = 1.5
+    costs: Costs = Costs()
+
+
+RECIPES: dict[str, Recipe] = {
+    "wustl-ehms-2020": Recipe(
+        scaler="standard",
+        cells=256,
+        embedding=0,
+        hidden=(64, 64),
+        dropout=0.2,
+        history_dropout=0.1,
+        learning_rate=2e-3,
+        weight_decay=1e-2,
+        batch=256,
+        epochs=40,
+        local_steps=30,
+    ),
+    "x-iomt": Recipe(bins=32, embedding=6, epochs=60),
+    "ciciomt2024": Recipe(),
+    "nsl-kdd": Recipe(epochs=15),
+    "ward": Recipe(history_dropout=0.1, epochs=10),
+}

@@ -1,0 +1,1 @@
+"""How hospitals make one model together: rounds, members, aggregation. Start with `interfaces`."""

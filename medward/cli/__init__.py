@@ -6,7 +6,12 @@ import click
 import typer
 
 from medward import __version__
-from medward.cli import bench
+from medward.cli import bench, data
+from medward.cli.demo import demo
+from medward.cli.detect import detect
+from medward.cli.evaluate import evaluate
+from medward.cli.reproduce import reproduce
+from medward.cli.train import train
 from medward.errors import BadUsage, MedwardError
 
 app = typer.Typer(
@@ -17,6 +22,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
+for command in (demo, train, evaluate, detect, reproduce):
+    app.command()(command)
+app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 
 

@@ -58,20 +58,26 @@ class Hospital:
         self._number, self._rows = number, rows
         self._traffic: Traffic | None = None
 
-    def work(self, shared: SharedModel) -> IntVector:
-        """Return this hospital's integers for the shared model's next task."""
-        return self._survey(shared) if shared.task == "survey" else self._update(shared)
+    def work(self, shared: SharedModel, number: int) -> IntVector:
+        """Return this hospital's integers for the shared model's next task.
+
+        Args:
+            shared: the shared model to work from.
+            number: the federation's round; random draws derive from it, so that no two rounds, a void one and its
+                repetition included, ever see the same update.
+        """
+        return self._survey(shared) if shared.task == "survey" else self._update(shared, number)
 
     def _survey(self, shared: SharedModel) -> IntVector:
         classes = np.bincount(self._rows.y, minlength=len(shared.plan.space.schema.classes))
         return np.concatenate([count(self._rows.x, shared.grid), classes]).astype(np.int64)
 
-    def _update(self, shared: SharedModel) -> IntVector:
+    def _update(self, shared: SharedModel, number: int) -> IntVector:
         plan, recipe = shared.plan, shared.plan.recipe
         if self._traffic is None:
             self._traffic = _traffic(self._rows, shared)
         rates = jnp.full(recipe.local_steps, plan.learning_rate(shared.round), jnp.float32)
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(plan.seed), 1 + self._number), shared.round)
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(plan.seed), 1 + self._number), number)
         begun = start(shared.network(), recipe)
         progress, _ = train(begun, shared.layout(), self._traffic, recipe, rates, key)
         trained = np.asarray(ravel_pytree(progress.network)[0])

@@ -45,6 +45,7 @@ class RoundReport:
         bytes_up: bytes that members put into the store.
         bytes_down: bytes that members got from it.
         seconds: by activity, summed over the members: work (training or counting), seal, add, check and open.
+        validation: measures of the shared model after the round, where somebody measured it.
     """
 
     round: int
@@ -54,6 +55,7 @@ class RoundReport:
     bytes_up: int = 0
     bytes_down: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, float] | None = None
 
 
 class Simulation:
@@ -64,6 +66,7 @@ class Simulation:
         shared: the shared model to start from.
         sample: the share of members invited to a training round; never fewer than a cohort needs.
         silent: members that never contribute, by name: a fault to inject.
+        first_round: the number of the first round; numbers never repeat in a federation, void rounds included.
         sums: makes one member's part of the secure sum; the plain one by default.
     """
 
@@ -73,6 +76,7 @@ class Simulation:
         shared: SharedModel,
         sample: float = 1.0,
         silent: frozenset[str] = frozenset(),
+        first_round: int = 0,
         sums: Callable[[str], SecureSum] | None = None,
     ) -> None:
         names = tuple(f"hospital-{number + 1}" for number in range(len(hospitals)))
@@ -85,7 +89,7 @@ class Simulation:
         self._sample, self._silent = sample, silent
         self._log, self._store = MemoryLog(), MemoryStore()
         self._read = 0
-        self._number = shared.step
+        self._number = first_round
         self._next: tuple[IntVector, SharedModel, bytes] | None = None
 
     def run_round(self) -> RoundReport:
@@ -160,8 +164,8 @@ class Simulation:
         """Let the hospitals work side by side; the first alone, so that they share what it compiles."""
         active = [name for name, _ in work if name not in self._silent]
         began = perf_counter()
-        values = [self._hospitals[active[0]].work(self.shared)] if active else []
-        values += pool.map(lambda name: self._hospitals[name].work(self.shared), active[1:])
+        values = [self._hospitals[active[0]].work(self.shared, report.round)] if active else []
+        values += pool.map(lambda name: self._hospitals[name].work(self.shared, report.round), active[1:])
         _add(report, "work", perf_counter() - began)
         effects: list[tuple[str, Effect]] = []
         for name, own in zip(active, values, strict=True):

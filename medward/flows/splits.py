@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medward.flows.datasets import Cut, Dataset
 from medward.flows.errors import BadSplit
-from medward.flows.history import FeatureSpace, streams_of
+from medward.flows.history import streams_of
 from medward.flows.schema import Flows
 
 VALIDATION_SHARE = 0.15
@@ -93,11 +93,6 @@ def unseen_rows(x: NDArray[np.float32], train: NDArray[np.intp], rows: NDArray[n
     bits = np.ascontiguousarray(x).view(np.uint8).reshape(len(x), -1)
     vectors = bits.view(np.dtype((np.void, bits.shape[1]))).ravel()
     return ~np.isin(vectors[rows], np.unique(vectors[train]))
-
-
-def features_of(space: FeatureSpace, flows: Flows, split: Split) -> NDArray[np.float32]:
-    """Return the feature matrix of all rows, with history that keeps to the split's streams."""
-    return space.build(flows, split.stream)
 
 
 def _block_rows(rows: int, wanted: int) -> int:

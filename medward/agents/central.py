@@ -1,0 +1,64 @@
+"""Training Sentinel in one place, on rows that one hospital holds or that were pooled: for comparison."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from medward.agents.environment import Environment, cost_matrix, following_rows
+from medward.agents.export import exported
+from medward.agents.learner import Traffic, learning_rates, new_network, start, train
+from medward.agents.model import Provenance, SentinelModel
+from medward.agents.network import layout_of
+from medward.agents.recipe import Recipe
+from medward.agents.replay import fold
+from medward.flows.history import FeatureSpace
+from medward.flows.prepared import Prepared
+from medward.flows.scaling import Scaler, fit_scaler
+from medward.flows.sketch import coarse_grid, count, refine
+
+
+def fitted_scaler(space: FeatureSpace, x: NDArray[np.float32], recipe: Recipe) -> Scaler:
+    """Fit a scaler to training rows, by the same surveys that a federation sums."""
+    grid = coarse_grid(len(space.columns))
+    counts = count(x, grid)
+    for _ in range(recipe.surveys - 1):
+        grid = refine(grid, counts, recipe.cells)
+        counts = count(x, grid)
+    return fit_scaler(space.columns, grid, counts, recipe.scaler, recipe.bins)
+
+
+def train_centrally(
+    prepared: Prepared, rows: NDArray[np.intp], recipe: Recipe, provenance: Provenance
+) -> SentinelModel:
+    """Train a Sentinel on the given rows of a data set.
+
+    Args:
+        prepared: the data set.
+        rows: the rows to train on; nothing is fitted on any other.
+        recipe: how to train.
+        provenance: where the model comes from, its seed included.
+    """
+    x, flows = prepared.x, prepared.flows
+    scaler = fitted_scaler(prepared.space, x[rows], recipe)
+    layout = layout_of(prepared.space, scaler)
+    classes = np.unique(flows.y[rows])
+    y = np.searchsorted(classes, flows.y[rows]).astype(np.int32)
+    order = flows.order if flows.schema.history else None
+    own = np.arange(len(rows))
+    environment = Environment(
+        label=jnp.asarray(y),
+        following=jnp.asarray(
+            following_rows(own, prepared.stream[rows], None if order is None else order[rows], len(rows))
+        ),
+        cost=jnp.asarray(cost_matrix(len(classes), recipe.costs)),
+        escalation=jnp.float32(recipe.costs.escalation),
+    )
+    traffic = Traffic(jnp.asarray(scaler.encode(x[rows])), environment, fold(x[rows], y, own))
+    steps = max(1, recipe.epochs * len(traffic.replay.row) // recipe.batch)
+    network = new_network(layout, len(classes), recipe, provenance.seed)
+    progress, _ = train(
+        start(network, recipe), layout, traffic, recipe, learning_rates(recipe, steps), jax.random.key(provenance.seed)
+    )
+    names = tuple(flows.schema.classes[k] for k in classes)
+    return SentinelModel(prepared.space, names, scaler, exported(progress.average), recipe, provenance)

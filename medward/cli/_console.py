@@ -1,0 +1,40 @@
+"""What commands say while they work: progress on standard error, results on standard output."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+def errors() -> Console:
+    """Return the console for everything that is not the result."""
+    return Console(stderr=True, soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show progress bars on a terminal, and nothing elsewhere."""
+    console = errors()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        yield bars
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print the one JSON document of a command that was asked for it."""
+    json.dump(document, sys.stdout, indent=2)
+    print()
+
+
+def use_one_thread_per_operation() -> None:
+    """Tell JAX, before it starts, that its matrices are small: threads inside one operation cost more than they give.
+
+    Hospitals train side by side on the cores instead. A user's own XLA_FLAGS win.
+    """
+    import os
+
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")

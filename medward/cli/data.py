@@ -1,0 +1,155 @@
+"""`medward data`: which data sets there are, what they mean, whether files are right."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from medward.cli._console import print_json
+from medward.cli._data import DATA_HELP, open_data
+from medward.errors import BadUsage, MedwardError
+
+app = typer.Typer(help="Data sets: list, explain, check, and make the synthetic ward.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_data(as_json: bool = typer.Option(False, "--json", help="Print one JSON document.")) -> None:
+    """List the data sets that medward reads.
+
+    Example: `medward data list`
+    """
+    from medward.flows.datasets import DATASETS
+
+    rows = [
+        {
+            "name": dataset.name,
+            "title": dataset.schema.title,
+            "classes": len(dataset.schema.classes),
+            "synthetic": dataset.schema.synthetic,
+            "home": dataset.home,
+        }
+        for dataset in DATASETS.values()
+    ]
+    if as_json:
+        print_json({"datasets": rows})
+        return
+    table = Table("name", "title", "classes", "home")
+    for row in rows:
+        table.add_row(str(row["name"]), str(row["title"]), str(row["classes"]), str(row["home"]))
+    Console().print(table)
+
+
+@app.command()
+def show(
+    name: str = typer.Argument(help="A data set's name, from `medward data list`."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Explain a data set: features and what they cost, classes, and the columns that are never features, with reasons.
+
+    Example: `medward data show wustl-ehms-2020`
+    """
+    from medward.flows.datasets import DATASETS
+
+    if name not in DATASETS:
+        raise BadUsage(f"{name} is no data set's name: use one of {', '.join(DATASETS)}.")
+    dataset = DATASETS[name]
+    schema = dataset.schema
+    document: dict[str, Any] = {
+        "name": name,
+        "title": schema.title,
+        "synthetic": schema.synthetic,
+        "home": dataset.home,
+        "cite": schema.citation,
+        "label": schema.label,
+        "classes": list(schema.classes),
+        "device": schema.device,
+        "order": schema.order,
+        "history": schema.history,
+        "split": dataset.cut.value,
+        "cheap": [feature.name for feature in schema.features if feature.group.value == "cheap"],
+        "expensive": [feature.name for feature in schema.features if feature.group.value == "expensive"],
+        "tool_fingerprints": list(dataset.fingerprints),
+        "never": dict(schema.never),
+    }
+    if as_json:
+        print_json(document)
+        return
+    console = Console(soft_wrap=True)
+    for key, value in document.items():
+        if key == "never":
+            console.print("never features:")
+            for column, reason in value.items():
+                console.print(f"    {column}: {reason}")
+        else:
+            console.print(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+@app.command()
+def fetch(name: str = typer.Argument(help="A data set's name, from `medward data list`.")) -> None:
+    """Say where a data set is to be had; none of the publishers offers a stable address that could be fetched from.
+
+    Example: `medward data fetch x-iomt`
+    """
+    from medward.flows.datasets import DATASETS
+
+    if name not in DATASETS:
+        raise BadUsage(f"{name} is no data set's name: use one of {', '.join(DATASETS)}.")
+    if DATASETS[name].schema.synthetic:
+        raise MedwardError(f"{name} is made, not fetched: use `medward data make {name} --rows N --out PATH`.")
+    raise MedwardError(
+        f"{DATASETS[name].schema.title} cannot be fetched by a program: get it from {DATASETS[name].home} under its "
+        "authors' terms, then give its path to --data."
+    )
+
+
+@app.command()
+def check(
+    path: str = typer.Argument(help=DATA_HELP),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Read a file or folder whole and say what it holds, or what is wrong with it.
+
+    Example: `medward data check wustl-ehms-2020.csv.gz`
+    """
+    import numpy as np
+
+    dataset, flows = open_data(path, seed=0)
+    count = np.bincount(flows.y, minlength=len(flows.schema.classes))
+    document: dict[str, Any] = {
+        "path": path,
+        "data": dataset.name,
+        "synthetic": flows.schema.synthetic,
+        "rows": len(flows),
+        "features": len(flows.schema.features),
+        "classes": {name: int(n) for name, n in zip(flows.schema.classes, count, strict=True) if n},
+        "captures": list(flows.sources),
+        "devices": len(flows.devices),
+    }
+    if as_json:
+        print_json(document)
+        return
+    console = Console(soft_wrap=True)
+    for key, value in document.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        console.print(f"{key}: {', '.join(text) if isinstance(text, list) else text}")
+
+
+@app.command()
+def make(
+    what: str = typer.Argument(help="What to make: ward."),
+    rows: int = typer.Option(..., help="How many rows."),
+    out: Path = typer.Option(..., help="The file to write, .csv or .csv.gz."),
+    seed: int = typer.Option(0, help="What it is drawn from."),
+) -> None:
+    """Make the synthetic ward as a file.
+
+    Example: `medward data make ward --rows 40000 --out ward.csv.gz`
+    """
+    from medward.flows.datasets import ward
+
+    if what != "ward":
+        raise BadUsage(f"Only the ward can be made, not {what}.")
+    ward.write_csv(out, rows, seed)
+    Console(soft_wrap=True).print(f"{out}: {rows} rows of the synthetic ward")

@@ -1,0 +1,69 @@
+"""`medward detect`: decide flows, one JSON line each."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from medward.agents.model import SentinelModel
+    from medward.flows.schema import Flows
+
+
+def detect(
+    model: Path = typer.Option(..., help="The folder of a trained model."),
+    flows: Path = typer.Option(..., help="A file of flows, with or without labels, of the model's data set."),
+    alerts_only: bool = typer.Option(False, "--alerts-only", help="Leave out the flows that are allowed."),
+) -> None:
+    """Decide every flow of a file and print one JSON line for each.
+
+    A line holds: time, device, decision (ALLOW or ALERT), class, q (for each action), evidence (whether it was
+    bought), model.
+
+    Example: `medward detect --model model/ --flows today.csv.gz --alerts-only`
+    """
+    from medward.agents.model import load_model
+    from medward.flows.datasets import DATASETS
+    from medward.flows.reading import read_batches, with_schema
+
+    trained = load_model(model)
+    dataset = with_schema(DATASETS[trained.space.schema.dataset], trained.space.schema)
+    if trained.space.history:
+        from medward.flows.schema import concatenate
+
+        # A device's history runs across batches, so its rows are read before the first is decided.
+        batches = [concatenate(list(read_batches(dataset, flows, labelled=False)))]
+        _print_decisions(trained, batches[0], alerts_only, 0)
+        return
+    row = 0
+    for batch in read_batches(dataset, flows, labelled=False):
+        _print_decisions(trained, batch, alerts_only, row)
+        row += len(batch)
+
+
+def _print_decisions(model: "SentinelModel", flows: "Flows", alerts_only: bool, first_row: int) -> None:
+    from medward.flows.history import streams_of
+
+    scores = model.scorer().score(model.space.build(flows, streams_of(flows)))
+    actions = ["ALLOW", *(f"ALERT {name}" for name in model.classes[1:]), "ESCALATE"]
+    name = model.name
+    for i in range(len(flows)):
+        decision = int(scores.decision[i])
+        if alerts_only and decision == 0:
+            continue
+        line: dict[str, Any] = {
+            "time": float(flows.order[i]) if flows.order is not None else first_row + i,
+            "device": flows.devices[flows.device[i]],
+            "decision": "ALERT" if decision else "ALLOW",
+            "class": model.classes[decision],
+            "q": {
+                action: round(float(q), 5) for action, q in zip(actions, scores.q[i], strict=True) if q != float("-inf")
+            },
+            "evidence": bool(scores.escalated[i]),
+            "model": name,
+        }
+        if model.provenance.synthetic:
+            line["synthetic"] = True
+        sys.stdout.write(json.dumps(line) + "\n")

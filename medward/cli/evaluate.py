@@ -1,0 +1,63 @@
+"""`medward evaluate`: score a labelled file with a trained model."""
+
+from pathlib import Path
+from time import perf_counter
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from medward.cli._console import errors, print_json
+
+
+def evaluate(
+    model: Path = typer.Option(..., help="The folder of a trained model."),
+    data: Path = typer.Option(..., help="A labelled file, or a folder of such files, of the model's data set."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
+) -> None:
+    """Score every row of a labelled file that the model never saw.
+
+    History features are used only where the file names devices and their order; without these the model decides each
+    row for itself.
+
+    Example: `medward evaluate --model model/ --data new.csv.gz`
+    """
+    began = perf_counter()
+    from medward.agents.judgement import UNKNOWN, judge
+    from medward.agents.model import load_model
+    from medward.flows.datasets import DATASETS
+    from medward.flows.history import streams_of
+    from medward.flows.reading import read_flows, with_schema
+
+    trained = load_model(model)
+    schema = trained.space.schema
+    flows = read_flows(with_schema(DATASETS[schema.dataset], schema), data)
+    stream = streams_of(flows)
+    if trained.space.history and stream is None:
+        errors().print(f"no history: {data} names no {schema.device} or no {schema.order}")
+    result = judge(trained, trained.space.build(flows, stream), flows.y)
+    if UNKNOWN in result.classes:
+        errors().print("some rows are of classes that the model was never shown; they count as attacks without a name")
+    document = {
+        "model": str(model),
+        "model_name": trained.name,
+        "data": str(data),
+        "synthetic": schema.synthetic,
+        "rows": len(flows),
+        "history": trained.space.history and stream is not None,
+        "metrics": result.metrics,
+        "expected_cost": result.expected_cost,
+        "escalation_rate": result.escalation_rate,
+        "seconds": round(perf_counter() - began, 2),
+    }
+    if as_json:
+        print_json(document)
+        return
+    table = Table("measure", "value", title=f"{data}: {len(flows)} rows")
+    for group in ("binary", "multiclass"):
+        for key, value in result.metrics[group].items():
+            if isinstance(value, float):
+                table.add_row(f"{group} {key}", f"{value:.4f}")
+    table.add_row("expected cost", f"{result.expected_cost:.4f}")
+    table.add_row("escalation rate", f"{result.escalation_rate:.4f}")
+    Console().print(table)

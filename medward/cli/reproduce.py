@@ -1,0 +1,71 @@
+"""`medward reproduce`: Sentinel beside tuned baselines, on the same rows, over several seeds."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+from medward.cli._console import errors, print_json, use_one_thread_per_operation
+from medward.cli._data import DATA_HELP, open_data
+from medward.errors import BadUsage
+
+if TYPE_CHECKING:
+    from medward.flows.prepared import Protocol
+    from medward.flows.schema import Flows
+
+
+def reproduce(
+    data: list[str] = typer.Option(["ward"], help=DATA_HELP + " May be given several times."),
+    protocol: str = typer.Option("honest", help="honest, or paper: the literature's random split and all columns."),
+    seeds: int = typer.Option(5, help="How many seeds: 0, 1, ..."),
+    method: list[str] = typer.Option([], help="Only this method; may be given several times."),
+    quick: bool = typer.Option(False, "--quick", help="Fewer epochs and rounds, for a first look."),
+    results: Path | None = typer.Option(None, help="Keep finished runs in this file, and do not repeat them."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
+) -> None:
+    """Compare Sentinel, federated and pooled, with majority, linear, forest, boosting and MLP baselines.
+
+    Example: `medward reproduce --data wustl-ehms-2020/ --seeds 5 --results runs.jsonl`
+    """
+    use_one_thread_per_operation()
+    if protocol not in ("honest", "paper"):
+        raise BadUsage(f"--protocol takes honest or paper, not {protocol}.")
+    chosen: Protocol = "honest" if protocol == "honest" else "paper"
+    from medward.report.study import METHODS, Study, markdown_table, run_study
+
+    unknown = [name for name in method if name not in METHODS]
+    if unknown:
+        raise BadUsage(f"There is no method {unknown[0]}: use one of {', '.join(METHODS)}.")
+    if protocol == "paper":
+        errors().print(
+            "paper protocol: neighbours of every test row are training rows and leaking columns are features; these "
+            "numbers say nothing about traffic that was not seen."
+        )
+    study = Study(chosen, range(seeds), method or METHODS, quick, results)
+    document: dict[str, Any] = {"protocol": protocol, "quick": quick, "data": {}}
+    for name in data:
+        dataset, flows = open_data(name, 0, chosen)
+        load = partial(_rows, name, flows)
+        runs = run_study(study, dataset, load, _say)
+        document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}
+        if not as_json:
+            kind = ", synthetic" if dataset.schema.synthetic else ""
+            Console(soft_wrap=True).print(f"\n### {dataset.schema.title} ({protocol}{kind})\n\n{markdown_table(runs)}")
+    if as_json:
+        print_json(document)
+
+
+def _rows(name: str, flows: "Flows", seed: int) -> "Flows":
+    """Return the rows for a seed: the ward is drawn anew for each, real data is what it is."""
+    return open_data(name, seed)[1] if name == "ward" else flows
+
+
+def _say(run: dict[str, Any]) -> None:
+    binary = run["metrics"]["binary"]["macro_f1"]
+    multiclass = run["metrics"]["multiclass"]["macro_f1"]
+    errors().print(
+        f"{run['data']}, {run['protocol']}, seed {run['seed']}, {run['method']}: binary macro-F1 {binary:.4f}, "
+        f"multi-class {multiclass:.4f} ({run['seconds']} s)"
+    )

@@ -1,0 +1,85 @@
+"""`medward train`: Sentinel in one place, on one hospital's rows or on all of them, for comparison."""
+
+from pathlib import Path
+from time import perf_counter
+
+import typer
+from rich.console import Console
+
+from medward.cli._console import errors, print_json, use_one_thread_per_operation
+from medward.cli._data import DATA_HELP, WARD_ROWS, open_data
+from medward.errors import BadUsage
+
+
+def train(
+    data: str = typer.Option(..., help=DATA_HELP),
+    out: Path = typer.Option(..., help="The folder to write the model into."),
+    local: int = typer.Option(0, help="Train on this hospital's rows alone (1, 2, ...); 0 pools all rows."),
+    sites: int = typer.Option(4, help="How many hospitals share the rows, for --local."),
+    central: bool = typer.Option(False, "--central", help="Pool all rows (the default)."),
+    everything: bool = typer.Option(
+        False, "--all-rows", help="Train on every row, validation and test included; score other files then."
+    ),
+    rows: int = typer.Option(WARD_ROWS, help="The size of the synthetic ward."),
+    seed: int = typer.Option(0, help="What split and training are drawn from."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
+) -> None:
+    """Train one Sentinel on one hospital's rows or on all, and measure it on the honest test part.
+
+    Example: `medward train --data wustl-ehms-2020/ --out model/`
+    """
+    use_one_thread_per_operation()
+    if local and (central or everything):
+        raise BadUsage("--local trains on one hospital's rows: leave out --central and --all-rows.")
+    if not 0 <= local <= sites:
+        raise BadUsage(f"--local takes a hospital's number from 1 to {sites}, not {local}.")
+    began = perf_counter()
+    import numpy as np
+
+    from medward.agents.central import train_centrally
+    from medward.agents.judgement import judge
+    from medward.agents.model import Provenance
+    from medward.agents.recipe import RECIPES
+    from medward.flows.partition import partition_rows
+    from medward.flows.prepared import prepare
+
+    dataset, flows = open_data(data, seed, rows=rows)
+    prepared = prepare(dataset, flows, "honest", seed)
+    chosen = prepared.split.train
+    if local:
+        chosen = partition_rows(flows, chosen, prepared.split.block, sites, "blocks", seed)[local - 1]
+    elif everything:
+        chosen = np.arange(len(flows))
+    errors().print(f"training on {len(chosen)} of {len(flows)} rows")
+    how = "local" if local else "central"
+    provenance = Provenance(how, None, 1, "none", flows.schema.synthetic, seed)
+    model = train_centrally(prepared, chosen, RECIPES[dataset.name], provenance)
+    name = model.save(out)
+    document = {
+        "data": dataset.name,
+        "synthetic": flows.schema.synthetic,
+        "how": how,
+        "rows": len(chosen),
+        "seed": seed,
+        "model": str(out),
+        "model_name": name,
+    }
+    if not everything:
+        test = prepared.split.test
+        result = judge(model, prepared.x[test], flows.y[test])
+        document |= {
+            "metrics": result.metrics,
+            "expected_cost": result.expected_cost,
+            "escalation_rate": result.escalation_rate,
+        }
+    document["seconds"] = round(perf_counter() - began, 2)
+    if as_json:
+        print_json(document)
+        return
+    console = Console(soft_wrap=True)
+    if not everything:
+        console.print(
+            f"test rows: binary macro-F1 {result.metrics['binary']['macro_f1']:.4f}, "
+            f"multi-class macro-F1 {result.metrics['multiclass']['macro_f1']:.4f}"
+        )
+    console.print(f"model {out}, {name}")

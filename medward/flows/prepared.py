@@ -1,0 +1,59 @@
+"""A data set made ready for learning: split, with its features, under the honest or the paper protocol."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medward.flows.datasets import Dataset
+from medward.flows.history import FeatureSpace
+from medward.flows.schema import Flows
+from medward.flows.splits import Split, honest_split, paper_split
+
+Protocol = Literal["honest", "paper"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set made ready for learning.
+
+    Args:
+        dataset: what it is.
+        flows: its rows.
+        split: which rows train, choose and test.
+        space: its features.
+        x: their matrix, for all rows.
+        protocol: how it was split.
+        seed: what the split was drawn from.
+    """
+
+    dataset: Dataset
+    flows: Flows
+    split: Split
+    space: FeatureSpace
+    x: NDArray[np.float32]
+    protocol: Protocol
+    seed: int
+
+    @property
+    def stream(self) -> NDArray[np.int32]:
+        """The streams that Sentinel's windows follow each other in: history's, or the blocks where there is none."""
+        return self.split.block if self.split.stream is None else self.split.stream
+
+
+def prepare(dataset: Dataset, flows: Flows, protocol: Protocol, seed: int) -> Prepared:
+    """Split a data set and build its features.
+
+    Args:
+        dataset: what the rows are; `flows` must have been read under its schema.
+        flows: its rows.
+        protocol: "honest" or "paper"; see `medward.flows.splits`.
+        seed: what the split is drawn from.
+
+    Raises:
+        BadSplit: a part would lack attacks or benign rows.
+    """
+    split = (honest_split if protocol == "honest" else paper_split)(flows, dataset, seed)
+    space = FeatureSpace(flows.schema, flows.schema.history)
+    return Prepared(dataset, flows, split, space, space.build(flows, split.stream), protocol, seed)

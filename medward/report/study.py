@@ -1,0 +1,186 @@
+"""The comparison that docs/results.md prints: Sentinel, pooled and federated, beside tuned baselines, seed by seed."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from medward.agents.baselines import BASELINES, run_baseline
+from medward.agents.central import train_centrally
+from medward.agents.judgement import judge
+from medward.agents.metrics import measures
+from medward.agents.model import Provenance, SentinelModel
+from medward.agents.recipe import RECIPES, Recipe
+from medward.federation.training import FederatedTraining, Options
+from medward.flows.datasets import Dataset
+from medward.flows.prepared import Prepared, Protocol, prepare
+from medward.flows.schema import Flows
+from medward.flows.splits import unseen_rows
+
+SITES = 4
+METHODS = ("Sentinel, federated", "Sentinel, pooled", *(baseline.name for baseline in BASELINES))
+COLUMNS = {
+    "binary accuracy": ("binary", "accuracy"),
+    "binary macro-F1": ("binary", "macro_f1"),
+    "attack recall": ("binary", "attack_recall"),
+    "false alarms": ("binary", "false_alarm_rate"),
+    "AUROC": ("binary", "auroc"),
+    "multi-class macro-F1": ("multiclass", "macro_f1"),
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared, and where finished runs are kept.
+
+    Args:
+        protocol: "honest" or "paper".
+        seeds: the seeds; each gives a split, shares and a training of its own.
+        methods: which of `METHODS`.
+        quick: fewer epochs and rounds, for a first look.
+        results: a file of JSON lines; runs that stand there are not repeated.
+    """
+
+    protocol: Protocol
+    seeds: Sequence[int]
+    methods: Sequence[str] = METHODS
+    quick: bool = False
+    results: Path | None = None
+
+    def key(self, dataset: str, seed: int, method: str) -> str:
+        """Name one run."""
+        return "|".join((dataset, self.protocol, "quick" if self.quick else "full", str(seed), method))
+
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """Return the runs that are done, by key."""
+        if self.results is None or not self.results.exists():
+            return {}
+        lines = self.results.read_text(encoding="utf-8").splitlines()
+        return {run["key"]: run for run in map(json.loads, lines)}
+
+
+def run_study(
+    study: Study, dataset: Dataset, load: Callable[[int], Flows], on_run: Callable[[dict[str, Any]], None]
+) -> list[dict[str, Any]]:
+    """Run what is not finished yet of a study on one data set.
+
+    Args:
+        study: what is compared.
+        dataset: the data set.
+        load: returns the rows for a seed; real data is the same for every seed, the ward is not.
+        on_run: called after each run, finished earlier or now.
+
+    Returns:
+        All runs: key, data, protocol, seed, method, metrics, unseen (the same measures on test rows whose features
+        stand on no training row), repeated_share, seconds.
+    """
+    done = study.finished()
+    runs = []
+    for seed in study.seeds:
+        missing = [method for method in study.methods if study.key(dataset.name, seed, method) not in done]
+        prepared = prepare(dataset, load(seed), study.protocol, seed) if missing else None
+        for method in study.methods:
+            key = study.key(dataset.name, seed, method)
+            run = done.get(key)
+            if run is None:
+                assert prepared is not None
+                run = {"key": key, **_run(study, prepared, method, seed)}
+                if study.results is not None:
+                    with study.results.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(run) + "\n")
+            runs.append(run)
+            on_run(run)
+    return runs
+
+
+def _run(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, Any]:
+    began = perf_counter()
+    recipe = RECIPES[prepared.dataset.name]
+    if study.quick:
+        recipe = replace(recipe, epochs=max(3, recipe.epochs // 5), rounds=10)
+    if method.startswith("Sentinel"):
+        outcome = _sentinel(_trained(prepared, method, recipe, seed), prepared)
+    else:
+        baseline = next(baseline for baseline in BASELINES if baseline.name == method)
+        result = run_baseline(baseline, prepared, recipe, seed)
+        outcome = {"metrics": result.metrics, "setting": result.setting, "validation": result.validation}
+        outcome["unseen"] = _unseen(prepared, result.decision, None)
+    return {
+        "data": prepared.dataset.name,
+        "protocol": study.protocol,
+        "seed": seed,
+        "method": method,
+        **outcome,
+        "repeated_share": 1.0 - float(_is_unseen(prepared).mean()),
+        "seconds": round(perf_counter() - began, 1),
+    }
+
+
+def _trained(prepared: Prepared, method: str, recipe: Recipe, seed: int) -> SentinelModel:
+    synthetic = prepared.flows.schema.synthetic
+    if method == "Sentinel, pooled":
+        provenance = Provenance("central", None, 1, "none", synthetic, seed, prepared.protocol)
+        return train_centrally(prepared, prepared.split.train, recipe, provenance)
+    training = FederatedTraining(prepared, recipe, Options(SITES, recipe.rounds, seed=seed))
+    return training.run(None, lambda report: None)
+
+
+def _sentinel(model: SentinelModel, prepared: Prepared) -> dict[str, Any]:
+    test, validation = prepared.split.test, prepared.split.validation
+    result = judge(model, prepared.x[test], prepared.flows.y[test])
+    chosen = judge(model, prepared.x[validation], prepared.flows.y[validation])
+    scores = model.scorer().score(prepared.x[test])
+    # Decisions in the schema's numbers, as the baselines give them.
+    place = np.array([prepared.flows.schema.classes.index(name) for name in model.classes], np.int32)
+    return {
+        "metrics": result.metrics,
+        "expected_cost": result.expected_cost,
+        "escalation_rate": result.escalation_rate,
+        "validation": chosen.metrics["multiclass"]["macro_f1"],
+        "unseen": _unseen(prepared, place[scores.decision], scores.suspicion),
+    }
+
+
+def _is_unseen(prepared: Prepared) -> Any:
+    return unseen_rows(prepared.x, prepared.split.train, prepared.split.test)
+
+
+def _unseen(prepared: Prepared, decision: Any, suspicion: Any) -> dict[str, Any] | None:
+    """Return the macro-F1s on test rows whose features stand on no training row, where there are both kinds."""
+    unseen = _is_unseen(prepared)
+    y = prepared.flows.y[prepared.split.test][unseen]
+    if len(np.unique(y > 0)) < 2:
+        return None
+    order = np.zeros(len(y), np.float32) if suspicion is None else suspicion[unseen]
+    found = measures(y, decision[unseen], order, prepared.flows.schema.classes)
+    return {"binary_macro_f1": found["binary"]["macro_f1"], "multiclass_macro_f1": found["multiclass"]["macro_f1"]}
+
+
+def markdown_table(runs: Sequence[dict[str, Any]]) -> str:
+    """Return one table: a row for each method, mean and spread (standard deviation) over the seeds."""
+    by_method: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for run in runs:
+        by_method[run["method"]].append(run)
+    seen = [run["unseen"] for run in runs if run["unseen"]]
+    unseen = {"unseen binary": "binary_macro_f1", "unseen multi-class": "multiclass_macro_f1"} if seen else {}
+    head = ["method", *COLUMNS, *unseen]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for method, own in by_method.items():
+        cells = [_spread([run["metrics"][group][name] for run in own]) for group, name in COLUMNS.values()]
+        cells += [_spread([run["unseen"][name] if run["unseen"] else None for run in own]) for name in unseen.values()]
+        lines.append(f"| {' | '.join([method, *cells])} |")
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    spread = f" ± {stdev(known):.3f}" if len(known) > 1 else ""
+    return f"{fmean(known):.3f}{spread}"

@@ -62,7 +62,7 @@ BASELINES: tuple[Baseline, ...] = (
     Baseline("majority", lambda setting, seed: DummyClassifier(strategy="prior"), [{}]),
     Baseline(
         "logistic regression",
-        lambda setting, seed: LogisticRegression(max_iter=200, **setting),
+        lambda setting, seed: LogisticRegression(max_iter=300, tol=1e-3, **setting),
         [{"C": 1.0}, {"C": 30.0}],
         encoded=True,
     ),
@@ -76,11 +76,7 @@ BASELINES: tuple[Baseline, ...] = (
         lambda setting, seed: HistGradientBoostingClassifier(
             max_features=0.5, l2_regularization=3.0, early_stopping=False, random_state=seed, **setting
         ),
-        [
-            {"max_iter": 100, "learning_rate": 0.1},
-            {"max_iter": 250, "learning_rate": 0.07},
-            {"max_iter": 250, "learning_rate": 0.05, "max_leaf_nodes": 15},
-        ],
+        [{"max_iter": 200, "learning_rate": 0.1}, {"max_iter": 250, "learning_rate": 0.05, "max_leaf_nodes": 15}],
     ),
     Baseline(
         "MLP",

@@ -93,9 +93,9 @@ class Round:
     outcome: str | None = None
 
     @property
-    def aggregator(self) -> str:
-        """Whose turn it is to add: the role goes round with the rounds and with failed attempts."""
-        return self.cohort[(self.number + self.attempt) % len(self.cohort)]
+    def aggregator(self) -> str | None:
+        """Whose turn it is to add, once the cohort is fixed: it goes round with rounds and failed attempts."""
+        return self.cohort[(self.number + self.attempt) % len(self.cohort)] if self.cohort else None
 
     @property
     def over(self) -> bool:
@@ -186,7 +186,7 @@ def _rejected(state: Round, member: str, time: float) -> Round:
 
 
 def _next_aggregator(state: Round, time: float) -> Round:
-    state = replace(state, attempt=state.attempt + 1, aggregate=None, rejects=frozenset())
+    state = replace(state, attempt=state.attempt + 1, aggregate=None, rejects=frozenset(), shares={})
     if state.attempt >= len(state.cohort):
         return replace(state, phase=Phase.VOID, outcome="every aggregator was silent or wrong")
     return _enter(state, Phase.AGGREGATING, time)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
@@ -211,8 +212,11 @@ class SharedModel:
         arrays |= {
             name: value for name in ("weights", "momentum", "tail") if (value := getattr(self, name)) is not None
         }
-        head = {"plan": plan_digest(self.plan), "step": str(self.step), "averaged": str(self.averaged)}
-        return save_arrays({name: np.ascontiguousarray(value) for name, value in sorted(arrays.items())}, head)
+        head = json.dumps(
+            {"plan": plan_digest(self.plan), "step": self.step, "averaged": self.averaged}, sort_keys=True
+        )
+        # One key only: safetensors writes several in no fixed order.
+        return save_arrays({name: np.ascontiguousarray(value) for name, value in arrays.items()}, {"head": head})
 
 
 def first_model(plan: Plan) -> SharedModel:
@@ -228,9 +232,9 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
     """
     try:
         size = int.from_bytes(content[:8], "little")
-        head = json.loads(content[8 : 8 + size])["__metadata__"]
+        head = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["head"])
         arrays = load_arrays(content)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise FederationError(f"The shared model is damaged ({error}): start the federation again.") from None
     if head["plan"] != plan_digest(plan):
         raise FederationError("The shared model was made under another plan: use the same data, options and seed.")
@@ -241,14 +245,14 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
     cells = arrays["grid.cells"]
     return SharedModel(
         plan=plan,
-        step=int(head["step"]),
+        step=head["step"],
         grid=Grid(tuple(np.split(arrays["grid.edges"], np.cumsum(cells)[:-1])) if len(cells) else ()),
         classes=tuple(int(k) for k in arrays["classes"]),
         scaler=scaler,
         weights=arrays.get("weights"),
         momentum=arrays.get("momentum"),
         tail=arrays.get("tail"),
-        averaged=int(head["averaged"]),
+        averaged=head["averaged"],
     )
 
 

@@ -1,0 +1,31 @@
+"""A federation small enough to run in seconds, on the toy data set."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from medward.federation.training import FederatedTraining, Options
+from medward.flows.datasets import Cut, Dataset
+from medward.flows.prepared import Prepared, prepare
+from tests.agents.conftest import RECIPE, SCHEMA, toy_flows
+
+Start = Callable[..., FederatedTraining]
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Prepared:
+    """The toy data set, split honestly."""
+    dataset = Dataset(schema=SCHEMA, home="nowhere", cut=Cut.BLOCKS, block_rows=20)
+    return prepare(dataset, toy_flows(2000, 0), "honest", 0)
+
+
+@pytest.fixture
+def federation(prepared: Prepared) -> Start:
+    """Return a function that makes a federation; its keyword arguments are `Options` fields."""
+
+    def start(**fields: object) -> FederatedTraining:
+        options = replace(Options(sites=4, rounds=4, seed=1), **fields)
+        return FederatedTraining(prepared, RECIPE, options)
+
+    return start

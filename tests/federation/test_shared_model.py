@@ -1,0 +1,70 @@
+"""The shared model: the surveys fit what pooled rows would fit, and one model has one encoding."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from medward.agents.central import fitted_scaler
+from medward.federation.interfaces import FederationError
+from medward.federation.shared_model import from_bytes
+from medward.federation.training import FederatedTraining
+from tests.federation.conftest import Start
+
+
+def _surveyed(training: FederatedTraining) -> FederatedTraining:
+    while training.shared.task == "survey":
+        training._simulation.run_round()
+    return training
+
+
+def test_summed_surveys_fit_the_scaler_of_the_pooled_rows(federation: Start) -> None:
+    training = _surveyed(federation())
+    prepared = training.prepared
+    pooled = fitted_scaler(prepared.space, prepared.x[prepared.split.train], training.plan.recipe)
+    assert training.shared.scaler is not None
+    for name, value in vars(pooled).items():
+        np.testing.assert_array_equal(getattr(training.shared.scaler, name), value, err_msg=name)
+
+
+def test_encoding_round_trips_in_every_stage(federation: Start) -> None:
+    training = federation(rounds=2)
+    for _ in range(training.plan.steps):
+        content = training.shared.to_bytes()
+        assert from_bytes(training.plan, content).to_bytes() == content
+        training._simulation.run_round()
+    assert training.shared.done
+    assert from_bytes(training.plan, training.shared.to_bytes()).to_bytes() == training.shared.to_bytes()
+
+
+def test_model_of_another_plan_is_refused(federation: Start) -> None:
+    training = federation()
+    other = replace(training.plan, rounds=9)
+    with pytest.raises(FederationError, match="another plan"):
+        from_bytes(other, training.shared.to_bytes())
+
+
+@pytest.mark.parametrize("keep", [0, 3, 40, 200])
+def test_truncated_model_is_refused(federation: Start, keep: int) -> None:
+    training = federation()
+    with pytest.raises(FederationError, match="damaged"):
+        from_bytes(training.plan, training.shared.to_bytes()[:keep])
+
+
+def test_final_model_is_the_average_of_the_last_rounds(federation: Start) -> None:
+    training = _surveyed(federation(rounds=5))
+    weights = []
+    while not training.shared.done:
+        training._simulation.run_round()
+        weights.append(training.shared.weights)
+    assert training.shared.averaged == 1
+    np.testing.assert_allclose(training.shared.tail, weights[-1])
+
+
+def test_classes_nobody_holds_are_left_out(federation: Start) -> None:
+    training = federation()
+    flows = training.prepared.flows
+    fewer = replace(training.prepared, flows=replace(flows, y=np.where(flows.y == 1, 0, flows.y).astype(np.int32)))
+    surveyed = _surveyed(FederatedTraining(fewer, training.plan.recipe, training.options))
+    assert surveyed.shared.classes == (0, 2)
+    assert surveyed.model().classes == ("benign", "tamper")

@@ -1,0 +1,221 @@
+"""Whole federations: what is learned, who may be silent or lie, and what a kill leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medward.agents.central import train_centrally
+from medward.agents.judgement import judge
+from medward.agents.model import Provenance
+from medward.errors import MedwardError
+from medward.federation.interfaces import FederationError, IntVector, SecureSum, Slot
+from medward.federation.memory import PlainSum
+from medward.federation.simulation import Simulation
+from medward.federation.training import FederatedTraining
+from tests.federation.conftest import Start
+
+
+def _quiet(_: object) -> None:
+    return
+
+
+def _score(training: FederatedTraining) -> float:
+    prepared = training.prepared
+    test = prepared.split.test
+    result = judge(training.model(), prepared.x[test], prepared.flows.y[test])
+    return float(result.metrics["binary"]["macro_f1"])
+
+
+def test_federation_learns_nearly_as_well_as_pooled_training(federation: Start) -> None:
+    training = federation(rounds=12)
+    training.run(None, _quiet)
+    prepared, recipe = training.prepared, training.plan.recipe
+    provenance = Provenance("central", None, 1, "none", True, 1)
+    pooled = train_centrally(prepared, prepared.split.train, recipe, provenance)
+    test = prepared.split.test
+    best = judge(pooled, prepared.x[test], prepared.flows.y[test]).metrics["binary"]["macro_f1"]
+    assert best > 0.9
+    assert _score(training) > best - 0.03
+
+
+def test_same_seed_gives_the_same_model_and_another_seed_another(federation: Start) -> None:
+    names = []
+    for seed in (1, 1, 2):
+        training = federation(rounds=2, seed=seed)
+        names.append(training.run(None, _quiet).name)
+    assert names[0] == names[1]
+    assert names[0] != names[2]
+
+
+def test_silent_hospital_holds_nobody_up(federation: Start) -> None:
+    training = federation(silent=("hospital-2",))
+    training.run(None, _quiet)
+    assert all(report.cohort == ("hospital-1", "hospital-3", "hospital-4") for report in training.reports)
+    assert all(report.outcome == "final" for report in training.reports)
+
+
+def test_two_silent_of_four_stop_the_federation_in_one_sentence(federation: Start) -> None:
+    training = federation(silent=("hospital-1", "hospital-2"))
+    with pytest.raises(FederationError, match="came to nothing") as stopped:
+        training.run(None, _quiet)
+    assert "\n" not in str(stopped.value)
+    assert training.shared.step == 0
+
+
+def test_sampling_invites_a_share_and_never_too_few(federation: Start) -> None:
+    training = federation(sites=8, sample=0.5, rounds=6)
+    training.run(None, _quiet)
+    cohorts = [report.cohort for report in training.reports if report.task == "train"]
+    assert {len(cohort) for cohort in cohorts} == {4}
+    assert len(set(cohorts)) > 1
+    small = federation(sites=8, sample=0.01, rounds=2)
+    small.run(None, _quiet)
+    assert {len(report.cohort) for report in small.reports if report.task == "train"} == {4}
+
+
+class _PassesOneOff(PlainSum):
+    """An aggregator that passes one member's contribution off as the sum."""
+
+    def add(self, slot: Slot, contributions: Mapping[str, bytes]) -> bytes:
+        return next(iter(contributions.values()))
+
+
+def test_wrong_aggregate_is_rejected_and_the_next_aggregator_takes_over(federation: Start) -> None:
+    training = federation()
+    liar = "hospital-1"
+
+    def sums(name: str) -> SecureSum:
+        return _PassesOneOff() if name == liar else PlainSum()
+
+    simulation = Simulation(training._hospitals, training.shared, sums=sums)
+    report = simulation.run_round()
+    assert report.outcome == "final"
+    honest = federation()._simulation
+    honest.run_round()
+    assert simulation.shared.to_bytes() == honest.shared.to_bytes()
+    state = simulation._state()
+    assert state.attempt == 1
+    assert state.aggregator != liar
+
+
+class _Recording(PlainSum):
+    """Keeps what it is asked to share, to see that nothing is shared before it was checked."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def check(self, slot: Slot, contributions: Mapping[str, bytes], aggregate: bytes) -> None:
+        super().check(slot, contributions, aggregate)
+        self.calls.append("checked")
+
+    def share(self, slot: Slot, aggregate: bytes) -> bytes:
+        self.calls.append("shared")
+        return super().share(slot, aggregate)
+
+
+def test_wrong_sum_is_rejected_before_any_share_is_released(federation: Start) -> None:
+    training = federation()
+    honest = {name: _Recording() for name in ("hospital-2", "hospital-3", "hospital-4")}
+    simulation = Simulation(training._hospitals, training.shared, sums=lambda name: honest.get(name) or _PassesOneOff())
+    simulation.run_round()
+    assert all(sums.calls == ["checked", "shared"] for sums in honest.values())
+
+
+def test_a_member_weighs_as_much_as_it_has_rows(federation: Start) -> None:
+    training = federation()
+    while training.shared.task == "survey":
+        training._simulation.run_round()
+    values: list[IntVector] = [hospital.work(training.shared, training.shared.step) for hospital in training._hospitals]
+    assert [int(own[-1]) for own in values] == [len(rows) for rows in training.shares]
+
+
+def test_repeating_a_round_never_repeats_an_update(federation: Start) -> None:
+    training = federation()
+    while training.shared.task == "survey":
+        training._simulation.run_round()
+    first, again = (training._hospitals[0].work(training.shared, number) for number in (7, 8))
+    assert not np.array_equal(first, again)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sites": 2}, "at least 3"),
+        ({"rounds": 0}, "at least 1 round"),
+        ({"sample": 0.0}, "above 0"),
+        ({"silent": ("hospital-9",)}, "hospital-9"),
+        ({"protect": "outsourced"}, "does not exist yet"),
+        ({"sites": 500}, "hospitals"),
+    ],
+)
+def test_impossible_options_are_refused_in_one_sentence(
+    federation: Start, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(MedwardError, match=message) as refused:
+        federation(**fields)
+    assert "\n" not in str(refused.value)
+
+
+def test_resumed_run_ends_as_an_uninterrupted_one(federation: Start, tmp_path: Path) -> None:
+    whole = federation(silent=("hospital-3",))
+    whole.run(None, _quiet)
+
+    class Stop(Exception):
+        pass
+
+    def stop_in_the_middle(report: object) -> None:
+        if broken.shared.round == 2:
+            raise Stop
+
+    broken = federation(silent=("hospital-3",))
+    with pytest.raises(Stop):
+        broken.run(tmp_path, stop_in_the_middle)
+    resumed = federation(silent=("hospital-3",))
+    resumed.resume(tmp_path)
+    assert 0 < resumed.shared.step < resumed.plan.steps
+    resumed.run(tmp_path, _quiet)
+    assert resumed.shared.to_bytes() == whole.shared.to_bytes()
+    assert [report.round for report in resumed.reports] == list(range(resumed.plan.steps))
+
+
+def test_checkpoint_of_other_options_is_refused(federation: Start, tmp_path: Path) -> None:
+    federation(rounds=1).run(tmp_path, _quiet)
+    with pytest.raises(FederationError, match="other options"):
+        federation(rounds=2).resume(tmp_path)
+    with pytest.raises(FederationError, match="no checkpoint"):
+        federation().resume(tmp_path / "nothing")
+
+
+def _demo(out: Path, *more: str) -> list[str]:
+    code = "from medward.cli import main; main()"
+    options = ["demo", "--rows", "4000", "--rounds", "6", "--seed", "3", "--out", str(out), "--json", *more]
+    return [sys.executable, "-c", code, *options]
+
+
+@pytest.mark.slow
+def test_killed_demo_resumes_to_the_same_model(tmp_path: Path) -> None:
+    whole = subprocess.run(_demo(tmp_path / "whole"), capture_output=True, text=True, check=True)
+    expected = json.loads(whole.stdout)
+    process = subprocess.Popen(_demo(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state = tmp_path / "killed" / "checkpoint" / "state"
+    deadline = time.monotonic() + 300
+    while not (state.exists() and b'"round": 4' in state.read_bytes()[:20000]):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "model" / "model.json").exists()
+    resumed = subprocess.run(_demo(tmp_path / "killed", "--resume"), capture_output=True, text=True, check=True)
+    got = json.loads(resumed.stdout)
+    assert got["model_name"] == expected["model_name"]
+    assert got["metrics"] == expected["metrics"]
+    assert len(got["rounds_log"]) == len(expected["rounds_log"])

@@ -67,6 +67,9 @@ def demo(
     result = judge(model, prepared.x[test], flows.y[test])
     name = model.save(out / "model")
     document = _document(training, result, name, out, began)
+    document["options"] = {"data": data, "rows": rows, **asdict(options)}
+    if data != "ward":
+        del document["options"]["rows"]
     document["rounds_log"] = [{**asdict(report), "cohort": list(report.cohort)} for report in training.reports]
     write_report(out, document, _per_hospital(training, model), result.classes)
     if as_json:

@@ -8,9 +8,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
-from medward.agents.environment import Environment, cost_matrix, following_rows
-from medward.agents.learner import Traffic, start, train
-from medward.agents.replay import Replay, fold
+from medward.agents.learner import start, train
+from medward.agents.traffic import Traffic, traffic_of
 from medward.federation.encoding import encode_update
 from medward.federation.interfaces import IntVector
 from medward.federation.shared_model import SharedModel
@@ -85,25 +84,12 @@ class Hospital:
 
 
 def _traffic(rows: TrainingRows, shared: SharedModel) -> Traffic:
-    """Return the hospital's rows as the learner takes them, padded so that hospitals of like size share a program."""
+    """Return the hospital's rows as the learner takes them."""
     assert shared.scaler is not None
-    total = len(rows)
-    y = np.searchsorted(np.array(shared.classes), rows.y).astype(np.int32)
-    following = following_rows(np.arange(total), rows.stream, rows.order, total)
-    entries = _rounded_up(total)
-    folded = fold(rows.x, y, np.arange(total), entries)
-    encoded = shared.scaler.encode(rows.x)
-    costs = shared.plan.recipe.costs
-    return Traffic(
-        encoded=jnp.asarray(np.pad(encoded, ((0, entries - total), (0, 0)))),
-        environment=Environment(
-            label=jnp.asarray(np.pad(y, (0, entries - total))),
-            following=jnp.asarray(np.pad(following, (0, entries - total), constant_values=-1)),
-            cost=jnp.asarray(cost_matrix(len(shared.classes), costs)),
-            escalation=jnp.float32(costs.escalation),
-        ),
-        replay=Replay(*folded),
-    )
+    classes = np.array(shared.classes)
+    y = np.searchsorted(classes, rows.y).astype(np.int32)
+    costs, size = shared.plan.recipe.costs, _rounded_up(len(rows))
+    return traffic_of(rows.x, y, rows.stream, rows.order, shared.scaler, len(classes), costs, size)
 
 
 def _rounded_up(rows: int) -> int:

@@ -44,7 +44,8 @@ class RoundReport:
         outcome: "final", or why it is void.
         bytes_up: bytes that members put into the store.
         bytes_down: bytes that members got from it.
-        seconds: by activity, summed over the members: work (training or counting), seal, add, check and open.
+        seconds: by activity: work (training or counting; the members work side by side), and summed over the members
+            seal, add, check and open.
         validation: measures of the shared model after the round, where somebody measured it.
     """
 

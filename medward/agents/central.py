@@ -1,17 +1,15 @@
 """Training Sentinel in one place, on rows that one hospital holds or that were pooled: for comparison."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.agents.environment import Environment, cost_matrix, following_rows
 from medward.agents.export import exported
-from medward.agents.learner import Traffic, learning_rates, new_network, start, train
+from medward.agents.learner import learning_rates, new_network, start, train
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.network import layout_of
 from medward.agents.recipe import Recipe
-from medward.agents.replay import fold
+from medward.agents.traffic import traffic_of
 from medward.flows.history import FeatureSpace
 from medward.flows.prepared import Prepared
 from medward.flows.scaling import Scaler, fit_scaler
@@ -44,17 +42,8 @@ def train_centrally(
     layout = layout_of(prepared.space, scaler)
     classes = np.unique(flows.y[rows])
     y = np.searchsorted(classes, flows.y[rows]).astype(np.int32)
-    order = flows.order if flows.schema.history else None
-    own = np.arange(len(rows))
-    environment = Environment(
-        label=jnp.asarray(y),
-        following=jnp.asarray(
-            following_rows(own, prepared.stream[rows], None if order is None else order[rows], len(rows))
-        ),
-        cost=jnp.asarray(cost_matrix(len(classes), recipe.costs)),
-        escalation=jnp.float32(recipe.costs.escalation),
-    )
-    traffic = Traffic(jnp.asarray(scaler.encode(x[rows])), environment, fold(x[rows], y, own))
+    order = None if flows.order is None or not flows.schema.history else flows.order[rows]
+    traffic = traffic_of(x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.costs)
     steps = max(1, recipe.epochs * len(traffic.replay.row) // recipe.batch)
     network = new_network(layout, len(classes), recipe, provenance.seed)
     progress, _ = train(

@@ -22,24 +22,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from medward.agents.environment import Environment, State
+from medward.agents.environment import State
 from medward.agents.network import Layout, SentinelNetwork, Streams
 from medward.agents.recipe import Recipe
-from medward.agents.replay import Replay
-
-
-class Traffic(NamedTuple):
-    """What one hospital learns from.
-
-    Args:
-        encoded: every row as `Scaler.encode` returns it.
-        environment: the streams that the rows form.
-        replay: the rows that may be drawn.
-    """
-
-    encoded: Float[Array, "rows width"]
-    environment: Environment
-    replay: Replay
+from medward.agents.traffic import Traffic
 
 
 class Targets(NamedTuple):

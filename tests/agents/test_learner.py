@@ -14,7 +14,6 @@ from medward.agents.judgement import judge
 from medward.agents.learner import (
     Streams,
     Targets,
-    Traffic,
     bellman_targets,
     decide,
     learning_rates,
@@ -26,6 +25,7 @@ from medward.agents.model import Provenance, SentinelModel
 from medward.agents.network import Layout, SentinelNetwork
 from medward.agents.recipe import Costs, Recipe
 from medward.agents.replay import fold
+from medward.agents.traffic import Traffic
 from medward.flows.prepared import Prepared
 from tests.agents.conftest import RECIPE
 

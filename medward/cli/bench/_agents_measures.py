@@ -1,0 +1,174 @@
+"""Timing Sentinel: training updates beside PyTorch and stable-baselines3, and scoring at a gateway.
+
+Everything runs in this process, pinned to one core, in turns: each repeat times every competitor once, so that a
+machine that slows down slows all of them. The medians of the repeats are reported.
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from medward.agents.central import fitted_scaler
+from medward.agents.export import exported
+from medward.agents.learner import new_network, start, train
+from medward.agents.model import Provenance, SentinelModel
+from medward.agents.network import Layout, layout_of
+from medward.agents.recipe import Recipe
+from medward.agents.traffic import Traffic, traffic_of
+from medward.flows.datasets import DATASETS, ward
+from medward.flows.prepared import Prepared, prepare
+from medward.report.benchmark import BenchmarkRow
+
+ROWS = 20_000
+# The network of the CICIoMT2024 recipe, on the ward's own columns without history.
+RECIPE = Recipe()
+
+
+def measure(updates: int, repeats: int) -> list[BenchmarkRow]:
+    """Return the rows of the benchmark; competitors that are not installed are left out."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    prepared = _prepared()
+    model, layout, traffic = _sentinel(prepared)
+    learners: dict[str, Callable[[], None]] = {"medward": _medward_learner(model, layout, traffic, updates)}
+    if importlib.util.find_spec("torch"):
+        learners |= _torch_learners(layout, traffic, updates)
+    rates = _rates(learners, updates, repeats)
+    rows = [
+        BenchmarkRow(
+            what=f"training updates, batch {RECIPE.batch}",
+            ours=rates["medward"],
+            other=rate,
+            other_name=name,
+            ratio=rates["medward"] / rate,
+            unit="updates/s",
+        )
+        for name, rate in rates.items()
+        if name != "medward"
+    ]
+    if not rows:
+        what = f"training updates, batch {RECIPE.batch}"
+        rows.append(BenchmarkRow(what, rates["medward"], None, None, None, "updates/s"))
+    return rows + _scoring_rows(model, prepared.x, repeats)
+
+
+def _prepared() -> Prepared:
+    """The ward without history, whose columns are as many as CICIoMT2024's."""
+    dataset = DATASETS["ward"]
+    return prepare(dataset, ward.generate(ROWS, 0), "honest", 0)
+
+
+def _sentinel(prepared: Prepared) -> tuple[SentinelModel, Layout, Traffic]:
+    own = len(prepared.space.schema.columns)
+    space = type(prepared.space)(prepared.space.schema, history=False)
+    x = np.ascontiguousarray(prepared.x[:, :own])
+    scaler = fitted_scaler(space, x[prepared.split.train], RECIPE)
+    layout = layout_of(space, scaler)
+    classes = prepared.flows.schema.classes
+    network = new_network(layout, len(classes), RECIPE, 0)
+    model = SentinelModel(
+        space, classes, scaler, exported(network), RECIPE, Provenance("central", None, 1, "none", True, 0)
+    )
+    rows = prepared.split.train
+    order = prepared.flows.order
+    assert order is not None
+    traffic = traffic_of(
+        *(x[rows], prepared.flows.y[rows], prepared.stream[rows], order[rows], scaler, len(classes), RECIPE.costs)
+    )
+    return model, layout, traffic
+
+
+def _medward_learner(model: SentinelModel, layout: Layout, traffic: Traffic, updates: int) -> Callable[[], None]:
+    begun = start(new_network(layout, len(model.classes), RECIPE, 0), RECIPE)
+    rates = jnp.full(updates, 1e-3, jnp.float32)
+
+    def run() -> None:
+        _, losses = train(begun, layout, traffic, RECIPE, rates, jax.random.key(0))
+        losses.block_until_ready()
+
+    return run
+
+
+def _torch_learners(layout: Layout, traffic: Traffic, updates: int) -> dict[str, Callable[[], None]]:
+    import torch
+
+    from medward.cli.bench._torch_sentinel import TorchSentinel
+
+    torch.set_num_threads(1)
+    # The columns that PyTorch's version takes: numbers, their presence, indicators.
+    width = 2 * layout.numbers + layout.indicators
+    environment, costs = traffic.environment, RECIPE.costs
+    shape: dict[str, Any] = {
+        **{name: np.asarray(getattr(layout, name)) for name in ("low", "inverse", "number_cheap", "indicator_cheap")},
+        "embedding": RECIPE.embedding,
+        "hidden": RECIPE.hidden,
+    }
+    settings = {
+        **{name: getattr(RECIPE, name) for name in ("batch", "discount", "value_weight", "average", "weight_decay")},
+        "learning_rate": 1e-3,
+        "escalation": costs.escalation,
+    }
+    eager = TorchSentinel(
+        np.asarray(traffic.encoded)[:, :width],
+        np.asarray(environment.label),
+        np.asarray(environment.following),
+        np.asarray(environment.cost),
+        shape,
+        settings,
+    )
+
+    def run() -> None:
+        for _ in range(updates):
+            eager.update()
+
+    learners = {f"PyTorch {torch.__version__}, eager": run}
+    if importlib.util.find_spec("stable_baselines3"):
+        from medward.cli.bench._torch_sentinel import stable_baselines_learner
+
+        name, learner = stable_baselines_learner(np.asarray(traffic.encoded), environment.escalate + 1, RECIPE, updates)
+        learners[name] = learner
+    return learners
+
+
+def _rates(learners: dict[str, Callable[[], None]], updates: int, repeats: int) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {name: [] for name in learners}
+    for run in learners.values():
+        run()
+    for _ in range(repeats):
+        for name, run in learners.items():
+            seconds[name].append(_timed(run))
+    return {name: updates / median(own) for name, own in seconds.items()}
+
+
+def _scoring_rows(model: SentinelModel, x: NDArray[np.float32], repeats: int) -> list[BenchmarkRow]:
+    scorer = model.scorer()
+    x = np.ascontiguousarray(x[:, : len(model.space.columns)])
+    scorer.score(x)
+    singles = [x[i : i + 1] for i in range(2000)]
+
+    def one_by_one() -> None:
+        for row in singles:
+            scorer.score(row)
+
+    escalated = float(scorer.score(x).escalated.mean())
+    single = median(_timed(one_by_one) for _ in range(repeats)) / len(singles)
+    batch = len(x) / median(_timed(lambda: scorer.score(x)) for _ in range(repeats))
+    both = len(x) / median(_timed(lambda: scorer.q_values(x, bought=True)) for _ in range(repeats))
+    return [
+        BenchmarkRow("scoring one flow, without JAX", single * 1e6, None, None, None, "microseconds"),
+        BenchmarkRow(f"scoring in batches ({escalated:.0%} escalate)", batch, None, None, None, "flows/s"),
+        BenchmarkRow("scoring in batches with all evidence bought", both, None, None, None, "flows/s"),
+    ]
+
+
+def _timed(run: Callable[[], object]) -> float:
+    began = perf_counter()
+    run()
+    return perf_counter() - began

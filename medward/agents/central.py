@@ -15,6 +15,9 @@ from medward.flows.prepared import Prepared
 from medward.flows.scaling import Scaler, fit_scaler
 from medward.flows.sketch import coarse_grid, count, refine
 
+# A hospital with few rows passes over them more often than the recipe says: its network starts from nothing too.
+LEAST_UPDATES = 300
+
 
 def fitted_scaler(space: FeatureSpace, x: NDArray[np.float32], recipe: Recipe) -> Scaler:
     """Fit a scaler to training rows, by the same surveys that a federation sums."""
@@ -44,7 +47,7 @@ def train_centrally(
     y = np.searchsorted(classes, flows.y[rows]).astype(np.int32)
     order = None if flows.order is None or not flows.schema.history else flows.order[rows]
     traffic = traffic_of(x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.costs)
-    steps = max(1, recipe.epochs * len(traffic.replay.row) // recipe.batch)
+    steps = max(LEAST_UPDATES, recipe.epochs * len(traffic.replay.row) // recipe.batch)
     network = new_network(layout, len(classes), recipe, provenance.seed)
     progress, _ = train(
         start(network, recipe), layout, traffic, recipe, learning_rates(recipe, steps), jax.random.key(provenance.seed)

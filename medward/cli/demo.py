@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def demo(
     data: str = typer.Option("ward", help=DATA_HELP + " The default is synthetic."),
     sites: int = typer.Option(4, help="How many hospitals there are; at least 3."),
-    rounds: int = typer.Option(10, help="How many training rounds they run."),
+    rounds: int = typer.Option(20, help="How many training rounds they run."),
     out: Path = typer.Option(Path("medward-out"), help="The folder for metrics.json, report.html and model/."),
     partition: str = typer.Option("blocks", help="How the rows are dealt to hospitals: blocks, devices or dirichlet."),
     sample: float = typer.Option(1.0, help="The share of hospitals invited to each training round."),

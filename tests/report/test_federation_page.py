@@ -284,5 +284,5 @@ def test_names_break_after_underscores_and_stay_escaped() -> None:
 
 
 def test_command_repeats_every_option_of_the_run(tmp_path: Path) -> None:
-    words = Elements(page_of(tmp_path)).words()
+    words = Elements(page_of(tmp_path, a_document([a_round(0)]))).words()
     assert "--silent hospital-2 --silent hospital-3" in " ".join(words.split())

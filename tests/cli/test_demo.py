@@ -1,0 +1,78 @@
+"""`medward demo`: the JSON that others rely on, the files, the refusals."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+SMALL = ("--rows", 4000, "--rounds", 2, "--seed", 1)
+
+
+def test_document_holds_what_others_rely_on(medward: Run, tmp_path: Path) -> None:
+    done = medward("demo", *SMALL, "--out", tmp_path, "--json")
+    assert done.code == 0, done.err
+    document = done.document
+    assert document.keys() >= {
+        *("data", "synthetic", "sites", "rounds", "protect", "seed", "metrics", "rounds_log", "expected_cost"),
+        *("escalation_rate", "model", "report", "seconds"),
+    }
+    assert (document["data"], document["synthetic"], document["protect"]) == ("ward", True, "none")
+    binary, multiclass = document["metrics"]["binary"], document["metrics"]["multiclass"]
+    assert binary.keys() >= {"accuracy", "macro_f1", "attack_recall", "auroc", "false_alarm_rate"}
+    assert multiclass.keys() >= {"accuracy", "macro_f1", "per_class_recall"}
+    trained = [entry for entry in document["rounds_log"] if entry["task"] == "train"]
+    assert len(trained) == 2
+    for entry in document["rounds_log"]:
+        assert entry.keys() >= {"round", "cohort", "bytes_up", "bytes_down", "seconds"}
+        assert len(entry["cohort"]) == 4
+        assert 0 < entry["bytes_up"] < entry["bytes_down"]
+    assert json.loads((tmp_path / "metrics.json").read_text()) == document
+    assert "synthetic" in (tmp_path / "report.html").read_text().lower()
+    again = medward("demo", *SMALL, "--out", tmp_path / "again", "--json").document
+    assert again["metrics"] == document["metrics"]
+    assert again["model_name"] == document["model_name"]
+
+
+def test_table_names_the_data_synthetic_and_the_sum_open(medward: Run, tmp_path: Path) -> None:
+    done = medward("demo", *SMALL, "--out", tmp_path, "--silent", "hospital-2")
+    assert done.code == 0
+    assert "synthetic" in done.out
+    assert "in the open" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--protect", "outsourced"), 1, "outsourced"),
+        (("--protect", "wishes"), 2, "wishes"),
+        (("--partition", "horoscope"), 2, "horoscope"),
+        (("--sites", 2), 1, "at least 3"),
+        (("--rounds", 0), 1, "at least 1 round"),
+        (("--data", "no-such-thing"), 1, "no-such-thing"),
+        (("--resume",), 1, "no checkpoint"),
+        (("--silent", "hospital-7"), 1, "hospital-7"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    medward: Run, tmp_path: Path, words: tuple[object, ...], code: int, says: str
+) -> None:
+    done = medward("demo", *SMALL, "--out", tmp_path, *words)
+    assert done.code == code
+    assert says in done.sentence
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("folder", "least"),
+    [("wustl-ehms-2020", 0.75), ("x-iomt-subset", 0.93), ("ciciomt2024-wifi-mqtt-subset", 0.94)],
+)
+def test_three_rounds_on_real_data_reach_a_floor(
+    medward: Run, tmp_path: Path, data_folder: Path, folder: str, least: float
+) -> None:
+    done = medward("demo", "--data", data_folder / folder, "--rounds", 3, "--out", tmp_path, "--json")
+    assert done.code == 0, done.err
+    assert not done.document["synthetic"]
+    assert done.document["metrics"]["binary"]["macro_f1"] >= least

@@ -1,0 +1,114 @@
+"""`medward train`, `evaluate` and `detect`: from rows to a model to decisions about other rows."""
+
+import gzip
+import json
+import random
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from medward.flows.datasets import ward
+from tests.cli.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows of another synthetic ward."""
+    path = tmp_path_factory.mktemp("unseen") / "unseen.csv"
+    ward.write_csv(path, 3000, 77)
+    return path
+
+
+def test_train_writes_a_model_that_evaluate_reads(medward: Run, tmp_path: Path, unseen: Path) -> None:
+    trained = medward("train", "--data", "ward", "--rows", 3000, "--out", tmp_path / "model", "--json")
+    assert trained.code == 0, trained.err
+    assert trained.document["how"] == "central"
+    done = medward("evaluate", "--model", tmp_path / "model", "--data", unseen, "--json")
+    assert done.code == 0, done.err
+    document = done.document
+    assert document.keys() >= {"model", "data", "rows", "metrics"}
+    assert (document["rows"], document["history"]) == (3000, True)
+    assert document["model_name"] == trained.document["model_name"]
+    assert document["metrics"]["binary"]["macro_f1"] > 0.6
+
+
+def test_local_training_uses_one_hospitals_rows(medward: Run, tmp_path: Path) -> None:
+    done = medward("train", "--data", "ward", "--rows", 3000, "--local", 2, "--out", tmp_path, "--json")
+    assert done.code == 0, done.err
+    assert done.document["how"] == "local"
+    assert 300 < done.document["rows"] < 1000
+
+
+def test_column_order_and_extra_columns_change_nothing(medward: Run, ward_model: Path, unseen: Path) -> None:
+    frame = pl.read_csv(unseen, infer_schema=False)
+    names = frame.columns
+    random.Random(0).shuffle(names)
+    other = unseen.with_name("shuffled.csv")
+    frame.select(names).with_columns(pl.lit("x").alias("extra")).write_csv(other)
+    first, second = (medward("evaluate", "--model", ward_model, "--data", path, "--json") for path in (unseen, other))
+    assert first.document["metrics"] == second.document["metrics"]
+
+
+def test_missing_classes_are_no_mistake(medward: Run, ward_model: Path, unseen: Path) -> None:
+    some = unseen.with_name("some.csv")
+    pl.read_csv(unseen, infer_schema=False).filter(pl.col("label").is_in(["benign", "flood"])).write_csv(some)
+    done = medward("evaluate", "--model", ward_model, "--data", some, "--json")
+    assert done.code == 0, done.err
+    assert done.document["metrics"]["multiclass"]["per_class_recall"].keys() == {"benign", "flood"}
+    benign = unseen.with_name("benign.csv")
+    pl.read_csv(unseen, infer_schema=False).filter(pl.col("label") == "benign").write_csv(benign)
+    done = medward("evaluate", "--model", ward_model, "--data", benign, "--json")
+    assert done.code == 0, done.err
+    assert done.document["metrics"]["binary"]["attack_recall"] is None
+
+
+def test_history_is_used_only_where_device_and_order_are_named(medward: Run, ward_model: Path, unseen: Path) -> None:
+    bare = unseen.with_name("bare.csv")
+    pl.read_csv(unseen, infer_schema=False).drop("device").write_csv(bare)
+    done = medward("evaluate", "--model", ward_model, "--data", bare, "--json")
+    assert done.code == 0
+    assert done.document["history"] is False
+    assert "no history" in done.sentence
+
+
+def test_missing_column_is_refused_in_one_sentence(medward: Run, ward_model: Path, unseen: Path) -> None:
+    lacking = unseen.with_name("lacking.csv")
+    name = ward.SCHEMA.features[3].name
+    pl.read_csv(unseen, infer_schema=False).drop(name).write_csv(lacking)
+    done = medward("evaluate", "--model", ward_model, "--data", lacking)
+    assert done.code == 1
+    assert name in done.sentence
+    assert "lacking.csv" in done.sentence
+
+
+def test_model_that_is_none_is_refused(medward: Run, tmp_path: Path, unseen: Path) -> None:
+    done = medward("evaluate", "--model", tmp_path, "--data", unseen)
+    assert done.code == 1
+    assert "model.json" in done.sentence
+
+
+def test_detect_prints_one_line_for_each_flow(medward: Run, ward_model: Path, unseen: Path) -> None:
+    bare = unseen.with_name("today.csv.gz")
+    frame = pl.read_csv(unseen, infer_schema=False).drop("label")
+    bare.write_bytes(gzip.compress(frame.write_csv().encode()))
+    done = medward("detect", "--model", ward_model, "--flows", bare)
+    assert done.code == 0, done.err
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert len(lines) == 3000
+    for line, device, time in zip(lines, frame["device"], frame["time"], strict=True):
+        assert line.keys() >= {"time", "device", "decision", "class", "q", "evidence", "model"}
+        assert (line["device"], line["time"], line["synthetic"]) == (device, float(time), True)
+        best = max(line["q"], key=line["q"].__getitem__)
+        assert best == ("ALLOW" if line["decision"] == "ALLOW" else f"ALERT {line['class']}")
+        assert ("ESCALATE" in line["q"]) != line["evidence"]
+    alerts = medward("detect", "--model", ward_model, "--flows", bare, "--alerts-only").out.splitlines()
+    assert [json.loads(line) for line in alerts] == [line for line in lines if line["decision"] == "ALERT"]
+
+
+def test_detect_decides_as_evaluate_does(medward: Run, ward_model: Path, unseen: Path) -> None:
+    lines = [json.loads(line) for line in medward("detect", "--model", ward_model, "--flows", unseen).out.splitlines()]
+    truth = pl.read_csv(unseen, infer_schema=False)["label"]
+    right = sum(line["class"] == label for line, label in zip(lines, truth, strict=True)) / len(lines)
+    done = medward("evaluate", "--model", ward_model, "--data", unseen, "--json")
+    assert done.document["metrics"]["multiclass"]["accuracy"] == pytest.approx(right)

@@ -5,6 +5,7 @@ as text and then turned into numbers under the schema, so that a wrong cell is n
 that is wrong raises before anything of it is returned.
 """
 
+import contextlib
 import csv
 import gzip
 import io
@@ -26,6 +27,8 @@ BLOCK_BYTES = 1 << 23
 LONGEST_LINE = 1 << 26
 PARQUET_ROWS = 1 << 16
 _SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet")
+# Damaged pages make Polars panic, which is no PolarsError.
+_PARQUET_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def read_flows(dataset: Dataset, path: Path, labelled: bool = True) -> Flows:
@@ -96,10 +99,10 @@ def _data_files(path: Path) -> list[Path]:
 def _columns(file: SourceFile) -> list[str]:
     if file.header is not None:
         return list(file.header)
-    if file.path.name.endswith(".parquet"):
+    if _is_parquet(file.path):
         try:
             return list(pl.read_parquet_schema(file.path))
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except _PARQUET_ERRORS as error:
             raise BadFile(file.path, f"it cannot be read ({_first_line(error)})", "a Parquet file") from None
     with _opened(file.path) as stream:
         try:
@@ -109,7 +112,7 @@ def _columns(file: SourceFile) -> list[str]:
 
 
 def _frames(file: SourceFile) -> Iterator[pl.DataFrame]:
-    if file.path.name.endswith(".parquet"):
+    if _is_parquet(file.path):
         yield from _parquet_frames(file)
     else:
         yield from _text_frames(file)
@@ -121,7 +124,7 @@ def _parquet_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
         rows = int(lazy.select(pl.len()).collect().item())
         for start in range(0, rows, PARQUET_ROWS):
             yield lazy.slice(start, PARQUET_ROWS).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except _PARQUET_ERRORS as error:
         raise BadFile(file.path, f"it cannot be read ({_first_line(error)})", "a Parquet file") from None
 
 
@@ -145,35 +148,51 @@ def _text_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
         raise BadFile(file.path, "it is empty", "a header line and rows")
 
 
+def _is_parquet(path: Path) -> bool:
+    return path.name.lower().endswith(".parquet")
+
+
 def _opened(path: Path) -> IO[bytes]:
     try:
-        return cast(IO[bytes], gzip.open(path, "rb")) if path.name.endswith(".gz") else path.open("rb")
+        return cast(IO[bytes], gzip.open(path, "rb")) if path.name.lower().endswith(".gz") else path.open("rb")
     except OSError as error:
         raise BadFile(path, f"it cannot be opened ({error.strerror})", "a file that can be read") from None
 
 
 def _line_blocks(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
-    """Cut a stream into blocks of whole records; a line break inside quotes ends no record."""
+    """Cut a stream into blocks of whole records; a line break inside quotes ends no record.
+
+    Empty lines at a block's end go to the next block, so that those at the end of the file are dropped.
+    """
     rest = b""
     while chunk := stream.read(BLOCK_BYTES):
         rest += chunk
         cut = rest.rfind(b"\n") + 1
-        while cut and rest.count(b'"', 0, cut) % 2:
-            cut = rest.rfind(b"\n", 0, cut - 1) + 1
-        if cut:
-            yield rest[:cut]
-            rest = rest[cut:]
+        quotes = rest.count(b'"', 0, cut)
+        while cut and quotes % 2:
+            earlier = rest.rfind(b"\n", 0, cut - 1) + 1
+            quotes -= rest.count(b'"', earlier, cut)
+            cut = earlier
+        block = rest[:cut].rstrip(b"\r\n")
+        if block:
+            yield block
+            rest = rest[rest.index(b"\n", len(block)) + 1 :]
         elif len(rest) > LONGEST_LINE:
             raise BadFile(path, f"a line is longer than {LONGEST_LINE} bytes", "comma-separated text")
     if rest.strip():
-        yield rest
+        yield rest.rstrip(b"\r\n")
 
 
 def _header(path: Path, line: bytes) -> list[str]:
     text = line.decode("utf-8-sig", "replace").strip("\r\n")
-    names = [name.strip() for name in next(csv.reader([text]), [])]
+    try:
+        names = [name.strip() for name in next(csv.reader([text]), [])]
+    except csv.Error as error:
+        raise BadFile(
+            path, f"its first line cannot be read ({error})", "a header line of comma-separated text"
+        ) from None
     if not any(names):
-        raise BadFile(path, "it is empty", "a header line and rows")
+        raise BadFile(path, "its first line is empty", "a header line and rows")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadFile(path, "a column stands twice in the header", "each column once", column=twice[0])
@@ -182,7 +201,7 @@ def _header(path: Path, line: bytes) -> list[str]:
 
 def _parse(path: Path, header: list[str], lines: bytes, rows_before: int) -> pl.DataFrame:
     try:
-        return pl.read_csv(
+        frame = pl.read_csv(
             lines,
             has_header=False,
             new_columns=header,
@@ -191,12 +210,21 @@ def _parse(path: Path, header: list[str], lines: bytes, rows_before: int) -> pl.
             encoding="utf8-lossy",
         )
     except pl.exceptions.PolarsError as error:
+        _refuse_ragged(path, header, lines, rows_before)
+        raise BadFile(path, f"it cannot be read ({_first_line(error)})", "comma-separated text") from None
+    # Polars fills a row that is too short with nulls.
+    if frame[header[-1]].null_count():
+        _refuse_ragged(path, header, lines, rows_before)
+    return frame
+
+
+def _refuse_ragged(path: Path, header: list[str], lines: bytes, rows_before: int) -> None:
+    """Raise for the first row that has more or fewer fields than the header, if there is one."""
+    with contextlib.suppress(csv.Error):
         for number, record in enumerate(csv.reader(io.StringIO(lines.decode("utf-8", "replace"))), 1):
             if len(record) != len(header):
-                raise BadFile(
-                    path, f"the row has {len(record)} fields", f"{len(header)} fields", row=rows_before + number
-                ) from None
-        raise BadFile(path, f"it cannot be read ({_first_line(error)})", "comma-separated text") from None
+                what, expected = f"the row has {len(record)} fields", f"{len(header)} fields"
+                raise BadFile(path, what, expected, row=rows_before + number) from None
 
 
 def _bad_gzip(path: Path, error: Exception) -> BadFile:
@@ -217,6 +245,8 @@ def _checked(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_row:
     for name in [feature.name for feature in schema.features] + ([schema.label] if labelled else []):
         if name not in frame.columns:
             raise BadFile(file.path, "the column is missing", f"the columns of {schema.title}", column=name)
+        if frame.schema[name].is_nested() or frame.schema[name] == pl.Binary:
+            raise BadFile(file.path, f"the column holds {frame.schema[name]}", "numbers or text", column=name)
     rows = np.arange(first_row, first_row + frame.height)
     if labelled and dataset.drops_unlabelled:
         keep = ~_texts(frame, schema.label).is_in(["", "nan"])
@@ -263,7 +293,8 @@ class _Cells:
 
     def exact_numbers(self, name: str, optional: bool = False) -> NDArray[np.float64]:
         column = self._frame[name]
-        if column.dtype == pl.String:
+        if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+            column = column.cast(pl.String)
             text = column.fill_null("").str.strip_chars()
             numbers = text.cast(pl.Float64, strict=False)
             wrong = numbers.is_null() & (text != "")

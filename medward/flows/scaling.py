@@ -190,7 +190,8 @@ def place_among(value, knots, count):  # type: ignore[no-untyped-def]  # pragma:
     if value >= knots[count - 1]:
         return np.float32(1.0)
     low = bin_of(value, knots, count - 1)
-    part = (value - knots[low]) / (knots[low + 1] - knots[low])
+    # In double precision: the distance of two float32 knots may be more than a float32 can hold.
+    part = (np.float64(value) - knots[low]) / (np.float64(knots[low + 1]) - knots[low])
     return np.float32((low + part) / (count - 1))
 
 

@@ -203,10 +203,9 @@ def concatenate(parts: Sequence[Flows]) -> Flows:
 def _merge_names(
     parts: Sequence[tuple[tuple[str, ...], NDArray[np.int32]]],
 ) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-    place: dict[str, int] = {}
+    # In sorted order: how a file was cut into batches must not show in the codes, which splits are drawn by.
+    place = {name: code for code, name in enumerate(sorted({name for names, _ in parts for name in names}))}
     merged = []
     for names, codes in parts:
-        for name in names:
-            place.setdefault(name, len(place))
         merged.append(np.array([place[name] for name in names], np.int32)[codes])
     return tuple(place), np.concatenate(merged)

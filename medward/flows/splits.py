@@ -62,8 +62,11 @@ def honest_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
         rows = np.flatnonzero(capture == number)
         if flows.order is not None and flows.schema.history:
             rows = rows[np.argsort(flows.order[rows], kind="stable")]
-        length = max(1, -(-len(rows) // _LEAST_BLOCKS)) if chronological else _block_rows(len(rows), dataset.block_rows)
-        own = np.arange(len(rows)) // length
+        if chronological:
+            # Pieces of equal length, give or take a row: a short last one would be the test part's loss.
+            own = np.arange(len(rows)) * min(_LEAST_BLOCKS, len(rows)) // len(rows)
+        else:
+            own = np.arange(len(rows)) // _block_rows(len(rows), dataset.block_rows)
         role = _roles(int(own[-1]) + 1, None if chronological else rng)
         block[rows], part[rows] = blocks + own, role[own]
         blocks += int(own[-1]) + 1
@@ -90,7 +93,8 @@ def paper_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
 
 def unseen_rows(x: NDArray[np.float32], train: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Tell for each of `rows` whether its feature vector stands on no training row."""
-    bits = np.ascontiguousarray(x).view(np.uint8).reshape(len(x), -1)
+    # Adding zero makes -0.0 the 0.0 that it equals.
+    bits = np.ascontiguousarray(x + np.float32(0)).view(np.uint8).reshape(len(x), -1)
     vectors = bits.view(np.dtype((np.void, bits.shape[1]))).ravel()
     return ~np.isin(vectors[rows], np.unique(vectors[train]))
 

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from medward.agents.model import SentinelModel
+    from medward.agents.scorer import Scores
     from medward.flows.schema import Flows
 
 
@@ -20,33 +21,27 @@ def detect(
     """Decide every flow of a file and print one JSON line for each.
 
     A line holds: time, device, decision (ALLOW or ALERT), class, q (for each action), evidence (whether it was
-    bought), model.
+    bought), model. The file is read in batches; what is remembered of a device runs across them, so a device's rows
+    must stand in the order of time.
 
     Example: `medward detect --model model/ --flows today.csv.gz --alerts-only`
     """
     from medward.agents.model import load_model
     from medward.flows.datasets import DATASETS
+    from medward.flows.history import Memory
     from medward.flows.reading import read_batches, with_schema
 
     trained = load_model(model)
     dataset = with_schema(DATASETS[trained.space.schema.dataset], trained.space.schema)
-    if trained.space.history:
-        from medward.flows.schema import concatenate
-
-        # A device's history runs across batches, so its rows are read before the first is decided.
-        batches = [concatenate(list(read_batches(dataset, flows, labelled=False)))]
-        _print_decisions(trained, batches[0], alerts_only, 0)
-        return
-    row = 0
+    memory, scorer, row = Memory(trained.space), trained.scorer(), 0
     for batch in read_batches(dataset, flows, labelled=False):
-        _print_decisions(trained, batch, alerts_only, row)
+        _print_decisions(trained, batch, scorer.score(memory.build(batch)), alerts_only, row)
         row += len(batch)
 
 
-def _print_decisions(model: "SentinelModel", flows: "Flows", alerts_only: bool, first_row: int) -> None:
-    from medward.flows.history import streams_of
-
-    scores = model.scorer().score(model.space.build(flows, streams_of(flows)))
+def _print_decisions(
+    model: "SentinelModel", flows: "Flows", scores: "Scores", alerts_only: bool, first_row: int
+) -> None:
     actions = ["ALLOW", *(f"ALERT {name}" for name in model.classes[1:]), "ESCALATE"]
     name = model.name
     for i in range(len(flows)):

@@ -71,21 +71,66 @@ class FeatureSpace:
         """
         if not self.history:
             return flows.x
-        width = len(self.columns) - len(self.schema.columns)
         if stream is None or flows.order is None:
-            past = np.full((len(flows), width), np.nan, np.float32)
-        else:
-            in_order = np.lexsort((flows.order, stream))
-            past = np.empty((len(flows), width), np.float32)
-            past[in_order] = _remember(
-                np.ascontiguousarray(flows.x[in_order]),
-                stream[in_order].astype(np.int64),
-                flows.order[in_order],
-                self.remembered,
-                self.events,
-                np.array([math.log1p(-rate) for rate in RATES]),
-            )
-        return np.concatenate([flows.x, past], axis=1)
+            width = len(self.columns) - len(self.schema.columns)
+            return np.concatenate([flows.x, np.full((len(flows), width), np.nan, np.float32)], axis=1)
+        streams, slot = np.unique(stream, return_inverse=True)
+        memory = Memory(self)
+        memory.make_room(len(streams))
+        return memory.observe(flows.x, slot.astype(np.int64), flows.order)
+
+
+class Memory:
+    """What is remembered of each stream so far; batches of a device's rows must come in the order of the stream.
+
+    Args:
+        space: the features, with history.
+    """
+
+    def __init__(self, space: FeatureSpace) -> None:
+        self._space = space
+        self._slots: dict[str, int] = {}
+        width = len(space.remembered)
+        self._means = np.empty((0, len(RATES), width))
+        self._last = np.empty((0, width))
+        self._since = np.empty((0, len(space.events)))
+        self._seen = np.empty(0, np.int64)
+        self._when = np.empty(0)
+
+    def build(self, flows: Flows) -> NDArray[np.float32]:
+        """Return the feature matrix of the next batch, as `FeatureSpace.build` would for all batches at once.
+
+        Where the flows name no device or order, history is missing.
+        """
+        if not self._space.history or streams_of(flows) is None or flows.order is None:
+            return self._space.build(flows)
+        slots = np.array([self._slots.setdefault(name, len(self._slots)) for name in flows.devices], np.int64)
+        self.make_room(len(self._slots))
+        return self.observe(flows.x, slots[flows.device], flows.order)
+
+    def make_room(self, streams: int) -> None:
+        """Start the memories of streams that were not seen before, up to this many in all."""
+        new = max(streams - len(self._seen), 0)
+        self._means = np.concatenate([self._means, np.full((new, *self._means.shape[1:]), np.nan)])
+        self._last = np.concatenate([self._last, np.full((new, self._last.shape[1]), np.nan)])
+        self._since = np.concatenate([self._since, np.full((new, self._since.shape[1]), FORGOTTEN)])
+        self._seen = np.concatenate([self._seen, np.zeros(new, np.int64)])
+        self._when = np.concatenate([self._when, np.zeros(new)])
+
+    def observe(
+        self, x: NDArray[np.float32], slot: NDArray[np.int64], order: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Return rows with their history, and remember them; each row's `slot` says which memory is its own."""
+        in_order = np.lexsort((order, slot))
+        past = np.empty((len(x), len(self._space.columns) - x.shape[1]), np.float32)
+        past[in_order] = _remember(
+            np.ascontiguousarray(x[in_order]),
+            slot[in_order],
+            order[in_order] / self._space.schema.step,
+            *(self._space.remembered, self._space.events, np.array([math.log1p(-rate) for rate in RATES])),
+            *(self._means, self._last, self._since, self._seen, self._when),
+        )
+        return np.concatenate([x, past], axis=1)
 
 
 def streams_of(flows: Flows) -> NDArray[np.int32] | None:
@@ -96,37 +141,33 @@ def streams_of(flows: Flows) -> NDArray[np.int32] | None:
 
 
 @njit(cache=True)
-def _remember(x, stream, order, remembered, events, log_keep):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Run the memory over rows sorted by stream and order; see `FeatureSpace.build` for what comes out."""
+def _remember(  # type: ignore[no-untyped-def]  # pragma: no cover
+    x, slot, order, remembered, events, log_keep, means, last, since, seen, when
+):
+    """Run the memories over rows sorted by stream and order; see `FeatureSpace.build` for what comes out."""
     rows, width = len(x), len(remembered)
     out = np.empty((rows, 7 * width + len(events)), np.float32)
-    means = np.empty((3, width))
-    last = np.empty(width)
-    since = np.empty(len(events))
-    seen = 0
     for i in range(rows):
-        if i == 0 or stream[i] != stream[i - 1]:
-            means[:], last[:], since[:] = np.nan, np.nan, FORGOTTEN
-            seen, gap = 0, 1.0
-        else:
-            gap = max(order[i] - order[i - 1], 1.0)
-        seen += 1
+        s = slot[i]
+        gap = max(order[i] - when[s], 1.0) if seen[s] else 1.0
+        when[s] = order[i]
+        seen[s] += 1
         for k in range(width):
             value = x[i, remembered[k]]
-            out[i, 3 * width + k] = value - means[2, k]
+            out[i, 3 * width + k] = value - means[s, 2, k]
             for r in range(3):
-                if math.isnan(means[r, k]):
-                    means[r, k] = value
+                if math.isnan(means[s, r, k]):
+                    means[s, r, k] = value
                 elif not math.isnan(value):
                     # The first rows are averaged evenly, so that the slow mean does not start as the first value.
-                    rate = max(1.0 - math.exp(log_keep[r] * gap), 1.0 / seen)
-                    means[r, k] += rate * (value - means[r, k])
-                out[i, r * width + k] = means[r, k]
-            out[i, 4 * width + k] = means[0, k] - means[2, k]
-            out[i, 5 * width + k] = means[1, k] - means[2, k]
-            out[i, 6 * width + k] = last[k]
-            last[k] = value
+                    rate = max(1.0 - math.exp(log_keep[r] * gap), 1.0 / seen[s])
+                    means[s, r, k] += rate * (value - means[s, r, k])
+                out[i, r * width + k] = means[s, r, k]
+            out[i, 4 * width + k] = means[s, 0, k] - means[s, 2, k]
+            out[i, 5 * width + k] = means[s, 1, k] - means[s, 2, k]
+            out[i, 6 * width + k] = last[s, k]
+            last[s, k] = value
         for k in range(len(events)):
-            since[k] = 0.0 if x[i, events[k]] > 0 else min(since[k] + gap, FORGOTTEN)
-            out[i, 7 * width + k] = since[k]
+            since[s, k] = 0.0 if x[i, events[k]] > 0 else min(since[s, k] + gap, FORGOTTEN)
+            out[i, 7 * width + k] = since[s, k]
     return out

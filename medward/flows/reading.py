@@ -64,7 +64,7 @@ def read_batches(dataset: Dataset, path: Path, labelled: bool = True) -> Iterato
 
 def source_files(dataset: Dataset, path: Path) -> list[SourceFile]:
     """List the data set's files at `path`, in the order of their names."""
-    return [dataset.describe(file) for file in _data_files(path)]
+    return [dataset.describe(file) for file in dataset.choose(_data_files(path))]
 
 
 def recognise(path: Path) -> Dataset:
@@ -97,8 +97,6 @@ def _data_files(path: Path) -> list[Path]:
 
 
 def _columns(file: SourceFile) -> list[str]:
-    if file.header is not None:
-        return list(file.header)
     if _is_parquet(file.path):
         try:
             return list(pl.read_parquet_schema(file.path))
@@ -106,7 +104,11 @@ def _columns(file: SourceFile) -> list[str]:
             raise BadFile(file.path, f"it cannot be read ({_first_line(error)})", "a Parquet file") from None
     with _opened(file.path) as stream:
         try:
-            return _header(file.path, stream.readline(LONGEST_LINE))
+            line = stream.readline(LONGEST_LINE)
+            if file.header is None:
+                return _header(file.path, line)
+            # Without a header line only the number of fields can tell.
+            return list(file.header) if line.count(b",") == len(file.header) - 1 else []
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise _bad_gzip(file.path, error) from None
 

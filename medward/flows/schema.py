@@ -80,6 +80,7 @@ class Schema:
         never: columns that must not become features, each with the reason.
         device: the column that names the device a flow belongs to, where there is one.
         order: the numeric column that orders the flows of a device, where there is one.
+        step: the usual difference of `order` between a device's two rows.
         source: the column that names the capture file a row came from, where the rows were pooled.
         history: whether running averages over a device's stream are honest features of this data set.
         synthetic: whether the data was made by a program; then every output says so.
@@ -95,6 +96,7 @@ class Schema:
     aliases: Mapping[str, str] = field(default_factory=dict)
     device: str | None = None
     order: str | None = None
+    step: float = 1.0
     source: str | None = None
     history: bool = False
     synthetic: bool = False

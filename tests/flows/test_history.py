@@ -1,12 +1,13 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medward.flows.datasets import DATASETS, WARD, WUSTL
-from medward.flows.history import FORGOTTEN, RATES, FeatureSpace, streams_of
+from medward.flows.datasets import DATASETS, WARD, WUSTL, ward
+from medward.flows.history import FORGOTTEN, RATES, FeatureSpace, Memory, streams_of
 from medward.flows.schema import Flows
 from tests.flows.flow_files import made_flows
 
@@ -204,3 +205,19 @@ def test_history_follows_numbers_and_events_but_not_what_a_device_is(real_flows:
     flows = real_flows("wustl-ehms-2020")
     built = SPACE.build(flows, streams_of(flows))
     assert np.isnan(built[:, OWN:]).any(axis=1).sum() == 1
+
+
+def test_batches_give_the_history_of_the_whole() -> None:
+    flows = ward.generate(3000, 3)
+    flows = flows.take(np.argsort(flows.order, kind="stable"))
+    space = FeatureSpace(ward.SCHEMA, history=True)
+    memory = Memory(space)
+    parts = [memory.build(flows.take(np.arange(start, min(start + 170, 3000)))) for start in range(0, 3000, 170)]
+    np.testing.assert_array_equal(np.concatenate(parts), space.build(flows, streams_of(flows)))
+
+
+def test_a_step_of_the_order_key_is_one_row() -> None:
+    flows = ward.generate(2000, 3)
+    seconds = FeatureSpace(ward.SCHEMA, history=True).build(flows, streams_of(flows))
+    rows = replace(flows, schema=replace(ward.SCHEMA, step=1.0), order=flows.order / ward.SCHEMA.step)
+    np.testing.assert_array_equal(seconds, FeatureSpace(rows.schema, history=True).build(rows, streams_of(rows)))

@@ -35,6 +35,11 @@ class SourceFile:
     official: int | None = None
 
 
+def every_file(paths: list[Path]) -> list[Path]:
+    """Use every data file of a folder."""
+    return paths
+
+
 def plain_file(path: Path) -> SourceFile:
     """Describe a file whose header and columns say everything."""
     return SourceFile(path, path.name.split(".")[0])
@@ -50,6 +55,7 @@ class Dataset:
         cut: how the honest split cuts it.
         block_rows: the rows of a block, for `Cut.BLOCKS`.
         describe: what a file's name tells about its content.
+        choose: which of a folder's data files belong to the data set.
         drops_unlabelled: whether the publishers left rows without a label, which are then passed over.
         fingerprints: features that identify the attack tool or its side effects; results are given with and without.
         paper_extra: columns that the literature's habit feeds and an honest reading forbids.
@@ -60,6 +66,7 @@ class Dataset:
     cut: Cut
     block_rows: int = 200
     describe: Callable[[Path], SourceFile] = plain_file
+    choose: Callable[[list[Path]], list[Path]] = every_file
     drops_unlabelled: bool = False
     fingerprints: tuple[str, ...] = ()
     paper_extra: tuple[Feature, ...] = ()

@@ -30,7 +30,7 @@ _CLASSES = (
 
 def _describe(path: Path) -> SourceFile:
     # The published files have no label column; their names say it: TCP_IP-DDoS-UDP3_train.pcap.csv.
-    match = re.fullmatch(r"(.+?)(?<!Scan)\d*_(?:train|test)\.pcap\.csv(?:\.gz)?", path.name)
+    match = re.fullmatch(r"(.+?)\d*_(?:train|test)\.pcap\.csv(?:\.gz)?", path.name)
     constants = {"attack_class": match.group(1)} if match else {}
     return SourceFile(path, path.name, constants=constants)
 

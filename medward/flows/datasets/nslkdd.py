@@ -42,9 +42,17 @@ _FAMILIES = {
 
 
 def _describe(path: Path) -> SourceFile:
-    bare = path.name.removesuffix(".gz").endswith(".txt")
+    bare = path.name.lower().removesuffix(".gz").endswith(".txt")
     official = 1 if "test" in path.name.lower() else 0
     return SourceFile(path, path.name.split(".")[0], header=_HEADER if bare else None, official=official)
+
+
+def _whole_files(paths: list[Path]) -> list[Path]:
+    """Leave out the publishers' excerpts (KDDTrain+_20Percent, KDDTest-21) where the whole files are there too."""
+    names = " ".join(path.name for path in paths)
+    excerpts = {"KDDTrain+.": "KDDTrain+_", "KDDTest+.": "KDDTest-21"}
+    dropped = tuple(excerpt for whole, excerpt in excerpts.items() if whole in names)
+    return [path for path in paths if not path.name.startswith(dropped)] if dropped else paths
 
 
 NSLKDD = Dataset(
@@ -66,4 +74,5 @@ NSLKDD = Dataset(
     home="https://www.unb.ca/cic/datasets/nsl.html",
     cut=Cut.OFFICIAL,
     describe=_describe,
+    choose=_whole_files,
 )

@@ -73,6 +73,7 @@ SCHEMA = Schema(
     },
     device="device",
     order="time",
+    step=WINDOW,
     history=True,
     synthetic=True,
 )

@@ -1,0 +1,77 @@
+"""How this part's kernels are compiled, and the operations that LLVM has and Python lacks."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+_DOUBLE = ir.DoubleType()
+
+
+def compiled(function: Kernel) -> Kernel:
+    """Compile `function` to machine code on first use, and keep the result on disk where that is possible.
+
+    numba looks for a writable place: NUMBA_CACHE_DIR, the package's own `__pycache__`, then the user's cache folder.
+    A read-only installation in an account without a home has none; there the code is compiled in every process.
+    Reassociation and contraction of floating-point operations stay off: the kernels' exactness depends on it.
+    """
+    options: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "boundscheck": False}
+    try:
+        kernel: Kernel = njit(cache=True, **options)(function)
+    except RuntimeError:
+        kernel = njit(cache=False, **options)(function)
+    return kernel
+
+
+def _host_has_fma() -> bool:
+    """Whether the CPU that numba generates code for fuses a multiplication and an addition in hardware."""
+    features = str(cpu_target.target_context.codegen()._get_host_cpu_features())
+    return "+fma" in features.split(",") or "+neon" in features.split(",")
+
+
+HAS_FMA = _host_has_fma()
+
+
+def _define_fma(_typing: Any, _x: Any, _y: Any, _z: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+def _define_round(_typing: Any, _x: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.call(builder.module.declare_intrinsic("llvm.nearbyint", [_DOUBLE]), arguments)
+
+    return types.float64(types.float64), generate
+
+
+def _define_high_product(_typing: Any, _x: Any, _y: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
+        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
+def _define_population_count(_typing: Any, _x: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+#: x * y + z with one rounding (IEEE 754 fusedMultiplyAdd).
+fma: Callable[[float, float, float], float] = intrinsic(_define_fma)
+#: The nearest integer, ties to even, as a double.
+nearest: Callable[[float], float] = intrinsic(_define_round)
+#: The upper 64 bits of the product of two unsigned 64-bit words.
+high_product: Callable[[Any, Any], Any] = intrinsic(_define_high_product)
+#: The number of ones in an unsigned 64-bit word.
+ones: Callable[[Any], Any] = intrinsic(_define_population_count)

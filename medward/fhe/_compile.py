@@ -1,7 +1,7 @@
 """How this part's kernels are compiled, and the operations that LLVM has and Python lacks."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from llvmlite import ir
 from numba import njit, types
@@ -68,10 +68,10 @@ def _define_population_count(_typing: Any, _x: Any) -> Any:
 
 
 #: x * y + z with one rounding (IEEE 754 fusedMultiplyAdd).
-fma: Callable[[float, float, float], float] = intrinsic(_define_fma)
+fma: Callable[[float, float, float], float] = cast(Any, intrinsic(_define_fma))
 #: The nearest integer, ties to even, as a double.
-nearest: Callable[[float], float] = intrinsic(_define_round)
+nearest: Callable[[float], float] = cast(Any, intrinsic(_define_round))
 #: The upper 64 bits of the product of two unsigned 64-bit words.
-high_product: Callable[[Any, Any], Any] = intrinsic(_define_high_product)
+high_product: Any = intrinsic(_define_high_product)
 #: The number of ones in an unsigned 64-bit word.
-ones: Callable[[Any], Any] = intrinsic(_define_population_count)
+ones: Any = intrinsic(_define_population_count)

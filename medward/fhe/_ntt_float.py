@@ -1,10 +1,12 @@
-"""The negacyclic number-theoretic transform on doubles: radix 4, in blocks that stay in the first-level cache.
+"""The negacyclic number-theoretic transform on doubles, radix 4, in blocks that fit the first-level cache.
 
-Cooley-Tukey butterflies forward (natural to bit-reversed order), Gentleman-Sande back, as in Longa and Naehrig (CANS'16).
-The last four layers of a block run on a transposed copy so that they vectorise. The bound on every intermediate value,
+Cooley-Tukey butterflies forward (natural to bit-reversed order), Gentleman-Sande back, as in Longa and Naehrig
+(CANS'16). The last four layers of a block run on a transposed copy so that they vectorise. The bound on every intermediate value,
 in units of q, is derived in spec/scheme.md ("Range of the transform"): below 2.13 between forward passes and at most 2
 between inverse passes, where exactness needs 8.
 """
+
+# ruff: noqa: PLR0917  (kernels are called with the arrays and constants of a formula, by position)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,20 @@ def _forward2(x: Doubles, y: Doubles, w: float, wq: float, q: float) -> None:
 
 
 @compiled
-def _forward4(x0: Doubles, x1: Doubles, x2: Doubles, x3: Doubles, w1: float, w1q: float, w2: float, w2q: float, w3: float, w3q: float, q: float, iq: float) -> None:
+def _forward4(
+    x0: Doubles,
+    x1: Doubles,
+    x2: Doubles,
+    x3: Doubles,
+    w1: float,
+    w1q: float,
+    w2: float,
+    w2q: float,
+    w3: float,
+    w3q: float,
+    q: float,
+    iq: float,
+) -> None:
     for j in range(x0.shape[0]):
         a = reduced(x0[j], q, iq)
         b = x1[j]
@@ -47,7 +62,20 @@ def _forward4(x0: Doubles, x1: Doubles, x2: Doubles, x3: Doubles, w1: float, w1q
 
 
 @compiled
-def _forward4_rows(x0: Doubles, x1: Doubles, x2: Doubles, x3: Doubles, w1: Doubles, w1q: Doubles, w2: Doubles, w2q: Doubles, w3: Doubles, w3q: Doubles, q: float, iq: float) -> None:
+def _forward4_rows(
+    x0: Doubles,
+    x1: Doubles,
+    x2: Doubles,
+    x3: Doubles,
+    w1: Doubles,
+    w1q: Doubles,
+    w2: Doubles,
+    w2q: Doubles,
+    w3: Doubles,
+    w3q: Doubles,
+    q: float,
+    iq: float,
+) -> None:
     for j in range(x0.shape[0]):
         a = reduced(x0[j], q, iq)
         b = reduced(x1[j], q, iq)
@@ -102,7 +130,8 @@ def _forward_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float,
         p = (8 + 2 * s) * m
         _forward4_rows(
             rows[4 * s], rows[4 * s + 1], rows[4 * s + 2], rows[4 * s + 3],
-            w[o : o + m], wq[o : o + m], w[p : p + m], wq[p : p + m], w[p + m : p + 2 * m], wq[p + m : p + 2 * m], q, iq,
+            w[o : o + m], wq[o : o + m], w[p : p + m], wq[p : p + m],
+            w[p + m : p + 2 * m], wq[p + m : p + 2 * m], q, iq,
         )  # fmt: skip
     for c in range(m):
         for k in range(_TAIL):
@@ -110,7 +139,9 @@ def _forward_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float,
 
 
 @compiled
-def forward(a: Doubles, rows: Doubles, head: Doubles, head_q: Doubles, blocks: Doubles, blocks_q: Doubles, q: float, iq: float) -> None:
+def forward(
+    a: Doubles, rows: Doubles, head: Doubles, head_q: Doubles, blocks: Doubles, blocks_q: Doubles, q: float, iq: float
+) -> None:
     """Transform `a` in place; |a| <= q/2 before and after.
 
     Args:
@@ -155,7 +186,20 @@ def _inverse2(x: Doubles, y: Doubles, w: float, wq: float, q: float, iq: float) 
 
 
 @compiled
-def _inverse4(x0: Doubles, x1: Doubles, x2: Doubles, x3: Doubles, w1: float, w1q: float, w2: float, w2q: float, w3: float, w3q: float, q: float, iq: float) -> None:
+def _inverse4(
+    x0: Doubles,
+    x1: Doubles,
+    x2: Doubles,
+    x3: Doubles,
+    w1: float,
+    w1q: float,
+    w2: float,
+    w2q: float,
+    w3: float,
+    w3q: float,
+    q: float,
+    iq: float,
+) -> None:
     for j in range(x0.shape[0]):
         s = x0[j] + x1[j]
         u = times_constant(x0[j] - x1[j], w2, w2q, q)
@@ -168,7 +212,20 @@ def _inverse4(x0: Doubles, x1: Doubles, x2: Doubles, x3: Doubles, w1: float, w1q
 
 
 @compiled
-def _inverse4_rows(x0: Doubles, x1: Doubles, x2: Doubles, x3: Doubles, w1: Doubles, w1q: Doubles, w2: Doubles, w2q: Doubles, w3: Doubles, w3q: Doubles, q: float, iq: float) -> None:
+def _inverse4_rows(
+    x0: Doubles,
+    x1: Doubles,
+    x2: Doubles,
+    x3: Doubles,
+    w1: Doubles,
+    w1q: Doubles,
+    w2: Doubles,
+    w2q: Doubles,
+    w3: Doubles,
+    w3q: Doubles,
+    q: float,
+    iq: float,
+) -> None:
     for j in range(x0.shape[0]):
         s = x0[j] + x1[j]
         u = times_constant(x0[j] - x1[j], w2[j], w2q[j], q)
@@ -192,7 +249,8 @@ def _inverse_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float,
         p = (8 + 2 * s) * m
         _inverse4_rows(
             rows[4 * s], rows[4 * s + 1], rows[4 * s + 2], rows[4 * s + 3],
-            w[o : o + m], wq[o : o + m], w[p : p + m], wq[p : p + m], w[p + m : p + 2 * m], wq[p + m : p + 2 * m], q, iq,
+            w[o : o + m], wq[o : o + m], w[p : p + m], wq[p : p + m],
+            w[p + m : p + 2 * m], wq[p + m : p + 2 * m], q, iq,
         )  # fmt: skip
     o = 2 * m
     for k in range(4):
@@ -219,7 +277,18 @@ def _inverse_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float,
 
 
 @compiled
-def inverse(a: Doubles, rows: Doubles, head: Doubles, head_q: Doubles, blocks: Doubles, blocks_q: Doubles, scale: float, scale_q: float, q: float, iq: float) -> None:
+def inverse(
+    a: Doubles,
+    rows: Doubles,
+    head: Doubles,
+    head_q: Doubles,
+    blocks: Doubles,
+    blocks_q: Doubles,
+    scale: float,
+    scale_q: float,
+    q: float,
+    iq: float,
+) -> None:
     """Undo `forward` in place; |a| <= q/2 before and after.
 
     The tables hold the inverses of the forward factors; `scale` is 1/N mod q, balanced, `scale_q` the same over q.
@@ -247,14 +316,34 @@ def inverse(a: Doubles, rows: Doubles, head: Doubles, head_q: Doubles, blocks: D
 
 
 @compiled
-def forward_limbs(a: Doubles, rows: Doubles, head: Doubles, head_q: Doubles, blocks: Doubles, blocks_q: Doubles, q: Doubles, iq: Doubles) -> None:
+def forward_limbs(
+    a: Doubles,
+    rows: Doubles,
+    head: Doubles,
+    head_q: Doubles,
+    blocks: Doubles,
+    blocks_q: Doubles,
+    q: Doubles,
+    iq: Doubles,
+) -> None:
     """Transform every limb of `a`, float64[L, N], in place; the tables have a leading axis of L."""
     for i in range(a.shape[0]):
         forward(a[i], rows, head[i], head_q[i], blocks[i], blocks_q[i], q[i], iq[i])
 
 
 @compiled
-def inverse_limbs(a: Doubles, rows: Doubles, head: Doubles, head_q: Doubles, blocks: Doubles, blocks_q: Doubles, scale: Doubles, scale_q: Doubles, q: Doubles, iq: Doubles) -> None:
+def inverse_limbs(
+    a: Doubles,
+    rows: Doubles,
+    head: Doubles,
+    head_q: Doubles,
+    blocks: Doubles,
+    blocks_q: Doubles,
+    scale: Doubles,
+    scale_q: Doubles,
+    q: Doubles,
+    iq: Doubles,
+) -> None:
     """Undo `forward_limbs` in place."""
     for i in range(a.shape[0]):
         inverse(a[i], rows, head[i], head_q[i], blocks[i], blocks_q[i], scale[i], scale_q[i], q[i], iq[i])

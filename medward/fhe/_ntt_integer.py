@@ -4,6 +4,8 @@ It shares nothing with the transform on doubles but the factors: it is that one'
 CPUs without a fused multiply-add. Residues are in [0, q), any q below 2^61.
 """
 
+# ruff: noqa: PLR0917  (kernels are called with the arrays and constants of a formula, by position)
+
 import numpy as np
 from numpy.typing import NDArray
 

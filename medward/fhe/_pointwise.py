@@ -1,5 +1,7 @@
 """Element-wise operations on residues in balanced form, float64[L, N]; every result is balanced."""
 
+# ruff: noqa: PLR0917  (kernels are called with the arrays and constants of a formula, by position)
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,8 +62,8 @@ def embed(digits: Integers, powers: Doubles, q: Doubles, iq: Doubles, out: Doubl
             w = powers[k, i]
             w_over_q = w * iq[i]
             for j in range(digits.shape[1]):
-                x = reduced(float(digits[k, j]), q[i], iq[i])
-                out[i, j] = reduced(times_constant(x, w, w_over_q, q[i]) + out[i, j], q[i], iq[i])
+                x = times_constant(float(digits[k, j]), w, w_over_q, q[i])
+                out[i, j] = reduced(x + out[i, j], q[i], iq[i])
 
 
 @compiled

@@ -55,7 +55,10 @@ class Ring:
     def _float_tables(self, words: NDArray[np.uint64], size: int) -> tuple[Element, Element, Element, Element]:
         """Return (head, head/q, blocks, blocks/q) of the factors `words`, uint64[L, N]."""
         factors = np.stack(
-            [np.where(w > q // 2, w.astype(np.int64) - q, w.astype(np.int64)) for w, q in zip(words, self.primes, strict=True)]
+            [
+                np.where(w > q // 2, w.astype(np.int64) - q, w.astype(np.int64))
+                for w, q in zip(words, self.primes, strict=True)
+            ]
         ).astype(np.float64)
         blocks = np.stack([_ntt_float.block_factors(f, size) for f in factors])
         head = factors[:, : max(2, self.degree // size)].copy()
@@ -87,16 +90,21 @@ class Ring:
     def inverse(self, a: Element) -> Element:
         """Bring `a` into coefficient form in place, and return it."""
         if self._use_fma:
-            scale, q = self._scale, self.q
-            _ntt_float.inverse_limbs(a, self._scratch, *self._inverse, scale, scale / q, q, self.inverse_q)
+            scale = self._scale
+            _ntt_float.inverse_limbs(a, self._scratch, *self._inverse, scale, scale / self.q, self.q, self.inverse_q)
             return a
         buffer = np.empty(self.degree, np.uint64)
         for i, q in enumerate(self.primes):
-            scale = pow(self.degree, -1, q)
-            shoup = (scale << 64) // q
+            factor = pow(self.degree, -1, q)
+            shoup = (factor << 64) // q
             _ntt_integer.to_unsigned(a[i], np.uint64(q), buffer)
             _ntt_integer.inverse_integer(
-                buffer, self._inverse_words[i], self._inverse_shoup[i], np.uint64(scale), np.uint64(shoup), np.uint64(q)
+                buffer,
+                self._inverse_words[i],
+                self._inverse_shoup[i],
+                np.uint64(factor),
+                np.uint64(shoup),
+                np.uint64(q),
             )
             _ntt_integer.to_balanced(buffer, np.uint64(q), a[i])
         return a
@@ -179,6 +187,4 @@ def _factors(root: int, prime: int, degree: int) -> NDArray[np.uint64]:
 
 def _shoup(words: NDArray[np.uint64], primes: Sequence[int]) -> NDArray[np.uint64]:
     """Return floor(w 2^64 / q) for every factor."""
-    return np.array(
-        [[(int(w) << 64) // q for w in row] for row, q in zip(words, primes, strict=True)], np.uint64
-    )
+    return np.array([[(int(w) << 64) // q for w in row] for row, q in zip(words, primes, strict=True)], np.uint64)

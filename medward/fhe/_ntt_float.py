@@ -1,9 +1,9 @@
 """The negacyclic number-theoretic transform on doubles, radix 4, in blocks that fit the first-level cache.
 
 Cooley-Tukey butterflies forward (natural to bit-reversed order), Gentleman-Sande back, as in Longa and Naehrig
-(CANS'16). The last four layers of a block run on a transposed copy so that they vectorise. The bound on every intermediate value,
-in units of q, is derived in spec/scheme.md ("Range of the transform"): below 2.13 between forward passes and at most 2
-between inverse passes, where exactness needs 8.
+(CANS'16). The last four layers of a block run on a transposed copy so that they vectorise. The bound on every
+intermediate value, in units of q, is derived in spec/scheme.md ("Range of the transform"): below 2.13 between forward
+passes and at most 2 between inverse passes, where exactness needs 8.
 """
 
 # ruff: noqa: PLR0917  (kernels are called with the arrays and constants of a formula, by position)

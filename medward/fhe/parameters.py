@@ -30,7 +30,7 @@ FAILURE_BITS = 64
 ERROR_TERMS = 21
 #: A flooding coefficient is the sum of FLOOD_PAIRS differences of two uniform integers of flood_bits bits.
 FLOOD_PAIRS = 3
-#: Upper bound on (Fisher information) * (variance) of that sum; 1 for a Gaussian (benchmarks/fhe_parameters.py: 1.0105).
+#: Upper bound on (Fisher information) * (variance) of that sum: 1.0105; a Gaussian has 1.
 FLOOD_INFORMATION = (102, 100)
 #: Slack on the square of an l2 norm: (1.035)^2, rounded up.
 NORM_SLACK = (108, 100)
@@ -191,7 +191,7 @@ def sum_parameters(
     weight = challenge_weight(degree)
     malicious = members == "malicious"
     flood_bits = _flood_bits(statistical, _noise_norm_squared(degree, contributors, holders, weight, malicious))
-    residual = _residual_bound(degree, contributors, holders, weight, flood_bits, malicious)
+    residual = _residual_bound(degree, contributors, holders, weight, flood_bits, malicious=malicious)
     delta_bits = (2 * residual).bit_length()
     lane_bits = update_bits + (contributors - 1).bit_length()
     modulus = 1
@@ -257,7 +257,8 @@ def _noise_norm_squared(degree: int, contributors: int, holders: int, weight: in
 def _flood_bits(statistical: int, norm_squared: int) -> int:
     """Return the least width whose flood has variance >= 12 tau 2^s norm^2 (Li et al., CRYPTO'22).
 
-    The information of the flood's shape corrects that rule for a Gaussian; the flood's variance is FLOOD_PAIRS * (4^bits - 1) / 6.
+    The information of the flood's shape corrects that rule for a Gaussian; the flood's variance is
+    FLOOD_PAIRS * (4^bits - 1) / 6.
     """
     information, unit = FLOOD_INFORMATION
     needed = 12 * DECRYPTIONS * (1 << statistical) * norm_squared * information
@@ -267,7 +268,9 @@ def _flood_bits(statistical: int, norm_squared: int) -> int:
     return bits
 
 
-def _residual_bound(degree: int, contributors: int, holders: int, weight: int, flood_bits: int, malicious: bool) -> int:
+def _residual_bound(
+    degree: int, contributors: int, holders: int, weight: int, flood_bits: int, *, malicious: bool
+) -> int:
     """Bound every noise coefficient of a sum, except with probability 2^-FAILURE_BITS.
 
     The floods of honest holders add up to a strictly sub-Gaussian variable, so z sqrt(n) sigma with

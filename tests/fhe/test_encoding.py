@@ -106,6 +106,7 @@ def test_arbitrary_bytes_never_crash_the_decoder(data: bytes) -> None:
         decode_ciphertext(PARAMETERS, data)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 63), st.randoms(use_true_random=False))
 def test_words_of_any_width_round_trip(width: int, random: object) -> None:
     values = np.array([random.getrandbits(width) for _ in range(128)], np.uint64)  # type: ignore[attr-defined]

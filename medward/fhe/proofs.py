@@ -92,6 +92,7 @@ def prove_ciphertext(
     context: Context,
     a: Element,
     c1: Element,
+    *,
     encoding: bytes,
     witness: EncryptionWitness,
     stream: KeyStream | None = None,
@@ -102,7 +103,7 @@ def prove_ciphertext(
 
 
 def verify_ciphertext(
-    parameters: SumParameters, context: Context, a: Element, c1: Element, encoding: bytes, proof: bytes
+    parameters: SumParameters, context: Context, a: Element, c1: Element, *, encoding: bytes, proof: bytes
 ) -> None:
     """Check the proof of a ciphertext.
 
@@ -118,6 +119,7 @@ def prove_key(
     context: Context,
     a: Element,
     b: Element,
+    *,
     encoding: bytes,
     secret: SecretKey,
     stream: KeyStream | None = None,
@@ -128,7 +130,7 @@ def prove_key(
 
 
 def verify_key(
-    parameters: SumParameters, context: Context, a: Element, b: Element, encoding: bytes, proof: bytes
+    parameters: SumParameters, context: Context, a: Element, b: Element, *, encoding: bytes, proof: bytes
 ) -> None:
     """Check the proof of a key's public part.
 
@@ -163,6 +165,7 @@ def prove_share(
     parameters: SumParameters,
     context: Context,
     claim: ShareStatement,
+    *,
     secret: SecretKey,
     flood: Integers,
     stream: KeyStream | None = None,

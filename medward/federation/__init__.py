@@ -1,0 +1,1 @@
+"""The protocol of a federated round: who commits, shows, checks and opens what, and when."""

@@ -22,10 +22,10 @@ class Federation:
     key: Element
 
     @classmethod
-    def of(cls, parameters: SumParameters) -> "Federation":
-        """Make fresh keys for all holders."""
+    def of(cls, parameters: SumParameters, holders: int | None = None) -> "Federation":
+        """Make fresh keys for all holders, or for fewer than the parameters allow."""
         a = reference_string(parameters, b"test federation", 1)
-        pairs = [generate_key(parameters, a) for _ in range(parameters.holders)]
+        pairs = [generate_key(parameters, a) for _ in range(holders or parameters.holders)]
         public = [b for _, b in pairs]
         return cls(parameters, a, [s for s, _ in pairs], public, joint_key(parameters, public))
 

@@ -202,10 +202,15 @@ def open_secret(
     for j in points:
         owner_weight = _lagrange_at_zero(points, j, owner.modulus)
         owner.scale_add(shares[j].value, owner_weight, s, s)
-    e = owner.multiply_add(s, a, b)
-    if not (_is_short(owner, s, 1) and _is_short(owner, e, ERROR_TERMS)):
+    if not opens_key(parameters, a, b, s):
         raise ShareRejected(context.dealer, "dealt shares that do not open its key")
     return s
+
+
+def opens_key(parameters: SumParameters, a: Element, b: Element, s: Element) -> bool:
+    """Whether s (evaluation form) is the short secret of the public part b = -s a + e."""
+    owner = parameters_ring(parameters)
+    return _is_short(owner, s, 1) and _is_short(owner, owner.multiply_add(s, a, b), ERROR_TERMS)
 
 
 def _lagrange_at_zero(points: Sequence[int], j: int, modulus: int) -> int:

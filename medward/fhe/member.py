@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.fhe import proofs
+from medward.fhe.dealing import opens_key
 from medward.fhe.decryption import combine, decryption_share, opened_share
 from medward.fhe.encoding import (
     HEADER_BYTES,
@@ -327,6 +328,8 @@ class SumMember:
         shares = []
         for holder in self.keys.holders:
             if holder in opened:
+                if not opens_key(self.keys.parameters, self.keys.a, self.keys.public[holder], opened[holder]):
+                    raise ShareRejected(holder, "was opened with a secret that is not that of its key")
                 shares.append(opened_share(self.keys.parameters, opened[holder], checked.aggregate.c1))
             elif holder in answers:
                 shares.append(self._share_element(checked, holder, answers[holder]))

@@ -34,6 +34,8 @@ FLOOD_PAIRS = 3
 FLOOD_INFORMATION = (102, 100)
 #: Slack on the square of an l2 norm: (1.035)^2, rounded up.
 NORM_SLACK = (108, 100)
+#: max |x(zeta)|^2 / (N variance) over all roots zeta, for ternary or binomial x, except with probability 2^-64.
+SPECTRAL_GAIN = 110
 #: Challenges answered in parallel by one proof, and the number of challenges each is drawn from.
 REPETITIONS = 3
 CHALLENGE_BITS = 128
@@ -220,14 +222,14 @@ def challenge_weight(degree: int) -> int:
 
 
 def _masks(degree: int, weight: int, *witness_bounds: int) -> tuple[Mask, ...]:
-    """Choose masks so that a proof's answers are all shown with probability at least exp(-1.3), about 0.27.
+    """Choose masks so that a proof's answers are all shown with probability at least exp(-1.4), about 0.25.
 
     Each of the 3 * degree answers of a witness fails with probability bound / 2^bits; every witness gets an equal part.
     """
     masks = []
     for witness_bound in witness_bounds:
         bound = weight * witness_bound
-        least = (10 * REPETITIONS * degree * len(witness_bounds) * bound + 12) // 13
+        least = (10 * REPETITIONS * degree * len(witness_bounds) * bound + 13) // 14
         masks.append(Mask(bound, (least - 1).bit_length()))
     return tuple(masks)
 
@@ -240,8 +242,8 @@ def _liars(count: int) -> int:
 def _noise_norm_squared(degree: int, contributors: int, holders: int, weight: int, malicious: bool) -> int:
     """Bound the squared l2 norm of e0 + v e + e1 s of the sum, which a single flood must hide (rounded up).
 
-    Honest part: N K sigma^2 (1 + 4/3 N n). A liar's v and e1 have coefficients up to twice the proof's range, and the
-    liars may coordinate, so theirs add linearly.
+    Honest part: N K sigma^2 (1 + 4/3 N n). A liar's v and e1 have coefficients up to twice the proof's range; liars may
+    coordinate, so theirs add linearly, and choose their shape, so a spectral bound takes the place of the average.
     """
     slack, unit = NORM_SLACK
     honest = degree * contributors * ERROR_TERMS * (3 + 4 * degree * holders)  # over 6
@@ -250,7 +252,7 @@ def _noise_norm_squared(degree: int, contributors: int, holders: int, weight: in
         v_mask, e_mask = _masks(degree, weight, 1, ERROR_TERMS)
         v_bound, e_bound = 2 << v_mask.bits, 2 << e_mask.bits
         per_coefficient = degree * holders * (3 * ERROR_TERMS * v_bound**2 + 4 * e_bound**2)  # over 6
-        total += degree * _liars(contributors) ** 2 * per_coefficient
+        total += SPECTRAL_GAIN * degree * _liars(contributors) ** 2 * per_coefficient
     return -(-total * slack // (6 * unit))
 
 

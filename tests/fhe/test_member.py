@@ -325,3 +325,12 @@ def test_no_error_shows_a_secret(ward: Ward, round_one) -> None:
     with pytest.raises(FheError) as caught:
         ward.members[1].check(1, 0, {}, {}, b"")
     assert len(str(caught.value)) < 200
+
+
+def test_wrong_opened_secret_is_named(ward: Ward, answered) -> None:
+    checked, answers = answered
+    present = {i: a for i, a in answers.items() if i != 2}
+    right, wrong = (ward.secrets[i].evaluated(MALICIOUS) for i in (2, 3))
+    assert np.array_equal(ward.members[1].open(checked, present, {2: right}), ward.expected(20))
+    with pytest.raises(ShareRejected, match="member 2 was opened with a secret"):
+        ward.members[1].open(checked, present, {2: wrong})

@@ -203,7 +203,7 @@ def test_sparse_product_is_the_negacyclic_product() -> None:
 
 
 def test_provers_need_about_as_many_attempts_as_promised() -> None:
-    """Acceptance is at least exp(-1.3), so 40 proofs take 40 / 0.27 attempts on average; 400 cannot happen."""
+    """Acceptance is at least exp(-1.4), so 40 proofs take 40 / 0.25 attempts on average; 400 cannot happen."""
     prover = Prover("AGG-M")
 
     class Counting(KeyStream):

@@ -38,7 +38,7 @@ def multiply_add(a: Doubles, b: Doubles, c: Doubles, q: Doubles, iq: Doubles, ou
 
 @compiled
 def scale_add(a: Doubles, w: Doubles, c: Doubles, q: Doubles, iq: Doubles, out: Doubles) -> None:
-    """out = w a + c with one balanced constant w per limb, float64[L]; |a| <= 8q."""
+    """out = w a + c with one balanced constant w per limb, float64[L]; |a| <= 4q, |c| <= q/2."""
     for i in range(a.shape[0]):
         w_over_q = w[i] * iq[i]
         for j in range(a.shape[1]):

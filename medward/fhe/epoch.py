@@ -88,7 +88,8 @@ class EpochKeys:
         epoch: the key epoch's number.
         a: common reference string.
         public: holder -> b, evaluation form.
-        encoded: holder -> encoding of b.
+        digests: holder -> SHA-256 of the encoding of b.
+        joint: joint key, evaluation form.
     """
 
     parameters: SumParameters
@@ -96,7 +97,7 @@ class EpochKeys:
     epoch: int
     a: Element = field(repr=False)
     public: Mapping[int, Element] = field(repr=False)
-    encoded: Mapping[int, bytes] = field(repr=False)
+    digests: Mapping[int, bytes] = field(repr=False)
     joint: Element = field(repr=False)
 
     @classmethod
@@ -123,9 +124,11 @@ class EpochKeys:
             )
             for member, (commitment, contribution) in sorted(contributions.items())
         }
-        encoded = {member: contribution.public for member, (_, contribution) in contributions.items()}
+        digests = {
+            member: hashlib.sha256(contribution.public).digest() for member, (_, contribution) in contributions.items()
+        }
         a = reference_string(parameters, federation, epoch)
-        return cls(parameters, federation, epoch, a, public, encoded, joint_key(parameters, list(public.values())))
+        return cls(parameters, federation, epoch, a, public, digests, joint_key(parameters, list(public.values())))
 
     @property
     def holders(self) -> tuple[int, ...]:

@@ -114,14 +114,16 @@ class CheckedSum:
         round, chunk: which block of which round.
         cohort: the members whose ciphertexts it adds up.
         question: digest of cohort, commitments and aggregate.
-        encoding: the aggregate's encoding.
+        digest: SHA-256 of the aggregate's encoding.
+        aggregate: the sum itself.
+        checked_by: the member that checked it.
     """
 
     round: int
     chunk: int
     cohort: tuple[int, ...]
     question: bytes
-    encoding: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
     aggregate: Ciphertext = field(repr=False)
     checked_by: object = field(repr=False)
 
@@ -252,8 +254,9 @@ class SumMember:
         digest = hashlib.sha256(b"medward question 1" + self._context(round, chunk, 0).encoded())
         for member in cohort:
             digest.update(member.to_bytes(8, "little") + commitments[member])
-        digest.update(hashlib.sha256(encoding).digest())
-        return CheckedSum(round, chunk, cohort, digest.digest(), encoding, total, self)
+        aggregate_digest = hashlib.sha256(encoding).digest()
+        digest.update(aggregate_digest)
+        return CheckedSum(round, chunk, cohort, digest.digest(), aggregate_digest, total, self)
 
     def share(self, checked: CheckedSum) -> bytes:
         """Return this holder's decryption share of a sum that it has checked, with its proof.
@@ -347,7 +350,7 @@ class SumMember:
         return Slot(self.keys.federation, self.keys.epoch, kind, round, chunk)
 
     def _claim(self, checked: CheckedSum, holder: int, share: Element, encoding: bytes) -> proofs.ShareStatement:
-        public = (self.keys.encoded[holder], checked.encoding, encoding)
+        public = (self.keys.digests[holder], checked.digest, hashlib.sha256(encoding).digest())
         return proofs.ShareStatement(self.keys.a, self.keys.public[holder], checked.aggregate.c1, share, public)
 
     def _ciphertext(self, member: int, submission: Submission) -> Ciphertext:

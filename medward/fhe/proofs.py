@@ -147,7 +147,7 @@ class ShareStatement:
 
     Args:
         a, b, c1, share: elements in evaluation form.
-        public: the encodings of b, of the aggregate and of the share.
+        public: the SHA-256 digests of the encodings of b, of the aggregate and of the share.
     """
 
     a: Element
@@ -202,7 +202,7 @@ def _prove(statement: _Statement, witnesses: Sequence[Integers], stream: KeyStre
         answers = [[uniform_mask(stream, degree, mask.bits) for mask in statement.masks] for _ in range(REPETITIONS)]
         transcript = hashlib.sha256(statement.digest)
         for masks in answers:
-            _absorb(transcript, _commitments(statement, masks, None))
+            transcript.update(_commitments(statement, masks, None).astype("<i8", copy=False).data)
         seed = transcript.digest()
         for repetition, answer in enumerate(answers):
             positions, signs = _challenge(statement.parameters, seed, repetition)
@@ -233,30 +233,22 @@ def _verify(statement: _Statement, proof: bytes, member: int, reason: str) -> No
                 raise ProofRejected(member, reason)
             answers.append(z)
             offset += size
-        _absorb(transcript, _commitments(statement, answers, _challenge(parameters, seed, repetition)))
+        commitments = _commitments(statement, answers, _challenge(parameters, seed, repetition))
+        transcript.update(commitments.astype("<i8", copy=False).data)
     if transcript.digest() != seed:
         raise ProofRejected(member, reason)
 
 
 def _commitments(
     statement: _Statement, answers: Sequence[Integers], challenge: tuple[Integers, Integers] | None
-) -> list[Element]:
-    """Return w_r = g_r z_0 + z_r - c t_r (without the last term where there is no challenge yet)."""
+) -> Integers:
+    """Return w_r = g_r z_0 + z_r - c t_r (without the last term where there is no challenge yet), int64[R, L, N]."""
     ring = statement.ring
-    z = [ring.forward(ring.embed(digits, _wide.digit_weights(digits.shape[0]))) for digits in answers]
-    out = [ring.multiply_add(g, z[0], z[r]) for r, g in enumerate(statement.multipliers, start=1)]
+    c = None
     if challenge is not None:
-        negated = np.zeros(ring.degree, np.int64)
-        negated[challenge[0]] = -challenge[1]
-        c = ring.forward(ring.embed(negated))
-        for w, target in zip(out, statement.targets, strict=True):
-            ring.multiply_add(c, target, w, w)
-    return out
-
-
-def _absorb(transcript: "hashlib._Hash", commitments: Sequence[Element]) -> None:
-    for element in commitments:
-        transcript.update(element.astype("<i8").data)
+        c = np.zeros(ring.degree, np.int64)
+        c[challenge[0]] = challenge[1]
+    return ring.relation(answers, _wide.digit_weights(3), statement.multipliers, statement.targets, c)
 
 
 def _challenge(parameters: SumParameters, seed: bytes, repetition: int) -> tuple[Integers, Integers]:

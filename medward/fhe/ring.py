@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medward.fhe import _ntt_float, _ntt_integer, _pointwise
+from medward.fhe import _ntt_float, _ntt_integer, _pointwise, _relation
 from medward.fhe._compile import HAS_FMA
 from medward.fhe._primes import balanced, primitive_root, ring_primes
 
@@ -154,6 +154,42 @@ class Ring:
         out = np.empty((self.limbs, self.degree))
         powers = np.stack([self.constants(weight) for weight in weights])
         _pointwise.embed(digits, powers, self.q, self.inverse_q, out)
+        return out
+
+    def relation(
+        self,
+        short: Sequence[Integers],
+        weights: Sequence[int],
+        multipliers: tuple[Element, ...],
+        targets: tuple[Element, ...],
+        challenge: Integers | None,
+    ) -> Integers:
+        """Return g_r z_0 + z_r - c t_r for r = 1..R, int64[R, L, N], balanced residues in evaluation form.
+
+        Args:
+            short: z_0, ..., z_R as digits int64[D, N] in coefficient form, D at most 3.
+            weights: the weights of three digits.
+            multipliers, targets: g_1, ..., g_R and t_1, ..., t_R, evaluation form.
+            challenge: the coefficients of c, int64[N]; None leaves the last term out.
+        """
+        out = np.empty((len(multipliers), self.limbs, self.degree), np.int64)
+        if not self._use_fma:
+            z = [self.forward(self.embed(digits, weights[: digits.shape[0]])) for digits in short]
+            c = self.zero() if challenge is None else self.forward(self.embed(-challenge))
+            for r, (g, t) in enumerate(zip(multipliers, targets, strict=True)):
+                out[r] = self.multiply_add(c, t, self.multiply_add(g, z[0], z[r + 1]))
+            return out
+        digits = np.zeros((len(short), 3, self.degree), np.int64)
+        for k, z_k in enumerate(short):
+            digits[k, : z_k.shape[0]] = z_k
+        counts = np.array([z_k.shape[0] for z_k in short], np.int64)
+        powers = np.stack([self.constants(weight) for weight in weights])
+        negated = np.zeros((1, self.degree), np.int64) if challenge is None else -challenge[None]
+        scratch = np.empty((len(short) + 1, self.degree))
+        _relation.relation_limbs(
+            digits, counts, powers, multipliers, targets, negated, challenge is not None,
+            self._scratch, *self._forward, self.q, self.inverse_q, scratch, out,
+        )  # fmt: skip
         return out
 
     def integers(self, a: Element) -> list[int]:

@@ -1,13 +1,14 @@
 """Proofs: complete for every set, bound to their context, and telling nothing about the witness."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from medward.fhe import _wide, proofs
+from medward.fhe import _wide, proofs, sampling
 from medward.fhe.decryption import decryption_share
-from medward.fhe.encoding import HEADER_BYTES, Kind, encode_ciphertext, encode_elements
+from medward.fhe.encoding import HEADER_BYTES, Kind, encode_ciphertext, encode_elements, header
 from medward.fhe.encryption import EncryptionWitness, encrypt
 from medward.fhe.errors import ProofRejected
 from medward.fhe.keys import generate_key, parameters_ring, reference_string
@@ -120,6 +121,46 @@ def test_witness_that_does_not_fit_is_rejected(prover: Prover) -> None:
     share_proof = proofs.prove_share(p, CONTEXT, prover.claim, secret=other, flood=prover.flood)
     with pytest.raises(ProofRejected):
         proofs.verify_share(p, CONTEXT, prover.claim, share_proof)
+
+
+@pytest.mark.parametrize("name", ["AGG-M", "AGG-L"])
+def test_known_gap_error_with_half_q_everywhere_is_accepted_and_shows_one_bit(name: str) -> None:
+    """What spec/scheme.md, section 5, says that the proofs do not show, done in full.
+
+    e1 + (q+1)/2 (1 + X + ... + X^(N-1)) is not short, yet every challenge times it is a known constant plus something
+    short: the prover moves its mask by that constant. The noise of a sum then carries (q+1)/2 times the parity of the
+    joint secret's weight in every coefficient. No more is known to be lost; this test is here so that it stays known.
+    """
+    prover = Prover(name)
+    p, ring = prover.parameters, parameters_ring(prover.parameters)
+    half = (ring.modulus + 1) // 2
+    everywhere = ring.forward(ring.embed(np.ones(p.degree, np.int64), [half]))
+    c1 = ring.add(prover.ciphertext.c1, everywhere)
+    statement = proofs._statement(p, Kind.CIPHERTEXT_PROOF, CONTEXT, [b"moved"], ((prover.a,), (c1,)))
+    for _ in range(200):
+        masks = [[sampling.uniform_mask(KeyStream(), p.degree, m.bits) for m in p.ciphertext_masks] for _ in range(3)]
+        transcript = hashlib.sha256(statement.digest)
+        odd = p.challenge_weight % 2
+        for answer in masks:
+            w = proofs._commitments(statement, answer, None)[0].astype(float)
+            transcript.update(ring.subtract(w, everywhere if odd else ring.zero()).astype("<i8").data)
+        seed = transcript.digest()
+        for repetition, answer in enumerate(masks):
+            positions, signs = proofs._challenge(p, seed, repetition)
+            _wide.add_sparse_product(positions, signs, prover.witness.v[None], answer[0])
+            _wide.add_sparse_product(positions, signs, prover.witness.e1[None], answer[1])
+            rotated = np.zeros((1, p.degree), np.int64)
+            _wide.add_sparse_product(positions, signs, np.ones((1, p.degree), np.int64), rotated)
+            answer[1] += (rotated - odd) // 2
+        if all(proofs._in_box(z, m) for answer in masks for z, m in zip(answer, p.ciphertext_masks, strict=True)):
+            break
+    packed = b"".join(proofs._pack(z, m) for answer in masks for z, m in zip(answer, p.ciphertext_masks, strict=True))
+    proof = header(p, Kind.CIPHERTEXT_PROOF) + seed + packed
+    proofs.verify_ciphertext(p, CONTEXT, prover.a, c1, encoding=b"moved", proof=proof)
+    product = ring.inverse(ring.multiply_add(everywhere, prover.secret.evaluated(p), ring.zero()))
+    parity = int(prover.secret.s.sum()) % 2
+    near = {min(v % ring.modulus, -v % ring.modulus) > ring.modulus // 4 for v in ring.integers(product)}
+    assert near == {bool(parity)}
 
 
 def test_challenges_are_sparse_signed_and_differ() -> None:

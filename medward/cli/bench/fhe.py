@@ -1,6 +1,7 @@
 """`medward bench fhe`: transforms and encrypted sums beside SEAL, TenSEAL, OpenFHE, Paillier, RSA, ElGamal and AES."""
 
 import typer
+from rich.console import Console
 
 from medward.report.benchmark import print_benchmark
 
@@ -14,9 +15,8 @@ def measure(
 
     Example: medward bench fhe --json > fhe.json
     """
-    from medward.cli.bench import _fhe_rows  # noqa: PLC0415  (compiles kernels: only when asked for)
+    with Console(stderr=True).status("compiling kernels ...") as status:  # shown on a terminal only
+        from medward.cli.bench import _fhe_rows  # noqa: PLC0415  (compiles kernels: only when asked for)
 
-    def progress(text: str) -> None:
-        typer.echo(f"{text} ...", err=True)
-
-    print_benchmark("Encrypted sums, one thread", _fhe_rows.all_rows(progress), as_json)
+        rows = _fhe_rows.all_rows(lambda text: status.update(f"{text} ..."))
+    print_benchmark("Encrypted sums, one thread", rows, as_json)

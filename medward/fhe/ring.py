@@ -44,7 +44,7 @@ class Ring:
         )
         if use_fma:
             size = min(_ntt_float.BLOCK, degree)
-            self._scratch = np.empty((16, size // 16))
+            self._rows = (16, size // 16)
             self._forward = self._float_tables(self._words, size)
             self._inverse = self._float_tables(self._inverse_words, size)
             self._scale = self.constants(pow(degree, -1, self.modulus))
@@ -78,7 +78,7 @@ class Ring:
     def forward(self, a: Element) -> Element:
         """Bring `a` into evaluation form in place, and return it."""
         if self._use_fma:
-            _ntt_float.forward_limbs(a, self._scratch, *self._forward, self.q, self.inverse_q)
+            _ntt_float.forward_limbs(a, np.empty(self._rows), *self._forward, self.q, self.inverse_q)
             return a
         buffer = np.empty(self.degree, np.uint64)
         for i, q in enumerate(self.primes):
@@ -91,7 +91,9 @@ class Ring:
         """Bring `a` into coefficient form in place, and return it."""
         if self._use_fma:
             scale = self._scale
-            _ntt_float.inverse_limbs(a, self._scratch, *self._inverse, scale, scale / self.q, self.q, self.inverse_q)
+            _ntt_float.inverse_limbs(
+                a, np.empty(self._rows), *self._inverse, scale, scale / self.q, self.q, self.inverse_q
+            )
             return a
         buffer = np.empty(self.degree, np.uint64)
         for i, q in enumerate(self.primes):
@@ -188,7 +190,7 @@ class Ring:
         scratch = np.empty((len(short) + 1, self.degree))
         _relation.relation_limbs(
             digits, counts, powers, multipliers, targets, negated, challenge is not None,
-            self._scratch, *self._forward, self.q, self.inverse_q, scratch, out,
+            np.empty(self._rows), *self._forward, self.q, self.inverse_q, scratch, out,
         )  # fmt: skip
         return out
 
@@ -204,7 +206,7 @@ class Ring:
 
 @lru_cache(maxsize=8)
 def ring(degree: int, limbs: int) -> Ring:
-    """Return the ring of this degree and number of limbs, built once per process (not to be shared by threads)."""
+    """Return the ring of this degree and number of limbs, built once per process."""
     return Ring(degree, limbs)
 
 

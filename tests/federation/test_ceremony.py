@@ -1,11 +1,13 @@
 """The key ceremony among members in one process: faults are named, the faulty left out, the others finish."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medward.federation import ceremony as c
+from medward.federation.journal import Journal
 from medward.fhe import dealing, epoch, sealing
 from medward.fhe.decryption import combine, decryption_share, opened_share
 from medward.fhe.encoding import Kind, decode_elements, encode_elements
@@ -13,6 +15,7 @@ from medward.fhe.encryption import encrypt
 from medward.fhe.epoch import KeyContribution
 from medward.fhe.errors import MalformedEncoding
 from medward.fhe.keys import SecretKey, parameters_ring
+from medward.fhe.member import SumMember
 
 SETUP = c.Setup(b"ward", "AGG-S40", 8, 16, "semi-honest")
 Twist = Callable[["Member", c.OrderedEvent], c.OrderedEvent | None]
@@ -21,15 +24,15 @@ Twist = Callable[["Member", c.OrderedEvent], c.OrderedEvent | None]
 class Member:
     """A member's machine: does what the effects say; `twist` changes what it has ordered (None: stays silent)."""
 
-    def __init__(self, number: int, holders: tuple[int, ...], twist: Twist | None = None) -> None:
-        self.number, self.twist = number, twist
+    def __init__(self, number: int, holders: tuple[int, ...], twist: Twist | None, setup: c.Setup) -> None:
+        self.number, self.twist, self.setup = number, twist, setup
         self.inbox: list[tuple[int, c.MakeDealing, bytes]] = []
         self.secrets: dict[int, SecretKey] = {}
         self.transport = sealing.TransportKey()
         self.active: c.Activate | None = None
         self.left_out: dict[int, str] = {}
         self.spoil_shares_for: set[int] = set()
-        self.state, effects = c.begin(SETUP, number, 1, holders)
+        self.state, effects = c.begin(setup, number, 1, holders)
         self.pending = list(effects)
 
     def feed(self, event: c.Event) -> None:
@@ -43,7 +46,7 @@ class Member:
             effect = self.pending.pop(0)
             match effect:
                 case c.MakeKeys():
-                    secret, made = epoch.contribute(effect.parameters, SETUP.federation, effect.epoch, self.number)
+                    secret, made = epoch.contribute(effect.parameters, self.setup.federation, effect.epoch, self.number)
                     self.secrets[effect.epoch] = secret
                     self.transport = sealing.TransportKey()
                     self.feed(c.KeysMade(effect.epoch, secret, made, self.transport.public))
@@ -94,9 +97,9 @@ def _run(members: dict[int, Member]) -> None:
     raise AssertionError("the ceremony does not end")
 
 
-def _members(count: int, twists: dict[int, Twist] | None = None) -> dict[int, Member]:
+def _members(count: int, twists: dict[int, Twist] | None = None, setup: c.Setup = SETUP) -> dict[int, Member]:
     holders = tuple(range(1, count + 1))
-    return {i: Member(i, holders, (twists or {}).get(i)) for i in holders}
+    return {i: Member(i, holders, (twists or {}).get(i), setup) for i in holders}
 
 
 def _finished_without(members: dict[int, Member], out: int, reason: str) -> None:
@@ -278,3 +281,46 @@ def test_sealed_share_opens_only_for_its_holder_and_dealing() -> None:
         with pytest.raises(MalformedEncoding):
             sealing.seal(context, 1, public, b"share")
     assert "TransportKey(...)" in repr(key)
+
+
+def test_round_after_a_ceremony_survives_a_restart_and_a_silent_holder(tmp_path: Path) -> None:
+    """From the first commitment to an exact sum, with proofs, journals on disk, one restart and one opened holder."""
+    members = _members(4, setup=c.Setup(b"ward", "AGG-M", 8, 16, "malicious"))
+    _run(members)
+    journals = {i: Journal(tmp_path / f"{i}.sqlite") for i in members}
+    roles = {i: _role(m, journals[i]) for i, m in members.items()}
+    keys = roles[1].keys
+    p = keys.parameters
+    values = {i: np.random.default_rng(i).integers(-128, 128, (p.lanes, p.degree)) for i in roles}
+    sealed = {i: role.seal(1, 0, values[i]) for i, role in roles.items()}
+    commitments = {i: s.commitment(keys, 1, 0, i) for i, s in sealed.items()}
+    aggregate = roles[3].add(sealed)
+    answers = {i: roles[i].share(roles[i].check(1, 0, commitments, sealed, aggregate)) for i in (1, 2, 3)}
+
+    journals[1].close()
+    journals[1] = Journal(tmp_path / "1.sqlite")
+    roles[1] = _role(members[1], journals[1])
+    checked = roles[1].check(1, 0, commitments, sealed, aggregate)
+    assert roles[1].share(checked) == answers[1]
+    assert roles[1].seal(1, 0, values[1]) == sealed[1]
+
+    state = members[1].state
+    context = state.context(4)
+    shares = {}
+    for j in (1, 2, 3):
+        active = members[j].active
+        assert active is not None
+        shares[j] = dealing.check_dealt_share(
+            p, context, j, roles[j].reveal(4, active.shares[4]),
+            digest=state.digests[4][j], beacon=state.beacon, response=state.responses[4],
+        )  # fmt: skip
+    opened = {4: dealing.open_secret(p, context, keys.a, keys.public[4], shares)}
+    assert np.array_equal(roles[1].open(checked, answers, opened), sum(values.values()))
+    for journal in journals.values():
+        journal.close()
+
+
+def _role(member: Member, journal: Journal) -> SumMember:
+    assert member.active is not None
+    keys = member.active.keys
+    return SumMember(keys, member.number, journal, member.secrets[keys.epoch])

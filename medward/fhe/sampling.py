@@ -26,13 +26,17 @@ class KeyStream:
     """The key stream of AES-256-CTR under a key, as 64-bit words.
 
     Args:
-        key: 32 bytes. For secrets leave it out: it is then drawn from the operating system.
+        key: 32 bytes. For secrets leave it out: it is then drawn from the operating system, and again in every process
+            that is forked off, so that no two processes draw the same randomness.
     """
 
     _ZEROS = bytes(1 << 16)
 
     def __init__(self, key: bytes | None = None) -> None:
-        key = os.urandom(32) if key is None else key
+        self._process = os.getpid() if key is None else None
+        self._start(os.urandom(32) if key is None else key)
+
+    def _start(self, key: bytes) -> None:
         self._encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
 
     def __repr__(self) -> str:
@@ -43,6 +47,9 @@ class KeyStream:
 
     def words(self, *shape: int) -> Words:
         """Return fresh words, uint64 of this shape."""
+        if self._process is not None and self._process != os.getpid():
+            self._process = os.getpid()
+            self._start(os.urandom(32))
         count = int(np.prod(shape))
         buffer = np.empty(count + 2, np.uint64)  # the cipher asks for one block more than it writes
         view = buffer.data.cast("B")

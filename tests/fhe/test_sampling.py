@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,6 +97,17 @@ def test_fresh_streams_differ_and_are_never_copied() -> None:
     assert not np.array_equal(stream.words(8), KeyStream().words(8))
     with pytest.raises(TypeError):
         pickle.dumps(stream)
+
+
+def test_forked_process_draws_other_randomness() -> None:
+    """Two encryptions with the same v would show the difference of two updates."""
+    code = (
+        "import os, sys; from medward.fhe.sampling import KeyStream; stream = KeyStream(); stream.words(2)\n"
+        "child = os.fork(); print(stream.words(4).tobytes().hex(), flush=True)\n"
+        "child and os.waitpid(child, 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(set(done.stdout.split())) == 2
 
 
 def test_reference_string_depends_on_federation_epoch_and_set() -> None:

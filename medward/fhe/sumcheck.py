@@ -9,6 +9,7 @@ For auditors, light members and semi-honest federations; a member that gives sha
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from medward.fhe.encryption import Ciphertext
 from medward.fhe.errors import MalformedEncoding, SumRejected
 from medward.fhe.keys import parameters_ring
 from medward.fhe.parameters import SumParameters
+from medward.fhe.ring import Element
 from medward.fhe.sampling import expand_element
 
 TESTS = 3
@@ -33,14 +35,23 @@ def sum_statement(parameters: SumParameters, ciphertext: Ciphertext, beacon: byt
     """
     owner = parameters_ring(parameters)
     out = []
-    for test in range(TESTS):
-        seed = hashlib.sha256(b"medward sum check 1" + parameters.digest + bytes([test]) + beacon).digest()
-        vectors = [expand_element(seed + bytes([component]), owner) for component in (0, 1)]
+    for vectors in _vectors(parameters, beacon):
         for limb, q in enumerate(owner.primes):
             total = 0
             for vector, element in zip(vectors, (ciphertext.c0, ciphertext.c1), strict=True):
                 total += int(_pointwise.inner_product(vector[limb], element[limb], float(q), 1.0 / q))
             out.append(total % q)
+    return tuple(out)
+
+
+@lru_cache(maxsize=2)
+def _vectors(parameters: SumParameters, beacon: bytes) -> tuple[tuple[Element, Element], ...]:
+    """Return the random vectors (for c0, for c1) of every test; the same for all ciphertexts of a sum."""
+    owner = parameters_ring(parameters)
+    out = []
+    for test in range(TESTS):
+        seed = hashlib.sha256(b"medward sum check 1" + parameters.digest + bytes([test]) + beacon).digest()
+        out.append((expand_element(seed + b"\0", owner), expand_element(seed + b"\1", owner)))
     return tuple(out)
 
 

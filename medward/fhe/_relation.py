@@ -16,8 +16,8 @@ Integers = NDArray[np.int64]
 @compiled
 def _embed_limb(digits: Integers, count: int, powers: Doubles, limb: int, q: float, iq: float, out: Doubles) -> None:
     for j in range(out.shape[0]):
-        out[j] = 0.0
-    for k in range(count):
+        out[j] = float(digits[0, j])
+    for k in range(1, count):
         w = powers[k, limb]
         w_over_q = w * iq
         for j in range(out.shape[0]):
@@ -46,8 +46,9 @@ def relation_limbs(
     """out[r] = g_r z_0 + z_(r+1) (+ c t_r where `subtract`), balanced residues in evaluation form.
 
     Args:
-        z: int64[W, 3, N], digits of the short elements in coefficient form; counts: int64[W], how many are used.
-        powers: float64[3, L], the digits' weights modulo each prime.
+        z: int64[W, 3, N], digits (below 2^48) of the short elements in coefficient form.
+        counts: int64[W], how many digits of each are used.
+        powers: float64[3, L], the digits' weights modulo each prime; the first weight is 1.
         multipliers, targets: R elements each, float64[L, N], evaluation form.
         negated: int64[1, N], the coefficients of -challenge.
         subtract: whether the terms with targets are there.

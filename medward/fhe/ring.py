@@ -170,7 +170,7 @@ class Ring:
 
         Args:
             short: z_0, ..., z_R as digits int64[D, N] in coefficient form, D at most 3.
-            weights: the weights of three digits.
+            weights: the weights of three digits, the first of them 1; digits are below 2^48 in absolute value.
             multipliers, targets: g_1, ..., g_R and t_1, ..., t_R, evaluation form.
             challenge: the coefficients of c, int64[N]; None leaves the last term out.
         """

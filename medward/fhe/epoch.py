@@ -47,7 +47,13 @@ def contribute(
     secret, b = generate_key(parameters, a, stream)
     public = encode_elements(parameters, Kind.PUBLIC_KEY, b)
     proof = prove_key(
-        parameters, Context(federation, epoch, 0, 0, member), a, b, encoding=public, secret=secret, stream=stream
+        parameters,
+        Context(federation, epoch, 0, 0, member),
+        a,
+        b,
+        digest=hashlib.sha256(public).digest(),
+        secret=secret,
+        stream=stream,
     )
     return secret, KeyContribution(public, proof)
 
@@ -74,7 +80,7 @@ def check_contribution(
         raise ShareRejected(member, f"published a malformed key: {error}") from error
     a = reference_string(parameters, federation, epoch)
     context = Context(federation, epoch, 0, 0, member)
-    verify_key(parameters, context, a, b, encoding=contribution.public, proof=contribution.proof)
+    verify_key(parameters, context, a, b, digest=hashlib.sha256(contribution.public).digest(), proof=contribution.proof)
     return b
 
 

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -99,10 +100,15 @@ class Submission:
     ciphertext: bytes
     proof: bytes = b""
 
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the ciphertext's encoding."""
+        return hashlib.sha256(self.ciphertext).digest()
+
     def commitment(self, keys: EpochKeys, round: int, chunk: int, member: int) -> bytes:
         """Return the hash by which the cohort commits to this submission before any is shown."""
         context = proofs.Context(keys.federation, keys.epoch, round, chunk, member).encoded()
-        parts = b"".join(hashlib.sha256(part).digest() for part in (self.ciphertext, self.proof))
+        parts = self.digest + hashlib.sha256(self.proof).digest()
         return hashlib.sha256(b"medward submission 1" + keys.parameters.digest + context + parts).digest()
 
 
@@ -189,7 +195,7 @@ class SumMember:
                 return encoding
             return encoding + proofs.prove_ciphertext(
                 parameters, self._context(round, chunk, self.member), self.keys.a, ciphertext.c1,
-                encoding=encoding, witness=witness, stream=self._stream,
+                digest=hashlib.sha256(encoding).digest(), witness=witness, stream=self._stream,
             )  # fmt: skip
 
         bound = self._context(round, chunk, self.member).encoded()
@@ -384,7 +390,7 @@ class SumMember:
             if parameters.malicious:
                 proofs.verify_ciphertext(
                     parameters, self._context(round, chunk, member), self.keys.a, ciphertext.c1,
-                    encoding=submission.ciphertext, proof=submission.proof,
+                    digest=submission.digest, proof=submission.proof,
                 )  # fmt: skip
             out[member] = ciphertext
         return out

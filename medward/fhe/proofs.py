@@ -82,7 +82,7 @@ def _statement(
 ) -> _Statement:
     digest = hashlib.sha256(b"medward proof 1" + header(parameters, kind) + context.encoded())
     for item in public:
-        digest.update(hashlib.sha256(item).digest())
+        digest.update(len(item).to_bytes(8, "little") + item)
     masks = parameters.share_masks if kind is Kind.SHARE_PROOF else parameters.ciphertext_masks
     return _Statement(parameters, kind, *relation, masks, digest.digest())
 
@@ -93,24 +93,24 @@ def prove_ciphertext(
     a: Element,
     c1: Element,
     *,
-    encoding: bytes,
+    digest: bytes,
     witness: EncryptionWitness,
     stream: KeyStream | None = None,
 ) -> bytes:
-    """Prove that c1 = v a + e1 with short v and e1; binds the whole encoded ciphertext."""
-    statement = _statement(parameters, Kind.CIPHERTEXT_PROOF, context, [encoding], ((a,), (c1,)))
+    """Prove that c1 = v a + e1 with short v and e1; `digest` is the SHA-256 of the whole encoded ciphertext."""
+    statement = _statement(parameters, Kind.CIPHERTEXT_PROOF, context, [digest], ((a,), (c1,)))
     return _prove(statement, (witness.v[None], witness.e1[None]), stream or KeyStream())
 
 
 def verify_ciphertext(
-    parameters: SumParameters, context: Context, a: Element, c1: Element, *, encoding: bytes, proof: bytes
+    parameters: SumParameters, context: Context, a: Element, c1: Element, *, digest: bytes, proof: bytes
 ) -> None:
-    """Check the proof of a ciphertext.
+    """Check the proof of a ciphertext; `digest` is the SHA-256 of its encoding.
 
     Raises:
         ProofRejected: names the member of the context.
     """
-    statement = _statement(parameters, Kind.CIPHERTEXT_PROOF, context, [encoding], ((a,), (c1,)))
+    statement = _statement(parameters, Kind.CIPHERTEXT_PROOF, context, [digest], ((a,), (c1,)))
     _verify(statement, proof, context.member, "submitted a ciphertext whose proof does not verify")
 
 
@@ -120,24 +120,24 @@ def prove_key(
     a: Element,
     b: Element,
     *,
-    encoding: bytes,
+    digest: bytes,
     secret: SecretKey,
     stream: KeyStream | None = None,
 ) -> bytes:
-    """Prove that b = -s a + e with short s and e."""
-    statement = _statement(parameters, Kind.KEY_PROOF, context, [encoding], ((-a,), (b,)))
+    """Prove that b = -s a + e with short s and e; `digest` is the SHA-256 of the encoding of b."""
+    statement = _statement(parameters, Kind.KEY_PROOF, context, [digest], ((-a,), (b,)))
     return _prove(statement, (secret.s[None], secret.e[None]), stream or KeyStream())
 
 
 def verify_key(
-    parameters: SumParameters, context: Context, a: Element, b: Element, *, encoding: bytes, proof: bytes
+    parameters: SumParameters, context: Context, a: Element, b: Element, *, digest: bytes, proof: bytes
 ) -> None:
-    """Check the proof of a key's public part.
+    """Check the proof of a key's public part; `digest` is the SHA-256 of its encoding.
 
     Raises:
         ProofRejected: names the member of the context.
     """
-    statement = _statement(parameters, Kind.KEY_PROOF, context, [encoding], ((-a,), (b,)))
+    statement = _statement(parameters, Kind.KEY_PROOF, context, [digest], ((-a,), (b,)))
     _verify(statement, proof, context.member, "published a key whose proof does not verify")
 
 

@@ -3,6 +3,7 @@
 The rows of spec/scheme.md, "Attacks", in the same order and under the same names.
 """
 
+import hashlib
 import random
 from dataclasses import replace
 
@@ -200,17 +201,17 @@ def test_noise_overload_has_no_proof() -> None:
     context = proofs.Context(FEDERATION, 1, 1, 0, 4)
     ciphertext, witness = encrypt(MALICIOUS, keys.a, keys.joint, updates(MALICIOUS, "random", 1))
     moved = Ciphertext(ciphertext.c0, ring.add(ciphertext.c1, _constant(MALICIOUS, 1 << 30)))
-    encoding = encode_ciphertext(MALICIOUS, moved)
+    encoding = hashlib.sha256(encode_ciphertext(MALICIOUS, moved)).digest()
     large = witness.e1.copy()
     large[0] += 1 << 30
     honest_witness = EncryptionWitness(witness.v, witness.e1)
-    proof = proofs.prove_ciphertext(MALICIOUS, context, keys.a, moved.c1, encoding=encoding, witness=honest_witness)
+    proof = proofs.prove_ciphertext(MALICIOUS, context, keys.a, moved.c1, digest=encoding, witness=honest_witness)
     with pytest.raises(ProofRejected, match="member 4"):
-        proofs.verify_ciphertext(MALICIOUS, context, keys.a, moved.c1, encoding=encoding, proof=proof)
+        proofs.verify_ciphertext(MALICIOUS, context, keys.a, moved.c1, digest=encoding, proof=proof)
     statement = proofs._statement(MALICIOUS, Kind.CIPHERTEXT_PROOF, context, [encoding], ((keys.a,), (moved.c1,)))
     forged = _prove_without_box_check(statement, (witness.v[None], large[None]))
     with pytest.raises(ProofRejected, match="member 4"):
-        proofs.verify_ciphertext(MALICIOUS, context, keys.a, moved.c1, encoding=encoding, proof=forged)
+        proofs.verify_ciphertext(MALICIOUS, context, keys.a, moved.c1, digest=encoding, proof=forged)
 
 
 def _prove_without_box_check(statement, witnesses) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from medward.fhe import _wide, proofs, sampling
 from medward.fhe.decryption import decryption_share
-from medward.fhe.encoding import HEADER_BYTES, Kind, encode_ciphertext, encode_elements, header
+from medward.fhe.encoding import HEADER_BYTES, Kind, encode_ciphertext, header
 from medward.fhe.encryption import EncryptionWitness, encrypt
 from medward.fhe.errors import ProofRejected
 from medward.fhe.keys import generate_key, parameters_ring, reference_string
@@ -28,20 +28,20 @@ class Prover:
         self.a = reference_string(p, b"ward", 3)
         self.secret, self.b = generate_key(p, self.a)
         self.ciphertext, self.witness = encrypt(p, self.a, self.b, updates(p, "random", 1))
-        self.encoding = encode_ciphertext(p, self.ciphertext)
+        self.digest = hashlib.sha256(encode_ciphertext(p, self.ciphertext)).digest()
         share, self.flood = decryption_share(p, self.secret, self.ciphertext.c1)
-        public = (b"key", self.encoding, encode_elements(p, Kind.DECRYPTION_SHARE, share))
+        public = (b"key", self.digest, b"share")
         self.claim = proofs.ShareStatement(self.a, self.b, self.ciphertext.c1, share, public)
 
     def prove(self, stream: KeyStream | None = None) -> bytes:
         return proofs.prove_ciphertext(
             self.parameters, CONTEXT, self.a, self.ciphertext.c1,
-            encoding=self.encoding, witness=self.witness, stream=stream,
+            digest=self.digest, witness=self.witness, stream=stream,
         )  # fmt: skip
 
-    def verify(self, proof: bytes, context: proofs.Context = CONTEXT, encoding: bytes | None = None) -> None:
+    def verify(self, proof: bytes, context: proofs.Context = CONTEXT, digest: bytes | None = None) -> None:
         proofs.verify_ciphertext(
-            self.parameters, context, self.a, self.ciphertext.c1, encoding=encoding or self.encoding, proof=proof
+            self.parameters, context, self.a, self.ciphertext.c1, digest=digest or self.digest, proof=proof
         )
 
 
@@ -55,8 +55,8 @@ def test_honest_proofs_verify_and_have_their_size(prover: Prover) -> None:
     proof = prover.prove()
     prover.verify(proof)
     assert len(proof) == proofs.proof_bytes(p, Kind.CIPHERTEXT_PROOF)
-    key_proof = proofs.prove_key(p, CONTEXT, prover.a, prover.b, encoding=b"key", secret=prover.secret)
-    proofs.verify_key(p, CONTEXT, prover.a, prover.b, encoding=b"key", proof=key_proof)
+    key_proof = proofs.prove_key(p, CONTEXT, prover.a, prover.b, digest=b"key", secret=prover.secret)
+    proofs.verify_key(p, CONTEXT, prover.a, prover.b, digest=b"key", proof=key_proof)
     share_proof = proofs.prove_share(p, CONTEXT, prover.claim, secret=prover.secret, flood=prover.flood)
     proofs.verify_share(p, CONTEXT, prover.claim, share_proof)
     assert len(share_proof) == proofs.proof_bytes(p, Kind.SHARE_PROOF)
@@ -66,8 +66,8 @@ def test_semi_honest_sets_prove_their_keys_too() -> None:
     p = sum_parameters("AGG-S40", 8, 16, 4, "semi-honest")
     a = reference_string(p, b"ward", 3)
     secret, b = generate_key(p, a)
-    proof = proofs.prove_key(p, CONTEXT, a, b, encoding=b"key", secret=secret)
-    proofs.verify_key(p, CONTEXT, a, b, encoding=b"key", proof=proof)
+    proof = proofs.prove_key(p, CONTEXT, a, b, digest=b"key", secret=secret)
+    proofs.verify_key(p, CONTEXT, a, b, digest=b"key", proof=proof)
 
 
 @pytest.mark.parametrize("field", ["federation", "epoch", "round", "chunk", "member"])
@@ -90,8 +90,8 @@ def test_proof_of_another_ciphertext_or_kind_is_rejected(prover: Prover) -> None
     p = prover.parameters
     proof = prover.prove()
     with pytest.raises(ProofRejected):
-        prover.verify(proof, encoding=prover.encoding[:-1] + b"x")
-    key_proof = proofs.prove_key(p, CONTEXT, prover.a, prover.b, encoding=b"key", secret=prover.secret)
+        prover.verify(proof, digest=prover.digest[:-1] + b"x")
+    key_proof = proofs.prove_key(p, CONTEXT, prover.a, prover.b, digest=b"key", secret=prover.secret)
     assert len(key_proof) == len(proof)
     with pytest.raises(ProofRejected, match="another kind"):
         prover.verify(key_proof)
@@ -114,7 +114,7 @@ def test_witness_that_does_not_fit_is_rejected(prover: Prover) -> None:
     p = prover.parameters
     wrong = EncryptionWitness(prover.witness.v, prover.witness.e1.copy())
     wrong.e1[17] += 1
-    proof = proofs.prove_ciphertext(p, CONTEXT, prover.a, prover.ciphertext.c1, encoding=prover.encoding, witness=wrong)
+    proof = proofs.prove_ciphertext(p, CONTEXT, prover.a, prover.ciphertext.c1, digest=prover.digest, witness=wrong)
     with pytest.raises(ProofRejected):
         prover.verify(proof)
     other, _ = generate_key(p, prover.a)
@@ -156,7 +156,7 @@ def test_known_gap_error_with_half_q_everywhere_is_accepted_and_shows_one_bit(na
             break
     packed = b"".join(proofs._pack(z, m) for answer in masks for z, m in zip(answer, p.ciphertext_masks, strict=True))
     proof = header(p, Kind.CIPHERTEXT_PROOF) + seed + packed
-    proofs.verify_ciphertext(p, CONTEXT, prover.a, c1, encoding=b"moved", proof=proof)
+    proofs.verify_ciphertext(p, CONTEXT, prover.a, c1, digest=b"moved", proof=proof)
     product = ring.inverse(ring.multiply_add(everywhere, prover.secret.evaluated(p), ring.zero()))
     parity = int(prover.secret.s.sum()) % 2
     near = {min(v % ring.modulus, -v % ring.modulus) > ring.modulus // 4 for v in ring.integers(product)}

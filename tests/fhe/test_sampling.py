@@ -103,7 +103,7 @@ def test_forked_process_draws_other_randomness() -> None:
     """Two encryptions with the same v would show the difference of two updates."""
     code = (
         "import os, sys; from medward.fhe.sampling import KeyStream; stream = KeyStream(); stream.words(2)\n"
-        "child = os.fork(); print(stream.words(4).tobytes().hex(), flush=True)\n"
+        "child = os.fork(); os.write(1, (stream.words(4).tobytes().hex() + chr(10)).encode())\n"
         "child and os.waitpid(child, 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,5 +1,6 @@
 """How this part's kernels are compiled, and the operations that LLVM has and Python lacks."""
 
+import platform
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -26,15 +27,6 @@ def compiled(function: Kernel) -> Kernel:
     except RuntimeError:
         kernel = njit(cache=False, **options)(function)
     return kernel
-
-
-def _host_has_fma() -> bool:
-    """Whether the CPU that numba generates code for fuses a multiplication and an addition in hardware."""
-    features = str(cpu_target.target_context.codegen()._get_host_cpu_features())
-    return "+fma" in features.split(",") or "+neon" in features.split(",")
-
-
-HAS_FMA = _host_has_fma()
 
 
 def _define_fma(_typing: Any, _x: Any, _y: Any, _z: Any) -> Any:
@@ -75,3 +67,23 @@ nearest: Callable[[float], float] = cast(Any, intrinsic(_define_round))
 high_product: Any = intrinsic(_define_high_product)
 #: The number of ones in an unsigned 64-bit word.
 ones: Any = intrinsic(_define_population_count)
+
+
+def _host_has_fma() -> bool:
+    """Whether the CPU that numba generates code for fuses a multiplication and an addition in hardware."""
+    features = str(cpu_target.target_context.codegen()._get_host_cpu_features()).split(",")
+    return "+fma" in features or platform.machine() in ("aarch64", "arm64")
+
+
+@compiled
+def _product_error(x: float) -> float:
+    return fma(x, x, -(x * x))
+
+
+def _fma_is_exact() -> bool:
+    """Whether fma rounds once: (2^27 + 1)^2 needs 55 bits, so the plain product is off by exactly one."""
+    return _product_error(float((1 << 27) + 1)) == 1.0
+
+
+#: Whether products are computed with fused multiply-adds; decided once, at import.
+HAS_FMA = _host_has_fma() and _fma_is_exact()

@@ -294,12 +294,21 @@ class SumMember:
         slot = self._slot("share", checked.round, checked.chunk)
         return self._journal.once(slot, checked.question, DECRYPTIONS, make)
 
-    def verify(self, checked: CheckedSum, holder: int, answer: bytes) -> None:
-        """Check another holder's answer for a checked sum.
+    def share_commitment(self, checked: CheckedSum, holder: int, answer: bytes) -> bytes:
+        """Return the hash by which a holder commits to its answer before any answer is shown."""
+        context = self._context(checked.round, checked.chunk, holder).encoded()
+        return hashlib.sha256(
+            b"medward answer 1" + checked.question + context + hashlib.sha256(answer).digest()
+        ).digest()
+
+    def verify(self, checked: CheckedSum, holder: int, answer: bytes, commitment: bytes | None = None) -> None:
+        """Check another holder's answer for a checked sum, and its commitment where the federation orders them.
 
         Raises:
             ShareRejected, ProofRejected: name the holder.
         """
+        if commitment is not None and self.share_commitment(checked, holder, answer) != commitment:
+            raise ShareRejected(holder, "gave another decryption share than it had committed to")
         self._share_element(checked, holder, answer)
 
     def reveal(self, holder: int, dealt_share: bytes) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medward.fhe import _modular
+from medward.fhe import _compile, _modular
 from medward.fhe._primes import is_prime, primitive_root, ring_primes
 from medward.fhe.ring import Ring
 
@@ -174,6 +174,14 @@ b = ring.forward(a.copy())
 assert np.array_equal(ring.inverse(b.copy()), a)
 print(repr(b.sum()))
 """
+
+
+def test_fused_multiply_add_is_checked_and_in_use_where_the_cpu_has_it() -> None:
+    flags = Path("/proc/cpuinfo")
+    if not flags.exists() or " fma " not in flags.read_text():
+        pytest.skip("this machine does not say that its CPU has a fused multiply-add")
+    assert _compile._fma_is_exact()
+    assert _compile.HAS_FMA
 
 
 def test_cpu_without_fma_computes_the_same(tmp_path: Path) -> None:

@@ -227,6 +227,16 @@ def test_share_of_another_member_round_or_key_is_rejected(ward: Ward, answered) 
     _rejected(ward, checked, 3, b"")
 
 
+def test_share_other_than_committed_is_rejected(ward: Ward, answered) -> None:
+    checked, answers = answered
+    member = ward.members[1]
+    commitment = member.share_commitment(checked, 3, answers[3])
+    member.verify(checked, 3, answers[3], commitment)
+    for wrong in (member.share_commitment(checked, 2, answers[3]), member.share_commitment(checked, 3, answers[2])):
+        with pytest.raises(ShareRejected, match="member 3 gave another decryption share than it had committed to"):
+            member.verify(checked, 3, answers[3], wrong)
+
+
 def test_missing_share_names_the_silent_holder(ward: Ward, answered) -> None:
     checked, answers = answered
     with pytest.raises(ShareRejected, match="member 2 gave no share"):

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
+from medward.fhe import sealing
 from medward.fhe.dealing import Dealing, DealingContext, check_dealt_share, respond, threshold
 from medward.fhe.epoch import EpochKeys, KeyContribution, check_contribution
-from medward.fhe.errors import FheError, MemberFault
+from medward.fhe.errors import FheError, MalformedEncoding, MemberFault
 from medward.fhe.keys import SecretKey
 from medward.fhe.parameters import Members, SumParameters, sum_parameters
 
@@ -380,8 +381,11 @@ def _opened(state: Ceremony, event: Opened) -> Step:
             state.parameters, state.setup.federation, state.epoch, event.member,
             contribution=event.contribution, commitment=state.commitments[event.member],
         )  # fmt: skip
+        sealing.check_public(event.member, event.transport)
     except MemberFault as fault:
         return _leave_out(state, {event.member: fault.reason})
+    except MalformedEncoding:
+        return _leave_out(state, {event.member: "published a malformed transport key"})
     state = replace(
         state,
         contributions={**state.contributions, event.member: event.contribution},

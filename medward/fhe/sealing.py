@@ -66,17 +66,32 @@ def seal(context: DealingContext, holder: int, public: bytes, share: bytes) -> b
     Raises:
         MalformedEncoding: the public key is malformed.
     """
+    ephemeral = X25519PrivateKey.generate()
+    curve_secret, kem_secret, encapsulated = _exchange(ephemeral, holder, public)
+    sent = ephemeral.public_key().public_bytes_raw() + encapsulated
+    label = _label(context, holder)
+    return sent + _cipher(curve_secret + kem_secret, sent + public, label).encrypt(bytes(12), share, label)
+
+
+def check_public(holder: int, public: bytes) -> None:
+    """Check that shares can be sealed to a transport key; the answer depends on the key alone.
+
+    Raises:
+        MalformedEncoding: the public key is malformed, or of low order.
+    """
+    _exchange(X25519PrivateKey.generate(), holder, public)
+
+
+def _exchange(ephemeral: X25519PrivateKey, holder: int, public: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return (X25519 secret, ML-KEM secret, ML-KEM ciphertext)."""
     if len(public) != PUBLIC_BYTES:
         raise MalformedEncoding(f"the transport key of member {holder} has {len(public)} bytes, not {PUBLIC_BYTES}")
-    ephemeral = X25519PrivateKey.generate()
     try:
         curve_secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(public[:_CURVE_BYTES]))
         kem_secret, encapsulated = MLKEM768PublicKey.from_public_bytes(public[_CURVE_BYTES:]).encapsulate()
     except ValueError as error:
         raise MalformedEncoding(f"the transport key of member {holder} is not a valid key") from error
-    sent = ephemeral.public_key().public_bytes_raw() + encapsulated
-    label = _label(context, holder)
-    return sent + _cipher(curve_secret + kem_secret, sent + public, label).encrypt(bytes(12), share, label)
+    return curve_secret, kem_secret, encapsulated
 
 
 def _label(context: DealingContext, holder: int) -> bytes:

@@ -182,6 +182,18 @@ def test_malformed_key_is_named_and_left_out() -> None:
     _finished_without(members, 3, "another key than it had committed to")
 
 
+@pytest.mark.parametrize("transport", [b"", bytes(sealing.PUBLIC_BYTES), b"\xff" * sealing.PUBLIC_BYTES])
+def test_malformed_transport_key_is_named_and_left_out(transport: bytes) -> None:
+    def twist(_: Member, event: c.OrderedEvent) -> c.OrderedEvent:
+        if isinstance(event, c.Opened):
+            return c.Opened(event.epoch, event.member, event.contribution, transport)
+        return event
+
+    members = _members(4, {3: twist})
+    _run(members)
+    _finished_without(members, 3, "malformed transport key")
+
+
 def test_rogue_key_is_named_and_left_out() -> None:
     """The last to open publishes its part minus all others'. It had to commit before it saw them, and has no proof."""
     seen: dict[int, KeyContribution] = {}

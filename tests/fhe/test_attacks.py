@@ -17,7 +17,7 @@ from medward.fhe.encryption import Ciphertext, EncryptionWitness, encrypt, sum_c
 from medward.fhe.epoch import EpochKeys, contribute
 from medward.fhe.errors import AnswerRefused, ProofRejected, ShareRejected, SumRejected
 from medward.fhe.keys import generate_key, joint_key, parameters_ring
-from medward.fhe.lanes import decode
+from medward.fhe.lanes import decode, encode
 from medward.fhe.member import Submission, SumMember
 from medward.fhe.parameters import sum_parameters
 from medward.fhe.sumcheck import check_statements, sum_statement
@@ -261,6 +261,43 @@ def test_share_with_delta_added_has_no_proof() -> None:
     for proof in (forged_with_the_flood, forged_with_the_lie):
         with pytest.raises(ProofRejected, match="member 3"):
             ward.members[1].verify(checked, 3, encoding + proof)
+
+
+def test_liars_inside_their_proofs_change_nothing() -> None:
+    """A ciphertext and a share with coefficients as large as a proof lets pass now and then: the sum stays exact."""
+    ward = _ward(MALICIOUS)
+    p, keys, ring = MALICIOUS, ward.keys, parameters_ring(MALICIOUS)
+    submissions = ward.sealed()
+    v, e1 = np.zeros(p.degree, np.int64), np.zeros(p.degree, np.int64)
+    v[3], e1[4000] = 1 << 14, -(1 << 18)
+    masked = ring.forward(ring.embed(v))
+    plain = ring.forward(encode(p, ward.values[1, 0, 4], np.zeros(p.degree, np.int64)))
+    noisy = Ciphertext(
+        ring.multiply_add(masked, keys.joint, plain),
+        ring.multiply_add(masked, keys.a, ring.forward(ring.embed(e1))),
+    )
+    encoding = encode_ciphertext(p, noisy)
+    proof = proofs.prove_ciphertext(
+        p, proofs.Context(FEDERATION, 1, 1, 0, 4), keys.a, noisy.c1,
+        digest=hashlib.sha256(encoding).digest(), witness=EncryptionWitness(v, e1),
+    )  # fmt: skip
+    submissions[4] = Submission(encoding, proof)
+    honest = [ward.members[i] for i in (1, 2, 3)]
+    aggregate = honest[0].add(submissions)
+    checked = {m.member: m.check(1, 0, ward.commitments(submissions), submissions, aggregate) for m in honest}
+    answers = {i: ward.members[i].share(checked[i]) for i in (1, 2, 3)}
+
+    share, flood = decryption_share(p, ward.secrets[4], checked[1].aggregate.c1)
+    extra = np.zeros(p.degree, np.int64)
+    extra[77] = 1 << 19  # times 2^80: 2^14 times the largest honest flood
+    flood[2] += extra
+    share = ring.add(share, ring.forward(ring.embed(extra, [1 << 80])))
+    share_encoding = encode_elements(p, Kind.DECRYPTION_SHARE, share)
+    claim = ward.members[4]._claim(checked[1], 4, share, share_encoding)
+    context = proofs.Context(FEDERATION, 1, 1, 0, 4)
+    answers[4] = share_encoding + proofs.prove_share(p, context, claim, secret=ward.secrets[4], flood=flood)
+    for member in honest:
+        assert np.array_equal(member.open(checked[member.member], answers), ward.expected())
 
 
 # 6. Decrypt a cohort, then the cohort less one member

@@ -1,0 +1,129 @@
+"""Thousands of encrypted sums, each compared with the exact one: every set, width and kind of members, 4 to 64 members.
+
+A trial is one sum of random or extreme updates. In every second trial some holders are silent and opened from their
+dealt shares (1 to n - t of them). Each sum is added and combined in two orders, whose bytes must be equal.
+
+Run: python benchmarks/fhe_sums.py [--trials 50] [--json]   (trials of each of the 60 cells)
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from medward.fhe import dealing
+from medward.fhe.decryption import combine, decryption_share, opened_share
+from medward.fhe.encoding import decode_ciphertext, encode_ciphertext
+from medward.fhe.encryption import encrypt, sum_ciphertexts
+from medward.fhe.keys import SecretKey, generate_key, joint_key, reference_string
+from medward.fhe.parameters import NAMED_SETS, UPDATE_BITS, Members, SumParameters, capacity, sum_parameters
+from medward.fhe.ring import Element
+
+KINDS = ("random", "lowest", "highest", "alternating")
+
+
+@dataclass
+class Cell:
+    """Keys of one federation, and the secrets of the holders that may be silent, opened from dealt shares."""
+
+    parameters: SumParameters
+    a: Element
+    secrets: list[SecretKey]
+    key: Element
+    opened: dict[int, Element]
+
+
+def make_cell(parameters: SumParameters, openings: int) -> Cell:
+    a = reference_string(parameters, b"campaign", 1)
+    pairs = [generate_key(parameters, a) for _ in range(parameters.holders)]
+    key = joint_key(parameters, [b for _, b in pairs])
+    holders = tuple(range(1, parameters.holders + 1))
+    t = dealing.threshold(parameters.holders)
+    opened = {}
+    for silent in random.sample(holders, openings):
+        context = dealing.DealingContext(b"campaign", 1, silent, holders, t)
+        dealt = dealing.deal(parameters, context, pairs[silent - 1][0])
+        response = dealing.respond(parameters, dealt, b"beacon")
+        shares = {
+            j: dealing.check_dealt_share(
+                parameters, context, j, dealt.shares[j], digest=dealt.digests[j], beacon=b"beacon", response=response
+            )
+            for j in random.sample([h for h in holders if h != silent], t)
+        }
+        opened[silent] = dealing.open_secret(parameters, context, a, pairs[silent - 1][1], shares)
+    return Cell(parameters, a, [s for s, _ in pairs], key, opened)
+
+
+def values_of(parameters: SumParameters, kind: str, generator: np.random.Generator) -> np.ndarray:
+    shape = (parameters.lanes, parameters.degree)
+    low, high = parameters.smallest_value, parameters.largest_value
+    if kind == "random":
+        return generator.integers(low, high + 1, shape)
+    if kind == "alternating":
+        return np.where(np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 2 == 0, low, high)
+    return np.full(shape, low if kind == "lowest" else high)
+
+
+def trial(cell: Cell, contributors: int, kind: str, silent: list[int], generator: np.random.Generator) -> int:
+    """Return how many lanes are wrong; bytes that differ between two orders count as one more."""
+    p = cell.parameters
+    values = [values_of(p, kind, generator) for _ in range(contributors)]
+    ciphertexts = [encrypt(p, cell.a, cell.key, v)[0] for v in values]
+    total = sum_ciphertexts(p, ciphertexts)
+    encoding = encode_ciphertext(p, total)
+    differ = encoding != encode_ciphertext(p, sum_ciphertexts(p, random.sample(ciphertexts, len(ciphertexts))))
+    total = decode_ciphertext(p, encoding)
+    shares = [
+        opened_share(p, cell.opened[j], total.c1) if j in silent else decryption_share(p, secret, total.c1)[0]
+        for j, secret in enumerate(cell.secrets, start=1)
+    ]
+    sums = combine(p, total, shares)
+    differ |= sums.tobytes() != combine(p, total, random.sample(shares, len(shares))).tobytes()
+    return int(np.count_nonzero(sums != sum(values))) + int(differ)
+
+
+def cells() -> list[tuple[str, int, Members, int]]:
+    """Return (set, bits, kind of members, number of members) of every cell."""
+    out: list[tuple[str, int, Members, int]] = []
+    for name in NAMED_SETS:
+        kinds: tuple[Members, ...] = ("semi-honest",) if name == "AGG-S40" else ("semi-honest", "malicious")
+        out += [(name, bits, kind, count) for kind in kinds for bits in UPDATE_BITS for count in (4, 16, 64)]
+    return out
+
+
+def run(trials: int) -> list[dict[str, object]]:
+    generator = np.random.default_rng(1)
+    rows: list[dict[str, object]] = []
+    for name, bits, kind, count in cells():
+        start = time.process_time()
+        parameters = sum_parameters(name, bits, capacity(count), count, kind)
+        most = count - dealing.threshold(count)
+        openings = most if count < 64 or (bits == 8 and name != "AGG-L" and trials >= 50) else 1
+        cell = make_cell(parameters, openings)
+        wrong = lanes = silent_most = 0
+        for number in range(trials):
+            silent = random.sample(sorted(cell.opened), number % (openings + 1)) if number % 2 else []
+            silent_most = max(silent_most, len(silent))
+            wrong += trial(cell, count, KINDS[number % len(KINDS)], silent, generator)
+            lanes += parameters.values_per_ciphertext
+        rows.append({
+            "set": name, "bits": bits, "members": kind, "count": count, "trials": trials, "lanes": lanes,
+            "most opened": silent_most, "wrong": wrong, "seconds": round(time.process_time() - start, 1),
+        })  # fmt: skip
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    results = run(arguments.trials)
+    summary = {key: sum(int(str(row[key])) for row in results) for key in ("trials", "lanes", "wrong")}
+    print(json.dumps({"summary": summary, "rows": results}, indent=2) if arguments.json else summary)
+    sys.exit(summary["wrong"] != 0)

@@ -1,0 +1,519 @@
+"""The key ceremony of an epoch as a pure state machine: `step(state, event) -> (state, effects)`.
+
+    COMMIT -> OPEN -> DEAL -> BEACON -> RESPOND -> ACKNOWLEDGE -> ACTIVE
+
+Ordered events (from the ledger, the same for every member) carry the epoch and their author; local events come from
+this member's own machine: the randomness, a share that arrived, a timer. Verification is deterministic, so all honest
+members reach the same state. Who is late or at fault is left out by name, and the ceremony starts over without it
+under the next epoch number; the others finish. The protocol: spec/scheme.md, "Key ceremony".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+from medward.fhe import sealing
+from medward.fhe.dealing import Dealing, DealingContext, check_dealt_share, respond, threshold
+from medward.fhe.epoch import EpochKeys, KeyContribution, check_contribution
+from medward.fhe.errors import FheError, MalformedEncoding, MemberFault
+from medward.fhe.keys import SecretKey
+from medward.fhe.parameters import Members, SumParameters, sum_parameters
+
+
+class Phase(IntEnum):
+    """Where a ceremony stands."""
+
+    COMMIT = 0
+    OPEN = 1
+    DEAL = 2
+    BEACON = 3
+    RESPOND = 4
+    ACKNOWLEDGE = 5
+    ACTIVE = 6
+    FAILED = 7
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the federation has agreed before the ceremony.
+
+    Args:
+        federation: its identifier.
+        set_name, update_bits, contributors, members: arguments of `sum_parameters`.
+        least_holders: with fewer left the ceremony fails.
+    """
+
+    federation: bytes
+    set_name: str = "AGG-M"
+    update_bits: int = 8
+    contributors: int = 64
+    members: Members = "malicious"
+    least_holders: int = 3
+
+    def parameters(self, holders: int) -> SumParameters:
+        """Return the parameter set for this many holders."""
+        return sum_parameters(self.set_name, self.update_bits, self.contributors, holders, self.members)
+
+
+# Ordered events.
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A holder committed to its key contribution."""
+
+    epoch: int
+    member: int
+    commitment: bytes
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A holder showed its key contribution; `transport` is its public key for sealed shares."""
+
+    epoch: int
+    member: int
+    contribution: KeyContribution
+    transport: bytes
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """A dealer published the hashes of the shares that it sealed to the holders."""
+
+    epoch: int
+    member: int
+    digests: Mapping[int, bytes]
+
+
+@dataclass(frozen=True)
+class Beacon:
+    """The value that nobody knew when the last dealing was ordered: the hash of the next block."""
+
+    epoch: int
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Responded:
+    """A dealer answered the beacon."""
+
+    epoch: int
+    member: int
+    response: bytes
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """A holder found its share from `dealer` good."""
+
+    epoch: int
+    member: int
+    dealer: int
+
+
+@dataclass(frozen=True)
+class Complained:
+    """A holder has no good share from `dealer`, which must now show it to all."""
+
+    epoch: int
+    member: int
+    dealer: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A dealer (`member`) showed the share of a complaining holder."""
+
+    epoch: int
+    member: int
+    holder: int
+    share: bytes
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The current phase's time is over, by block time."""
+
+    epoch: int
+    phase: Phase
+
+
+# Local events.
+
+
+@dataclass(frozen=True, repr=False)
+class KeysMade:
+    """This member drew its secret for the epoch."""
+
+    epoch: int
+    secret: SecretKey
+    contribution: KeyContribution
+    transport: bytes
+
+
+@dataclass(frozen=True, repr=False)
+class DealingMade:
+    """This member dealt its secret."""
+
+    epoch: int
+    dealing: Dealing
+
+
+@dataclass(frozen=True, repr=False)
+class ShareArrived:
+    """A sealed share of a dealer arrived and was unsealed."""
+
+    epoch: int
+    dealer: int
+    share: bytes
+
+
+@dataclass(frozen=True)
+class SharesOverdue:
+    """This member waits no longer for shares that have not arrived."""
+
+    epoch: int
+
+
+# Effects: what this member's machine should do.
+
+
+@dataclass(frozen=True)
+class MakeKeys:
+    """Draw a secret for this epoch and set (epoch.contribute), then feed KeysMade."""
+
+    epoch: int
+    parameters: SumParameters
+
+
+@dataclass(frozen=True)
+class MakeDealing:
+    """Deal the secret (dealing.deal), seal each share to its holder's transport key, then feed DealingMade."""
+
+    context: DealingContext
+    transports: Mapping[int, bytes]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Have this event ordered on the ledger, signed by this member."""
+
+    event: "OrderedEvent"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A member is out of the ceremony, and why."""
+
+    member: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class EraseSecrets:
+    """Overwrite this epoch's dealing and transport key, and its secret too unless the epoch became active."""
+
+    epoch: int
+    keep_secret: bool
+
+
+@dataclass(frozen=True)
+class Activate:
+    """The epoch is active; `shares` are this member's dealt shares, dealer -> share, for openings."""
+
+    keys: EpochKeys
+    shares: Mapping[int, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Too few members are left."""
+
+    reason: str
+
+
+ActionEvent = Committed | Opened | Dealt | Responded | Acknowledged | Complained | Answered
+OrderedEvent = ActionEvent | Beacon | Deadline
+LocalEvent = KeysMade | DealingMade | ShareArrived | SharesOverdue
+Event = OrderedEvent | LocalEvent
+Effect = MakeKeys | MakeDealing | Order | LeftOut | EraseSecrets | Activate | GiveUp
+
+
+@dataclass(frozen=True, repr=False)
+class Ceremony:
+    """One member's view of a ceremony.
+
+    Args:
+        setup: what was agreed.
+        member: this member's number.
+        epoch: the epoch that this attempt makes keys for.
+        holders: who takes part in this attempt.
+        phase: where the attempt stands.
+        commitments, contributions, transports, digests, responses: by author.
+        beacon: the beacon's value, once known.
+        acknowledged, complaints: pairs (holder, dealer).
+        shown: (dealer, holder) -> share shown in answer to a complaint.
+        arrived: dealer -> this member's share.
+        dealing: this member's own dealing until it is not needed any more.
+        keys: the epoch's keys, once all are opened.
+        left_out: member -> reason.
+    """
+
+    setup: Setup
+    member: int
+    epoch: int
+    holders: tuple[int, ...]
+    phase: Phase = Phase.COMMIT
+    own: KeysMade | None = None
+    commitments: Mapping[int, bytes] = field(default_factory=dict)
+    contributions: Mapping[int, KeyContribution] = field(default_factory=dict)
+    transports: Mapping[int, bytes] = field(default_factory=dict)
+    digests: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
+    beacon: bytes = b""
+    responses: Mapping[int, bytes] = field(default_factory=dict)
+    acknowledged: frozenset[tuple[int, int]] = frozenset()
+    complaints: frozenset[tuple[int, int]] = frozenset()
+    shown: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
+    arrived: Mapping[int, bytes] = field(default_factory=dict)
+    dealing: Dealing | None = None
+    keys: EpochKeys | None = None
+    left_out: Mapping[int, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Ceremony(member={self.member}, epoch={self.epoch}, phase={self.phase.name}, holders={self.holders})"
+
+    @property
+    def parameters(self) -> SumParameters:
+        """The parameter set of this attempt."""
+        return self.setup.parameters(len(self.holders))
+
+    def context(self, dealer: int) -> DealingContext:
+        """Return the context of a dealer's dealing."""
+        return DealingContext(self.setup.federation, self.epoch, dealer, self.holders, threshold(len(self.holders)))
+
+
+Step = tuple[Ceremony, tuple[Effect, ...]]
+
+
+def begin(setup: Setup, member: int, epoch: int, holders: tuple[int, ...]) -> Step:
+    """Start a ceremony for `epoch` among `holders`."""
+    state = Ceremony(setup, member, epoch, tuple(sorted(holders)))
+    return state, _asked_for_keys(state)
+
+
+def step(state: Ceremony, event: Event) -> Step:
+    """Return the state after `event` and what this member's machine should do.
+
+    Events of another epoch, of members who do not take part, out of phase, or repeated change nothing.
+    """
+    if event.epoch != state.epoch or state.phase >= Phase.ACTIVE:
+        return state, ()
+    if isinstance(event, KeysMade | DealingMade | ShareArrived | SharesOverdue):
+        return _local(state, event)
+    if isinstance(event, Deadline | Beacon):
+        return _timed(state, event)
+    return _acted(state, event) if event.member in state.holders else (state, ())
+
+
+def _timed(state: Ceremony, event: Deadline | Beacon) -> Step:
+    if isinstance(event, Deadline) and event.phase is state.phase:
+        return _deadline(state)
+    if isinstance(event, Beacon) and state.phase is Phase.BEACON:
+        return _beacon(state, event)
+    return state, ()
+
+
+def _acted(state: Ceremony, event: ActionEvent) -> Step:
+    """Take what a participating member did, if it did it in the right phase and for the first time."""
+    after: Step = (state, ())
+    match event:
+        case Committed() if state.phase is Phase.COMMIT and event.member not in state.commitments:
+            after = _committed(state, event)
+        case Opened() if state.phase is Phase.OPEN and event.member not in state.contributions:
+            after = _opened(state, event)
+        case Dealt() if state.phase is Phase.DEAL and event.member not in state.digests:
+            after = _dealt(state, event)
+        case Responded() if state.phase is Phase.RESPOND and event.member not in state.responses:
+            after = _responded(state, event)
+        case Acknowledged() | Complained() | Answered() if state.phase is Phase.ACKNOWLEDGE:
+            after = _judged(state, event)
+    return after
+
+
+def _asked_for_keys(state: Ceremony) -> tuple[Effect, ...]:
+    return (MakeKeys(state.epoch, state.parameters),) if state.member in state.holders else ()
+
+
+def _local(state: Ceremony, event: LocalEvent) -> Step:
+    match event:
+        case KeysMade() if state.phase is Phase.COMMIT and state.own is None:
+            commitment = event.contribution.commitment(
+                state.parameters, state.setup.federation, state.epoch, state.member
+            )
+            return replace(state, own=event), (Order(Committed(state.epoch, state.member, commitment)),)
+        case DealingMade() if state.phase is Phase.DEAL and state.dealing is None:
+            arrived = {**state.arrived, state.member: event.dealing.shares[state.member]}
+            dealt = Dealt(state.epoch, state.member, event.dealing.digests)
+            return replace(state, dealing=event.dealing, arrived=arrived), (Order(dealt),)
+        case ShareArrived() if event.dealer in state.holders and event.dealer not in state.arrived:
+            state = replace(state, arrived={**state.arrived, event.dealer: event.share})
+            return state, _judgement(state, event.dealer) if state.phase is Phase.ACKNOWLEDGE else ()
+        case SharesOverdue() if state.phase is Phase.ACKNOWLEDGE:
+            missing = [dealer for dealer in state.holders if dealer not in state.arrived]
+            return state, tuple(Order(Complained(state.epoch, state.member, dealer)) for dealer in missing)
+    return state, ()
+
+
+def _committed(state: Ceremony, event: Committed) -> Step:
+    state = replace(state, commitments={**state.commitments, event.member: event.commitment})
+    if len(state.commitments) < len(state.holders):
+        return state, ()
+    state = replace(state, phase=Phase.OPEN)
+    if state.own is None:
+        return state, ()
+    return state, (Order(Opened(state.epoch, state.member, state.own.contribution, state.own.transport)),)
+
+
+def _opened(state: Ceremony, event: Opened) -> Step:
+    try:
+        check_contribution(
+            state.parameters, state.setup.federation, state.epoch, event.member,
+            contribution=event.contribution, commitment=state.commitments[event.member],
+        )  # fmt: skip
+        sealing.check_public(event.member, event.transport)
+    except MemberFault as fault:
+        return _leave_out(state, {event.member: fault.reason})
+    except MalformedEncoding:
+        return _leave_out(state, {event.member: "published a malformed transport key"})
+    state = replace(
+        state,
+        contributions={**state.contributions, event.member: event.contribution},
+        transports={**state.transports, event.member: event.transport},
+    )
+    if len(state.contributions) < len(state.holders):
+        return state, ()
+    pairs = {member: (state.commitments[member], state.contributions[member]) for member in state.holders}
+    keys = EpochKeys.accept(state.parameters, state.setup.federation, state.epoch, pairs)
+    state = replace(state, phase=Phase.DEAL, keys=keys)
+    return state, (MakeDealing(state.context(state.member), state.transports),)
+
+
+def _dealt(state: Ceremony, event: Dealt) -> Step:
+    if set(event.digests) != set(state.holders) or any(len(digest) != 32 for digest in event.digests.values()):
+        return _leave_out(state, {event.member: "did not deal one share to every holder"})
+    state = replace(state, digests={**state.digests, event.member: dict(event.digests)})
+    return replace(state, phase=Phase.BEACON) if len(state.digests) == len(state.holders) else state, ()
+
+
+def _beacon(state: Ceremony, event: Beacon) -> Step:
+    state = replace(state, beacon=event.value, phase=Phase.RESPOND)
+    if state.dealing is None:
+        return state, ()
+    return state, (Order(Responded(state.epoch, state.member, respond(state.parameters, state.dealing, event.value))),)
+
+
+def _responded(state: Ceremony, event: Responded) -> Step:
+    state = replace(state, responses={**state.responses, event.member: event.response})
+    if len(state.responses) < len(state.holders):
+        return state, ()
+    state = replace(state, phase=Phase.ACKNOWLEDGE)
+    return state, tuple(effect for dealer in sorted(state.arrived) for effect in _judgement(state, dealer))
+
+
+def _judgement(state: Ceremony, dealer: int) -> tuple[Effect, ...]:
+    """Acknowledge this member's share from a dealer, or complain."""
+    good = _share_is_good(state, dealer, state.member, state.arrived[dealer])
+    verdict = Acknowledged if good else Complained
+    return (Order(verdict(state.epoch, state.member, dealer)),)
+
+
+def _share_is_good(state: Ceremony, dealer: int, holder: int, share: bytes) -> bool:
+    try:
+        check_dealt_share(
+            state.parameters, state.context(dealer), holder, share,
+            digest=state.digests[dealer][holder], beacon=state.beacon, response=state.responses[dealer],
+        )  # fmt: skip
+    except FheError:
+        return False
+    return True
+
+
+def _judged(state: Ceremony, event: Acknowledged | Complained | Answered) -> Step:
+    effects: tuple[Effect, ...] = ()
+    match event:
+        case Acknowledged() if event.dealer in state.holders:
+            pair = (event.member, event.dealer)
+            state = replace(state, acknowledged=state.acknowledged | {pair}, complaints=state.complaints - {pair})
+        case Complained() if (event.member, event.dealer) not in state.acknowledged and event.dealer in state.holders:
+            state = replace(state, complaints=state.complaints | {(event.member, event.dealer)})
+            if event.dealer == state.member and state.dealing is not None:
+                share = state.dealing.shares[event.member]
+                effects = (Order(Answered(state.epoch, state.member, event.member, share)),)
+        case Answered() if (event.holder, event.member) in state.complaints:
+            if not _share_is_good(state, event.member, event.holder, event.share):
+                reason = f"answered the complaint of member {event.holder} with a share that is not good"
+                return _leave_out(state, {event.member: reason})
+            state = _settle(state, event)
+    if not state.complaints and len(state.acknowledged) == len(state.holders) ** 2:
+        return _activate(state)
+    return state, effects
+
+
+def _settle(state: Ceremony, event: Answered) -> Ceremony:
+    """Take a good share that was shown as acknowledged by its holder."""
+    pair = (event.holder, event.member)
+    arrived = {**state.arrived, event.member: event.share} if event.holder == state.member else state.arrived
+    return replace(
+        state,
+        arrived=arrived,
+        shown={**state.shown, (event.member, event.holder): event.share},
+        complaints=state.complaints - {pair},
+        acknowledged=state.acknowledged | {pair},
+    )
+
+
+def _deadline(state: Ceremony) -> Step:
+    """End a phase: whoever has not acted is left out; acknowledgements by n - f holders are enough."""
+    acted: Mapping[Phase, Mapping[int, object]] = {
+        Phase.COMMIT: state.commitments,
+        Phase.OPEN: state.contributions,
+        Phase.DEAL: state.digests,
+        Phase.RESPOND: state.responses,
+    }
+    if state.phase in acted:
+        late = [member for member in state.holders if member not in acted[state.phase]]
+        reason = f"missed the deadline of phase {state.phase.name.lower()}"
+        return _leave_out(state, dict.fromkeys(late, reason)) if late else (state, ())
+    if state.phase is not Phase.ACKNOWLEDGE:
+        return state, ()
+    faults = {dealer: f"did not answer the complaint of member {holder}" for holder, dealer in state.complaints}
+    needed = threshold(len(state.holders))
+    for dealer in state.holders:
+        count = sum(1 for holder in state.holders if (holder, dealer) in state.acknowledged)
+        if count < needed:
+            faults.setdefault(dealer, f"has {count} acknowledged shares and needs {needed}")
+    return _leave_out(state, faults) if faults else _activate(state)
+
+
+def _activate(state: Ceremony) -> Step:
+    keys = state.keys
+    if keys is None:
+        raise AssertionError("no ceremony reaches its last phase without keys")
+    good = {d: share for d, share in state.arrived.items() if (state.member, d) in state.acknowledged}
+    state = replace(state, phase=Phase.ACTIVE, dealing=None)
+    return state, (Activate(keys, good), EraseSecrets(state.epoch, keep_secret=True))
+
+
+def _leave_out(state: Ceremony, faults: Mapping[int, str]) -> Step:
+    """Start over under the next epoch number without the members in `faults`."""
+    effects: list[Effect] = [LeftOut(member, reason) for member, reason in sorted(faults.items())]
+    effects.append(EraseSecrets(state.epoch, keep_secret=False))
+    left = tuple(member for member in state.holders if member not in faults)
+    after = Ceremony(state.setup, state.member, state.epoch + 1, left, left_out={**state.left_out, **faults})
+    if len(left) < state.setup.least_holders:
+        reason = f"only {len(left)} members are left; {state.setup.least_holders} are needed"
+        return replace(after, phase=Phase.FAILED), (*effects, GiveUp(reason))
+    if state.member not in left:
+        return replace(after, phase=Phase.FAILED), (*effects, GiveUp(f"this member {faults[state.member]}"))
+    return after, (*effects, *_asked_for_keys(after))

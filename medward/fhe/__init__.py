@@ -1,0 +1,1 @@
+"""MK-VQFHE, exact sums: nobody reads an update, everybody can check the total."""

@@ -1,0 +1,200 @@
+"""The transform and the products against integers: exact on every input, the extreme ones first."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medward.fhe import _compile, _modular
+from medward.fhe._primes import is_prime, primitive_root, ring_primes
+from medward.fhe.ring import Ring
+
+DEGREES = [1024, 2048, 4096, 8192, 16384, 32768]
+
+
+def _inputs(ring: Ring, count: int, seed: int = 1) -> list[np.ndarray]:
+    """Random residues, all of them +-q/2, inverse transforms of those (extreme outputs), one spike."""
+    generator = np.random.default_rng(seed)
+    half = np.array([(q - 1) // 2 for q in ring.primes], np.float64)[:, None]
+    shape = (ring.limbs, ring.degree)
+    out = [np.tile(half, (1, ring.degree)), np.tile(-half, (1, ring.degree))]
+    spike = np.zeros(shape)
+    spike[:, -1] = half[:, 0]
+    out.append(spike)
+    while len(out) < count:
+        signs = generator.integers(0, 2, shape) * 2.0 - 1.0
+        out.append(signs * half)
+        out.append(ring.inverse(signs * half))
+        out.append(
+            np.stack([generator.integers(-(q // 2), q // 2 + 1, ring.degree) for q in ring.primes]).astype(float)
+        )
+    return out
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_transform_on_doubles_equals_the_integer_transform(degree: int) -> None:
+    floats, integers = Ring(degree, 2, use_fma=True), Ring(degree, 2, use_fma=False)
+    for a in _inputs(floats, 9):
+        x, y = floats.forward(a.copy()), integers.forward(a.copy())
+        assert np.array_equal(x, y)
+        assert np.array_equal(floats.inverse(x.copy()), a)
+        assert np.array_equal(integers.inverse(y), a)
+        assert np.array_equal(floats.inverse(a.copy()), integers.inverse(a.copy()))
+
+
+@pytest.mark.slow
+def test_transform_has_no_mismatch_on_a_hundred_million_coefficients() -> None:
+    compared = 0
+    for degree in (8192, 16384, 32768):
+        floats, integers = Ring(degree, 4, use_fma=True), Ring(degree, 4, use_fma=False)
+        seed = 0
+        while compared < 34_000_000 * (1 + (8192, 16384, 32768).index(degree)):
+            for a in _inputs(floats, 15, seed):
+                x = floats.forward(a.copy())
+                assert np.array_equal(x, integers.forward(a.copy()))
+                assert np.array_equal(floats.inverse(x), a)
+                compared += 2 * a.size
+            seed += 1
+    assert compared >= 100_000_000
+
+
+def test_forward_transform_evaluates_at_odd_powers_of_the_root() -> None:
+    """The definition itself, in Python integers, at a few outputs."""
+    ring = Ring(1024, 1)
+    q = ring.primes[0]
+    root = primitive_root(q, 1024)
+    a = np.random.default_rng(3).integers(-(q // 2), q // 2, 1024)
+    transformed = ring.forward(a.astype(float).reshape(1, -1))[0]
+    for i in (0, 1, 511, 1023):
+        exponent = 2 * int(format(i, "010b")[::-1], 2) + 1
+        expected = sum(int(c) * pow(root, exponent * j, q) for j, c in enumerate(a)) % q
+        assert int(transformed[i]) % q == expected
+
+
+def test_product_in_evaluation_form_is_the_negacyclic_product() -> None:
+    ring = Ring(64, 3)
+    generator = np.random.default_rng(4)
+    a, b = (generator.integers(-1000, 1000, 64) for _ in range(2))
+    expected = [0] * 64
+    for i in range(64):
+        for j in range(64):
+            sign = 1 if i + j < 64 else -1
+            expected[(i + j) % 64] += sign * int(a[i]) * int(b[j])
+    product = ring.multiply_add(ring.forward(ring.embed(a)), ring.forward(ring.embed(b)), ring.zero())
+    assert ring.integers(ring.inverse(product)) == expected
+
+
+def test_linear_relation_is_the_same_limb_by_limb_and_term_by_term() -> None:
+    fused, plain = Ring(1024, 3, use_fma=True), Ring(1024, 3, use_fma=False)
+    generator = np.random.default_rng(5)
+    weights = [1, 1 << 40, 1 << 80]
+    short = [generator.integers(0, 1 << 40, (d, 1024)) for d in (1, 3, 3)]
+    g, t = ([_inputs(fused, 9)[k] for k in which] for which in ((5, 8), (3, 4)))
+    challenge = generator.integers(-1, 2, 1024)
+    for c in (challenge, None):
+        one, other = (r.relation(short, weights, tuple(g), tuple(t), c) for r in (fused, plain))
+        assert np.array_equal(one, other)
+        z = [fused.forward(fused.embed(digits, weights[: len(digits)])) for digits in short]
+        minus_c = fused.forward(fused.embed(np.zeros(1024, int) if c is None else -c))
+        for r in (0, 1):
+            expected = fused.multiply_add(minus_c, t[r], fused.multiply_add(g[r], z[0], z[r + 1]))
+            assert np.array_equal(one[r], expected)
+
+
+_Q = ring_primes(8192, 1)[0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(-8 * _Q, 8 * _Q), st.integers(-(_Q // 2), _Q // 2))
+def test_product_with_a_constant_is_exact_up_to_eight_q(x: int, w: int) -> None:
+    result = _modular.times_constant(float(x), float(w), w / _Q, float(_Q))
+    assert (int(result) - x * w) % _Q == 0
+    assert abs(int(result)) <= (0.5 + abs(x) / (8 * _Q)) * _Q + 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(-(2 * _Q), 2 * _Q), st.integers(-(2 * _Q), 2 * _Q))
+def test_product_of_two_residues_is_exact(x: int, y: int) -> None:
+    result = _modular.times(float(x), float(y), float(_Q), 1.0 / _Q)
+    assert (int(result) - x * y) % _Q == 0
+    assert abs(int(result)) < 2 * _Q
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(-(2 * _Q) + 1, 2 * _Q - 1))
+def test_reduction_is_canonical_below_two_q(x: int) -> None:
+    result = int(_modular.reduced(float(x), float(_Q), 1.0 / _Q))
+    assert (result - x) % _Q == 0
+    assert abs(result) <= (_Q - 1) // 2
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6, 7])
+def test_products_are_exact_beside_every_rounding_tie(at: int) -> None:
+    """Quotients next to k + 1/2, where the rounding of the quotient may go either way."""
+    for k in range(-40, 41):
+        for w in (_Q // 2, _Q // 2 - at, -(_Q // 3), at):
+            x = (2 * k + 1) * _Q // (2 * w) + at - 4
+            if abs(x) <= 8 * _Q:
+                assert (int(_modular.times_constant(float(x), float(w), w / _Q, float(_Q))) - x * w) % _Q == 0
+
+
+def test_primes_fit_the_kernels_and_the_ring() -> None:
+    for degree in DEGREES[2:]:
+        primes = ring_primes(degree, 8)
+        assert len(set(primes)) == 8
+        for q in primes:
+            assert is_prime(q)
+            assert q < 1 << 50
+            assert q % (2 * degree) == 1
+
+
+def test_primality_test_refuses_strong_pseudoprimes() -> None:
+    assert not any(is_prime(n) for n in (3215031751, 3474749660383, 341550071728321, 1 << 50 | 1))
+
+
+_WITHOUT_FMA = """
+import numpy as np
+from medward.fhe._compile import HAS_FMA
+from medward.fhe._modular import times, times_constant
+from medward.fhe.ring import Ring
+assert not HAS_FMA
+ring = Ring(1024, 2)
+generator = np.random.default_rng(1)
+for q in ring.primes:
+    for x, y in generator.integers(-(q // 2), q // 2, (500, 2)).tolist() + [[q // 2, q // 2], [-(q // 2), q // 2]]:
+        assert (int(times(float(x), float(y), float(q), 1.0 / q)) - x * y) % q == 0
+        assert (int(times_constant(8.0 * x, float(y), y / q, float(q))) - 8 * x * y) % q == 0
+a = np.stack([generator.integers(-(q // 2), q // 2, 1024) for q in ring.primes]).astype(float)
+b = ring.forward(a.copy())
+assert np.array_equal(ring.inverse(b.copy()), a)
+print(repr(b.sum()))
+"""
+
+
+def test_fused_multiply_add_is_checked_and_in_use_where_the_cpu_has_it() -> None:
+    flags = Path("/proc/cpuinfo")
+    if not flags.exists() or " fma " not in flags.read_text():
+        pytest.skip("this machine does not say that its CPU has a fused multiply-add")
+    assert _compile._fma_is_exact()
+    assert _compile.HAS_FMA
+
+
+def test_cpu_without_fma_computes_the_same(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_FMA], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    ring = Ring(1024, 2, use_fma=True)
+    generator = np.random.default_rng(1)
+    for q in ring.primes:
+        generator.integers(-(q // 2), q // 2, (500, 2))
+    a = np.stack([generator.integers(-(q // 2), q // 2, 1024) for q in ring.primes]).astype(float)
+    assert done.stdout.strip() == repr(ring.forward(a).sum())

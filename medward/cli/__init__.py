@@ -2,7 +2,6 @@
 
 import sys
 
-import click
 import typer
 
 from medward import __version__
@@ -51,6 +50,6 @@ def main() -> None:
     except MedwardError as error:
         print(f"medward: {error}", file=sys.stderr)
         sys.exit(1)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         print("medward: stopped", file=sys.stderr)
         sys.exit(130)

@@ -47,7 +47,7 @@ class TorchSentinel:
         )
 
     def _new(self, shape: dict[str, Any]) -> torch.nn.ModuleDict:
-        inputs = self.numbers * shape["embedding"] + self.indicators + 2
+        inputs = self.numbers * max(shape["embedding"], 1) + self.indicators + 2
         widths = [inputs, *shape["hidden"]]
         layers: list[torch.nn.Module] = []
         for a, b in pairwise(widths):
@@ -66,9 +66,12 @@ class TorchSentinel:
         z, shown = self.encoded[row], bought[:, None]
         number, present, indicator = z.split([self.numbers, self.numbers, self.indicators], dim=1)
         present = present * (self.number_cheap + (1 - self.number_cheap) * shown)
-        filled = ((number[:, :, None] - self.low) * self.inverse).clamp(0, 1)
         embedding = net["embedding"]
-        embedded = torch.einsum("nfb,fbw->nfw", filled, embedding["slope"]) + embedding["bias"]
+        if embedding["bias"].shape[1]:
+            filled = ((number[:, :, None] - self.low) * self.inverse).clamp(0, 1)
+            embedded = torch.einsum("nfb,fbw->nfw", filled, embedding["slope"]) + embedding["bias"]
+        else:
+            embedded = number[:, :, None]
         indicator = indicator * (self.indicator_cheap + (1 - self.indicator_cheap) * shown)
         flat = (embedded * present[:, :, None]).flatten(1)
         h = net["hidden"](torch.cat([flat, indicator, shown, torch.zeros_like(shown)], dim=1))
@@ -105,7 +108,7 @@ class TorchSentinel:
         with torch.no_grad():
             for kept, new in zip(self.target.parameters(), self.online.parameters(), strict=True):
                 kept.lerp_(new, 1 - s["average"])
-        return float(loss)
+        return float(loss.detach())
 
 
 def stable_baselines_learner(

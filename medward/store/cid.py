@@ -63,6 +63,14 @@ class Cid:
             raise InvalidCid(f"'{text}': {error}") from None
 
     @staticmethod
+    def of_key(key: str) -> "Cid":
+        """Return the raw CID of the block that is kept under `key`; InvalidCid if no block can be."""
+        try:
+            return Cid.decode(b"\x01" + bytes([RAW]) + _decode_base32(key))
+        except ValueError as error:
+            raise InvalidCid(f"'{key}' is no block's key: {error}") from None
+
+    @staticmethod
     def decode(encoded: bytes | memoryview) -> "Cid":
         """Read the binary form that takes up all of `encoded`; InvalidCid if it is malformed or goes on after it."""
         cid, end = Cid.decode_prefix(encoded)

@@ -148,7 +148,11 @@ class BlobStore(ABC):
 
     @abstractmethod
     def collect_garbage(self) -> Collected:
-        """Remove every block below no pin. Raises StoreError, and removes nothing, if a pinned DAG has a hole."""
+        """Remove every block below no pin.
+
+        Raises StoreError, and removes nothing, if a pinned DAG lacks a block that links to others, since what is below
+        it can't be known then.
+        """
 
     @abstractmethod
     def verify(self) -> Verification:

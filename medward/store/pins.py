@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from medward.store.cid import Cid
-from medward.store.errors import StoreError
+from medward.store.errors import StoreError, StoreFull
 from medward.store.interface import Pin, check_label, sorted_pins
 
 
@@ -63,7 +63,8 @@ class PinTable:
             with self._lock, self._database:
                 self._database.execute(statement, (str(root), label, *more))
         except sqlite3.Error as error:
-            raise StoreError(f"cannot record the pin {label} of {root}: {error}") from None
+            kind = StoreFull if error.sqlite_errorcode == sqlite3.SQLITE_FULL else StoreError
+            raise kind(f"cannot record the pin {label} of {root}: {error}; make room and try again") from None
 
 
 def _open(path: Path | None, read_only: bool) -> sqlite3.Connection:

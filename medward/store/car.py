@@ -39,72 +39,81 @@ def write_car(roots: Sequence[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> Iter
         yield block
 
 
-class CarReader:
-    """Reads a CAR as it arrives; never more than one block, of at most 2 MiB, is held.
+class CarDecoder:
+    """Turns a CAR that arrives in pieces into blocks; never holds more than one block, of at most 2 MiB, and a piece.
 
-    Args:
-        pieces: the stream in pieces of any sizes; see `pieces_of_file`.
-
-    Iterating gives each block with its CID, checked against each other. A second pass is not possible.
-
-    Raises InvalidCar, on construction for the header and while iterating for the blocks, if anything is malformed, cut
-    off, longer than the limits, or does not match its CID.
+    Does no input or output itself, so that files and sockets can use it. `roots` is None until the header is there.
     """
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._stream = _PieceBuffer(pieces)
-        self.roots = self._read_header()
+    def __init__(self) -> None:
+        self.roots: tuple[Cid, ...] | None = None
+        self._buffer = bytearray()
 
-    def __iter__(self) -> Iterator[tuple[Cid, bytes]]:
-        while (length := self._read_length(MAX_BLOCK_BYTES + MAX_CID_BYTES)) is not None:
-            section = self._stream.take(length)
-            if section is None:
-                raise InvalidCar("the CAR is cut off in the middle of a block")
-            try:
-                cid, start = Cid.decode_prefix(section)
-            except InvalidCid as error:
-                raise InvalidCar(f"a block of the CAR has no usable name: {error}") from None
-            block = section[start:]
-            if len(block) > MAX_BLOCK_BYTES or not cid.matches(block):
-                raise InvalidCar(f"the CAR's block {cid} is not what its name says")
-            if cid.hash_code == SHA2_256:  # a block inside its own CID needs no copy
-                yield cid, block
+    def receive(self, piece: bytes) -> Iterator[tuple[Cid, bytes]]:
+        """Take the next piece and yield the blocks that it completes, each checked against its CID.
 
-    def _read_header(self) -> tuple[Cid, ...]:
-        length = self._read_length(MAX_HEADER_BYTES)
-        encoded = None if length is None else self._stream.take(length)
-        if encoded is None:
+        Raises InvalidCar if anything is malformed, longer than the limits, or does not match its CID.
+        """
+        self._buffer += piece
+        while (section := self._next_section()) is not None:
+            if self.roots is None:
+                self.roots = _decode_header(section)
+            else:
+                cid, block = _decode_section(section)
+                if cid.hash_code == SHA2_256:  # a block inside its own CID needs no copy
+                    yield cid, block
+
+    def finish(self) -> tuple[Cid, ...]:
+        """Return the roots at the end of the stream; InvalidCar if it ends in the middle of something."""
+        if self.roots is None:
             raise InvalidCar("the CAR ends before its header does")
-        try:
-            header = decode_record(encoded)
-        except InvalidRecord as error:
-            raise InvalidCar(f"the CAR's header is malformed: {error}") from None
-        if not isinstance(header, dict) or header.get("version") != 1:
-            raise InvalidCar("this is no CAR of version 1")
-        roots = header.get("roots")
-        if set(header) != {"roots", "version"} or not isinstance(roots, list):
-            raise InvalidCar("the CAR's header does not consist of roots and version")
-        return tuple(_require_cid(root) for root in roots)
+        if self._buffer:
+            raise InvalidCar("the CAR is cut off in the middle of a block")
+        return self.roots
 
-    def _read_length(self, limit: int) -> int | None:
-        """Return the length of the next section, None at the end of the stream."""
-        encoded = bytearray()
-        while not encoded or encoded[-1] & 0x80:
-            byte = self._stream.take(1)
-            if byte is None:
-                if encoded:
-                    raise InvalidCar("the CAR is cut off in the length of a block")
-                return None
-            encoded += byte
-            if len(encoded) > MAX_BYTES:
-                raise InvalidCar("a length in the CAR is malformed")
+    def _next_section(self) -> bytes | None:
+        limit = MAX_HEADER_BYTES if self.roots is None else MAX_BLOCK_BYTES + MAX_CID_BYTES
+        head = bytes(self._buffer[:MAX_BYTES])
+        if len(head) < MAX_BYTES and all(byte & 0x80 for byte in head):
+            return None
         try:
-            length, _ = decode_varint(bytes(encoded))
+            length, start = decode_varint(head)
         except ValueError as error:
             raise InvalidCar(f"a length in the CAR is malformed: {error}") from None
         if not 0 < length <= limit:
             raise InvalidCar(f"a part of the CAR is {length} bytes long; 1 to {limit} are accepted")
-        return length
+        if len(self._buffer) < start + length:
+            return None
+        section = bytes(memoryview(self._buffer)[start : start + length])
+        del self._buffer[: start + length]
+        return section
+
+
+class CarReader:
+    """Reads a CAR from an iterable of pieces; see `CarDecoder` for what is checked.
+
+    Args:
+        pieces: the stream in pieces of any sizes; see `pieces_of_file`.
+
+    `roots` is known from the start; iterating gives each block with its CID. A second pass is not possible.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._decoder = CarDecoder()
+        self._blocks = self._read(pieces)
+        self._first = next(self._blocks, None)  # reads the header, and one block with it
+        self.roots = self._decoder.roots or ()
+
+    def __iter__(self) -> Iterator[tuple[Cid, bytes]]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
+        yield from self._blocks
+
+    def _read(self, pieces: Iterable[bytes]) -> Iterator[tuple[Cid, bytes]]:
+        for piece in pieces:
+            yield from self._decoder.receive(piece)
+        self._decoder.finish()
 
 
 def pieces_of_file(file: BinaryIO) -> Iterator[bytes]:
@@ -113,32 +122,31 @@ def pieces_of_file(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
+def _decode_header(encoded: bytes) -> tuple[Cid, ...]:
+    try:
+        header = decode_record(encoded)
+    except InvalidRecord as error:
+        raise InvalidCar(f"the CAR's header is malformed: {error}") from None
+    if not isinstance(header, dict) or header.get("version") != 1:
+        raise InvalidCar("this is no CAR of version 1")
+    roots = header.get("roots")
+    if set(header) != {"roots", "version"} or not isinstance(roots, list):
+        raise InvalidCar("the CAR's header does not consist of roots and version")
+    return tuple(_require_cid(root) for root in roots)
+
+
+def _decode_section(section: bytes) -> tuple[Cid, bytes]:
+    try:
+        cid, start = Cid.decode_prefix(section)
+    except InvalidCid as error:
+        raise InvalidCar(f"a block of the CAR has no usable name: {error}") from None
+    block = section[start:]
+    if len(block) > MAX_BLOCK_BYTES or not cid.matches(block):
+        raise InvalidCar(f"the CAR's block {cid} is not what its name says")
+    return cid, block
+
+
 def _require_cid(value: Value) -> Cid:
     if not isinstance(value, Cid):
         raise InvalidCar("a root of the CAR is not a CID")
     return value
-
-
-class _PieceBuffer:
-    """Gives exact counts of bytes from a stream of pieces; copies each byte once."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = iter(pieces)
-        self._current = memoryview(b"")
-
-    def take(self, count: int) -> bytes | None:
-        """Return the next `count` bytes, None if the stream ends before."""
-        if count <= len(self._current):
-            taken, self._current = self._current[:count], self._current[count:]
-            return bytes(taken)
-        parts = [self._current]
-        missing = count - len(self._current)
-        while missing:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return None
-            self._current = memoryview(piece)
-            parts.append(self._current[:missing])
-            self._current = self._current[missing:]
-            missing -= len(parts[-1])
-        return b"".join(parts)

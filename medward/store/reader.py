@@ -25,6 +25,16 @@ class FileNode:
         return len(self.data) + sum(size for _, size in self.parts)
 
 
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A block of a file, and the offset in the file at which its content begins."""
+
+    cid: Cid
+    block: bytes
+    node: FileNode
+    offset: int
+
+
 def decode_file_node(cid: Cid, block: bytes) -> FileNode:
     """Read a block of a file; InvalidDag if it belongs to a directory, a record or nothing that is known."""
     if cid.codec == RAW:
@@ -52,31 +62,45 @@ def read_file(
 ) -> Iterator[bytes]:
     """Yield the bytes `start` to `stop` (exclusive; None: to the end) of the file `root`, in order.
 
-    Only the blocks that hold wanted bytes are asked for. Each block must have the size that its parent promised, so a
-    DAG cannot give more bytes than its root declares, and depth and total are bounded by `limits`.
-
-    Raises InvalidDag, LimitExceeded, and whatever `get` raises for a block that it does not have.
+    Raises as `walk_file`.
     """
-    top = decode_file_node(root, get(root))
-    if top.size > limits.max_bytes:
-        raise LimitExceeded(f"{root} is a file of {top.size} bytes; at most {limits.max_bytes} are accepted")
-    stop = top.size if stop is None else min(stop, top.size)
-    # Each entry: a part, the content offset where it begins, the size that its parent promised, its depth.
-    waiting: list[tuple[Cid, int, int, int]] = []
-    node, offset, depth = top, 0, 0
-    while True:
-        wanted = node.data[max(start - offset, 0) : max(stop - offset, 0)]
+    for part in walk_file(root, get, start, stop, limits):
+        end = len(part.node.data) if stop is None else max(stop - part.offset, 0)
+        wanted = part.node.data[max(start - part.offset, 0) : end]
         if wanted:
             yield wanted
-        waiting.extend(reversed(_wanted_parts(node, offset, depth, start, stop)))
+
+
+def walk_file(
+    root: Cid, get: GetBlock, start: int = 0, stop: int | None = None, limits: DagLimits = DEFAULT_LIMITS
+) -> Iterator[FilePart]:
+    """Yield the root and then, depth first, the blocks that hold bytes `start` to `stop` of the file.
+
+    Each block must have the size that its parent promised, so a DAG cannot give more bytes than its root declares, and
+    depth and total are bounded by `limits`. Raises InvalidDag, LimitExceeded, and whatever `get` raises for a block
+    that it does not have.
+    """
+    block = get(root)
+    part = FilePart(root, block, decode_file_node(root, block), 0)
+    size = part.node.size
+    if size > limits.max_bytes:
+        raise LimitExceeded(f"{root} is a file of {size} bytes; at most {limits.max_bytes} are accepted")
+    stop = size if stop is None else min(stop, size)
+    depth = 0
+    # Each entry: a part, the content offset where it begins, the size that its parent promised, its depth.
+    waiting: list[tuple[Cid, int, int, int]] = []
+    while True:
+        yield part
+        waiting.extend(reversed(_wanted_parts(part.node, part.offset, depth, start, stop)))
         if not waiting:
             return
         cid, offset, promised, depth = waiting.pop()
         if depth > limits.max_depth:
             raise LimitExceeded(f"{root} is deeper than {limits.max_depth} levels")
-        node = decode_file_node(cid, get(cid))
-        if node.size != promised:
-            raise InvalidDag(f"{cid} holds {node.size} bytes where its parent promises {promised}")
+        block = get(cid)
+        part = FilePart(cid, block, decode_file_node(cid, block), offset)
+        if part.node.size != promised:
+            raise InvalidDag(f"{cid} holds {part.node.size} bytes where its parent promises {promised}")
 
 
 def _wanted_parts(node: FileNode, offset: int, depth: int, start: int, stop: int) -> list[tuple[Cid, int, int, int]]:
@@ -84,7 +108,7 @@ def _wanted_parts(node: FileNode, offset: int, depth: int, start: int, stop: int
     position = offset + len(node.data)
     wanted = []
     for cid, size in node.parts:
-        if size and position < stop and position + size > start:
+        if size and max(position, start) < min(position + size, stop):
             wanted.append((cid, position, size, depth + 1))
         position += size
     return wanted

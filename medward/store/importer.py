@@ -70,7 +70,7 @@ def import_file(content: Content, put: PutBlock, profile: Profile = UNIXFS_V1_20
     Returns:
         The root.
     """
-    tree = _BalancedTree(profile, put)
+    tree = FileTree(profile, put)
     for chunk in cut_into_chunks(content, profile.chunk_size):
         tree.append_leaf(chunk)
     return tree.finish()
@@ -130,8 +130,13 @@ def _pieces(content: BinaryIO | Iterable[bytes], size: int) -> Iterator[bytes]:
         yield from content
 
 
-class _BalancedTree:
-    """Leaves from left to right; a level that is full becomes one node of the level above."""
+class FileTree:
+    """A file that is imported chunk by chunk: leaves from left to right; a level that is full becomes a node above.
+
+    Args:
+        profile: the choices that decide the CID.
+        put: called with each block; see `import_file`.
+    """
 
     def __init__(self, profile: Profile, put: PutBlock) -> None:
         self._profile = profile
@@ -139,9 +144,11 @@ class _BalancedTree:
         self._levels: list[list[Imported]] = [[]]
 
     def append_leaf(self, chunk: memoryview) -> None:
+        """Add the next chunk, which has the profile's size unless it is the last."""
         self._append(0, self._leaf(chunk))
 
     def finish(self) -> Imported:
+        """Return the root, after the last chunk."""
         if self._levels == [[]]:
             return self._leaf(memoryview(b""))
         level = 0

@@ -1,8 +1,6 @@
 """The embedded store: blocks and pins on this machine, and peers to ask for what is missing."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -12,6 +10,7 @@ from medward.store.cid import RAW, Cid
 from medward.store.dag import get_inline, walk
 from medward.store.disk import DiskBlocks
 from medward.store.errors import BlockNotFound, CorruptBlock, InvalidCar, InvalidDag, StoreError
+from medward.store.gate import Gate
 from medward.store.importer import UNIXFS_V1_2025, Content, Imported, Profile, import_file
 from medward.store.interface import BlobStore, Collected, Pin, Usage, Verification, check_dag_size, check_label
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
@@ -48,7 +47,7 @@ class LocalStore(BlobStore):
         self.blocks = blocks
         self._pins = pins
         self._exchange = exchange
-        self._gate = _Gate()
+        self._gate = Gate()
 
     def add(self, content: Content, *, pin: str, profile: Profile = UNIXFS_V1_2025) -> Cid:
         """See `BlobStore.add`."""
@@ -257,28 +256,3 @@ def _put_all(car: CarReader, writer: BlockWriter, limits: DagLimits) -> None:
         blocks, size = blocks + 1, size + len(block)
         check_dag_size(car.roots[0], blocks, size, limits)
         writer.put(cid, block)
-
-
-class _Gate:
-    """Many may add and fetch at a time; a garbage collection waits for them and keeps them out."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside = 0
-
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        with self._changed:
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        with self._changed:  # held to the end, so that nobody enters
-            self._changed.wait_for(lambda: self._inside == 0)
-            yield

@@ -52,6 +52,8 @@ class HostilePeer:
                 outer.asked += 1
                 misdeed(self)
 
+            do_POST = do_GET
+
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.peer = Peer(name, f"http://127.0.0.1:{self.server.server_address[1]}")

@@ -52,7 +52,8 @@ class HostilePeer:
                 outer.asked += 1
                 misdeed(self)
 
-            do_POST = do_GET
+            def do_POST(self) -> None:
+                self.do_GET()
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True

@@ -6,7 +6,7 @@ import click
 import typer
 
 from medward import __version__
-from medward.cli import bench
+from medward.cli import bench, store
 from medward.errors import BadUsage, MedwardError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(bench.app, name="bench")
+app.add_typer(store.app, name="store")
 
 
 def _print_version(wanted: bool) -> None:

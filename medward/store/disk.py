@@ -5,7 +5,7 @@
     damaged/           blocks that no longer matched their name; emptied by garbage collection
     lock               held by the one process that writes
 
-Flushing runs beside reading and hashing: a 50 MB blob costs about as much as one plain copy that is flushed.
+Writing and flushing run beside reading and hashing: a 50 MB blob costs about as much as one plain copy that is flushed.
 """
 
 import errno
@@ -25,7 +25,9 @@ from medward.store.interface import Usage
 from medward.store.limits import MAX_BLOCK_BYTES
 
 _FLUSHING_THREADS = 4  # enough to hide the flush of one block behind the hashing of the next
-_MAX_PENDING = 64  # files open at a time in one writer
+_MAX_UNWRITTEN = 4  # blocks of one writer that are copied in memory and not yet handed to the system
+_MAX_PENDING = 64  # files of one writer that are not yet under their names
+_KEY_CHARACTERS = "abcdefghijklmnopqrstuvwxyz234567"  # of base32: all folders are there before the first block
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -150,14 +152,6 @@ class DiskBlocks(Blocks):
             return False
         return True
 
-    def folder_of(self, cid: Cid) -> Path:
-        """Return the folder of a block, made durably if it was missing."""
-        folder = self._path(cid).parent
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True)
-            flush_folder(folder.parent)
-        return folder
-
     def _prepare(self) -> None:
         try:
             for name in ("blocks", "incoming", "damaged"):
@@ -172,6 +166,9 @@ class DiskBlocks(Blocks):
             raise StoreInUse(
                 f"another process has the store {self.directory} open; stop it, or use another directory"
             ) from None
+        for character in _KEY_CHARACTERS:
+            (self.directory / "blocks" / character).mkdir(exist_ok=True)
+        flush_folder(self.directory / "blocks")
         flush_folder(self.directory)
         for leftover in (self.directory / "incoming").iterdir():
             leftover.unlink()
@@ -205,6 +202,7 @@ class _DiskWriter(BlockWriter):
         self._flushing = flushing
         self._pending: list[tuple[Cid, Path, int, Future[None]]] = []
         self._known: set[bytes] = set()
+        self._unwritten = threading.Semaphore(_MAX_UNWRITTEN)
         self._lock = threading.Lock()
 
     def put(self, cid: Cid, block: bytes | memoryview) -> None:
@@ -219,15 +217,20 @@ class _DiskWriter(BlockWriter):
             return
         self._blocks.reserve(len(block))
         path = self._blocks.directory / "incoming" / uuid.uuid4().hex
-        try:
-            descriptor = _write_file(path, block)
-        except OSError as error:
-            self._blocks.unreserve(len(block))
-            path.unlink(missing_ok=True)
-            raise _write_error(self._blocks.directory, error) from None
-        flushed = self._flushing.submit(_flush_and_close, descriptor)
+        self._unwritten.acquire()  # keeps the copies in memory few where the disk is slower than the source
+        flushed = self._flushing.submit(self._write_and_flush, path, _that_stays(block))
         with self._lock:
             self._pending.append((cid, path, len(block), flushed))
+
+    def _write_and_flush(self, path: Path, block: bytes | memoryview) -> None:
+        try:
+            descriptor = _write_file(path, block)
+        finally:
+            self._unwritten.release()
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def commit(self) -> None:
         with self._lock:
@@ -240,7 +243,6 @@ class _DiskWriter(BlockWriter):
             folders = set()
             while self._pending:
                 cid, path, size, _ = self._pending[-1]
-                self._blocks.folder_of(cid)
                 folders.add(self._blocks.place(cid, path, size))
                 self._blocks.unreserve(size)
                 self._pending.pop()
@@ -268,6 +270,13 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _that_stays(block: bytes | memoryview) -> bytes | memoryview:
+    """Return `block`, copied if whoever owns its memory could change it after the call."""
+    if isinstance(block, memoryview) and not isinstance(block.obj, bytes):
+        return bytes(block)
+    return block
+
+
 def _write_file(path: Path, content: bytes | memoryview) -> int:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     rest = memoryview(content)
@@ -278,13 +287,6 @@ def _write_file(path: Path, content: bytes | memoryview) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _flush_and_close(descriptor: int) -> None:
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_error(directory: Path, error: OSError) -> StoreError:

@@ -111,6 +111,9 @@ def cut_into_chunks(content: Content, size: int) -> Iterator[memoryview]:
     filled = 0
     for piece in _pieces(content, size):
         rest = memoryview(piece)
+        while not filled and len(rest) >= size:  # whole chunks go through without being copied
+            yield rest[:size]
+            rest = rest[size:]
         while rest:
             taken = min(len(rest), size - filled)
             view[filled : filled + taken] = rest[:taken]

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import httpx
+import httpcore
 
 from medward.store.blocks import Blocks, BlockWriter
 from medward.store.cid import DAG_PB, Cid
@@ -25,6 +25,7 @@ from medward.store.errors import (
     PeerFailure,
     StoreError,
 )
+from medward.store.gateway.connections import open_pool
 from medward.store.gateway.peer import CarOrder, LyingPeer, Patience, Peer, ask_for_block, ask_for_car
 from medward.store.gateway.tls import TlsIdentity
 from medward.store.interface import check_dag_size
@@ -54,13 +55,7 @@ class PeerExchange:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="exchange", daemon=True)
         self._thread.start()
-        self._client = httpx.AsyncClient(
-            verify=True if tls is None else tls.client_context(),
-            timeout=httpx.Timeout(self._patience.block, connect=self._patience.connect),
-            limits=httpx.Limits(max_connections=4 * _REQUESTS, max_keepalive_connections=2 * _REQUESTS),
-            follow_redirects=False,
-            trust_env=False,  # no proxy stands between members
-        )
+        self._pool = open_pool(None if tls is None else tls.client_context(), 4 * _REQUESTS)
 
     def set_peers(self, peers: Iterable[Peer]) -> None:
         """Ask these from the next fetch on, for example after a member joined or left."""
@@ -74,7 +69,7 @@ class PeerExchange:
         """
         with blocks.writer() as writer:
             fetch = _Fetch(
-                self._client,
+                self._pool,
                 peers=self._peers,
                 patience=self._patience,
                 root=root,
@@ -92,7 +87,7 @@ class PeerExchange:
 
     def close(self) -> None:
         """Close connections and end the thread."""
-        self._run(self._client.aclose())
+        self._run(self._pool.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -101,7 +96,7 @@ class PeerExchange:
         reasons = []
         for peer in self._peers:
             try:
-                return await ask_for_block(self._client, peer, cid, self._patience)
+                return await ask_for_block(self._pool, peer, cid, self._patience)
             except (BlockNotFound, PeerFailure) as error:
                 reasons.append(str(error))
         raise _nobody_gives(cid, reasons)
@@ -145,7 +140,7 @@ class _Fetch:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        pool: httpcore.AsyncConnectionPool,
         *,
         peers: Sequence[Peer],
         patience: Patience,
@@ -154,7 +149,7 @@ class _Fetch:
         writer: BlockWriter,
         limits: DagLimits,
     ) -> None:
-        self._client = client
+        self._pool = pool
         self._standings = [_Standing(peer) for peer in peers]
         self._patience = patience
         self._root = root
@@ -214,11 +209,11 @@ class _Fetch:
         except (BlockNotFound, CorruptBlock):
             return None
 
-    def _accept(self, wanted: _Wanted, block: bytes) -> None:
+    async def _accept(self, wanted: _Wanted, block: bytes) -> None:
         """Keep a block that was checked and want what it links to."""
         self._count(wanted.cid, block)
-        self._writer.put(wanted.cid, block)
         del self._wanted[wanted.cid]
+        await asyncio.to_thread(self._writer.put, wanted.cid, block)
         self._want(links_of(wanted.cid, block), wanted.depth + 1)
 
     def _count(self, cid: Cid, block: bytes) -> None:
@@ -241,7 +236,7 @@ class _Fetch:
             if not done:
                 self._hedge()
             for task in done:
-                self._take(task)
+                await self._take(task)
 
     def _ask(self) -> None:
         """Hand out what nobody is being asked for, to the peers with the least to do."""
@@ -262,14 +257,14 @@ class _Fetch:
         if not able:
             return
         standing = min(able, key=lambda candidate: (candidate.failures, candidate.running))
-        request = ask_for_block(self._client, standing.peer, wanted.cid, self._patience)
+        request = ask_for_block(self._pool, standing.peer, wanted.cid, self._patience)
         task = asyncio.get_running_loop().create_task(request)
         wanted.asked.add(standing.peer.name)
         wanted.tasks.add(task)
         standing.running += 1
         self._asked_by[task] = (wanted, standing)
 
-    def _take(self, task: asyncio.Task[bytes]) -> None:
+    async def _take(self, task: asyncio.Task[bytes]) -> None:
         if task not in self._asked_by:  # it lost the race for its block
             task.cancelled() or task.exception()
             return
@@ -284,7 +279,7 @@ class _Fetch:
         for other in tuple(wanted.tasks):
             other.cancel()
             self._forget(other)
-        self._accept(wanted, block)
+        await self._accept(wanted, block)
 
     def _forget(self, task: asyncio.Task[bytes]) -> tuple[_Wanted, _Standing]:
         wanted, standing = self._asked_by.pop(task)
@@ -307,10 +302,10 @@ class _Fetch:
     async def _read_car(self, peer: Peer) -> None:
         budget = self._limits.max_bytes + 128 * self._limits.max_blocks  # blocks, and a name before each
         request = CarOrder(self._root, self._patience, budget, self._wanted.__contains__)
-        async with aclosing(ask_for_car(self._client, peer, request)) as car:
+        async with aclosing(ask_for_car(self._pool, peer, request)) as car:
             async for cid, block in car:
                 if cid in self._wanted:
-                    self._accept(self._wanted[cid], block)
+                    await self._accept(self._wanted[cid], block)
                 elif cid not in self._seen:
                     raise LyingPeer(
                         f"{peer.name} sent {cid} in the CAR of {self._root}, but no block before links to it"

@@ -2,11 +2,13 @@
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
-import httpx
+import httpcore
 
 from medward.store.car import CarDecoder
 from medward.store.cid import Cid
@@ -30,8 +32,8 @@ class Peer:
     url: str
 
     def __post_init__(self) -> None:
-        url = httpx.URL(self.url)
-        if url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host)):
+        url = urlsplit(self.url)
+        if url.hostname and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))):
             return
         raise StoreError(f"the peer {self.name} is at {self.url}; use https://, or http:// on 127.0.0.1 only")
 
@@ -75,38 +77,41 @@ class LyingPeer(PeerFailure):
     """A peer sent what it was not asked for; it is not asked again."""
 
 
-async def ask_for_block(client: httpx.AsyncClient, peer: Peer, cid: Cid, patience: Patience) -> bytes:
+async def ask_for_block(pool: httpcore.AsyncConnectionPool, peer: Peer, cid: Cid, patience: Patience) -> bytes:
     """Return a block from a peer, checked.
 
     Raises BlockNotFound if the peer says that it does not have it, LyingPeer if what it sends is not the block, and
     PeerFailure for anything else, in at most `patience.block` seconds and with at most 2 MiB read.
     """
-    headers = {"Accept": RAW_TYPE, "Accept-Encoding": "identity"}
+    headers: dict[bytes | str, bytes | str] = {"Accept": RAW_TYPE, "Accept-Encoding": "identity"}
     content = bytearray()
-    async with _answer(client, peer, f"/ipfs/{cid}?format=raw", headers, patience) as (response, _timer):
-        async for piece in response.aiter_raw():
+    async with _answer(pool, peer, f"/ipfs/{cid}?format=raw", headers, patience) as (response, _timer):
+        async for piece in response.aiter_stream():
             content += piece
             if len(content) > MAX_BLOCK_BYTES:
                 raise LyingPeer(f"{peer.name} sent more than {MAX_BLOCK_BYTES} bytes for the block {cid}")
     block = bytes(content)
-    if not cid.matches(block):
+    if not await asyncio.to_thread(cid.matches, block):
         raise LyingPeer(f"{peer.name} sent {len(block)} bytes that are not the block {cid}")
     return block
 
 
 async def ask_for_car(
-    client: httpx.AsyncClient, peer: Peer, order: CarOrder
+    pool: httpcore.AsyncConnectionPool, peer: Peer, order: CarOrder
 ) -> AsyncGenerator[tuple[Cid, bytes], None]:
     """Yield the blocks of a DAG as a peer sends them, parents first, each checked against its CID.
 
     Whether they are the right blocks, in an order that proves it, is for the caller to say: it ends the iteration if
     not. Raises as `ask_for_block`, also for a drip slower than 2 MiB of use in `patience.block` seconds.
     """
-    headers = {"Accept": f"{CAR_TYPE}; version=1; order=dfs; dups=n", "Accept-Encoding": "identity"}
+    headers: dict[bytes | str, bytes | str] = {
+        "Accept": f"{CAR_TYPE}; version=1; order=dfs; dups=n",
+        "Accept-Encoding": "identity",
+    }
     decoder, received, useful = CarDecoder(), 0, 0
     begun = asyncio.get_running_loop().time()
-    async with _answer(client, peer, f"/ipfs/{order.root}?format=car", headers, order.patience) as (response, timer):
-        async for piece in response.aiter_raw():
+    async with _answer(pool, peer, f"/ipfs/{order.root}?format=car", headers, order.patience) as (response, timer):
+        async for piece in response.aiter_stream():
             received += len(piece)
             if received > order.max_bytes:
                 raise LyingPeer(f"{peer.name} sent more than {order.max_bytes} bytes for the DAG {order.root}")
@@ -125,28 +130,33 @@ async def ask_for_car(
 
 @asynccontextmanager
 async def _answer(
-    client: httpx.AsyncClient, peer: Peer, path: str, headers: dict[str, str], patience: Patience
-) -> AsyncIterator[tuple[httpx.Response, asyncio.Timeout]]:
+    pool: httpcore.AsyncConnectionPool,
+    peer: Peer,
+    path: str,
+    headers: Mapping[bytes | str, bytes | str],
+    patience: Patience,
+) -> AsyncIterator[tuple[httpcore.Response, asyncio.Timeout]]:
+    limits = {"connect": patience.connect, "read": patience.block, "write": patience.block, "pool": patience.block}
     try:
         async with (
             asyncio.timeout(patience.block) as timer,
-            client.stream("GET", peer.url + path, headers=headers) as response,
+            pool.stream("GET", peer.url + path, headers=headers, extensions={"timeout": limits}) as response,
         ):
             _check_status(peer, response, path)
             yield response, timer
     except TimeoutError:
         raise PeerFailure(f"{peer.name} took longer than {patience.block:g} s to answer {path}") from None
-    except httpx.HTTPError as error:
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
         reason = str(error) or type(error).__name__
         raise PeerFailure(f"{peer.name} at {peer.url} could not be asked for {path}: {reason}") from None
 
 
-def _check_status(peer: Peer, response: httpx.Response, path: str) -> None:
-    if response.status_code == httpx.codes.OK:
+def _check_status(peer: Peer, response: httpcore.Response, path: str) -> None:
+    if response.status == HTTPStatus.OK:
         return
-    if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.PRECONDITION_FAILED, httpx.codes.GONE):
+    if response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.GONE):
         raise BlockNotFound(f"{peer.name} does not have {path}")
-    raise PeerFailure(f"{peer.name} answered {response.status_code} when asked for {path}")
+    raise PeerFailure(f"{peer.name} answered {response.status} when asked for {path}")
 
 
 def _is_loopback(host: str) -> bool:

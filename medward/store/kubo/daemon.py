@@ -109,6 +109,14 @@ class KuboDaemon:
         """Say whether the daemon runs and answers."""
         return self._process is not None and self._process.poll() is None and self._answers()
 
+    def version(self) -> str:
+        """Return the daemon's version, such as 0.43.1."""
+        rpc = self.rpc()
+        try:
+            return str(rpc.call("version")["Version"])
+        finally:
+            rpc.close()
+
     def swarm_addresses(self) -> list[str]:
         """Return the multiaddresses at which other members reach this daemon."""
         rpc = self.rpc()

@@ -33,7 +33,7 @@ Kubos = tuple[KuboDaemon, KuboDaemon]
 
 
 def all_rows(size: int, repeats: int, progress: Progress) -> list[BenchmarkRow]:
-    """Return every row for blobs of `size` bytes, each the best of `repeats`, since other work on the machine only adds time."""
+    """Return every row for `size` bytes: the best of `repeats`, as other work on the machine only adds time."""
     with tempfile.TemporaryDirectory(prefix="medward-bench-", dir=Path.cwd()) as folder, ExitStack() as stack:
         where = Path(folder)
         progress("naming")

@@ -19,6 +19,7 @@ from medward.store.dag import walk
 from medward.store.errors import BlockNotFound, KuboUnavailable, LimitExceeded, StoreError
 from medward.store.gateway.exchange import PeerExchange
 from medward.store.gateway.peer import Patience, Peer
+from medward.store.gateway.server import GatewayServer
 from medward.store.importer import Profile
 from medward.store.kubo.configuration import check_swarm_key, new_swarm_key, private_configuration
 from medward.store.kubo.daemon import KuboDaemon, find_kubo
@@ -256,3 +257,42 @@ def test_pins_of_others_who_share_the_daemon_stay(start: Start) -> None:
     assert store.has(Cid.parse(theirs))
     assert not store.has(Cid.parse(orphan))  # pinned by us before a crash, and never labelled
     assert not store.has(ours)
+
+
+@pytest.mark.engines
+def test_kubo_fetches_from_our_gateway(start: Start, tmp_path: Path) -> None:
+    """Kubo's HTTP retrieval, told by a routing server (Delegated Routing V1) that our gateway has the blocks."""
+    content = vectors.content(3_000_000, "ours")
+    with in_memory() as ours, GatewayServer(ours) as gateway:
+        cid = ours.add(content, pin="round/1")
+        provider = {
+            "Schema": "peer",
+            "ID": "12D3KooWP8AgbmAZTvFY6ydAigX41hSuyVmqx2H21uT8fMUb7e2M",
+            "Addrs": [f"/ip4/127.0.0.1/tcp/{gateway.port}/http"],
+            "Protocols": ["transport-ipfs-gateway-http"],
+        }
+
+        def route(request: Exchange) -> None:
+            answer = json.dumps({"Providers": [provider]}).encode()
+            request.begin(length=len(answer), content_type="application/json")
+            request.send(answer)
+
+        with hostile_peer(route, "router") as router:
+            daemon, _ = start("taking")
+            daemon.stop()
+            configuration = json.loads((daemon.directory / "config").read_text())
+            configuration["HTTPRetrieval"] = {"Enabled": True}
+            configuration["Routing"] = {"Type": "delegated", "DelegatedRouters": [router.peer.url]}
+            (daemon.directory / "config").write_text(json.dumps(configuration))
+            environment = {**os.environ, "IPFS_PATH": str(daemon.directory), "IPFS_TELEMETRY": "off"}
+            for name in ("api", "gateway"):
+                (daemon.directory / name).unlink(missing_ok=True)
+            with subprocess.Popen([str(kubo_program()), "daemon"], env=environment, stdout=subprocess.PIPE) as process:
+                try:
+                    wait_until((daemon.directory / "gateway").exists)
+                    with KuboStore(daemon.rpc(), None, patience=20.0) as at_kubo:
+                        at_kubo.fetch(cid)
+                        assert at_kubo.read(cid) == content
+                finally:
+                    process.terminate()
+            assert router.asked > 0

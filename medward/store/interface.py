@@ -115,11 +115,14 @@ class BlobStore(ABC):
         """
 
     @abstractmethod
-    def fetch(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS) -> None:
+    def fetch(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS, *, pin: str | None = None) -> None:
         """Make the whole DAG below `root` present here, from peers where it is not; at once if it already is.
 
-        Raises BlockNotFound if no peer has it, LimitExceeded if it is larger than the caller accepts. Blocks that
-        arrived stay, so that another attempt goes on where this one ended (until a garbage collection).
+        With `pin`, it is kept under that label, without a moment in which it could be collected.
+
+        Raises BlockNotFound if no peer has a block, LimitExceeded or InvalidDag if the DAG is larger than the caller
+        accepts or malformed. Blocks that arrived stay, so that another attempt goes on where this one ended (until a
+        garbage collection).
         """
 
     @abstractmethod

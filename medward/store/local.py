@@ -90,15 +90,16 @@ class LocalStore(BlobStore):
                 self._pins.add(Pin(root, pin))
         return car.roots
 
-    def fetch(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS) -> None:
+    def fetch(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS, *, pin: str | None = None) -> None:
         """See `BlobStore.fetch`."""
         with self._gate.shared():
             hole = self._first_hole(root, limits)
-            if hole is None:
-                return
-            if self._exchange is None:
+            if hole is not None and self._exchange is None:
                 raise BlockNotFound(f"the block {hole} is not in this store, and there are no peers to ask")
-            self._exchange.fetch(root, self.blocks, limits)
+            if hole is not None and self._exchange is not None:
+                self._exchange.fetch(root, self.blocks, limits)
+            if pin is not None:
+                self._pins.add(Pin(root, pin))
 
     def fetch_block(self, cid: Cid) -> bytes:
         """See `BlobStore.fetch_block`."""

@@ -113,6 +113,16 @@ def test_a_pinned_record_does_not_keep_what_it_links_to(store: BlobStore) -> Non
     assert store.verify().intact
 
 
+def test_what_is_fetched_can_be_pinned_in_the_same_step(store: BlobStore) -> None:
+    cid = store.add(CONTENT, pin="round/1")
+    store.fetch(cid, pin="round/2")
+    store.release("round/1")
+    store.collect_garbage()
+    assert store.read(cid) == CONTENT
+    with pytest.raises(StoreError, match="no pin label"):
+        store.fetch(cid, pin="Not A Label")
+
+
 def test_pins_are_listed_by_label_and_taken_off_one_by_one(store: BlobStore) -> None:
     first, second = store.add(b"first", pin="round/1"), store.add(b"second", pin="round/2")
     store.pin(first, "round/2")

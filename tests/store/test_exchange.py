@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from medward.cli.bench._store_memory import peak_beyond_now
+from medward.cli.bench._store_rows import MEMORY_LIMIT_MIB
 from medward.store.car import car_header, car_section_head, write_car
 from medward.store.cid import DAG_PB, Cid
 from medward.store.dag import walk
@@ -303,6 +305,18 @@ def test_a_hostile_peer_alone_ends_in_a_clear_error_and_no_byte(stack: ExitStack
         store.fetch_block(cid_of(CONTENT))
     assert store.usage().blocks == 0
     assert hostile.asked <= 8  # it is not asked for ever
+
+
+@pytest.mark.parametrize("misdeed", [endless_body, endless_headers, zip_bomb], ids=lambda misdeed: misdeed.__name__)
+def test_what_a_hostile_peer_sends_without_end_does_not_fill_the_memory(stack: ExitStack, misdeed: Misdeed) -> None:
+    hostile = stack.enter_context(hostile_peer(misdeed))
+    store = fetching(stack, [hostile.peer], VERY_HASTY)
+
+    def ask() -> None:
+        with pytest.raises(BlockNotFound, match="mallory"):
+            store.fetch(cid_of(CONTENT))
+
+    assert peak_beyond_now(ask) < MEMORY_LIMIT_MIB
 
 
 def test_a_liar_is_not_asked_again_in_the_same_fetch(stack: ExitStack) -> None:

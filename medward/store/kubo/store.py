@@ -114,15 +114,17 @@ class KuboStore(BlobStore):
                 self._keep(root, pin)
         return roots
 
-    def fetch(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS) -> None:
+    def fetch(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS, *, pin: str | None = None) -> None:
         """See `BlobStore.fetch`; other members are reached through Kubo's swarm."""
-        if self._first_hole(root, limits) is None:
-            return
-        with self._gate.shared(), ThreadPoolExecutor(_PARALLEL, thread_name_prefix="kubo-fetch") as pool:
-            try:
-                self._fetch_all(root, limits, pool)
-            finally:
-                pool.shutdown(cancel_futures=True)
+        with self._gate.shared():
+            if self._first_hole(root, limits) is not None:
+                with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="kubo-fetch") as pool:
+                    try:
+                        self._fetch_all(root, limits, pool)
+                    finally:
+                        pool.shutdown(cancel_futures=True)
+            if pin is not None:
+                self._keep(root, check_label(pin))
 
     def fetch_block(self, cid: Cid) -> bytes:
         """See `BlobStore.fetch_block`."""
@@ -153,7 +155,7 @@ class KuboStore(BlobStore):
 
     def unpin(self, root: Cid, label: str) -> None:
         """See `BlobStore.unpin`."""
-        if Pin(root, label, True) in (listed := self.pins(label)) or Pin(root, label, False) in listed:
+        if any(pin.cid == root for pin in self.pins(label)):
             self._pins.remove(root, label)
             self._apply_pins(root)
 

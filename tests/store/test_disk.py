@@ -82,21 +82,6 @@ def test_a_block_cut_short_by_a_crash_is_never_under_its_name(tmp_path: Path) ->
         assert not (directory / "incoming" / "half").exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
-    mount = tmp_path / "small"
-    mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(mount)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
-    try:
-        yield mount
-    finally:
-        subprocess.run(["umount", str(mount)], check=True)
-
-
 def test_a_full_disk_is_said_clearly_and_loses_nothing(small_disk: Path) -> None:
     with open_directory(small_disk / "store") as store:
         kept = store.add(CONTENT[:1_500_000], pin="round/1")

@@ -191,6 +191,22 @@ def test_limits_stop_a_fetch_before_more_is_taken(stack: ExitStack) -> None:
     assert source.has(cid)
 
 
+def test_a_disk_that_fills_up_during_a_fetch_is_said_clearly_and_loses_nothing(
+    small_disk: Path, stack: ExitStack
+) -> None:
+    _, peer = served(stack, CONTENT)
+    exchange = PeerExchange([peer], patience=HASTY)
+    store = stack.enter_context(open_directory(small_disk / "store", exchange=exchange))
+    kept = store.add(CONTENT[::-1][:1_500_000], pin="round/1")
+    with pytest.raises(StoreFull):
+        store.fetch(cid_of(CONTENT), pin="round/2")
+    assert [pin.cid for pin in store.pins()] == [kept]
+    assert list((small_disk / "store" / "incoming").iterdir()) == []
+    assert store.verify().intact
+    store.collect_garbage()
+    assert store.read(kept) == CONTENT[::-1][:1_500_000]
+
+
 # --- peers that do wrong
 
 

@@ -290,12 +290,17 @@ def test_a_path_through_a_sharded_directory_takes_one_shard_a_level(gateway: htt
     assert not set(shards) & set(entries.values())
 
 
-def test_a_hole_cuts_the_answer_off_where_the_client_will_notice(gateway: httpx.Client, store: LocalStore) -> None:
+def test_a_hole_cuts_the_answer_off_where_the_client_will_notice(
+    gateway: httpx.Client, store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
     root = store.add(vectors.content(256 * 8, "hole"), pin="test", profile=SMALL)
     missing = Cid.of(vectors.content(256 * 8, "hole")[256 * 5 : 256 * 6])
     store.blocks.delete(missing)
     with pytest.raises(httpx.RemoteProtocolError):
         gateway.get(f"/ipfs/{root}", headers=CAR)
+    (said,) = caplog.records
+    assert said.getMessage() == f"an answer was cut off: {missing} is not in this store"
+    assert said.exc_info is None
     assert len(car_of(gateway.get(f"/ipfs/{root}?entity-bytes=0:600", headers=CAR))) >= 4
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from medward.store.gateway.exchange import PeerExchange
 from medward.store.gateway.peer import Patience, Peer
 from medward.store.gateway.server import GatewayServer
 from medward.store.importer import Profile
+from medward.store.interface import Pin
 from medward.store.kubo.configuration import check_swarm_key, new_swarm_key, private_configuration
 from medward.store.kubo.daemon import KuboDaemon, find_kubo
 from medward.store.kubo.rpc import KuboRpc
@@ -177,6 +179,31 @@ def test_a_killed_daemon_is_started_again_with_everything_acknowledged(start: St
     assert daemon.restarts == 1
     with KuboStore(daemon.rpc(), None) as again:
         assert again.read(cid) == CONTENT
+
+
+LEFT_BEHIND = """
+import os, signal, sys
+from pathlib import Path
+from medward.store.kubo.daemon import KuboDaemon
+from medward.store.kubo.store import KuboStore
+daemon = KuboDaemon(Path(sys.argv[1]), sys.argv[2], program=Path(sys.argv[3])).start()
+store = KuboStore(daemon.rpc(), Path(sys.argv[1]) / "labels.sqlite")
+print(daemon.pid, store.add(b"acknowledged", pin="round/1"), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.engines
+def test_a_daemon_that_outlived_its_killed_node_gives_way_to_a_new_one(tmp_path: Path) -> None:
+    key = new_swarm_key()
+    command = [sys.executable, "-c", LEFT_BEHIND, str(tmp_path / "kubo"), key, str(kubo_program())]
+    pid, cid = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    with KuboDaemon(tmp_path / "kubo", key, program=kubo_program()) as daemon:
+        assert daemon.pid != int(pid)
+        assert daemon.is_healthy()
+        with KuboStore(daemon.rpc(), tmp_path / "kubo" / "labels.sqlite") as store:
+            assert store.read(Cid.parse(cid)) == b"acknowledged"
+            assert store.pins() == [Pin(Cid.parse(cid), "round/1")]
 
 
 @pytest.mark.engines

@@ -88,6 +88,7 @@ class PeerExchange:
     def close(self) -> None:
         """Close connections and end the thread."""
         self._run(self._pool.aclose())
+        self._run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -213,7 +214,12 @@ class _Fetch:
         """Keep a block that was checked and want what it links to."""
         self._count(wanted.cid, block)
         del self._wanted[wanted.cid]
-        await asyncio.to_thread(self._writer.put, wanted.cid, block)
+        writing = asyncio.ensure_future(asyncio.to_thread(self._writer.put, wanted.cid, block))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing  # the writer must be at rest before it is closed
+            raise
         self._want(links_of(wanted.cid, block), wanted.depth + 1)
 
     def _count(self, cid: Cid, block: bytes) -> None:

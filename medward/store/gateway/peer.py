@@ -52,7 +52,7 @@ class Patience:
 
     connect: float = 5.0
     block: float = 30.0
-    hedge: float = 2.0
+    hedge: float = 5.0
     fetch: float = 600.0
 
 

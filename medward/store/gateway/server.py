@@ -5,6 +5,7 @@ Source: https://specs.ipfs.tech/http-gateways/trustless-gateway/. This gateway d
 
 import hashlib
 import ipaddress
+import logging
 import socket
 import threading
 import time
@@ -82,6 +83,7 @@ class GatewayServer:
         tls: TlsIdentity | None = None,
         limits: DagLimits = DEFAULT_LIMITS,
     ) -> None:
+        _LOG.addFilter(_IN_ONE_SENTENCE)
         if tls is None and not _is_loopback(host):
             raise StoreError(f"a gateway on {host} needs a certificate; without one it can only listen on 127.0.0.1")
         self._socket = _listen(host, port)
@@ -127,6 +129,23 @@ class GatewayServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class _OneSentence(logging.Filter):
+    """An answer can only be cut off by an exception, which uvicorn logs; one of ours needs no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if isinstance(error, StoreError):
+            record.msg, record.args = "an answer was cut off: %s", (str(error),)
+            record.exc_info = record.exc_text = None
+        return True
+
+
+_LOG = logging.getLogger("uvicorn.error")
+_IN_ONE_SENTENCE = _OneSentence()
 
 
 def _answer(request: Request, store: BlobStore, limits: DagLimits) -> Response:

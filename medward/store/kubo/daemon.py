@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from medward.store.errors import KuboUnavailable, StoreError
-from medward.store.kubo.configuration import check_swarm_key, private_configuration
+from medward.store.kubo.configuration import Json, check_swarm_key, private_configuration
 from medward.store.kubo.rpc import KuboRpc
 
 _START_SECONDS = 60.0
@@ -127,11 +127,21 @@ class KuboDaemon:
 
     def connect(self, addresses: list[str]) -> None:
         """Connect to another member at one of its addresses; KuboUnavailable if none can be reached."""
+        if not addresses:
+            raise KuboUnavailable("no address of the other member is known, so it cannot be connected to")
         rpc = self.rpc()
+        failure: KuboUnavailable | None = None
         try:
-            rpc.call("swarm/connect", arg=addresses[0])
+            for address in addresses:
+                try:
+                    rpc.call("swarm/connect", arg=address)
+                    return
+                except KuboUnavailable as error:
+                    failure = error
         finally:
             rpc.close()
+        assert failure is not None
+        raise failure
 
     def __enter__(self) -> Self:
         return self.start()
@@ -155,11 +165,27 @@ class KuboDaemon:
             done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise KuboUnavailable(f"Kubo could not make a repository in {self.directory}: {done.stderr.strip()}")
-        self._token = secrets.token_hex(32)
         original = json.loads(path.read_text(encoding="utf-8"))
+        self._end_orphan(original)
+        self._token = secrets.token_hex(32)
         configuration = private_configuration(original, self._swarm_address, self._token)
         _write_secret(path, json.dumps(configuration, indent=2))
         _write_secret(self.directory / "swarm.key", self._swarm_key)
+
+    def _end_orphan(self, configuration: Json) -> None:
+        """End a daemon that a killed node left behind in this directory; it knows us by its token."""
+        secret = configuration.get("API", {}).get("Authorizations", {}).get("medward", {}).get("AuthSecret", "")
+        self._token = secret.removeprefix("bearer:")
+        if not self._token or not self._answers():
+            return
+        rpc = self.rpc()
+        try:
+            rpc.call("shutdown")
+        finally:
+            rpc.close()
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self._answers() and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _launch(self) -> None:
         for name in ("api", "gateway"):

@@ -76,7 +76,7 @@ class KuboStore(BlobStore):
             )
             root = tree.finish().cid
             if answer.get("Hash") != str(root):
-                self._remove_pin(Cid.parse(answer["Hash"]))
+                self._remove_pin(Cid.parse(answer.get("Hash", "")))
                 raise StoreError(
                     f"Kubo named a blob {answer['Hash']} that is {root}; it was not stored, check its version"
                 )

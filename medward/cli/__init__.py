@@ -5,7 +5,7 @@ import sys
 import typer
 
 from medward import __version__
-from medward.cli import bench, data
+from medward.cli import bench, data, store
 from medward.cli.demo import demo
 from medward.cli.detect import detect
 from medward.cli.evaluate import evaluate
@@ -25,6 +25,7 @@ for command in (demo, train, evaluate, detect, reproduce):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
+app.add_typer(store.app, name="store")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from medward.cli.bench import fhe
+from medward.cli.bench import fhe, store
 from medward.cli.bench.agents import agents
 
 app = typer.Typer(help="Measure a part of medward beside its alternatives, in one run.", no_args_is_help=True)
@@ -15,3 +15,4 @@ def _root() -> None:
 
 app.command()(agents)
 app.command("fhe")(fhe.measure)
+app.command("store")(store.measure)

@@ -1,0 +1,11 @@
+"""Print the table of the store: naming, keeping and fetching 50 MB. Run: python benchmarks/store.py"""
+
+import sys
+
+from medward.cli.bench._store_rows import all_rows
+from medward.report.benchmark import print_benchmark
+
+if __name__ == "__main__":
+    print_benchmark(
+        "Content-addressed storage, 50 MB", all_rows(50_000_000, 8, lambda _text: None), "--json" in sys.argv
+    )

@@ -1,0 +1,205 @@
+"""`medward store`: content addressing by hand, in the store of a node or one of your own."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from medward.errors import BadUsage, MedwardError
+
+if TYPE_CHECKING:
+    from medward.store.cid import Cid
+    from medward.store.gateway.exchange import PeerExchange
+    from medward.store.importer import Profile
+    from medward.store.local import LocalStore
+
+app = typer.Typer(help="Name, keep, get and check content by its hash, as IPFS does.", no_args_is_help=True)
+
+StoreOption = Annotated[
+    Path,
+    typer.Option("--store", envvar="MEDWARD_STORE", help="Folder of the store, such as a node's node-1/store."),
+]
+ProfileOption = Annotated[
+    str, typer.Option("--profile", help="How the content is cut and linked: unixfs-v1-2025 or unixfs-v0-2015.")
+]
+DEFAULT_STORE = Path("medward-store")
+
+
+@app.command("cid")
+def print_cid(
+    file: Annotated[Path, typer.Argument(help="The file; - reads standard input.")],
+    profile: ProfileOption = "unixfs-v1-2025",
+) -> None:
+    """Print the CID that a file has in IPFS, without keeping anything.
+
+    Example: medward store cid model.npz
+    """
+    from medward.store.importer import import_file
+
+    with _source(file, "hashing") as content:
+        typer.echo(str(import_file(content, lambda _cid, _block: None, _profile(profile)).cid))
+
+
+@app.command("add")
+def add(
+    file: Annotated[Path, typer.Argument(help="The file; - reads standard input.")],
+    store: StoreOption = DEFAULT_STORE,
+    pin: Annotated[str, typer.Option("--pin", help="The label that keeps it, such as round/7.")] = "by-hand",
+    profile: ProfileOption = "unixfs-v1-2025",
+) -> None:
+    """Keep a file in a store and print its CID.
+
+    Example: medward store add model.npz --store node-1/store --pin model/current
+    """
+    chosen = _profile(profile)
+    with _source(file, "adding") as content, _open(store) as opened:
+        typer.echo(str(opened.add(content, pin=pin, profile=chosen)))
+
+
+@app.command("get")
+def get(
+    cid: Annotated[str, typer.Argument(help="The CID of a file.")],
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write it; standard output otherwise.")] = None,
+    peer: Annotated[
+        list[str] | None, typer.Option("--peer", help="Gateway to ask for what is missing; can be repeated.")
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="This member's certificate, for peers over https.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    trusted: Annotated[Path | None, typer.Option(help="The certificates that sign the members'.")] = None,
+) -> None:
+    """Write a file out of a store, every block of it checked; fetch what is missing from peers.
+
+    Example: medward store get bafybei... --store node-1/store --out model.npz
+    """
+    root = _parse(cid)
+    exchange = _exchange(peer or [], certificate, key, trusted)
+    if exchange is None:
+        with _open(store, read_only=True) as opened:
+            _write(opened.stream(root), out)
+    else:
+        with _open(store, exchange=exchange) as opened:
+            _write(opened.stream(root), out)
+
+
+@app.command("verify")
+def verify(
+    store: StoreOption = DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+) -> None:
+    """Read and hash every block of a store, and look for holes below what is pinned; exit 1 if anything is wrong.
+
+    A store in use is only looked at; in one that is not, damaged blocks are set aside so that they are fetched anew.
+
+    Example: medward store verify --store node-1/store
+    """
+    from medward.store.errors import StoreInUse
+
+    try:
+        opened = _open(store, must_exist=True)
+    except StoreInUse:
+        opened = _open(store, read_only=True)
+    with opened:
+        found = opened.verify()
+    corrupt, missing = [str(cid) for cid in found.corrupt], [str(cid) for cid in found.missing]
+    if as_json:
+        counts = {"blocks": found.blocks, "bytes": found.bytes, "corrupt": corrupt, "missing": missing}
+        typer.echo(json.dumps({"store": str(store), "intact": found.intact, **counts}, indent=2))
+    else:
+        typer.echo(f"{found.blocks} blocks, {found.bytes} bytes match their names in {store}")
+        for cid in corrupt:
+            typer.echo(f"damaged: {cid}")
+        for cid in missing:
+            typer.echo(f"missing below a pin: {cid}")
+    if not found.intact:
+        raise MedwardError(
+            f"{len(corrupt)} blocks of {store} are damaged and {len(missing)} missing; get them again from a peer"
+        )
+
+
+def _open(
+    store: Path, exchange: "PeerExchange | None" = None, read_only: bool = False, must_exist: bool = False
+) -> "LocalStore":
+    from medward.store.local import open_directory
+
+    if must_exist and not (store / "blocks").is_dir():
+        read_only = True  # which says that there is no store, instead of making one
+    return open_directory(store, exchange=exchange, read_only=read_only)
+
+
+def _exchange(
+    peers: list[str], certificate: Path | None, key: Path | None, trusted: Path | None
+) -> "PeerExchange | None":
+    if not peers:
+        return None
+    from medward.store.gateway.exchange import PeerExchange
+    from medward.store.gateway.peer import Peer
+    from medward.store.gateway.tls import TlsIdentity
+
+    given = [path for path in (certificate, key, trusted) if path is not None]
+    if given and len(given) < 3:
+        raise BadUsage("--certificate, --key and --trusted belong together: give all three")
+    identity = TlsIdentity(*given) if given else None
+    if identity is None and any(url.startswith("https:") for url in peers):
+        raise BadUsage("a peer over https asks who you are: give --certificate, --key and --trusted")
+    return PeerExchange([Peer(url, url) for url in peers], identity)
+
+
+def _parse(cid: str) -> "Cid":
+    from medward.store.cid import Cid
+
+    return Cid.parse(cid)
+
+
+def _profile(name: str) -> "Profile":
+    from medward.store.importer import PROFILES
+
+    if name not in PROFILES:
+        raise BadUsage(f"there is no profile {name}; choose {' or '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+@contextmanager
+def _source(file: Path, what: str) -> Iterator[BinaryIO]:
+    """Open a file, with a progress bar on a terminal; - is standard input."""
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    from rich.console import Console
+    from rich.progress import open as open_with_progress
+
+    if file.is_dir():
+        raise MedwardError(f"{file} is a folder; name a file, or pack the folder into an archive first")
+    console = Console(stderr=True)
+    try:
+        with open_with_progress(
+            file, "rb", description=what, console=console, transient=True, disable=not console.is_terminal
+        ) as content:
+            yield content
+    except OSError as error:
+        raise MedwardError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from None
+
+
+def _write(pieces: Iterable[bytes], out: Path | None) -> None:
+    """Write to standard output, or to a file that appears under its name only when it is whole."""
+    if out is None:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+        unfinished.rename(out)
+    except OSError as error:
+        raise MedwardError(f"cannot write {out}: {error.strerror}; check the folder and its permissions") from None
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Exchange of blocks between members over the IPFS Trustless Gateway interface."""

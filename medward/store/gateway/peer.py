@@ -1,0 +1,166 @@
+"""One peer's gateway as a client sees it: every answer is bounded in bytes and time, and checked before it is used."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import httpcore
+
+from medward.store.car import CarDecoder
+from medward.store.cid import Cid
+from medward.store.errors import BlockNotFound, InvalidCar, PeerFailure, StoreError
+from medward.store.gateway.negotiation import CAR_TYPE, RAW_TYPE
+from medward.store.limits import MAX_BLOCK_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another member's gateway.
+
+    Args:
+        name: how messages call it.
+        url: `https://host:port`; `http` is accepted for a loopback address only.
+
+    Raises StoreError for any other URL.
+    """
+
+    name: str
+    url: str
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.url)
+        if url.hostname and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))):
+            return
+        raise StoreError(f"the peer {self.name} is at {self.url}; use https://, or http:// on 127.0.0.1 only")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a peer may take, in seconds.
+
+    Args:
+        connect: until a connection stands.
+        block: until one block (at most 2 MiB) is there from the moment it is asked for, however the bytes drip in; a
+            CAR gets as long for its beginning and for every 2 MiB of it that are of use.
+        hedge: after this long without an answer, other peers are asked, too, for what is late.
+        fetch: until a whole DAG is here.
+    """
+
+    connect: float = 5.0
+    block: float = 30.0
+    hedge: float = 5.0
+    fetch: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class CarOrder:
+    """What is expected of a CAR.
+
+    Args:
+        root: whose DAG it holds.
+        patience: how long the peer may take.
+        max_bytes: most bytes that are read of it.
+        is_of_use: says whether a block is still wanted; others buy the peer no time.
+    """
+
+    root: Cid
+    patience: Patience
+    max_bytes: int
+    is_of_use: Callable[[Cid], bool]
+
+
+class LyingPeer(PeerFailure):
+    """A peer sent what it was not asked for; it is not asked again."""
+
+
+async def ask_for_block(pool: httpcore.AsyncConnectionPool, peer: Peer, cid: Cid, patience: Patience) -> bytes:
+    """Return a block from a peer, checked.
+
+    Raises BlockNotFound if the peer says that it does not have it, LyingPeer if what it sends is not the block, and
+    PeerFailure for anything else, in at most `patience.block` seconds and with at most 2 MiB read.
+    """
+    headers: dict[bytes | str, bytes | str] = {"Accept": RAW_TYPE, "Accept-Encoding": "identity"}
+    content = bytearray()
+    async with _answer(pool, peer, f"/ipfs/{cid}?format=raw", headers, patience) as (response, _timer):
+        async for piece in response.aiter_stream():
+            content += piece
+            if len(content) > MAX_BLOCK_BYTES:
+                raise LyingPeer(f"{peer.name} sent more than {MAX_BLOCK_BYTES} bytes for the block {cid}")
+    block = bytes(content)
+    if not await asyncio.to_thread(cid.matches, block):
+        raise LyingPeer(f"{peer.name} sent {len(block)} bytes that are not the block {cid}")
+    return block
+
+
+async def ask_for_car(
+    pool: httpcore.AsyncConnectionPool, peer: Peer, order: CarOrder
+) -> AsyncGenerator[tuple[Cid, bytes], None]:
+    """Yield the blocks of a DAG as a peer sends them, parents first, each checked against its CID.
+
+    Whether they are the right blocks, in an order that proves it, is for the caller to say: it ends the iteration if
+    not. Raises as `ask_for_block`, also for a drip slower than 2 MiB of use in `patience.block` seconds.
+    """
+    headers: dict[bytes | str, bytes | str] = {
+        "Accept": f"{CAR_TYPE}; version=1; order=dfs; dups=n",
+        "Accept-Encoding": "identity",
+    }
+    decoder, received, useful = CarDecoder(), 0, 0
+    begun = asyncio.get_running_loop().time()
+    async with _answer(pool, peer, f"/ipfs/{order.root}?format=car", headers, order.patience) as (response, timer):
+        async for piece in response.aiter_stream():
+            received += len(piece)
+            if received > order.max_bytes:
+                raise LyingPeer(f"{peer.name} sent more than {order.max_bytes} bytes for the DAG {order.root}")
+            try:
+                for cid, block in decoder.receive(piece):
+                    useful += len(block) if order.is_of_use(cid) else 0
+                    yield cid, block
+            except InvalidCar as error:
+                raise LyingPeer(f"{peer.name} sent a CAR that is wrong: {error}") from None
+            timer.reschedule(begun + order.patience.block * (1 + useful / MAX_BLOCK_BYTES))
+    try:
+        decoder.finish()
+    except InvalidCar as error:
+        raise PeerFailure(f"{peer.name} sent a CAR that is cut off: {error}") from None
+
+
+@asynccontextmanager
+async def _answer(
+    pool: httpcore.AsyncConnectionPool,
+    peer: Peer,
+    path: str,
+    headers: Mapping[bytes | str, bytes | str],
+    patience: Patience,
+) -> AsyncIterator[tuple[httpcore.Response, asyncio.Timeout]]:
+    limits = {"connect": patience.connect, "read": patience.block, "write": patience.block, "pool": patience.block}
+    try:
+        async with (
+            asyncio.timeout(patience.block) as timer,
+            pool.stream("GET", peer.url + path, headers=headers, extensions={"timeout": limits}) as response,
+        ):
+            _check_status(peer, response, path)
+            yield response, timer
+    except TimeoutError:
+        raise PeerFailure(f"{peer.name} took longer than {patience.block:g} s to answer {path}") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+        reason = str(error) or type(error).__name__
+        raise PeerFailure(f"{peer.name} at {peer.url} could not be asked for {path}: {reason}") from None
+
+
+def _check_status(peer: Peer, response: httpcore.Response, path: str) -> None:
+    if response.status == HTTPStatus.OK:
+        return
+    if response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.GONE):
+        raise BlockNotFound(f"{peer.name} does not have {path}")
+    raise PeerFailure(f"{peer.name} answered {response.status} when asked for {path}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

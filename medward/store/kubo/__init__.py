@@ -1,0 +1,1 @@
+"""A real Kubo daemon behind the interface of the embedded store."""

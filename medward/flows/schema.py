@@ -80,7 +80,7 @@ class Schema:
         never: columns that must not become features, each with the reason.
         device: the column that names the device a flow belongs to, where there is one.
         order: the numeric column that orders the flows of a device, where there is one.
-        step: the usual difference of `order` between a device's two rows.
+        step: the difference of `order` that memories count as one row.
         source: the column that names the capture file a row came from, where the rows were pooled.
         history: whether running averages over a device's stream are honest features of this data set.
         synthetic: whether the data was made by a program; then every output says so.

@@ -218,6 +218,8 @@ def test_batches_give_the_history_of_the_whole() -> None:
 
 def test_a_step_of_the_order_key_is_one_row() -> None:
     flows = ward.generate(2000, 3)
-    seconds = FeatureSpace(ward.SCHEMA, history=True).build(flows, streams_of(flows))
-    rows = replace(flows, schema=replace(ward.SCHEMA, step=1.0), order=flows.order / ward.SCHEMA.step)
+    flows = replace(flows, schema=replace(ward.SCHEMA, step=10.0))
+    assert flows.order is not None
+    seconds = FeatureSpace(flows.schema, history=True).build(flows, streams_of(flows))
+    rows = replace(flows, schema=replace(ward.SCHEMA, step=1.0), order=flows.order / 10.0)
     np.testing.assert_array_equal(seconds, FeatureSpace(rows.schema, history=True).build(rows, streams_of(rows)))

@@ -73,7 +73,9 @@ SCHEMA = Schema(
     },
     device="device",
     order="time",
-    step=WINDOW,
+    # One second, not one window: longer memories tell devices apart and remember their past instead of attacks.
+    # Validation macro-F1 of a pooled Sentinel was .938, .920 and .909 for 1, 2.5 and 5 s.
+    step=1.0,
     history=True,
     synthetic=True,
 )

@@ -4,9 +4,7 @@ Accounts hold integers; money moves, never appears out of nothing but by `deposi
 snapshots share and every answer can be proved.
 """
 
-import msgspec
-
-from medward.ledger.encoding import Count, Name, Structure, decode, encode
+from medward.ledger.encoding import Count, Name, Structure, decode, decode_form, encode
 from medward.ledger.errors import NotCanonical, SnapshotMismatch
 from medward.ledger.merkle import MerkleMap, MerkleProof
 from medward.ledger.types import Application, Applied, Block, MemberUpdate, Snapshot, Transaction, TxResult
@@ -164,7 +162,7 @@ class Bank(Application):
 
 def _read(payload: bytes) -> Order | None:
     try:
-        order = decode(payload, Order)  # type: ignore[arg-type]
+        order: Order = decode_form(payload, Order)
     except NotCanonical:
         return None
-    return order if isinstance(order, msgspec.Struct) else None  # type: ignore[return-value]
+    return order

@@ -78,7 +78,7 @@ class CommitCertificate(Structure, frozen=True):
         if header.chain != chain or header.epoch != membership.epoch or header.height < membership.first_height:
             raise InvalidCertificate(f"the certificate for height {header.height} is of another chain or epoch")
         domain = Domain(chain, "commit", header.epoch, self.view, header.height)
-        verify_votes(self.votes, membership, membership.quorum, domain, header.digest(), verifier)
+        verify_votes(self.votes, membership, domain, header.digest(), needed=membership.quorum, verifier=verifier)
 
 
 class CertifiedBlock(Structure, frozen=True):
@@ -142,7 +142,7 @@ class CheckpointCertificate(Structure, frozen=True):
         if body.state.height != body.height:
             raise InvalidCertificate(f"the checkpoint at height {body.height} names the state of another height")
         domain = Domain(chain, "checkpoint", body.epoch, 0, body.height)
-        verify_votes(self.votes, membership, membership.quorum, domain, body.digest(), verifier)
+        verify_votes(self.votes, membership, domain, body.digest(), needed=membership.quorum, verifier=verifier)
 
 
 class Handover(Structure, frozen=True):
@@ -179,7 +179,7 @@ class CertifiedAnswer(Structure, frozen=True):
 
 
 def verify_votes(
-    votes: Iterable[Vote], membership: Membership, needed: int, domain: Domain, content: bytes, verifier: Verifier
+    votes: Iterable[Vote], membership: Membership, domain: Domain, content: bytes, *, needed: int, verifier: Verifier
 ) -> None:
     """Check that at least `needed` different members signed `content` in `domain`, and that no vote is bad.
 
@@ -227,5 +227,3 @@ def snapshot_digests(data: bytes, chunk_bytes: int) -> tuple[bytes, ...]:
     """Return the SHA-256 of each chunk of a snapshot, all but the last `chunk_bytes` long."""
     starts = range(0, max(len(data), 1), chunk_bytes)
     return tuple(hashlib.sha256(data[start : start + chunk_bytes]).digest() for start in starts)
-
-

@@ -42,8 +42,18 @@ def decode(data: bytes, kind: type[T]) -> T:
     Raises:
         NotCanonical: `data` is not canonical DAG-CBOR, or not of that form.
     """
+    value: T = decode_form(data, kind)
+    return value
+
+
+def decode_form(data: bytes, form: Any) -> Any:
+    """Return the value of the form `form`, which may be a union of tagged structures, that `data` encodes.
+
+    Raises:
+        NotCanonical: `data` is not canonical DAG-CBOR, or not of that form.
+    """
     try:
-        return msgspec.convert(dag_cbor.decode(data), kind, strict=True, builtin_types=(bytes,))
+        return msgspec.convert(dag_cbor.decode(data), form, strict=True, builtin_types=(bytes,))
     except (dag_cbor.decoding.DAGCBORDecodingError, msgspec.ValidationError, ValueError, RecursionError) as error:
         raise NotCanonical(f"these {len(data)} bytes are not a canonical encoding: {_first_line(error)}") from error
 

@@ -233,5 +233,3 @@ def _mark(record: bytes | None, nonce: int) -> bytes:
         bits = (bits << shift | 1) & (2**64 - 1) if shift < NONCE_WINDOW else 1
         return struct.pack(">QQ", nonce, bits)
     return struct.pack(">QQ", high, bits | 1 << (high - nonce))
-
-

@@ -70,7 +70,7 @@ def on_status(state: State, peer: str, status: Status) -> None:
 
 
 def _own_votes(state: State, after: int) -> list[Message]:
-    """Return this replica's own messages of the present view above height `after`, for a peer that makes no progress."""
+    """Return this replica's own messages of the present view above `after`, for a peer without progress."""
     own: list[Message] = []
     if state.changing:
         return own
@@ -81,7 +81,7 @@ def _own_votes(state: State, after: int) -> list[Message]:
             continue
         if leader == state.name and slot.header is not None and slot.transactions is not None:
             own.append(PrePrepare(state.view, slot.header, slot.transactions, leader, slot.leader))
-        own += [votes[state.name] for votes in (slot.prepares, slot.commits) if state.name in votes]  # type: ignore[attr-defined]
+        own += [votes[state.name] for votes in (slot.prepares, slot.commits) if state.name in votes]
     return own
 
 
@@ -122,6 +122,7 @@ def fetch(state: State) -> None:
     gone = status.oldest == 0 or status.oldest > state.executed + 1
     state.fetching_since = state.now
     if gap > state.parameters.transfer_gap or (gone and gap > 0):
+        state.fetching_until = state.executed + 1
         transfer.begin(state, peer)
         return
     state.fetching_until = min(status.executed, state.executed + state.parameters.fetch_blocks)

@@ -109,8 +109,11 @@ def on_checkpoint_vote(state: State, message: CheckpointVote) -> None:
     """Note another's checkpoint (C2)."""
     body = message.body
     interval, height = state.genesis.parameters.checkpoint_interval, body.height
-    if body.epoch != state.epoch or body.chain != state.chain or height % interval or not (
-        state.low < height <= state.high
+    if (
+        body.epoch != state.epoch
+        or body.chain != state.chain
+        or height % interval
+        or not (state.low < height <= state.high)
     ):
         return
     votes = state.checkpoint_votes.setdefault(height, {})
@@ -197,7 +200,7 @@ def _make_stable(state: State, certificate: CheckpointCertificate) -> None:
 def _collect_garbage(state: State, height: int) -> None:
     for table in (state.slots, state.prepared, state.own_checkpoints, state.checkpoint_votes, state.decided):
         for old in [old for old in table if old <= height]:
-            del table[old]  # type: ignore[attr-defined]
+            del table[old]
     state.batches = {root: known for root, known in state.batches.items() if known[0] > height}
     state.accepted = max(state.accepted, height)
 
@@ -224,7 +227,7 @@ def live_records(state: State) -> tuple[Record, ...]:
     elif state.new_view is not None:
         records.append(EnteredView(state.new_view))
     leader = state.membership.leader(state.view)
-    for height, slot in sorted(state.slots.items()):
+    for _, slot in sorted(state.slots.items()):
         if slot.accepted and slot.header is not None and slot.transactions is not None:
             proposal = PrePrepare(state.view, slot.header, slot.transactions, leader, slot.leader)
             records.append(Accepted(proposal, slot.prepares.get(state.name)))

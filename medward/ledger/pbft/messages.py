@@ -16,8 +16,7 @@ from medward.ledger.certificates import (
     Handover,
     Votes,
 )
-from medward.ledger.encoding import Count, Hash, Name, Structure, decode, digest, encode
-from medward.ledger.errors import NotCanonical
+from medward.ledger.encoding import Count, Hash, Name, Structure, decode_form, digest, encode
 from medward.ledger.membership import MAX_MEMBERS
 from medward.ledger.signatures import Domain, Signatures
 
@@ -259,7 +258,5 @@ def decode_message(data: bytes) -> Message:
     Raises:
         NotCanonical: it encodes none.
     """
-    decoded = decode(data, Message)  # type: ignore[arg-type]
-    if not isinstance(decoded, Structure):
-        raise NotCanonical("these bytes encode no message")
-    return decoded  # type: ignore[return-value]
+    message: Message = decode_form(data, Message)
+    return message

@@ -12,7 +12,7 @@ from medward.ledger.execution import transactions_root
 from medward.ledger.pbft import checkpoints, requests
 from medward.ledger.pbft.effects import Accepted, Append, Broadcast, Prepared, Reply, StoreBlock
 from medward.ledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare
-from medward.ledger.pbft.state import Slot, State
+from medward.ledger.pbft.state import Pending, Slot, State
 from medward.ledger.signatures import Domain, Kind
 from medward.ledger.transactions import decode_transaction, verify_transaction
 from medward.ledger.types import Transaction
@@ -241,7 +241,8 @@ def batch_since(state: State) -> int | None:
 
 def _propose_one(state: State, height: int) -> None:
     limits = state.genesis.parameters
-    chosen, size = [], 0
+    chosen: list[Pending] = []
+    size = 0
     for key in state.unproposed:
         pending = state.pending[key]
         if len(chosen) >= limits.max_batch or size + len(pending.encoded) > limits.max_batch_bytes:

@@ -65,14 +65,13 @@ class Replica:
         signer: Signer,
         verifier: Verifier,
         application: Application,
+        *,
         parameters: Parameters,
         found: Recovered | None = None,
     ) -> None:
         genesis.parameters.validate()
         execution = Execution(application, genesis.time)
-        self._state = State(
-            name, genesis, genesis.chain, signer, verifier, parameters, execution, [genesis.membership]
-        )
+        self._state = State(name, genesis, genesis.chain, signer, verifier, parameters, execution, [genesis.membership])
         self._state.last_time = genesis.time
         recover(self._state, found or Recovered())
         # What recovery drew from the disk is there already; nothing of it is written or sent again.
@@ -251,25 +250,31 @@ class Replica:
 
     def _receive_other(self, peer: str, message: Message) -> None:
         state = self._state
-        if isinstance(message, Request):
-            requests.on_request(state, message.transaction)
-        elif isinstance(message, Status):
-            catch_up.on_status(state, peer, message)
-        elif isinstance(message, StableProof):
-            catch_up.on_stable_proof(state, message)
-        elif isinstance(message, FetchBatch):
-            catch_up.on_fetch_batch(state, peer, message)
-        elif isinstance(message, BatchAnswer):
-            catch_up.on_batch(state, message)
-        elif isinstance(message, FetchBlocks):
-            catch_up.on_fetch_blocks(state, peer, message)
-        elif isinstance(message, BlockAnswer):
-            catch_up.on_block(state, message)
-        elif isinstance(message, FetchManifest):
-            transfer.on_fetch_manifest(state, peer, message)
-        elif isinstance(message, Manifest):
-            transfer.on_manifest(state, peer, message)
-        elif isinstance(message, FetchChunk):
-            transfer.on_fetch_chunk(state, peer, message)
-        elif isinstance(message, ChunkAnswer):
-            transfer.on_chunk(state, message)
+        match message:
+            case Request():
+                requests.on_request(state, message.transaction)
+            case Status():
+                catch_up.on_status(state, peer, message)
+            case StableProof():
+                catch_up.on_stable_proof(state, message)
+            case FetchBatch():
+                catch_up.on_fetch_batch(state, peer, message)
+            case BatchAnswer():
+                catch_up.on_batch(state, message)
+            case FetchBlocks():
+                catch_up.on_fetch_blocks(state, peer, message)
+            case BlockAnswer():
+                catch_up.on_block(state, message)
+            case _:
+                self._receive_transfer(peer, message)
+
+    def _receive_transfer(self, peer: str, message: Message) -> None:
+        match message:
+            case FetchManifest():
+                transfer.on_fetch_manifest(self._state, peer, message)
+            case Manifest():
+                transfer.on_manifest(self._state, peer, message)
+            case FetchChunk():
+                transfer.on_fetch_chunk(self._state, peer, message)
+            case ChunkAnswer():
+                transfer.on_chunk(self._state, message)

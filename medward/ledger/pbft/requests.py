@@ -82,34 +82,40 @@ def _admit(state: State, encoded: bytes, from_client: bool) -> bool:
         return False
     key = (transaction.client, transaction.nonce)
     if state.execution.applied(*key):
-        receipt = state.execution.reply(*key)
-        if from_client and receipt is not None:
-            state.effects.append(Reply(transaction.client, transaction.nonce, receipt))
-        elif from_client:
-            _refuse(state, True, encoded, state.execution.check(transaction), "this nonce was used long ago")
+        if from_client:
+            _reply_again(state, transaction, encoded)
         return False
     if key in state.pending:
         return False
-    limits = state.parameters
-    if (
-        len(state.pending) >= limits.max_pending
-        or state.pending_of.get(transaction.client, 0) >= limits.max_pending_per_client
-    ):
-        _refuse(state, from_client, encoded, BUSY, "too many requests wait already; try again later")
-        return False
-    try:
-        verify_transaction(state.chain, state.verifier, transaction)
-    except InvalidSignature as error:
-        _refuse(state, from_client, encoded, MALFORMED, str(error))
-        return False
-    verdict = state.execution.check(transaction)
-    if verdict.code:
-        _refuse(state, from_client, encoded, verdict, f"the rules refuse it with code {verdict.code}")
+    refusal = _refusal(state, transaction)
+    if refusal is not None:
+        _refuse(state, from_client, encoded, *refusal)
         return False
     state.pending[key] = Pending(transaction, encoded, state.now)
     state.pending_of[transaction.client] = state.pending_of.get(transaction.client, 0) + 1
     state.unproposed[key] = None
     return True
+
+
+def _reply_again(state: State, transaction: Transaction, encoded: bytes) -> None:
+    receipt = state.execution.reply(transaction.client, transaction.nonce)
+    if receipt is not None:
+        state.effects.append(Reply(transaction.client, transaction.nonce, receipt))
+    else:
+        _refuse(state, True, encoded, state.execution.check(transaction), "this nonce was used long ago")
+
+
+def _refusal(state: State, transaction: Transaction) -> tuple[TxResult, str] | None:
+    """Return why a new request may not wait here, or None where it may."""
+    limits, waiting = state.parameters, state.pending_of.get(transaction.client, 0)
+    if len(state.pending) >= limits.max_pending or waiting >= limits.max_pending_per_client:
+        return BUSY, "too many requests wait already; try again later"
+    try:
+        verify_transaction(state.chain, state.verifier, transaction)
+    except InvalidSignature as error:
+        return MALFORMED, str(error)
+    verdict = state.execution.check(transaction)
+    return (verdict, f"the rules refuse it with code {verdict.code}") if verdict.code else None
 
 
 def _refuse(state: State, from_client: bool, encoded: bytes, result: TxResult, reason: str) -> None:

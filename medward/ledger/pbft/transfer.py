@@ -159,7 +159,7 @@ def adopt(state: State, stored: StoreSnapshot) -> None:
     state.accepted = max(state.accepted, height)
     for table in (state.slots, state.prepared, state.own_checkpoints, state.checkpoint_votes, state.decided):
         for old in [old for old in table if old <= height]:
-            del table[old]  # type: ignore[attr-defined]
+            del table[old]
     state.batches = {root: known for root, known in state.batches.items() if known[0] > height}
     if state.ahead is not None and state.ahead.body.height <= height:
         state.ahead = None

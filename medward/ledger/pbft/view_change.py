@@ -5,6 +5,8 @@ See spec/ledger.md, "View change" (transitions V1 to V6); OSDI'99, 4.4 and 4.5.2
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from medward.ledger.certificates import BlockHeader, CheckpointCertificate, verify_votes
 from medward.ledger.errors import InvalidCertificate
 from medward.ledger.membership import Membership
@@ -12,7 +14,7 @@ from medward.ledger.pbft import checkpoints, ordering, requests
 from medward.ledger.pbft.effects import Append, Broadcast, EnteredView, LeftView
 from medward.ledger.pbft.messages import FetchBatch, NewView, PreparedCertificate, Proposal, ViewChange
 from medward.ledger.pbft.state import Slot, State
-from medward.ledger.signatures import Domain, Verifier
+from medward.ledger.signatures import Domain, Signatures, Verifier
 
 
 def leave_view(state: State, target: int) -> None:
@@ -38,7 +40,7 @@ def on_view_change(state: State, message: ViewChange) -> None:
     known = state.view_changes.get(message.sender)
     if known is not None and known.view >= message.view:
         return
-    if valid_view_change(message, state.membership, state.memberships, state.chain, state.verifier, _window(state)):
+    if _proofs(state).valid_view_change(message):
         state.view_changes[message.sender] = message
 
 
@@ -79,7 +81,7 @@ def on_new_view(state: State, message: NewView) -> None:
     """Enter a view whose new-view proves itself, by recomputing what its leader had to propose (V5)."""
     if message.epoch != state.epoch or message.view < state.view or (message.view == state.view and not state.changing):
         return
-    if valid_new_view(message, state.membership, state.memberships, state.chain, state.verifier, _window(state)):
+    if _proofs(state).valid_new_view(message):
         enter_view(state, message)
 
 
@@ -168,90 +170,98 @@ def reproposed_headers(chain: bytes, epoch: int, view_changes: Sequence[ViewChan
     ]
 
 
-def valid_view_change(
-    message: ViewChange,
-    membership: Membership,
-    memberships: Sequence[Membership],
-    chain: bytes,
-    verifier: Verifier,
-    window: int,
-) -> bool:
-    """Return whether a view change proves everything that it claims."""
-    member = membership.member(message.sender)
-    domain = Domain(chain, "view-change", message.epoch, message.view, message.stable_height)
-    if member is None or not verifier.valid(member.keys, domain, message.content(), message.signatures):
-        return False
-    low = message.stable_height
-    heights = [prepared.header.height for prepared in message.prepared]
-    if heights != sorted(set(heights)) or not all(low < height <= low + window for height in heights):
-        return False
-    if message.view < 1 or low < membership.first_height - 1:
-        return False
-    try:
-        if message.stable is not None:
-            epoch = message.stable.body.epoch
-            if epoch > membership.epoch or (epoch < membership.epoch and low != membership.first_height - 1):
-                return False
-            message.stable.verify(memberships[epoch], chain, verifier)
-        for prepared in message.prepared:
-            _verify_prepared(prepared, message.view, membership, chain, verifier)
-    except InvalidCertificate:
-        return False
-    return True
+class Proofs(msgspec.Struct, frozen=True):
+    """Checks what view changes and new-views claim, against the members of one epoch.
 
+    Args:
+        memberships: of every epoch up to that one, the last.
+        chain: the chain id.
+        verifier: checks signatures.
+        window: L, heights above a stable checkpoint that may be prepared.
+    """
 
-def _verify_prepared(
-    prepared: PreparedCertificate, before: int, membership: Membership, chain: bytes, verifier: Verifier
-) -> None:
-    header, content = prepared.header, prepared.header.digest()
-    leader = membership.leader(prepared.view)
-    if prepared.view >= before or header.chain != chain or header.epoch != membership.epoch:
-        raise InvalidCertificate("a prepared certificate is of another chain, epoch or a later view")
-    member = membership.member(leader)
-    proposal = Domain(chain, "pre-prepare", header.epoch, prepared.view, header.height)
-    if member is None or not verifier.valid(member.keys, proposal, content, prepared.leader):
-        raise InvalidCertificate("a prepared certificate lacks its leader's signature")
-    if any(vote.member == leader for vote in prepared.votes):
-        raise InvalidCertificate("a leader's prepare is no second vote")
-    domain = Domain(chain, "prepare", header.epoch, prepared.view, header.height)
-    verify_votes(prepared.votes, membership, membership.quorum - 1, domain, content, verifier)
+    memberships: Sequence[Membership]
+    chain: bytes
+    verifier: Verifier
+    window: int
 
+    @property
+    def membership(self) -> Membership:
+        """The epoch's members."""
+        return self.memberships[-1]
 
-def valid_new_view(
-    message: NewView,
-    membership: Membership,
-    memberships: Sequence[Membership],
-    chain: bytes,
-    verifier: Verifier,
-    window: int,
-) -> bool:
-    """Return whether a new-view comes from its leader, rests on a quorum, and proposes what follows from it."""
-    leader = membership.member(membership.leader(message.view))
-    domain = Domain(chain, "new-view", message.epoch, message.view, 0)
-    if leader is None or message.sender != leader.name:
-        return False
-    if not verifier.valid(leader.keys, domain, message.content(), message.signatures):
-        return False
-    senders = {vc.sender for vc in message.view_changes}
-    if len(senders) != len(message.view_changes) or len(senders) < membership.quorum:
-        return False
-    for view_change in message.view_changes:
-        if view_change.view != message.view or view_change.epoch != message.epoch:
-            return False
-        if not valid_view_change(view_change, membership, memberships, chain, verifier, window):
-            return False
-    if [p.header for p in message.proposals] != reproposed_headers(chain, message.epoch, message.view_changes):
-        return False
-    return all(
-        verifier.valid(
-            leader.keys,
-            Domain(chain, "pre-prepare", message.epoch, message.view, proposal.header.height),
-            proposal.header.digest(),
-            proposal.signatures,
+    def signed(self, name: str, domain: Domain, content: bytes, signatures: Signatures) -> bool:
+        """Return whether the member of that name signed `content`."""
+        member = self.membership.member(name)
+        return member is not None and self.verifier.valid(member.keys, domain, content, signatures)
+
+    def valid_view_change(self, message: ViewChange) -> bool:
+        """Return whether a view change proves everything that it claims."""
+        low = message.stable_height
+        domain = Domain(self.chain, "view-change", message.epoch, message.view, low)
+        heights = [prepared.header.height for prepared in message.prepared]
+        return (
+            message.view >= 1
+            and low >= self.membership.first_height - 1
+            and heights == sorted(set(heights))
+            and all(low < height <= low + self.window for height in heights)
+            and self.signed(message.sender, domain, message.content(), message.signatures)
+            and self._valid_stable(message.stable)
+            and all(self._valid_prepared(prepared, message.view) for prepared in message.prepared)
         )
-        for proposal in message.proposals
-    )
+
+    def _valid_stable(self, certificate: CheckpointCertificate | None) -> bool:
+        if certificate is None:
+            return True
+        epoch = certificate.body.epoch
+        # A new epoch starts from the last checkpoint of the old one, which the old members signed.
+        handover = certificate.body.height == self.membership.first_height - 1
+        if epoch > self.membership.epoch or (epoch < self.membership.epoch and not handover):
+            return False
+        try:
+            certificate.verify(self.memberships[epoch], self.chain, self.verifier)
+        except InvalidCertificate:
+            return False
+        return True
+
+    def _valid_prepared(self, prepared: PreparedCertificate, before: int) -> bool:
+        header, content = prepared.header, prepared.header.digest()
+        leader = self.membership.leader(prepared.view)
+        if prepared.view >= before or header.chain != self.chain or header.epoch != self.membership.epoch:
+            return False
+        proposal = Domain(self.chain, "pre-prepare", header.epoch, prepared.view, header.height)
+        if not self.signed(leader, proposal, content, prepared.leader):
+            return False
+        if any(vote.member == leader for vote in prepared.votes):
+            return False  # The leader's pre-prepare is its vote; it has no second one.
+        domain = Domain(self.chain, "prepare", header.epoch, prepared.view, header.height)
+        needed = self.membership.quorum - 1
+        try:
+            verify_votes(prepared.votes, self.membership, domain, content, needed=needed, verifier=self.verifier)
+        except InvalidCertificate:
+            return False
+        return True
+
+    def valid_new_view(self, message: NewView) -> bool:
+        """Return whether a new-view comes from its leader, rests on a quorum, and proposes what follows from it."""
+        leader, epoch, view = self.membership.leader(message.view), message.epoch, message.view
+        senders = {view_change.sender for view_change in message.view_changes}
+        domain = Domain(self.chain, "new-view", epoch, view, 0)
+        return (
+            message.sender == leader
+            and self.signed(leader, domain, message.content(), message.signatures)
+            and len(senders) == len(message.view_changes) >= self.membership.quorum
+            and all((vc.view, vc.epoch) == (view, epoch) for vc in message.view_changes)
+            and all(self.valid_view_change(vc) for vc in message.view_changes)
+            and [p.header for p in message.proposals] == reproposed_headers(self.chain, epoch, message.view_changes)
+            and all(self._signed_proposal(leader, view, proposal) for proposal in message.proposals)
+        )
+
+    def _signed_proposal(self, leader: str, view: int, proposal: Proposal) -> bool:
+        header = proposal.header
+        domain = Domain(self.chain, "pre-prepare", header.epoch, view, header.height)
+        return self.signed(leader, domain, header.digest(), proposal.signatures)
 
 
-def _window(state: State) -> int:
-    return state.genesis.parameters.log_window
+def _proofs(state: State) -> Proofs:
+    return Proofs(state.memberships, state.chain, state.verifier, state.genesis.parameters.log_window)

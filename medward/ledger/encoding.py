@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import dag_cbor
 import msgspec
+from dag_cbor.decoding.err import CBORDecodingError
 
 from medward.ledger.errors import NotCanonical
 
@@ -54,7 +55,7 @@ def decode_form(data: bytes, form: Any) -> Any:
     """
     try:
         return msgspec.convert(dag_cbor.decode(data), form, strict=True, builtin_types=(bytes,))
-    except (dag_cbor.decoding.DAGCBORDecodingError, msgspec.ValidationError, ValueError, RecursionError) as error:
+    except (CBORDecodingError, msgspec.ValidationError, ValueError, OverflowError, RecursionError) as error:
         raise NotCanonical(f"these {len(data)} bytes are not a canonical encoding: {_first_line(error)}") from error
 
 

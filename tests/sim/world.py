@@ -97,6 +97,7 @@ class SimClient:
     signer: SimSigner
     orders: list[Order]
     nonce: int = 0
+    target: str | None = None
     replies: dict[int, dict[str, Receipt]] = field(default_factory=dict)
     open: dict[int, tuple[Operation, bytes]] = field(default_factory=dict)
 
@@ -333,8 +334,7 @@ class World:
         operation = Operation(client.name, order, client.nonce, self.now)
         self.history.append(operation)
         client.open[client.nonce] = (operation, encoded)
-        target = self.random.choice(sorted(self.nodes))
-        self._submit(target, encoded)
+        self._submit(client.target or self.random.choice(sorted(self.nodes)), encoded)
         self.at(self.now + 900, lambda: self._retry(client, operation.nonce))
 
     def _retry(self, client: SimClient, nonce: int) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from medward.ledger.encoding import Count, Hash, Name, Structure
+from medward.ledger.encoding import Count, Name, Structure
 from medward.ledger.merkle import MerkleProof
 from medward.ledger.signatures import PublicKeys, Signatures
 
@@ -67,14 +67,14 @@ class Member(Structure, frozen=True):
         name: the hospital's name, unique in the federation.
         incarnation: 0 at first, one more whenever the replica comes back with a lost or restored disk.
         keys: what its votes are verified with; new in every incarnation.
-        certificate: SHA-256 of its TLS certificate (DER), pinned by every other member.
+        certificate: its self-signed TLS certificate (DER), pinned by every other member; empty where none is used.
         address: host:port for replicas.
     """
 
     name: Name
     incarnation: Count
     keys: PublicKeys
-    certificate: Hash
+    certificate: Annotated[bytes, msgspec.Meta(max_length=4096)]
     address: Annotated[str, msgspec.Meta(max_length=256)]
 
 

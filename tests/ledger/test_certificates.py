@@ -28,7 +28,7 @@ GENESIS = Genesis(
     "test",
     0,
     ChainParameters(),
-    tuple(Member(name, 0, signer.public_keys, bytes(32), "") for name, signer in SIGNERS.items()),
+    tuple(Member(name, 0, signer.public_keys, b"", "") for name, signer in SIGNERS.items()),
 )
 CHAIN, MEMBERS = GENESIS.chain, GENESIS.membership
 TRANSACTIONS = (b"one", b"two", b"three")
@@ -128,7 +128,7 @@ def test_members_of_a_later_epoch_are_proved_from_the_genesis_on():
 
 
 def test_an_update_that_makes_no_sense_changes_nothing():
-    thief = Member("h9", 0, SIGNERS["h0"].public_keys, bytes(32), "")
+    thief = Member("h9", 0, SIGNERS["h0"].public_keys, b"", "")
     updates = (MemberUpdate("nobody", None), MemberUpdate("h9", thief), MemberUpdate("other", thief))
     assert next_membership(MEMBERS, updates, 9).members == MEMBERS.members
     everybody_leaves = tuple(MemberUpdate(name, None) for name in MEMBERS.names)

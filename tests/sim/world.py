@@ -139,7 +139,7 @@ class World:
 
     def identity(self, name: str, incarnation: int) -> Member:
         keys = self.secrets.signer(f"{name}/{incarnation}").public_keys
-        return Member(name, incarnation, keys, bytes(32), "")
+        return Member(name, incarnation, keys, b"", "")
 
     def add_node(self, name: str, incarnation: int = 0) -> SimNode:
         skew = self.random.randint(-200, 200)
@@ -162,7 +162,12 @@ class World:
 
     def replica_for(self, node: SimNode, found: Recovered) -> Replica:
         bank = Bank(self.governor.public_keys[0].data)
-        return Replica(node.name, self.genesis, node.signer, self.verifier, bank, parameters=self.timers, found=found)
+        # A liar does not let others remind it of what it said.
+        confirm = node.behaviour is None
+        return Replica(
+            node.name, self.genesis, node.signer, self.verifier, bank,
+            parameters=self.timers, found=found, confirm=confirm,
+        )  # fmt: skip
 
     def crash(self, node: SimNode) -> None:
         if node.replica is not None:

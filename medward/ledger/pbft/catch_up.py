@@ -5,7 +5,7 @@ Messages get lost; nothing here is believed but what proves itself. See spec/led
 
 from medward.ledger.errors import InvalidCertificate
 from medward.ledger.execution import transactions_root
-from medward.ledger.pbft import checkpoints, transfer
+from medward.ledger.pbft import checkpoints, confirmation, transfer
 from medward.ledger.pbft.effects import Broadcast, Send, SendBlocks
 from medward.ledger.pbft.messages import (
     BatchAnswer,
@@ -23,7 +23,8 @@ from medward.ledger.pbft.view_change import fetch_missing
 
 def own_status(state: State) -> Status:
     """Return where this replica stands."""
-    return Status(state.epoch, state.view, state.changing, state.low, state.executed, state.oldest_block)
+    known = (state.low, state.executed, state.oldest_block)
+    return Status(state.epoch, state.view, state.changing, *known, confirming=not state.confirmed)
 
 
 def tick(state: State) -> None:
@@ -46,6 +47,8 @@ def on_status(state: State, peer: str, status: Status) -> None:
     """Send a peer what it lacks (T2), and fetch what it has and this replica lacks (T3)."""
     before = state.peers.get(peer)
     state.peers[peer] = status
+    if status.confirming:
+        state.effects.append(Send(peer, confirmation.echo(state, peer)))
     if status.executed > state.executed + state.genesis.parameters.in_flight:
         fetch(state)
     if status.epoch < state.epoch:

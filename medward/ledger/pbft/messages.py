@@ -141,6 +141,7 @@ class Status(Structure, frozen=True, tag="status"):
         stable: its last stable height.
         executed: its last executed height.
         oldest: the first height whose block it can still send.
+        confirming: whether it has just started and asks for the votes that others hold of it.
     """
 
     epoch: Count
@@ -149,6 +150,20 @@ class Status(Structure, frozen=True, tag="status"):
     stable: Count
     executed: Count
     oldest: Count
+    confirming: bool
+
+
+HeldVotes = Annotated[
+    tuple[Prepare | Commit | CheckpointVote | ViewChange, ...], msgspec.Meta(max_length=4 * MAX_WINDOW)
+]
+
+
+class Echo(Structure, frozen=True, tag="echo"):
+    """The newest votes that the sender holds of the receiver, who must know them all."""
+
+    votes: Annotated[
+        tuple[Prepare | Commit | CheckpointVote | ViewChange, ...], msgspec.Meta(max_length=4 * MAX_WINDOW)
+    ]
 
 
 class StableProof(Structure, frozen=True, tag="stable"):
@@ -222,6 +237,7 @@ Message = (
     | ViewChange
     | NewView
     | Status
+    | Echo
     | StableProof
     | FetchBatch
     | BatchAnswer

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from medward.ledger.certificates import CertifiedAnswer, CheckpointCertificate, Handover
 from medward.ledger.execution import Execution
 from medward.ledger.membership import Genesis, Membership
-from medward.ledger.pbft import catch_up, checkpoints, ordering, requests, transfer, view_change
+from medward.ledger.pbft import catch_up, checkpoints, confirmation, ordering, requests, transfer, view_change
 from medward.ledger.pbft.effects import Effect, Event, Received, Recovered, Submitted
 from medward.ledger.pbft.messages import (
     BatchAnswer,
@@ -19,6 +19,7 @@ from medward.ledger.pbft.messages import (
     CheckpointVote,
     ChunkAnswer,
     Commit,
+    Echo,
     FetchBatch,
     FetchBlocks,
     FetchChunk,
@@ -53,6 +54,8 @@ class Replica:
         application: in its genesis state; the replica owns it from now on.
         parameters: timers and limits.
         found: what was on disk, already checked for damage.
+        confirm: whether to ask others for this replica's own votes before voting; only a test of what happens without
+            sets it to False.
 
     Raises:
         JournalCorrupt: what was on disk contradicts its certificates.
@@ -68,11 +71,13 @@ class Replica:
         *,
         parameters: Parameters,
         found: Recovered | None = None,
+        confirm: bool = True,
     ) -> None:
         genesis.parameters.validate()
         execution = Execution(application, genesis.time)
         self._state = State(name, genesis, genesis.chain, signer, verifier, parameters, execution, [genesis.membership])
         self._state.last_time = genesis.time
+        self._state.confirmed = not confirm or genesis.membership.quorum == 1
         recover(self._state, found or Recovered())
         # What recovery drew from the disk is there already; nothing of it is written or sent again.
         self._state.effects.clear()
@@ -257,6 +262,8 @@ class Replica:
                 catch_up.on_status(state, peer, message)
             case StableProof():
                 catch_up.on_stable_proof(state, message)
+            case Echo():
+                confirmation.on_echo(state, peer, message)
             case FetchBatch():
                 catch_up.on_fetch_batch(state, peer, message)
             case BatchAnswer():

@@ -155,6 +155,9 @@ class State:
     kept_chunks: dict[bytes, bytes] = field(default_factory=dict)
 
     evidence: set[tuple[str, str, int]] = field(default_factory=set)
+    # Who has confirmed that this journal knows all votes that they hold of it (spec/ledger.md, J5).
+    confirmed_by: set[str] = field(default_factory=set)
+    confirmed: bool = False
 
     @property
     def membership(self) -> Membership:
@@ -185,7 +188,9 @@ class State:
     def voting(self) -> bool:
         """Whether this replica, with the key it holds, is a member of the present epoch and may vote."""
         member = self.membership.member(self.name)
-        return self.halted is None and member is not None and member.keys == self.signer.public_keys
+        if self.halted is not None or not self.confirmed:
+            return False
+        return member is not None and member.keys == self.signer.public_keys
 
     @property
     def leading(self) -> bool:

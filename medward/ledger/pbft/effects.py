@@ -33,9 +33,10 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """A client handed this node an encoded transaction."""
+    """A client handed this node an encoded transaction, to pass on to the leader unless another node does so."""
 
     transaction: bytes
+    forward: bool = True
 
 
 class Tick(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.recovery import recover
 from medward.ledger.pbft.state import State
 from medward.ledger.signatures import Signer, Verifier
-from medward.ledger.types import Application, MemberUpdate
+from medward.ledger.types import Application, Member
 
 _VIEW_MESSAGES = (PrePrepare, Prepare, Commit)
 
@@ -97,7 +97,7 @@ class Replica:
             if isinstance(event, Received):
                 self._receive(event.peer, event.message)
             elif isinstance(event, Submitted):
-                requests.on_submitted(state, event.transaction)
+                requests.on_submitted(state, event.transaction, event.forward)
             else:
                 self._tick()
             self._advance()
@@ -125,9 +125,12 @@ class Replica:
         return self._state.membership
 
     @property
-    def announced(self) -> tuple[MemberUpdate, ...]:
-        """Changes of membership that are ordered and not yet in force."""
-        return self._state.updates
+    def recent_members(self) -> tuple[Member, ...]:
+        """Everybody worth talking to: the members, those that just left, and those that are about to come."""
+        state = self._state
+        known = {m.name: m for membership in state.memberships[-2:] for m in membership.members}
+        known.update({u.member.name: u.member for u in state.updates if u.member is not None})
+        return tuple(known.values())
 
     @property
     def handovers(self) -> Sequence[Handover]:

@@ -14,9 +14,10 @@ BUSY = TxResult(2**32 + 2, b"")
 MALFORMED = TxResult(2**32 + 3, b"")
 
 
-def on_submitted(state: State, encoded: bytes) -> None:
-    """Take a request from a client of this node, and pass it on to the leader."""
-    if _admit(state, encoded, from_client=True) and not state.changing and not state.leading:
+def on_submitted(state: State, encoded: bytes, forward: bool) -> None:
+    """Take a request from a client of this node, and pass it on to the leader, again if the client asks again."""
+    waiting = _admit(state, encoded, from_client=True)
+    if waiting and forward and not state.changing and not state.leading:
         state.effects.append(Send(state.membership.leader(state.view), Request(encoded)))
 
 
@@ -74,7 +75,7 @@ def spread_overdue(state: State) -> None:
 
 
 def _admit(state: State, encoded: bytes, from_client: bool) -> bool:
-    """Put a request among the waiting ones; return whether it is there for the first time."""
+    """Put a request among the waiting ones; return whether it waits."""
     try:
         transaction = decode_transaction(encoded)
     except NotCanonical as error:
@@ -86,7 +87,7 @@ def _admit(state: State, encoded: bytes, from_client: bool) -> bool:
             _reply_again(state, transaction, encoded)
         return False
     if key in state.pending:
-        return False
+        return state.pending[key].encoded == encoded
     refusal = _refusal(state, transaction)
     if refusal is not None:
         _refuse(state, from_client, encoded, *refusal)

@@ -2,8 +2,8 @@
 
     python benchmarks/ledger_kill_campaign.py --kills 200 --out benchmarks/results/ledger-kill-campaign.json
 
-Four processes over mutual TLS on loopback, three clients of a bank. In the end the history of all answers is checked for
-linearizability, all replicas must agree on height and state, and none may hold evidence of a contradicted vote.
+Four processes over mutual TLS on loopback, three clients of a bank. In the end the history of all answers is checked
+for linearizability, all replicas must agree on height and state, and none may hold evidence of a contradicted vote.
 """
 
 import argparse

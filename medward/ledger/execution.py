@@ -28,11 +28,11 @@ TOO_MANY_CLIENTS = 2**32 + 1
 
 
 class StateSummary(Structure, frozen=True):
-    """What the state after a block is; its digest is the hash that checkpoints (and CometBFT's headers) carry.
+    """What the state after a block is; checkpoints carry all of it, CometBFT's headers its root.
 
     Args:
         height: the block's height.
-        time: its agreed time in milliseconds.
+        time: the agreed time of the last block that changed anything, milliseconds.
         app_hash: the root of the application's state.
         clients: the root of the replay table.
     """
@@ -43,8 +43,13 @@ class StateSummary(Structure, frozen=True):
     clients: Hash
 
     def digest(self) -> bytes:
-        """Return the hash of the whole state."""
+        """Return the hash of the whole summary."""
         return digest(self)
+
+    @property
+    def root(self) -> bytes:
+        """The hash of the state alone, which a block without new transactions leaves as it is."""
+        return digest([self.time, self.app_hash, self.clients])
 
 
 class _Reply(Structure, frozen=True):
@@ -109,7 +114,7 @@ class Execution:
 
     @property
     def time(self) -> int:
-        """The agreed time of the last block, milliseconds."""
+        """The agreed time of the last block that changed anything, milliseconds."""
         return self.summary.time
 
     def applied(self, client: bytes, nonce: int) -> bool:
@@ -129,7 +134,7 @@ class Execution:
         return self.application.check(transaction)
 
     def execute(self, time: int, transactions: Sequence[Transaction]) -> Executed:
-        """Apply the next block.
+        """Apply the next block; one without new transactions changes nothing but the height.
 
         Args:
             time: the proposed time; the block gets the larger of it and the last block's.
@@ -144,6 +149,10 @@ class Execution:
             if refusal is None:
                 fresh.append(transaction)
         block = Block(height, time, tuple(fresh))
+        if not fresh:
+            refused = tuple(verdict for verdict in verdicts if verdict is not None)
+            self.summary = StateSummary(height, self.time, self.summary.app_hash, self.summary.clients)
+            return Executed(block, refused, (), self.summary, ())
         applied = self.application.apply(block)
         given = iter(applied.results)
         results = tuple(next(given) if verdict is None else verdict for verdict in verdicts)

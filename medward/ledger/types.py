@@ -38,7 +38,7 @@ class Block(msgspec.Struct, frozen=True):
     """One step of the ledger as an application sees it.
 
     Args:
-        height: 1, 2, 3 ... without gaps.
+        height: ascending; a height whose block holds no new transaction is not shown to the application.
         time: agreed time in milliseconds since 1970; never less than the block before.
         transactions: in order; each has a valid signature of its client and was never applied before.
     """

@@ -33,9 +33,19 @@ def test_a_nonce_is_applied_at_most_once_and_the_recent_ones_in_any_order(nonces
 @given(st.lists(st.integers(0, 50), max_size=20))
 def test_time_never_goes_back(times):
     execution, last = Execution(Bank(), 7), 7
-    for time in times:
+    for nonce, time in enumerate(times, 1):
         last = max(last, time)
-        assert execution.execute(time, []).summary.time == last
+        assert execution.execute(time, [deposit(nonce)]).summary.time == last
+
+
+def test_a_block_without_new_transactions_changes_nothing_but_the_height():
+    execution = Execution(Bank(), 7)
+    execution.execute(9, [deposit(1)])
+    before = execution.summary
+    for transactions in ([], [deposit(1)]):
+        after = execution.execute(99, transactions).summary
+        assert (after.time, after.root) == (before.time, before.root)
+    assert after.height == before.height + 2
 
 
 @given(st.lists(st.integers(1, 100), max_size=60), st.integers(1, 100))

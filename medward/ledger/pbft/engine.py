@@ -181,8 +181,8 @@ class PbftEngine(Engine):
         return self._replica.execution.application.query(path)
 
     async def blocks(self, first: int) -> AsyncIterator[Block]:
-        """Yield every block from `first` on, as it was proposed, waiting for new ones."""
-        height, last = first, 0
+        """Yield every block from `first` on as it was proposed, null blocks too, waiting for new ones."""
+        height = first
         while True:
             async with self._grown:
                 while self._replica.height < height:
@@ -190,9 +190,9 @@ class PbftEngine(Engine):
             stored = self._journal.block(height)
             if stored is None:
                 raise LedgerError(f"this node took over a later state and does not hold block {height}")
-            header = stored.certificate.header
-            last = max(last, header.time, self._settings.genesis.time)
-            yield Block(height, last, tuple(decode_transaction(data) for data in stored.transactions))
+            yield Block(
+                height, stored.certificate.header.time, tuple(decode_transaction(data) for data in stored.transactions)
+            )
             height += 1
 
     @property

@@ -2,6 +2,8 @@
 
 Under PBFT the replica calls `Execution`; here CometBFT does, and the results are the same. State is kept as a snapshot
 file written every so many blocks: CometBFT replays its own blocks after it, so nothing else has to be durable here.
+The validators stay those of CometBFT's genesis: changes of membership that an application orders take effect under PBFT
+only.
 """
 
 import asyncio
@@ -19,7 +21,7 @@ from medward.ledger.encoding import decode as decode_record
 from medward.ledger.encoding import encode as encode_record
 from medward.ledger.errors import InvalidSignature, LedgerError, NotCanonical, SnapshotMismatch
 from medward.ledger.execution import Executed, Execution, StateSummary
-from medward.ledger.signatures import ED25519, Verifier
+from medward.ledger.signatures import Verifier
 from medward.ledger.transactions import decode_transaction, verify_transaction
 from medward.ledger.types import Application, Transaction, TxResult
 
@@ -28,6 +30,7 @@ CHUNK = 2**16
 _ACCEPT, _REJECT = 1, 2
 _SNAPSHOT_ACCEPT, _SNAPSHOT_REJECT, _CHUNK_RETRY, _CHUNK_REJECT_SNAPSHOT = 1, 3, 3, 5
 _FORMAT = 1
+_KEPT = 2
 _BAD_TRANSACTION = TxResult(2**31, b"")
 
 
@@ -73,7 +76,7 @@ class AbciApplication:
         self._genesis_time = 0
         self.execution = Execution(make_application(), 0)
         self._offered: tuple[_Metadata, dict[int, bytes]] | None = None
-        self._snapshot: tuple[StateSummary, bytes] | None = None
+        self._snapshots: dict[int, tuple[StateSummary, bytes]] = {}
         self._load()
 
     def answer(self, request: Value) -> Value:
@@ -144,48 +147,38 @@ class AbciApplication:
             raise LedgerError(f"CometBFT sent height {request['height']} after {executed.summary.height - 1}")
         results = iter(executed.results)
         given = [_BAD_TRANSACTION if transaction is None else next(results) for transaction in decoded]
-        updates = [
-            {"pub_key": {"ed25519": key.data}, "power": 1 if update.member is not None else 0}
-            for update in executed.member_updates
-            for key in (update.member.keys if update.member is not None else ())
-            if key.algorithm == ED25519
-        ]
         if self._observe is not None:
             self._observe(executed, request["hash"])
         return {
             "tx_results": [{"code": min(result.code, 2**32 - 1), "data": result.data} for result in given],
-            "validator_updates": updates,
             "app_hash": executed.summary.root,
         }
 
     def _on_commit(self, request: Value) -> Value:
         if self.execution.height % self._interval == 0:
-            self._snapshot = (self.execution.summary, self.execution.snapshot().encode())
-            self._save()
+            self._keep(self.execution.summary, self.execution.snapshot().encode())
         return {}
 
     def _on_list_snapshots(self, request: Value) -> Value:
-        if self._snapshot is None:
-            return {"snapshots": []}
-        summary, data = self._snapshot
-        metadata = _Metadata(summary, snapshot_digests(data, CHUNK))
-        return {
-            "snapshots": [
+        listed = []
+        for height, (summary, data) in sorted(self._snapshots.items()):
+            metadata = _Metadata(summary, snapshot_digests(data, CHUNK))
+            listed.append(
                 {
-                    "height": summary.height,
+                    "height": height,
                     "format": _FORMAT,
                     "chunks": len(metadata.chunks),
                     "hash": digest(metadata),
                     "metadata": encode_record(metadata),
                 }
-            ]
-        }
+            )
+        return {"snapshots": listed}
 
     def _on_load_snapshot_chunk(self, request: Value) -> Value:
-        if self._snapshot is None or self._snapshot[0].height != request["height"]:
+        if request["height"] not in self._snapshots:
             return {}
         start = request["chunk"] * CHUNK
-        return {"chunk": self._snapshot[1][start : start + CHUNK]}
+        return {"chunk": self._snapshots[request["height"]][1][start : start + CHUNK]}
 
     def _on_offer_snapshot(self, request: Value) -> Value:
         """Take a snapshot only if its summary has the root that CometBFT's light client verified."""
@@ -218,8 +211,8 @@ class AbciApplication:
             fresh.restore(data, metadata.summary.digest())
         except SnapshotMismatch:
             return {"result": _CHUNK_REJECT_SNAPSHOT}
-        self.execution, self._snapshot = fresh, (metadata.summary, data)
-        self._save()
+        self.execution = fresh
+        self._keep(metadata.summary, data)
         return {"result": _SNAPSHOT_ACCEPT}
 
     def _decode(self, data: bytes) -> Transaction | None:
@@ -230,9 +223,12 @@ class AbciApplication:
             return None
         return transaction
 
-    def _save(self) -> None:
-        assert self._snapshot is not None
-        stored = _StoredSnapshot(*self._snapshot, self._genesis_time)
+    def _keep(self, summary: StateSummary, data: bytes) -> None:
+        # CometBFT can use a snapshot only once two more blocks exist, so the one before the newest is kept as well.
+        self._snapshots[summary.height] = (summary, data)
+        for old in sorted(self._snapshots)[:-_KEPT]:
+            del self._snapshots[old]
+        stored = _StoredSnapshot(summary, data, self._genesis_time)
         part = self._path.with_suffix(".part")
         with open(part, "wb") as file:
             file.write(encode_record(stored))
@@ -250,7 +246,7 @@ class AbciApplication:
         except (NotCanonical, SnapshotMismatch):
             return  # CometBFT replays all its blocks instead.
         self.execution, self._genesis_time = execution, stored.genesis_time
-        self._snapshot = (stored.summary, stored.data)
+        self._snapshots[stored.summary.height] = (stored.summary, stored.data)
 
 
 class AbciServer:

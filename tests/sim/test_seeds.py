@@ -27,6 +27,12 @@ def test_no_seed_of_the_longer_run_violates_an_invariant(first):
         assert run_seed(seed).height > 0
 
 
+@pytest.mark.parametrize("seed", [933, 1303])
+def test_a_view_change_shown_to_one_replica_alone_strands_nobody(seed):
+    # A twin completed the quorum of one replica, which went on to the next view and left the others one short.
+    run_seed(seed)
+
+
 @pytest.mark.parametrize("kind", sorted(BEHAVIOURS))
 def test_f_liars_of_every_kind_are_survived(kind):
     for seed, members in ((1, 4), (2, 5), (3, 7), (4, 4)):

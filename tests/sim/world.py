@@ -49,7 +49,6 @@ SIM_TIMERS = Parameters(
     fetch_timeout=250,
     fetch_blocks=6,
     transfer_gap=12,
-    batch_delay=2,
     future_per_peer=64,
 )
 GENESIS_TIME = 1_000_000

@@ -2,9 +2,14 @@
 
 import typer
 
+from medward.cli.bench.ledger import ledger
+
 app = typer.Typer(help="Measure a part of medward beside its alternatives, in one run.", no_args_is_help=True)
 
 
 @app.callback()
 def _root() -> None:
     """Each benchmark prints ratios: above 1 where medward is better."""
+
+
+app.command("ledger")(ledger)

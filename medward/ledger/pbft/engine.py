@@ -122,11 +122,12 @@ class PbftEngine(Engine):
         self._settings = settings
         self._identity = NodeIdentity(settings.folder / "keys")
         self._journal = open_journal(settings, self._identity)
+        self.verifier = MemberVerifier()
         self._replica = Replica(
             settings.name,
             settings.genesis,
             self._identity.signer,
-            MemberVerifier(),
+            self.verifier,
             application,
             parameters=settings.parameters,
             found=self._journal.recover(),

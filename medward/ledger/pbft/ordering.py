@@ -225,18 +225,10 @@ def propose(state: State) -> None:
 
 
 def _worth_proposing(state: State, under_way: int) -> bool:
-    if under_way < state.parameters.eager_in_flight:
-        return True
-    if len(state.unproposed) >= state.genesis.parameters.max_batch:
-        return True
-    since = batch_since(state)
-    return since is not None and state.now - since >= state.parameters.batch_delay
-
-
-def batch_since(state: State) -> int | None:
-    """Return since when the oldest request that is not proposed yet has been waiting."""
-    key = next(iter(state.unproposed), None)
-    return None if key is None else state.pending[key].since
+    # A block costs n * n messages and n fsyncs whatever it holds: while some are under way, requests gather for the
+    # next one instead, so batches grow with the load and an idle ledger answers at once.
+    full = len(state.unproposed) >= state.genesis.parameters.max_batch
+    return full or under_way < state.parameters.eager_in_flight
 
 
 def _propose_one(state: State, height: int) -> None:

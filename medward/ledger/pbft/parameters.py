@@ -12,8 +12,7 @@ class Parameters(msgspec.Struct, frozen=True):
         max_doublings: how often at most.
         status_interval: how often a replica says where it stands.
         fetch_timeout: how long to wait for a peer's answer before another is asked.
-        batch_delay: how long a leader with blocks under way waits for a fuller batch.
-        eager_in_flight: with fewer blocks under way than this, a leader proposes at once.
+        eager_in_flight: with fewer blocks under way than this a leader proposes at once, else only full batches.
         max_pending: requests that may wait.
         max_pending_per_client: of one client.
         future_per_peer: messages kept of one peer for a view or height that has not come yet.
@@ -26,7 +25,6 @@ class Parameters(msgspec.Struct, frozen=True):
     max_doublings: int = 6
     status_interval: int = 500
     fetch_timeout: int = 1000
-    batch_delay: int = 5
     eager_in_flight: int = 2
     max_pending: int = 4096
     max_pending_per_client: int = 64

@@ -165,10 +165,6 @@ class Replica:
             deadlines.append(half if half > state.now else since + state.timeout())
         if state.new_view_deadline is not None:
             deadlines.append(state.new_view_deadline)
-        if state.leading and state.accepted + 1 <= state.last_proposable:
-            waiting = ordering.batch_since(state)
-            if waiting is not None:
-                deadlines.append(waiting + state.parameters.batch_delay)
         return max(min(deadlines), state.now + 1)
 
     def _tick(self) -> None:

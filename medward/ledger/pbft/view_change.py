@@ -54,12 +54,13 @@ def advance_view_change(state: State) -> None:
         leave_view(state, beyond[-(state.membership.faults + 1)])
     if not state.changing:
         return
-    present = [vc for _, vc in sorted(state.view_changes.items()) if vc.view == state.view]
-    if len(present) < state.membership.quorum:
-        return
-    if state.new_view_deadline is None:
+    # Those that have gone on to a later view count for the clock: a liar may have shown its view change to them alone,
+    # and they wait there until the others come after.
+    gone = sum(vc.view >= state.view for vc in state.view_changes.values())
+    if gone >= state.membership.quorum and state.new_view_deadline is None:
         state.new_view_deadline = state.now + state.timeout()
-    if state.membership.leader(state.view) == state.name:
+    present = [vc for _, vc in sorted(state.view_changes.items()) if vc.view == state.view]
+    if len(present) >= state.membership.quorum and state.membership.leader(state.view) == state.name:
         _begin_view(state, present[: state.membership.quorum])
 
 

@@ -103,7 +103,13 @@ class DoubleVoter(Behaviour):
 
 
 class Colluder(EquivocatingLeader, DoubleVoter):
-    """Equivocates as leader and votes for everything as backup: f+1 of these break any protocol."""
+    """Equivocates as leader and tells everyone what that one wants to hear: f+1 of these break any protocol."""
+
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+        # The votes of the replica inside would go to both halves and give the lie away.
+        if isinstance(message, Prepare | Commit):
+            return []
+        return super().message(world, node, to, message)
 
 
 class Amnesiac(Behaviour):

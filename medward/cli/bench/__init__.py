@@ -4,6 +4,7 @@ import typer
 
 from medward.cli.bench import fhe, store
 from medward.cli.bench.agents import agents
+from medward.cli.bench.ledger import ledger
 
 app = typer.Typer(help="Measure a part of medward beside its alternatives, in one run.", no_args_is_help=True)
 
@@ -16,3 +17,4 @@ def _root() -> None:
 app.command()(agents)
 app.command("fhe")(fhe.measure)
 app.command("store")(store.measure)
+app.command("ledger")(ledger)

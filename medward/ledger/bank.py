@@ -1,0 +1,168 @@
+"""A small bank: the application of the ledger's own tests and benchmark, and an example of how to write one.
+
+Accounts hold integers; money moves, never appears out of nothing but by `deposit`. Its state is one `MerkleMap`, so
+snapshots share and every answer can be proved.
+"""
+
+from medward.ledger.encoding import Count, Name, Structure, decode, decode_form, encode
+from medward.ledger.errors import NotCanonical, SnapshotMismatch
+from medward.ledger.merkle import MerkleMap, MerkleProof
+from medward.ledger.types import Application, Applied, Block, MemberUpdate, Snapshot, Transaction, TxResult
+
+UNREADABLE, OVERDRAWN, NOT_ALLOWED = 1, 2, 3
+LARGEST = 2**60
+
+
+class Deposit(Structure, frozen=True, tag="deposit"):
+    """Put `amount` on `account`; the result is the new balance."""
+
+    account: Name
+    amount: Count
+
+
+class Transfer(Structure, frozen=True, tag="transfer"):
+    """Move `amount`; refused where the source has less. The result is the source's new balance."""
+
+    source: Name
+    target: Name
+    amount: Count
+
+
+class Balance(Structure, frozen=True, tag="balance"):
+    """Read a balance in the agreed order."""
+
+    account: Name
+
+
+class Note(Structure, frozen=True, tag="note"):
+    """Keep some bytes under a name: a payload of any size for the benchmark."""
+
+    name: Name
+    data: bytes
+
+
+class ChangeMembers(Structure, frozen=True, tag="members"):
+    """Change who votes; only the governor may."""
+
+    updates: tuple[MemberUpdate, ...]
+
+
+Order = Deposit | Transfer | Balance | Note | ChangeMembers
+
+
+class _Form(Structure, frozen=True):
+    items: tuple[tuple[bytes, bytes], ...]
+
+
+class BankSnapshot(Snapshot):
+    """The bank after one block."""
+
+    def __init__(self, state: MerkleMap) -> None:
+        self._state = state
+
+    @property
+    def app_hash(self) -> bytes:
+        """The root of the accounts."""
+        return self._state.root
+
+    def encode(self) -> bytes:
+        """Return all accounts, in the map's order."""
+        return encode(_Form(tuple(self._state.items())))
+
+    def prove(self, path: str) -> tuple[bytes | None, bytes, MerkleProof]:
+        """Prove a balance or a note."""
+        key = path.encode()
+        return self._state.get(key), key, self._state.prove(key)
+
+
+class Bank(Application):
+    """The bank.
+
+    Args:
+        governor: the client whose orders may change the members, None where nobody may.
+    """
+
+    def __init__(self, governor: bytes | None = None) -> None:
+        self._governor = governor
+        self._state = MerkleMap()
+
+    def check(self, transaction: Transaction) -> TxResult:
+        """Refuse what cannot be read or is not allowed; balances may change before the turn comes."""
+        order = _read(transaction.payload)
+        if order is None:
+            return TxResult(UNREADABLE, b"")
+        if isinstance(order, ChangeMembers) and transaction.client != self._governor:
+            return TxResult(NOT_ALLOWED, b"")
+        return TxResult(0, b"")
+
+    def apply(self, block: Block) -> Applied:
+        """Carry out the orders."""
+        updates: list[MemberUpdate] = []
+        results = []
+        for transaction in block.transactions:
+            result = self.check(transaction)
+            order = _read(transaction.payload)
+            if isinstance(order, ChangeMembers) and not result.code:
+                updates += order.updates
+            elif order is not None and not result.code:
+                result = self._carry_out(order)
+            results.append(result)
+        return Applied(tuple(results), self._state.root, tuple(updates))
+
+    def query(self, path: str) -> bytes | None:
+        """Return a balance (8 bytes, big-endian) or a note."""
+        return self._state.get(path.encode())
+
+    def snapshot(self) -> BankSnapshot:
+        """Return the present accounts; they share with the past."""
+        return BankSnapshot(self._state)
+
+    def restore(self, data: bytes) -> bytes:
+        """Take over a snapshot."""
+        try:
+            form = decode(data, _Form)
+        except NotCanonical as error:
+            raise SnapshotMismatch(f"this is no snapshot of a bank: {error}") from error
+        state = MerkleMap()
+        for key, value in form.items:
+            state = state.set(key, value)
+        self._state = state
+        return state.root
+
+    def _carry_out(self, order: Order) -> TxResult:
+        if isinstance(order, Deposit):
+            return self._put(order.account, self._balance(order.account) + order.amount)
+        if isinstance(order, Transfer):
+            return self._transfer(order)
+        if isinstance(order, Note):
+            self._state = self._state.set(order.name.encode(), order.data)
+            return TxResult(0, b"")
+        assert isinstance(order, Balance)
+        return TxResult(0, self._balance(order.account).to_bytes(8, "big"))
+
+    def _transfer(self, order: Transfer) -> TxResult:
+        left = self._balance(order.source) - order.amount
+        if left < 0:
+            return TxResult(OVERDRAWN, b"")
+        result = self._put(order.source, left)
+        if not result.code:
+            self._put(order.target, self._balance(order.target) + order.amount)
+        return result
+
+    def _balance(self, account: str) -> int:
+        return int.from_bytes(self._state.get(account.encode()) or b"", "big")
+
+    def _put(self, account: str, balance: int) -> TxResult:
+        if balance > LARGEST:
+            return TxResult(OVERDRAWN, b"")
+        value = balance.to_bytes(8, "big")
+        self._state = self._state.set(account.encode(), value)
+        return TxResult(0, value)
+
+
+def _read(payload: bytes) -> Order | None:
+    try:
+        order: Order = decode_form(payload, Order)
+    except NotCanonical:
+        return None
+    return order

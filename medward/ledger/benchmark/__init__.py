@@ -1,0 +1,1 @@
+"""The ledger measured beside its alternatives on one machine: PBFT, etcd, CometBFT, proof of work, the same clients."""

@@ -1,0 +1,121 @@
+"""PBFT of n real processes over mutual TLS on loopback, every vote durable before it is sent."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from medward.ledger.bank import Bank, Note
+from medward.ledger.benchmark.load import Figures, measure
+from medward.ledger.encoding import decode, encode
+from medward.ledger.membership import ChainParameters, Genesis
+from medward.ledger.pbft.client import PbftClient
+from medward.ledger.pbft.engine import NodeSettings, PbftEngine, prepare_folder
+from medward.ledger.pbft.parameters import Parameters
+from medward.ledger.signatures import MemberSigner
+
+CLIENTS = 8
+_TIMERS = Parameters(request_timeout=10_000, status_interval=1000)
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """What the replicas spent, added up.
+
+    Args:
+        verifying: seconds of CPU in signature checks.
+        cpu: seconds of CPU in all.
+        syncing: seconds of waiting for the disk.
+        elapsed: seconds of running, added over the replicas.
+        checks: signatures checked.
+        syncs: transactions of the journal.
+    """
+
+    verifying: float
+    cpu: float
+    syncing: float
+    elapsed: float
+    checks: int
+    syncs: int
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on loopback that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(s.getsockname()[1]) for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+async def run(members: int, payload: int, workers: int, seconds: float) -> tuple[Figures, Shares]:
+    """Measure n = `members` with transactions of about `payload` bytes."""
+    with tempfile.TemporaryDirectory(prefix="medward-bench-") as name:
+        root = Path(name)
+        ports = free_ports(members)
+        names = [f"h{i:02d}" for i in range(members)]
+        identities = tuple(
+            prepare_folder(root / member).member(member, 0, f"127.0.0.1:{port}")
+            for member, port in zip(names, ports, strict=True)
+        )
+        genesis = Genesis("benchmark", int(time.time() * 1000), ChainParameters(), identities)
+        (root / "genesis").write_bytes(encode(genesis))
+        command = [sys.executable, "-m", "medward.ledger.benchmark.pbft", name]
+        processes = [subprocess.Popen([*command, member], stdout=subprocess.PIPE) for member in names]
+        try:
+            figures = await _load(genesis, payload, workers, seconds)
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGTERM)
+            reports = [await asyncio.to_thread(process.communicate) for process in processes]
+        spent = [msgspec.convert(json.loads(out), Shares) for out, _ in reports if out]
+        total = Shares(*(sum(getattr(share, field) for share in spent) for field in Shares.__struct_fields__))
+        return figures, total
+
+
+async def _load(genesis: Genesis, payload: int, workers: int, seconds: float) -> Figures:
+    clients = [PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=20) for _ in range(CLIENTS)]
+    # What is not payload in an encoded transaction: key, nonce, signature, and the order's own frame.
+    filling = bytes(max(1, payload - 140))
+
+    async def submit(worker: int) -> None:
+        await clients[worker % CLIENTS].submit(encode(Note(f"note-{worker}", filling)))
+
+    try:
+        return await measure(submit, workers, seconds)
+    finally:
+        await asyncio.gather(*(client.close() for client in clients))
+
+
+async def _serve(root: Path, name: str) -> None:
+    genesis = decode((root / "genesis").read_bytes(), Genesis)
+    member = genesis.membership.member(name)
+    assert member is not None
+    engine = PbftEngine(NodeSettings(name, genesis, root / name, member.address, _TIMERS), Bank())
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    started = time.perf_counter()
+    await engine.start()
+    await stop.wait()
+    verifier = engine.verifier
+    spent = Shares(
+        verifier.seconds,
+        time.process_time(),
+        engine.commit_seconds,
+        time.perf_counter() - started,
+        verifier.checks,
+        engine.commits,
+    )
+    await engine.stop()
+    print(json.dumps(msgspec.to_builtins(spent)))
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2]))

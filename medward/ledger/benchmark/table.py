@@ -1,0 +1,77 @@
+"""All measurements of one run, as rows: what, ours, the other's, and a ratio above 1 where ours is better."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+
+import msgspec
+
+from medward.ledger.benchmark import comet, etcd, pbft, proof_of_work
+from medward.ledger.benchmark.load import Figures
+from medward.ledger.cometbft.process import find_program
+
+DIFFICULTY_BITS = 20
+MEMBERS = (4, 7, 10, 16)
+PAYLOADS = (100, 1000, 10_000)
+PAYLOAD = 200
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One figure; see `medward.report.benchmark.BenchmarkRow`."""
+
+    what: str
+    ours: float
+    other: float | None
+    other_name: str | None
+    ratio: float | None
+    unit: str
+
+
+def measure_all(seconds: float, workers: int) -> Iterator[Row]:
+    """Measure everything, for `seconds` at the peak and as long at half of it; progress goes to standard error."""
+    _say(f"PBFT, n = 4, {PAYLOAD} B")
+    base, spent = asyncio.run(pbft.run(4, PAYLOAD, workers, seconds))
+    yield Row("n = 4: CPU time in signature checks", 100 * spent.verifying / spent.cpu, None, None, None, "%")
+    yield Row("n = 4: time waiting for fsync", 100 * spent.syncing / spent.elapsed, None, None, None, "%")
+    yield Row("n = 4: signature checks", spent.checks / spent.elapsed * 4, None, None, None, "checks/s")
+    yield Row("n = 4: fsyncs of all replicas", spent.syncs / spent.elapsed * 4, None, None, None, "fsyncs/s")
+    yield from _alternatives(base, seconds, workers)
+    for members in MEMBERS[1:]:
+        _say(f"PBFT, n = {members}, {PAYLOAD} B")
+        figures, _ = asyncio.run(pbft.run(members, PAYLOAD, workers, seconds))
+        yield from _compare(f"n = {members}, {PAYLOAD} B", figures, None, None)
+    for payload in PAYLOADS:
+        _say(f"PBFT, n = 4, {payload} B")
+        figures, _ = asyncio.run(pbft.run(4, payload, workers, seconds))
+        yield from _compare(f"n = 4, {payload} B", figures, None, None)
+
+
+def _alternatives(base: Figures, seconds: float, workers: int) -> Iterator[Row]:
+    what = f"n = 4, {PAYLOAD} B"
+    version = etcd.version()
+    if version is not None:
+        _say(f"etcd {version}, 3 nodes")
+        other = asyncio.run(etcd.run(3, PAYLOAD, workers, seconds))
+        yield from _compare(what, base, other, f"etcd {version} (Raft, 3 nodes, survives crashes but no liars)")
+    program = find_program()
+    if program is not None:
+        _say(f"{program.name}, 4 validators")
+        other = asyncio.run(comet.run(program, 4, PAYLOAD, workers, seconds))
+        yield from _compare(what, base, other, f"{program.name}, 4 validators")
+    _say(f"proof of work, {DIFFICULTY_BITS} bits")
+    rate, p50, p99 = proof_of_work.run(DIFFICULTY_BITS, pbft.CLIENTS * 16, seconds)
+    mined = Figures(rate, p50, p99, 0)
+    name = f"proof of work, {DIFFICULTY_BITS} bits, one Python miner, 128 transactions a block, 6 confirmations"
+    yield from _compare(what, base, mined, name)
+
+
+def _compare(what: str, ours: Figures, other: Figures | None, name: str | None) -> Iterator[Row]:
+    for part, unit in (("peak", "transactions/s"), ("p50", "ms at half of peak"), ("p99", "ms at half of peak")):
+        mine = getattr(ours, part)
+        theirs = None if other is None else getattr(other, part)
+        ratio = None if not theirs or not mine else mine / theirs if part == "peak" else theirs / mine
+        yield Row(f"{what}: {part}", mine, theirs, name, ratio, unit)
+
+
+def _say(what: str) -> None:
+    print(f"measuring {what}", file=sys.stderr, flush=True)

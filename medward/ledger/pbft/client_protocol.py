@@ -1,0 +1,80 @@
+"""What a client and a replica say to each other, over a connection on which only the replica shows a certificate."""
+
+from typing import Annotated
+
+import msgspec
+
+from medward.ledger.certificates import CertifiedAnswer, CertifiedBlock, Handover
+from medward.ledger.encoding import Count, Structure
+from medward.ledger.membership import Membership
+from medward.ledger.pbft.messages import Evidence
+from medward.ledger.types import Receipt, TxResult
+
+
+class Submit(Structure, frozen=True, tag="submit"):
+    """Asks for a transaction to be ordered, and for this replica's answer; one replica passes it to the leader."""
+
+    transaction: bytes
+    forward: bool
+
+
+class Answer(Structure, frozen=True, tag="answer"):
+    """A transaction was applied; f+1 equal ones from different replicas are to be believed."""
+
+    client: bytes
+    nonce: Count
+    receipt: Receipt
+
+
+class Refusal(Structure, frozen=True, tag="refusal"):
+    """This replica does not take the transaction."""
+
+    client: bytes
+    nonce: Count
+    result: TxResult
+    reason: Annotated[str, msgspec.Meta(max_length=500)]
+
+
+class Query(Structure, frozen=True, tag="query"):
+    """Asks for a value at the last stable checkpoint, with its proof."""
+
+    path: Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class QueryAnswer(Structure, frozen=True, tag="query-answer"):
+    """The value with its proof, None before the first checkpoint."""
+
+    answer: CertifiedAnswer | None
+
+
+class GetBlock(Structure, frozen=True, tag="get-block"):
+    """Asks for a certified block."""
+
+    height: Count
+
+
+class BlockReply(Structure, frozen=True, tag="block-reply"):
+    """The block, None where this replica has none."""
+
+    block: CertifiedBlock | None
+
+
+class GetStatus(Structure, frozen=True, tag="get-status"):
+    """Asks where the replica stands."""
+
+
+class NodeStatus(Structure, frozen=True, tag="node-status"):
+    """Where the replica stands, who the members are and how that is proved, and what evidence it keeps."""
+
+    height: Count
+    epoch: Count
+    view: Count
+    state: bytes
+    membership: Membership
+    handovers: tuple[Handover, ...]
+    evidence: tuple[Evidence, ...]
+    halted: str | None
+
+
+ClientMessage = Submit | Query | GetBlock | GetStatus
+ServerMessage = Answer | Refusal | QueryAnswer | BlockReply | NodeStatus

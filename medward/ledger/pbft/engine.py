@@ -1,0 +1,400 @@
+"""The runtime around a replica: one task that steps it, makes its writes durable, and only then sends.
+
+Events that came while the disk was busy are stepped together and their writes committed together, so the number of
+fsyncs falls as the load rises (group commit). See spec/ledger.md, "The journal".
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from medward.ledger.encoding import decode_form, digest, encode
+from medward.ledger.errors import JournalError, LedgerError, Refused
+from medward.ledger.membership import Genesis
+from medward.ledger.pbft.client_protocol import (
+    Answer,
+    BlockReply,
+    ClientMessage,
+    GetBlock,
+    GetStatus,
+    NodeStatus,
+    Query,
+    QueryAnswer,
+    Refusal,
+    Submit,
+)
+from medward.ledger.pbft.effects import (
+    Append,
+    Broadcast,
+    Compact,
+    Effect,
+    Event,
+    Halted,
+    Received,
+    Refuse,
+    Reply,
+    SaveChunk,
+    Send,
+    SendBlocks,
+    SendChunk,
+    StoreBlock,
+    StoreEvidence,
+    StoreSnapshot,
+    Submitted,
+    Tick,
+    Write,
+)
+from medward.ledger.pbft.identity import NodeIdentity
+from medward.ledger.pbft.journal import Journal
+from medward.ledger.pbft.messages import BlockAnswer, ChunkAnswer, Message, decode_message, encode_message
+from medward.ledger.pbft.parameters import Parameters
+from medward.ledger.pbft.replica import Replica
+from medward.ledger.pbft.transport import Inbox, Listener, Outgoing, frame, read_frame
+from medward.ledger.signatures import MemberVerifier
+from medward.ledger.transactions import decode_transaction, encode_transaction
+from medward.ledger.types import Application, Block, Engine, Member, Receipt, Transaction
+
+_FRAMES_PER_TURN = 64
+_SUBMISSIONS_PER_TURN = 512
+_MAX_CLIENTS = 256
+_CLIENT_FRAME = 2**17
+
+Waiter = Callable[[Answer | Refusal], None]
+
+
+class NodeSettings(msgspec.Struct, frozen=True):
+    """What one node needs to take part.
+
+    Args:
+        name: the member's name.
+        genesis: what all agreed on.
+        folder: holds keys/ and journal/, made by `prepare_folder`.
+        listen: host:port to listen on.
+        parameters: timers and limits.
+        introduced: members to call besides those that the ledger names, for one who joins late.
+    """
+
+    name: str
+    genesis: Genesis
+    folder: Path
+    listen: str
+    parameters: Parameters = Parameters()
+    introduced: tuple[Member, ...] = ()
+
+
+def prepare_folder(folder: Path) -> NodeIdentity:
+    """Make the keys of a new incarnation; its journal is made with the first start, and only then."""
+    identity = NodeIdentity.create(folder / "keys")
+    (folder / "fresh").touch()
+    return identity
+
+
+def open_journal(settings: NodeSettings, identity: NodeIdentity) -> Journal:
+    """Open the journal, or make it where the folder says that these keys never voted.
+
+    Raises:
+        JournalError: there is none, though these keys may have voted.
+    """
+    fresh, folder = settings.folder / "fresh", settings.folder / "journal"
+    if fresh.exists() and not (folder / "journal.sqlite").exists():
+        Journal.create(folder, digest([settings.genesis.chain, settings.name, identity.signer.public_keys])).close()
+    journal = Journal(folder)
+    fresh.unlink(missing_ok=True)
+    return journal
+
+
+class PbftEngine(Engine):
+    """PBFT over real sockets and a real disk.
+
+    Args:
+        settings: who this node is.
+        application: in its genesis state; the engine owns it from now on.
+
+    Raises:
+        JournalError: the disk must not be voted from; the text says why.
+    """
+
+    def __init__(self, settings: NodeSettings, application: Application) -> None:
+        self._settings = settings
+        self._identity = NodeIdentity(settings.folder / "keys")
+        self._journal = open_journal(settings, self._identity)
+        self.verifier = MemberVerifier()
+        self._replica = Replica(
+            settings.name,
+            settings.genesis,
+            self._identity.signer,
+            self.verifier,
+            application,
+            parameters=settings.parameters,
+            found=self._journal.recover(),
+        )
+        self._listener = Listener(self._identity.server_context(), self._serve, self._who)
+        self._peers: dict[str, Outgoing] = {}
+        self._known: dict[str, Member] = {}
+        self._inboxes: dict[str, Inbox] = {}
+        self._submitted: list[Submitted] = []
+        self._waiters: dict[tuple[bytes, int], list[Waiter]] = {}
+        self._wake = asyncio.Event()
+        self._grown = asyncio.Condition()
+        self._clients = 0
+        self._task: asyncio.Task[None] | None = None
+        self.failure: LedgerError | None = None
+        self.commit_seconds = 0.0
+
+    # The engine's interface.
+
+    async def start(self) -> None:
+        """Listen, call the others, and take part."""
+        self._refresh_peers()
+        await self._listener.start(self._settings.listen)
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop; everything acknowledged is on disk already."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._listener.close()
+        await asyncio.gather(*(peer.close() for peer in self._peers.values()))
+        self._journal.close()
+
+    async def submit(self, transaction: Transaction) -> Receipt:
+        """Return the receipt once this node has executed the certified block that holds the transaction."""
+        encoded = encode_transaction(transaction)
+        answered: asyncio.Future[Answer | Refusal] = asyncio.get_running_loop().create_future()
+
+        def settle(answer: Answer | Refusal) -> None:
+            if not answered.done():
+                answered.set_result(answer)
+
+        self._submit(transaction, Submitted(encoded), settle)
+        answer = await answered
+        if isinstance(answer, Refusal):
+            raise Refused(f"the ledger does not take transaction {transaction.nonce}: {answer.reason}")
+        return answer.receipt
+
+    async def query(self, path: str) -> bytes | None:
+        """Return the value at `path` in this node's latest state."""
+        return self._replica.execution.application.query(path)
+
+    async def blocks(self, first: int) -> AsyncIterator[Block]:
+        """Yield every block from `first` on as it was proposed, null blocks too, waiting for new ones."""
+        height = first
+        while True:
+            async with self._grown:
+                while self._replica.height < height:
+                    await self._grown.wait()
+            stored = self._journal.block(height)
+            if stored is None:
+                raise LedgerError(f"this node took over a later state and does not hold block {height}")
+            yield Block(
+                height, stored.certificate.header.time, tuple(decode_transaction(data) for data in stored.transactions)
+            )
+            height += 1
+
+    @property
+    def height(self) -> int:
+        """The last height executed here."""
+        return self._replica.height
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The members that vote now."""
+        return self._replica.membership.members
+
+    @property
+    def replica(self) -> Replica:
+        """The replica, to be read only."""
+        return self._replica
+
+    @property
+    def commits(self) -> int:
+        """How many times the journal was synced."""
+        return self._journal.commits
+
+    # The one task that steps the replica.
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._wait()
+                await self._turn(self._collect())
+        except JournalError as error:
+            # What was not written is not sent; a replica whose disk fails is silent from here on.
+            self.failure = error
+        except Exception as error:
+            self.failure = LedgerError(f"the replica of {self._settings.name} stopped over a defect: {error!r}")
+            raise
+
+    async def _wait(self) -> None:
+        if any(self._inboxes.values()) or self._submitted:
+            await asyncio.sleep(0)
+            return
+        left = self._replica.next_deadline() / 1000 - time.monotonic()
+        if left > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), left)
+        self._wake.clear()
+
+    def _collect(self) -> list[Event]:
+        """Take a fair share of what waits: so many frames of each peer, so many submissions, and the clock."""
+        events: list[Event] = []
+        for peer, inbox in self._inboxes.items():
+            events += [Received(peer, message) for message in inbox.take(_FRAMES_PER_TURN)]
+        submitted = self._submitted[:_SUBMISSIONS_PER_TURN]
+        del self._submitted[:_SUBMISSIONS_PER_TURN]
+        events += submitted
+        if time.monotonic() * 1000 >= self._replica.next_deadline():
+            events.append(Tick())
+        return events
+
+    async def _turn(self, events: list[Event]) -> None:
+        writes: list[Write] = []
+        others: list[Effect] = []
+        for event in events:
+            for effect in self._replica.step(event, int(time.monotonic() * 1000), int(time.time() * 1000)):
+                if isinstance(effect, Append | Compact | StoreBlock | StoreSnapshot | SaveChunk | StoreEvidence):
+                    writes.append(effect)
+                else:
+                    others.append(effect)
+        if writes:
+            started = time.perf_counter()
+            await asyncio.to_thread(self._journal.commit, writes)
+            self.commit_seconds += time.perf_counter() - started
+        if any(isinstance(write, StoreBlock | StoreSnapshot) for write in writes):
+            self._refresh_peers()
+            async with self._grown:
+                self._grown.notify_all()
+        for effect in others:
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Broadcast):
+            data = encode_message(effect.message)
+            for outgoing in self._peers.values():
+                outgoing.send(data)
+        elif isinstance(effect, Send):
+            self._send(effect.peer, effect.message)
+        elif isinstance(effect, SendBlocks):
+            for height in range(effect.first, effect.last + 1):
+                block = self._journal.block(height)
+                if block is not None:
+                    self._send(effect.peer, BlockAnswer(block))
+        elif isinstance(effect, SendChunk):
+            size = self._settings.genesis.parameters.chunk_bytes
+            data_of = self._journal.snapshot_chunk(effect.height, effect.index, size)
+            if data_of is not None:
+                self._send(effect.peer, ChunkAnswer(effect.height, effect.index, data_of))
+        elif isinstance(effect, Reply):
+            self._settle(effect.client, effect.nonce, Answer(effect.client, effect.nonce, effect.receipt))
+        elif isinstance(effect, Refuse):
+            transaction = decode_transaction(effect.transaction)
+            refusal = Refusal(transaction.client, transaction.nonce, effect.result, effect.reason[:500])
+            self._settle(transaction.client, transaction.nonce, refusal)
+        elif isinstance(effect, Halted):
+            self.failure = LedgerError(effect.reason)
+
+    def _send(self, peer: str, message: Message) -> None:
+        outgoing = self._peers.get(peer)
+        if outgoing is not None:
+            outgoing.send(encode_message(message))
+
+    # Peers.
+
+    def _refresh_peers(self) -> None:
+        """Talk to whom the ledger names: call new members, trust their certificates, forget those long gone."""
+        wanted = {m.name: m for m in (*self._settings.introduced, *self._replica.recent_members)}
+        wanted.pop(self._settings.name, None)
+        if wanted == self._known:
+            return
+        for name in [name for name in self._peers if wanted.get(name) != self._known.get(name)]:
+            outgoing = self._peers.pop(name)
+            asyncio.get_running_loop().create_task(outgoing.close())
+        for name, member in wanted.items():
+            if name not in self._peers:
+                self._listener.trust(member)
+                self._peers[name] = Outgoing(member, self._identity.client_context(member))
+        self._known = wanted
+
+    def _who(self, certificate: bytes) -> str | None:
+        return next((name for name, member in self._known.items() if member.certificate == certificate), None)
+
+    async def _serve(self, name: str | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if name is None:
+            await self._serve_client(reader, writer)
+            return
+        inbox = self._inboxes.setdefault(name, Inbox())
+        while True:
+            message = decode_message(await read_frame(reader))
+            await inbox.put(message)
+            self._wake.set()
+
+    # Clients.
+
+    async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._clients >= _MAX_CLIENTS:
+            return
+        self._clients += 1
+        mine: list[tuple[tuple[bytes, int], Waiter]] = []
+        try:
+            while True:
+                message: ClientMessage = decode_form(await read_frame(reader, _CLIENT_FRAME), ClientMessage)
+                self._handle_client(message, writer, mine)
+                await writer.drain()
+        finally:
+            self._clients -= 1
+            for key, waiter in mine:
+                waiters = self._waiters.get(key, [])
+                if waiter in waiters:
+                    waiters.remove(waiter)
+                if not waiters:
+                    self._waiters.pop(key, None)
+
+    def _handle_client(
+        self, message: ClientMessage, writer: asyncio.StreamWriter, mine: list[tuple[tuple[bytes, int], Waiter]]
+    ) -> None:
+        def tell(answer: Answer | Refusal | QueryAnswer | BlockReply | NodeStatus) -> None:
+            if not writer.is_closing():
+                writer.write(frame(encode(answer)))
+
+        if isinstance(message, Submit):
+            transaction = decode_transaction(message.transaction)
+            key = (transaction.client, transaction.nonce)
+            del mine[: max(0, len(mine) - 4096)]
+            mine.append((key, tell))
+            self._submit(transaction, Submitted(message.transaction, message.forward), tell)
+        elif isinstance(message, Query):
+            tell(QueryAnswer(self._replica.query(message.path)))
+        elif isinstance(message, GetBlock):
+            tell(BlockReply(self._journal.block(message.height)))
+        else:
+            assert isinstance(message, GetStatus)
+            tell(self._status())
+
+    def _status(self) -> NodeStatus:
+        replica = self._replica
+        epoch, view, _ = replica.view
+        failure = replica.halted or (str(self.failure) if self.failure is not None else None)
+        return NodeStatus(
+            replica.height,
+            epoch,
+            view,
+            replica.execution.summary.digest(),
+            replica.membership,
+            tuple(replica.handovers),
+            tuple(self._journal.evidence()[:64]),
+            failure,
+        )
+
+    def _submit(self, transaction: Transaction, event: Submitted, waiter: Waiter) -> None:
+        self._waiters.setdefault((transaction.client, transaction.nonce), []).append(waiter)
+        self._submitted.append(event)
+        self._wake.set()
+
+    def _settle(self, client: bytes, nonce: int, answer: Answer | Refusal) -> None:
+        for waiter in self._waiters.pop((client, nonce), ()):
+            waiter(answer)

@@ -1,0 +1,301 @@
+"""The log on disk: SQLite in WAL mode with synchronous=FULL, one transaction for everything that one turn writes.
+
+SQLite recognises a transaction that was torn before its commit and drops it whole; nothing of it was sent. What SQLite
+cannot tell is a log that was cut *after* a commit, or a record changed in place: each record carries its index and a
+digest chained over all before it, the head of the chain is written with every transaction, and after the transaction a
+witness of the head goes to a small file of its own. A journal that ends before its witness was rolled back. Either way
+it is refused, never repaired: a replica that forgot a vote must not vote. See spec/ledger.md, J1 to J4.
+"""
+
+import hashlib
+import os
+import sqlite3
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from medward.ledger.certificates import CertifiedBlock, CheckpointCertificate, Handover
+from medward.ledger.encoding import decode, decode_form, encode
+from medward.ledger.errors import JournalCorrupt, JournalError, JournalRolledBack, NotCanonical
+from medward.ledger.pbft.effects import (
+    Append,
+    Compact,
+    Record,
+    Recovered,
+    SaveChunk,
+    StoreBlock,
+    StoreEvidence,
+    StoreSnapshot,
+    Write,
+)
+from medward.ledger.pbft.messages import Evidence
+
+_SCHEMA = """
+CREATE TABLE journal (position INTEGER PRIMARY KEY, record BLOB NOT NULL, chain BLOB NOT NULL);
+CREATE TABLE marks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, chain BLOB NOT NULL);
+CREATE TABLE blocks (height INTEGER PRIMARY KEY, block BLOB NOT NULL);
+CREATE TABLE snapshot (part TEXT PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE chunks (digest BLOB PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE evidence (position INTEGER PRIMARY KEY, data BLOB NOT NULL);
+"""
+_WITNESS = struct.Struct(">Q32s32s")
+_DATABASE, _WITNESS_FILE = "journal.sqlite", "witness"
+
+
+def chain_digest(before: bytes, position: int, record: bytes) -> bytes:
+    """Return the digest of a record and all before it."""
+    return hashlib.sha256(before + position.to_bytes(8, "big") + record).digest()
+
+
+class Journal:
+    """One incarnation's disk.
+
+    Args:
+        folder: holds the database and the witness; made by `create`, once per incarnation.
+
+    Raises:
+        JournalError: there is no journal; a member whose folder is gone comes back as a new incarnation.
+        JournalCorrupt: the database is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / _DATABASE).exists():
+            raise JournalError(
+                f"there is no journal in {folder}; if this member took part before, it must not vote with its old key: "
+                "make a new key and rejoin as a new incarnation"
+            )
+        try:
+            self._database = _connect(folder / _DATABASE)
+            self._position, self._chain = self._mark("head")
+            self.commits, _ = self._mark("commits")
+        except sqlite3.DatabaseError as error:
+            raise JournalCorrupt(
+                f"the journal in {folder} is damaged ({error}); rejoin as a new incarnation"
+            ) from error
+        self._folder = folder
+        self._witness = os.open(folder / _WITNESS_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+
+    @classmethod
+    def create(cls, folder: Path, identity: bytes) -> "Journal":
+        """Make the journal of a new incarnation.
+
+        Args:
+            identity: digest of chain, name and keys; the chain of records starts from it.
+
+        Raises:
+            JournalError: there is one already.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / _DATABASE
+        if path.exists() or (folder / _WITNESS_FILE).exists():
+            raise JournalError(f"there is a journal in {folder} already; a new incarnation needs an empty folder")
+        database = _connect(path)
+        with database:
+            database.executescript("BEGIN;" + _SCHEMA + "COMMIT;")
+            for name in ("base", "head", "commits"):
+                database.execute("INSERT INTO marks VALUES (?, 0, ?)", (name, identity))
+        database.close()
+        _sync_folder(folder)
+        return cls(folder)
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; everything committed is on disk already."""
+        self._database.close()
+        os.close(self._witness)
+
+    def commit(self, writes: Iterable[Write]) -> None:
+        """Make `writes` durable as one unit; on return they survive any crash (J1).
+
+        Raises:
+            JournalError: the disk refused; the replica must stop, nothing of these writes may be sent.
+        """
+        position, chain = self._position, self._chain
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            for write in writes:
+                if isinstance(write, Compact):
+                    position, chain = self._compact(write, position, chain)
+                elif isinstance(write, Append):
+                    position, chain = self._append(write.record, position, chain)
+                else:
+                    self._store(write)
+            self._database.execute("UPDATE marks SET position = ?, chain = ? WHERE name = 'head'", (position, chain))
+            self._database.execute("UPDATE marks SET position = ? WHERE name = 'commits'", (self.commits + 1,))
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise JournalError(f"the disk under {self._folder} does not take the journal: {error}") from error
+        self._position, self._chain = position, chain
+        self.commits += 1
+        self._write_witness()
+
+    def recover(self) -> Recovered:
+        """Read everything back, checking that nothing was lost or changed (J2, J4).
+
+        Raises:
+            JournalCorrupt: something does not read back as it was written.
+            JournalRolledBack: the journal ends before its witness.
+        """
+        try:
+            records = self._read_records()
+            self._compare_witness()
+            snapshot = self._read_snapshot()
+            base = 0 if snapshot is None else snapshot.certificate.body.height
+            blocks = self._read_blocks(base)
+            rows = self._database.execute("SELECT digest, data FROM chunks").fetchall()
+        except (sqlite3.DatabaseError, NotCanonical) as error:
+            raise JournalCorrupt(
+                f"the journal in {self._folder} is damaged ({error}); rejoin as a new incarnation"
+            ) from error
+        chunks = {digest: data for digest, data in rows if hashlib.sha256(data).digest() == digest}
+        oldest = self._oldest_of_run(base + len(blocks))
+        return Recovered(tuple(records), snapshot, tuple(blocks), chunks, oldest)
+
+    def block(self, height: int) -> CertifiedBlock | None:
+        """Return a stored block, or None."""
+        row = self._database.execute("SELECT block FROM blocks WHERE height = ?", (height,)).fetchone()
+        return None if row is None else decode(row[0], CertifiedBlock)
+
+    def snapshot_chunk(self, height: int, index: int, chunk_bytes: int) -> bytes | None:
+        """Return one chunk of the stored snapshot if it is the one at `height`."""
+        parts = dict(self._database.execute("SELECT part, data FROM snapshot WHERE part != 'handovers'").fetchall())
+        if not parts or decode(parts["certificate"], CheckpointCertificate).body.height != height:
+            return None
+        data: bytes = parts["data"]
+        return data[index * chunk_bytes : (index + 1) * chunk_bytes]
+
+    def evidence(self) -> list[Evidence]:
+        """Return all proofs of equivocation, oldest first."""
+        rows = self._database.execute("SELECT data FROM evidence ORDER BY position").fetchall()
+        return [decode(data, Evidence) for (data,) in rows]
+
+    def handovers(self) -> tuple[Handover, ...]:
+        """Return how each epoch up to the stored snapshot's was proved by the one before."""
+        row = self._database.execute("SELECT data FROM snapshot WHERE part = 'handovers'").fetchone()
+        return () if row is None else decode_form(row[0], tuple[Handover, ...])
+
+    # Writing.
+
+    def _append(self, record: Record, position: int, chain: bytes) -> tuple[int, bytes]:
+        data = encode(record)
+        position, chain = position + 1, chain_digest(chain, position + 1, data)
+        self._database.execute("INSERT INTO journal VALUES (?, ?, ?)", (position, data, chain))
+        return position, chain
+
+    def _compact(self, write: Compact, position: int, chain: bytes) -> tuple[int, bytes]:
+        self._database.execute("DELETE FROM journal")
+        self._database.execute("UPDATE marks SET position = ?, chain = ? WHERE name = 'base'", (position, chain))
+        for record in write.records:
+            position, chain = self._append(record, position, chain)
+        return position, chain
+
+    def _store(self, write: Write) -> None:
+        execute = self._database.execute
+        if isinstance(write, StoreBlock):
+            height = write.block.certificate.header.height
+            execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (height, encode(write.block)))
+        elif isinstance(write, StoreSnapshot):
+            execute("INSERT OR REPLACE INTO snapshot VALUES ('certificate', ?)", (encode(write.certificate),))
+            execute("INSERT OR REPLACE INTO snapshot VALUES ('handovers', ?)", (encode(list(write.handovers)),))
+            execute("INSERT OR REPLACE INTO snapshot VALUES ('data', ?)", (write.data,))
+            execute("DELETE FROM chunks")
+        elif isinstance(write, SaveChunk):
+            execute("INSERT OR REPLACE INTO chunks VALUES (?, ?)", (write.digest, write.data))
+        elif isinstance(write, StoreEvidence):
+            execute("INSERT INTO evidence (data) VALUES (?)", (encode(write.evidence),))
+
+    def _write_witness(self) -> None:
+        # Two places in turn, so that a torn write leaves the other. Not synced: the witness must never be ahead of the
+        # database, and it need not keep up with it when the power fails.
+        body = struct.pack(">Q32s", self.commits, self._chain)
+        data = _WITNESS.pack(self.commits, self._chain, hashlib.sha256(body).digest())
+        os.pwrite(self._witness, data, self.commits % 2 * _WITNESS.size)
+
+    # Reading.
+
+    def _mark(self, name: str) -> tuple[int, bytes]:
+        row = self._database.execute("SELECT position, chain FROM marks WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError(f"the mark {name} is gone")
+        return int(row[0]), bytes(row[1])
+
+    def _read_records(self) -> list[Record]:
+        position, chain = self._mark("base")
+        records: list[Record] = []
+        for at, data, digest in self._database.execute("SELECT * FROM journal ORDER BY position"):
+            expected = chain_digest(chain, position + 1, data)
+            if at != position + 1 or digest != expected:
+                raise sqlite3.DatabaseError(f"record {position + 1} is missing or changed")
+            position, chain = at, digest
+            records.append(decode_form(data, Record))
+        if (position, chain) != (self._position, self._chain):
+            raise sqlite3.DatabaseError(f"records are missing after {position}")
+        return records
+
+    def _compare_witness(self) -> None:
+        witnessed: tuple[int, bytes] = (0, b"")
+        for place in (0, 1):
+            data = os.pread(self._witness, _WITNESS.size, place * _WITNESS.size)
+            if len(data) == _WITNESS.size:
+                number, chain, check = _WITNESS.unpack(data)
+                if hashlib.sha256(struct.pack(">Q32s", number, chain)).digest() == check:
+                    witnessed = max(witnessed, (number, chain))
+        number, chain = witnessed
+        if number > self.commits or (number == self.commits and number and chain != self._chain):
+            raise JournalRolledBack(
+                f"the journal in {self._folder} ends with unit {self.commits}, but unit {number} was durable; "
+                "this disk has forgotten votes: rejoin as a new incarnation"
+            )
+
+    def _read_snapshot(self) -> StoreSnapshot | None:
+        parts = dict(self._database.execute("SELECT part, data FROM snapshot").fetchall())
+        if not parts:
+            return None
+        if len(parts) != 3:
+            raise sqlite3.DatabaseError("a part of the snapshot is missing")
+        certificate = decode(parts["certificate"], CheckpointCertificate)
+        return StoreSnapshot(certificate, decode_form(parts["handovers"], tuple[Handover, ...]), parts["data"])
+
+    def _read_blocks(self, base: int) -> list[CertifiedBlock]:
+        blocks: list[CertifiedBlock] = []
+        rows = self._database.execute("SELECT height, block FROM blocks WHERE height > ? ORDER BY height", (base,))
+        for height, data in rows:
+            block = decode(data, CertifiedBlock)
+            if height != base + len(blocks) + 1 or block.certificate.header.height != height:
+                raise sqlite3.DatabaseError(f"block {base + len(blocks) + 1} is missing or changed")
+            blocks.append(block)
+        return blocks
+
+    def _oldest_of_run(self, last: int) -> int:
+        """Return the first of the blocks that lead to `last` without a gap, 0 where there is none."""
+        row = self._database.execute(
+            "SELECT max(height) FROM blocks AS b WHERE height <= ? "
+            "AND NOT EXISTS (SELECT 1 FROM blocks WHERE height = b.height - 1)",
+            (last,),
+        ).fetchone()
+        has_last = self._database.execute("SELECT 1 FROM blocks WHERE height = ?", (last,)).fetchone()
+        return int(row[0]) if row is not None and row[0] is not None and has_last is not None else 0
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA cell_size_check = ON")
+    return database
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

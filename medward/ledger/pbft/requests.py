@@ -1,0 +1,124 @@
+"""Requests that wait to be executed: checks, limits, and the clock that a leader is held to.
+
+See spec/ledger.md, "Requests"; OSDI'99, 4.1 and 4.5.2.
+"""
+
+from medward.ledger.errors import InvalidSignature, NotCanonical
+from medward.ledger.pbft.effects import Broadcast, Refuse, Reply, Send
+from medward.ledger.pbft.messages import Request
+from medward.ledger.pbft.state import Pending, State
+from medward.ledger.transactions import decode_transaction, verify_transaction
+from medward.ledger.types import Transaction, TxResult
+
+BUSY = TxResult(2**32 + 2, b"")
+MALFORMED = TxResult(2**32 + 3, b"")
+
+
+def on_submitted(state: State, encoded: bytes, forward: bool) -> None:
+    """Take a request from a client of this node, and pass it on to the leader, again if the client asks again."""
+    waiting = _admit(state, encoded, from_client=True)
+    if waiting and forward and not state.changing and not state.leading:
+        state.effects.append(Send(state.membership.leader(state.view), Request(encoded)))
+
+
+def on_request(state: State, encoded: bytes) -> None:
+    """Take a request that another replica passed on."""
+    _admit(state, encoded, from_client=False)
+
+
+def forget(state: State, transaction: Transaction) -> None:
+    """Drop a request that was executed or can never be."""
+    key = (transaction.client, transaction.nonce)
+    if state.pending.pop(key, None) is not None:
+        left = state.pending_of[transaction.client] - 1
+        if left:
+            state.pending_of[transaction.client] = left
+        else:
+            del state.pending_of[transaction.client]
+    state.unproposed.pop(key, None)
+
+
+def restart_clocks(state: State) -> None:
+    """Give the leader of a view that just began the whole time-out, and pass it every waiting request."""
+    for pending in state.pending.values():
+        pending.since, pending.spread = state.now, False
+    state.epoch_end_since = state.now
+    proposed = {
+        (transaction.client, transaction.nonce)
+        for slot in state.slots.values()
+        for transaction in slot.decoded or ()
+        if not slot.decided
+    }
+    state.unproposed = dict.fromkeys(key for key in state.pending if key not in proposed)
+    if not state.leading and state.voting:
+        leader = state.membership.leader(state.view)
+        state.effects += [Send(leader, Request(pending.encoded)) for pending in state.pending.values()]
+
+
+def oldest_wait(state: State) -> int | None:
+    """Return since when the oldest thing that the leader owes has been waiting, or None where it owes nothing."""
+    since = next((pending.since for pending in state.pending.values()), None)
+    if state.epoch_end is not None and state.executed < state.epoch_end:
+        since = state.epoch_end_since if since is None else min(since, state.epoch_end_since)
+    return since
+
+
+def spread_overdue(state: State) -> None:
+    """Pass requests that waited half the time-out to all, so that a leader who ignores this replica is found out."""
+    half = state.timeout() // 2
+    for pending in state.pending.values():
+        if state.now - pending.since < half:
+            break
+        if not pending.spread:
+            pending.spread = True
+            state.effects.append(Broadcast(Request(pending.encoded)))
+
+
+def _admit(state: State, encoded: bytes, from_client: bool) -> bool:
+    """Put a request among the waiting ones; return whether it waits."""
+    try:
+        transaction = decode_transaction(encoded)
+    except NotCanonical as error:
+        _refuse(state, from_client, encoded, MALFORMED, str(error))
+        return False
+    key = (transaction.client, transaction.nonce)
+    if state.execution.applied(*key):
+        if from_client:
+            _reply_again(state, transaction, encoded)
+        return False
+    if key in state.pending:
+        return state.pending[key].encoded == encoded
+    refusal = _refusal(state, transaction)
+    if refusal is not None:
+        _refuse(state, from_client, encoded, *refusal)
+        return False
+    state.pending[key] = Pending(transaction, encoded, state.now)
+    state.pending_of[transaction.client] = state.pending_of.get(transaction.client, 0) + 1
+    state.unproposed[key] = None
+    return True
+
+
+def _reply_again(state: State, transaction: Transaction, encoded: bytes) -> None:
+    receipt = state.execution.reply(transaction.client, transaction.nonce)
+    if receipt is not None:
+        state.effects.append(Reply(transaction.client, transaction.nonce, receipt))
+    else:
+        _refuse(state, True, encoded, state.execution.check(transaction), "this nonce was used long ago")
+
+
+def _refusal(state: State, transaction: Transaction) -> tuple[TxResult, str] | None:
+    """Return why a new request may not wait here, or None where it may."""
+    limits, waiting = state.parameters, state.pending_of.get(transaction.client, 0)
+    if len(state.pending) >= limits.max_pending or waiting >= limits.max_pending_per_client:
+        return BUSY, "too many requests wait already; try again later"
+    try:
+        verify_transaction(state.chain, state.verifier, transaction)
+    except InvalidSignature as error:
+        return MALFORMED, str(error)
+    verdict = state.execution.check(transaction)
+    return (verdict, f"the rules refuse it with code {verdict.code}") if verdict.code else None
+
+
+def _refuse(state: State, from_client: bool, encoded: bytes, result: TxResult, reason: str) -> None:
+    if from_client:
+        state.effects.append(Refuse(encoded, result, reason))

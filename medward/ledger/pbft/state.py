@@ -1,0 +1,230 @@
+"""Everything a replica knows, in one place; the modules beside this one hold the rules that change it."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from medward.ledger.certificates import (
+    BlockHeader,
+    CertifiedBlock,
+    CheckpointBody,
+    CheckpointCertificate,
+    Handover,
+)
+from medward.ledger.execution import Execution, ExecutionSnapshot
+from medward.ledger.membership import Genesis, Membership
+from medward.ledger.pbft.effects import Effect, StoreEvidence
+from medward.ledger.pbft.messages import (
+    CheckpointVote,
+    Commit,
+    Evidence,
+    Manifest,
+    Message,
+    NewView,
+    Prepare,
+    PreparedCertificate,
+    Status,
+    ViewChange,
+    encode_message,
+)
+from medward.ledger.pbft.parameters import Parameters
+from medward.ledger.signatures import Domain, Signatures, Signer, Verifier
+from medward.ledger.types import MemberUpdate, Transaction
+
+
+@dataclass
+class Slot:
+    """One height in the present view.
+
+    Args:
+        header: what the leader proposed, None while only votes have come.
+        leader: the leader's signature on it.
+        transactions: the batch, None while it is being fetched.
+        decoded: the same, decoded and with signatures checked.
+        accepted: whether this replica voted for the header (or proposed it).
+        prepares, commits: the first vote of each member, by name.
+    """
+
+    header: BlockHeader | None = None
+    digest: bytes = b""
+    leader: Signatures = ()
+    transactions: tuple[bytes, ...] | None = None
+    decoded: tuple[Transaction, ...] | None = None
+    accepted: bool = False
+    prepares: dict[str, Prepare] = field(default_factory=dict)
+    commits: dict[str, Commit] = field(default_factory=dict)
+    prepared: bool = False
+    decided: bool = False
+
+
+@dataclass
+class OwnCheckpoint:
+    """A checkpoint that this replica took and that is not stable yet."""
+
+    vote: CheckpointVote | None
+    body: CheckpointBody
+    data: bytes
+    snapshot: ExecutionSnapshot
+
+
+@dataclass
+class Pending:
+    """A request that waits to be executed."""
+
+    transaction: Transaction
+    encoded: bytes
+    since: int
+    spread: bool = False
+
+
+@dataclass
+class Transfer:
+    """A snapshot that is being fetched."""
+
+    manifest: Manifest
+    memberships: list[Membership]
+    chunks: dict[int, bytes]
+    asked: dict[int, int]
+    peers: list[str]
+    turn: int = 0
+
+
+@dataclass
+class State:
+    """A replica's knowledge; see `Replica` for how it is made."""
+
+    name: str
+    genesis: Genesis
+    chain: bytes
+    signer: Signer
+    verifier: Verifier
+    parameters: Parameters
+    execution: Execution
+    memberships: list[Membership]
+
+    now: int = 0
+    clock: int = 0
+    effects: list[Effect] = field(default_factory=list)
+    halted: str | None = None
+
+    # The present view (spec/ledger.md, "Normal case").
+    view: int = 0
+    changing: bool = False
+    new_view: NewView | None = None
+    slots: dict[int, Slot] = field(default_factory=dict)
+    accepted: int = 0
+    last_time: int = 0
+    future: dict[str, deque[Message]] = field(default_factory=dict)
+
+    # What outlives views (spec/ledger.md, "View change").
+    prepared: dict[int, PreparedCertificate] = field(default_factory=dict)
+    batches: dict[bytes, tuple[int, tuple[bytes, ...]]] = field(default_factory=dict)
+    view_changes: dict[str, ViewChange] = field(default_factory=dict)
+    attempts: int = 0
+    new_view_deadline: int | None = None
+
+    # What is decided and executed.
+    decided: dict[int, CertifiedBlock] = field(default_factory=dict)
+    history: bytes = bytes(32)
+    oldest_block: int = 0
+
+    # Checkpoints and epochs (spec/ledger.md, "Checkpoints", "Membership").
+    stable: CheckpointCertificate | None = None
+    stable_snapshot: ExecutionSnapshot | None = None
+    stable_chunks: tuple[bytes, ...] = ()
+    own_checkpoints: dict[int, OwnCheckpoint] = field(default_factory=dict)
+    checkpoint_votes: dict[int, dict[str, CheckpointVote]] = field(default_factory=dict)
+    handovers: list[Handover] = field(default_factory=list)
+    updates: tuple[MemberUpdate, ...] = ()
+    epoch_end: int | None = None
+    epoch_end_since: int = 0
+
+    # Requests (spec/ledger.md, "Requests").
+    pending: dict[tuple[bytes, int], Pending] = field(default_factory=dict)
+    pending_of: dict[bytes, int] = field(default_factory=dict)
+    unproposed: dict[tuple[bytes, int], None] = field(default_factory=dict)
+
+    # Catching up (spec/ledger.md, "State transfer").
+    peers: dict[str, Status] = field(default_factory=dict)
+    next_status: int = 0
+    executed_at_status: int = 0
+    ahead: CheckpointCertificate | None = None
+    fetching_since: int | None = None
+    fetching_until: int = 0
+    fetch_turn: int = 0
+    transfer: Transfer | None = None
+    kept_chunks: dict[bytes, bytes] = field(default_factory=dict)
+
+    evidence: set[tuple[str, str, int]] = field(default_factory=set)
+    # Who has confirmed that this journal knows all votes that they hold of it (spec/ledger.md, J5).
+    confirmed_by: set[str] = field(default_factory=set)
+    confirmed: bool = False
+
+    @property
+    def membership(self) -> Membership:
+        """The members that vote in the present epoch."""
+        return self.memberships[-1]
+
+    @property
+    def epoch(self) -> int:
+        """The present epoch."""
+        return self.memberships[-1].epoch
+
+    @property
+    def low(self) -> int:
+        """The last stable height h."""
+        return 0 if self.stable is None else self.stable.body.height
+
+    @property
+    def high(self) -> int:
+        """The highest height that may be voted on, h + L."""
+        return self.low + self.genesis.parameters.log_window
+
+    @property
+    def executed(self) -> int:
+        """The last executed height."""
+        return self.execution.height
+
+    @property
+    def voting(self) -> bool:
+        """Whether this replica, with the key it holds, is a member of the present epoch and may vote."""
+        member = self.membership.member(self.name)
+        if self.halted is not None or not self.confirmed:
+            return False
+        return member is not None and member.keys == self.signer.public_keys
+
+    @property
+    def leading(self) -> bool:
+        """Whether this replica leads the present view."""
+        return not self.changing and self.voting and self.membership.leader(self.view) == self.name
+
+    @property
+    def last_proposable(self) -> int:
+        """The highest height that may be proposed now: the window, the watermarks and the epoch's end."""
+        bound = min(self.executed + self.genesis.parameters.in_flight, self.high)
+        return bound if self.epoch_end is None else min(bound, self.epoch_end)
+
+    def slot(self, height: int) -> Slot:
+        """Return the slot of `height`, new if need be; the caller has checked the watermarks."""
+        return self.slots.setdefault(height, Slot())
+
+    def sign(self, domain: Domain, content: bytes) -> Signatures:
+        """Sign with this replica's keys."""
+        return self.signer.sign(domain, content)
+
+    def signed_by(self, name: str, domain: Domain, content: bytes, signatures: Signatures) -> bool:
+        """Return whether a member of the present epoch signed `content`."""
+        member = self.membership.member(name)
+        return member is not None and self.verifier.valid(member.keys, domain, content, signatures)
+
+    def timeout(self) -> int:
+        """Return the present time-out in milliseconds: doubled for every view change in a row."""
+        return self.parameters.request_timeout << min(self.attempts, self.parameters.max_doublings)
+
+    def record_evidence(self, member: str, kind: str, height: int, first: Message, second: Message) -> None:
+        """Keep two messages that prove that `member` signed two things where one is allowed."""
+        key = (member, kind, height)
+        if key in self.evidence or len(self.evidence) >= self.parameters.max_evidence:
+            return
+        self.evidence.add(key)
+        pair = sorted((encode_message(first), encode_message(second)))
+        self.effects.append(StoreEvidence(Evidence(member, pair[0], pair[1])))

@@ -1,0 +1,180 @@
+"""Authenticated channels between members: TLS 1.3 both ways, pinned certificates, length-prefixed frames, limits.
+
+Each member calls every other and sends on the connection it made; it reads on those that others made. A peer that
+floods fills its own queue, and then its own connection stops being read; one that sends what is no message loses its
+connection. Nothing it does reaches the others' queues. Losing messages is allowed: PBFT sends again what matters.
+"""
+
+import asyncio
+import ssl
+import struct
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from medward.ledger.errors import NotCanonical
+from medward.ledger.pbft.messages import Message
+from medward.ledger.types import Member
+
+MAX_FRAME = 8 * 2**20
+"""The longest frame in bytes: a new-view of 64 members, or a full batch, fits."""
+_LENGTH = struct.Struct(">I")
+_QUEUE_BYTES = 32 * 2**20
+_QUEUED_FRAMES = 1024
+_RETRY = (0.05, 1.0)
+
+
+class BadFrame(NotCanonical):
+    """A frame that no correct peer sends."""
+
+
+def frame(data: bytes) -> bytes:
+    """Return `data` with its length before it."""
+    return _LENGTH.pack(len(data)) + data
+
+
+async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> bytes:
+    """Return the next frame.
+
+    Raises:
+        BadFrame: it is longer than `limit`.
+        asyncio.IncompleteReadError: the connection ended.
+    """
+    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    if length > limit:
+        raise BadFrame(f"a frame of {length} bytes is over the limit of {limit}")
+    return await reader.readexactly(length)
+
+
+class Inbox:
+    """One peer's messages that wait for the replica: bounded, and read in turn with the others'."""
+
+    def __init__(self, messages: int = _QUEUED_FRAMES) -> None:
+        self._room = asyncio.Semaphore(messages)
+        self._waiting: deque[Message] = deque()
+
+    async def put(self, message: Message) -> None:
+        """Wait for room, then queue a message."""
+        await self._room.acquire()
+        self._waiting.append(message)
+
+    def take(self, most: int) -> list[Message]:
+        """Return up to `most` messages."""
+        taken: list[Message] = []
+        while self._waiting and len(taken) < most:
+            taken.append(self._waiting.popleft())
+            self._room.release()
+        return taken
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+
+class Outgoing:
+    """The connection to one peer, called again whenever it breaks.
+
+    Args:
+        peer: whom to call.
+        context: a TLS context that trusts exactly this peer's certificate.
+    """
+
+    def __init__(self, peer: Member, context: ssl.SSLContext) -> None:
+        self.peer = peer
+        self._context = context
+        self._frames: deque[bytes] = deque()
+        self._size = 0
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    def send(self, data: bytes) -> None:
+        """Queue a frame; the oldest fall out where the peer does not read."""
+        self._frames.append(frame(data))
+        self._size += len(data) + _LENGTH.size
+        while self._size > _QUEUE_BYTES or len(self._frames) > _QUEUED_FRAMES * 4:
+            self._size -= len(self._frames.popleft())
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        host, _, port = self.peer.address.rpartition(":")
+        delay = _RETRY[0]
+        while True:
+            writer = None
+            try:
+                _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port), ssl=self._context), 5)
+                delay = _RETRY[0]
+                await self._pump(writer)
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _RETRY[1])
+            finally:
+                if writer is not None:
+                    writer.close()
+
+    async def _pump(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            while self._frames:
+                frames, self._frames, self._size = list(self._frames), deque(), 0
+                writer.writelines(frames)
+                await asyncio.wait_for(writer.drain(), 30)
+            self._wake.clear()
+            waiting = asyncio.create_task(self._wake.wait())
+            # A peer that hung up is noticed here although nothing is read on this connection.
+            while not waiting.done():
+                await asyncio.wait([waiting], timeout=1)
+                if writer.transport.is_closing():
+                    waiting.cancel()
+                    raise ConnectionResetError
+
+
+Handler = Callable[[str | None, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Listener:
+    """Takes calls, and finds out from the certificate which member calls, or that it is a client.
+
+    Args:
+        context: from `NodeIdentity.server_context`.
+        handle: gets the caller's certificate's owner, as `who` says, or None for a client without one.
+        who: the name of the member with that certificate (DER), None for a stranger, who is hung up on.
+    """
+
+    def __init__(self, context: ssl.SSLContext, handle: Handler, who: Callable[[bytes], str | None]) -> None:
+        self._context = context
+        self._handle = handle
+        self._who = who
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+
+    def trust(self, member: Member) -> None:
+        """Accept this member's certificate in new connections; `who` still decides whether it counts."""
+        self._context.load_verify_locations(cadata=member.certificate)
+
+    async def start(self, address: str) -> None:
+        """Listen on host:port."""
+        host, _, port = address.rpartition(":")
+        self._server = await asyncio.start_server(self._accept, host, int(port), ssl=self._context, limit=2**20)
+
+    async def close(self) -> None:
+        """Stop listening and hang up on everybody."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._open):
+            writer.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            name = None if shown is None else self._who(shown)
+            if shown is None or name is not None:
+                await self._handle(name, reader, writer)
+        except (OSError, asyncio.IncompleteReadError, NotCanonical, TimeoutError, asyncio.CancelledError):
+            # Cancelled only when the whole process ends; asyncio's streams would print a traceback for it.
+            pass
+        finally:
+            self._open.discard(writer)
+            writer.close()

@@ -1,0 +1,86 @@
+"""A federation of real processes on loopback, for tests and the benchmark: start, kill -9, restart, wipe."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from medward.ledger.bank import Bank
+from medward.ledger.encoding import decode, encode
+from medward.ledger.membership import ChainParameters, Genesis
+from medward.ledger.pbft.engine import NodeSettings, PbftEngine, prepare_folder
+from medward.ledger.pbft.parameters import Parameters
+from medward.ledger.types import Member
+
+CHAIN = ChainParameters(checkpoint_interval=16, log_window=64, in_flight=8)
+TIMERS = Parameters(request_timeout=1000, status_interval=200, fetch_timeout=500, transfer_gap=64)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+class Cluster:
+    """Members h0, h1 ... with their folders under `root`; every process runs this module."""
+
+    def __init__(self, root: Path, size: int, governor: bytes | None = None, chain: ChainParameters = CHAIN) -> None:
+        self.root = root
+        self.governor = governor
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.addresses = {f"h{i}": f"127.0.0.1:{port}" for i, port in enumerate(free_ports(size))}
+        members = tuple(self.prepare(name, 0) for name in sorted(self.addresses))
+        self.genesis = Genesis("cluster", int(time.time() * 1000), chain, members)
+        (root / "genesis").write_bytes(encode(self.genesis))
+
+    def prepare(self, name: str, incarnation: int) -> Member:
+        if name not in self.addresses:
+            self.addresses[name] = f"127.0.0.1:{free_ports(1)[0]}"
+        identity = prepare_folder(self.folder(name, incarnation))
+        return identity.member(name, incarnation, self.addresses[name])
+
+    def folder(self, name: str, incarnation: int = 0) -> Path:
+        return self.root / f"{name}-{incarnation}"
+
+    def start(self, name: str, incarnation: int = 0) -> None:
+        governor = "" if self.governor is None else self.governor.hex()
+        command = [sys.executable, __file__, str(self.root), name, str(incarnation), self.addresses[name], governor]
+        log = open(self.root / f"{name}.log", "ab")  # noqa: SIM115
+        self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def start_all(self) -> None:
+        for name in sorted(self.addresses):
+            self.start(name)
+
+    def kill(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+
+    def logs(self) -> str:
+        return "\n".join(f"{p.name}: {p.read_text()[-2000:]}" for p in sorted(self.root.glob("*.log")))
+
+
+async def serve(root: Path, name: str, incarnation: int, address: str, governor: str) -> None:
+    genesis = decode((root / "genesis").read_bytes(), Genesis)
+    settings = NodeSettings(name, genesis, root / f"{name}-{incarnation}", address, TIMERS)
+    engine = PbftEngine(settings, Bank(bytes.fromhex(governor) if governor else None))
+    await engine.start()
+    while engine.failure is None:
+        await asyncio.sleep(0.2)
+    print(f"stopped: {engine.failure}", flush=True)
+    await asyncio.sleep(3600)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]))

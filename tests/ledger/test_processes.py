@@ -1,0 +1,249 @@
+"""Four replicas as real processes over mutual TLS: kill -9, pauses, lost disks, floods and garbage."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import ssl
+from random import Random
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from medward.ledger.bank import ChangeMembers, Deposit, Note
+from medward.ledger.encoding import encode
+from medward.ledger.errors import Refused
+from medward.ledger.pbft.client import PbftClient
+from medward.ledger.pbft.identity import NodeIdentity
+from medward.ledger.pbft.messages import Status, encode_message
+from medward.ledger.pbft.transport import MAX_FRAME, frame
+from medward.ledger.signatures import MemberSigner
+from medward.ledger.types import MemberUpdate
+from tests.ledger.cluster import Cluster
+from tests.ledger.workload import Workload, assert_agreement, new_client
+
+NAMES = ["h0", "h1", "h2", "h3"]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    made = Cluster(tmp_path, 4)
+    made.start_all()
+    yield made
+    made.stop()
+
+
+async def kill_and_restart(cluster, kills, seed):
+    workload, random = Workload(cluster, seed), Random(seed)
+    await workload.progress(10)
+    for _ in range(kills):
+        victim = random.choice(NAMES)
+        cluster.kill(victim)
+        await asyncio.sleep(random.random() * 0.5)
+        cluster.start(victim)
+        await workload.progress(random.randint(0, 8))
+    await workload.progress(10)
+    await workload.finish()
+    await assert_agreement(cluster, workload.history, NAMES)
+    return workload
+
+
+def test_kill_9_under_load_loses_nothing_and_the_history_is_linearizable(cluster):
+    asyncio.run(kill_and_restart(cluster, 3, seed=1))
+
+
+@pytest.mark.slow
+def test_twenty_kill_9_under_load(cluster):
+    asyncio.run(kill_and_restart(cluster, 20, seed=2))
+
+
+def test_all_killed_at_once_come_back_with_everything_acknowledged(cluster):
+    async def story():
+        workload = Workload(cluster, 3)
+        await workload.progress(30)
+        for name in NAMES:
+            cluster.kill(name)
+        cluster.start_all()
+        await workload.progress(10)
+        await workload.finish()
+        await assert_agreement(cluster, workload.history, NAMES)
+
+    asyncio.run(story())
+
+
+def test_paused_replicas_stop_the_ledger_and_it_goes_on_when_they_do(cluster):
+    async def story():
+        workload = Workload(cluster, 4)
+        await workload.progress(10)
+        for name in ("h1", "h2"):
+            os.kill(cluster.processes[name].pid, signal.SIGSTOP)
+        await asyncio.sleep(0.5)
+        before = workload.answered()
+        await asyncio.sleep(1.0)
+        assert workload.answered() == before
+        for name in ("h1", "h2"):
+            os.kill(cluster.processes[name].pid, signal.SIGCONT)
+        await workload.progress(10)
+        await workload.finish()
+        await assert_agreement(cluster, workload.history, NAMES)
+
+    asyncio.run(story())
+
+
+def test_an_emptied_disk_rejoins_as_a_new_incarnation(tmp_path):
+    governor = MemberSigner(Ed25519PrivateKey.generate())
+    cluster = Cluster(tmp_path, 4, governor.public_keys[0].data)
+    cluster.start_all()
+
+    async def story():
+        workload = Workload(cluster, 5)
+        await workload.progress(40)
+        cluster.kill("h2")
+        shutil.rmtree(cluster.folder("h2"))
+        member = cluster.prepare("h2", 1)
+        cluster.start("h2", 1)
+        client = PbftClient(cluster.genesis, governor)
+        await client.submit(encode(ChangeMembers((MemberUpdate("h2", member),))))
+        await client.close()
+        await workload.progress(40)
+        # Its vote counts again: with another gone, the ledger needs it.
+        async with asyncio.timeout(60):
+            watcher = PbftClient(cluster.genesis, governor, members=(*cluster.genesis.members[:2], member))
+            while (status := await watcher.status("h2")) is None or status.epoch == 0:
+                await asyncio.sleep(0.1)
+            await watcher.close()
+        assert status.membership.member("h2").incarnation == 1
+        cluster.kill("h3")
+        for client in workload.clients:
+            client.follow(status.membership)
+        await workload.progress(10)
+        cluster.start("h3")
+        await workload.finish()
+        await assert_agreement(cluster, workload.history, ["h0", "h1", "h3"])
+
+    try:
+        asyncio.run(story())
+    finally:
+        cluster.stop()
+
+
+def test_old_keys_without_their_journal_never_vote_again(cluster):
+    async def story():
+        workload = Workload(cluster, 6)
+        await workload.progress(10)
+        cluster.kill("h3")
+        shutil.rmtree(cluster.folder("h3") / "journal")
+        cluster.start("h3")
+        await workload.progress(10)
+        await workload.finish()
+
+    asyncio.run(story())
+    assert cluster.processes["h3"].wait(timeout=30) == 1
+    assert "rejoin as a new incarnation" in cluster.logs()
+
+
+async def raw_connection(cluster, to, identity):
+    member = cluster.genesis.membership.member(to)
+    host, port = member.address.split(":")
+    return await asyncio.open_connection(host, int(port), ssl=identity.client_context(member))
+
+
+def garbage(random):
+    return random.choice(
+        [
+            frame(random.randbytes(random.randint(0, 200))),
+            (MAX_FRAME + 1).to_bytes(4, "big"),
+            b"\xff" * 64,
+            frame(encode_message(Status(0, 0, False, 0, 0, 0, False)) + b"\x00"),
+            frame(b"\x81" * 50_000),
+        ]
+    )
+
+
+def test_a_malformed_peer_loses_its_own_connection_and_costs_nothing_else(cluster):
+    async def story():
+        workload = Workload(cluster, 7)
+        await workload.progress(10)
+        cluster.kill("h3")
+        liar, random = NodeIdentity(cluster.folder("h3") / "keys"), Random(7)
+        for _ in range(30):
+            reader, writer = await raw_connection(cluster, random.choice(NAMES[:3]), liar)
+            writer.write(garbage(random))
+            async with asyncio.timeout(20):
+                assert await reader.read() == b""
+            writer.close()
+        await workload.progress(10)
+        cluster.start("h3")
+        await workload.finish()
+        await assert_agreement(cluster, workload.history, NAMES)
+
+    asyncio.run(story())
+
+
+def test_a_flooding_peer_does_not_stop_the_others(cluster):
+    async def story():
+        workload = Workload(cluster, 8)
+        await workload.progress(10)
+        cluster.kill("h3")
+        liar = NodeIdentity(cluster.folder("h3") / "keys")
+        flood = frame(encode_message(Status(0, 0, False, 0, 0, 0, False))) * 1000
+
+        async def pour(to):
+            _, writer = await raw_connection(cluster, to, liar)
+            for _ in range(15):
+                writer.write(flood)
+                with contextlib.suppress(TimeoutError, ConnectionError):
+                    await asyncio.wait_for(writer.drain(), 1)
+            writer.transport.abort()
+
+        pouring = [asyncio.create_task(pour(name)) for name in NAMES[:3]]
+        await workload.progress(15)
+        await asyncio.gather(*pouring)
+        cluster.start("h3")
+        await workload.finish()
+        await assert_agreement(cluster, workload.history, NAMES)
+
+    asyncio.run(story())
+
+
+def test_strangers_and_older_tls_are_hung_up_on(cluster, tmp_path):
+    async def story():
+        client = new_client(cluster)
+        await client.submit(encode(Deposit("a", 1)))
+        stranger = NodeIdentity.create(tmp_path / "stranger")
+        reader, writer = await raw_connection(cluster, "h0", stranger)
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            writer.write(frame(encode_message(Status(0, 0, False, 0, 0, 0, False))))
+            async with asyncio.timeout(20):
+                assert await reader.read() == b""
+        member = cluster.genesis.membership.member("h0")
+        older = NodeIdentity(cluster.folder("h1") / "keys").client_context(member)
+        older.minimum_version = ssl.TLSVersion.TLSv1_2
+        older.maximum_version = ssl.TLSVersion.TLSv1_2
+        host, port = member.address.split(":")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection(host, int(port), ssl=older)
+        await client.submit(encode(Deposit("a", 1)))
+        await client.close()
+
+    asyncio.run(story())
+
+
+def test_a_client_gets_proved_answers_and_plain_refusals(cluster):
+    async def story():
+        client = new_client(cluster)
+        for _ in range(20):
+            await client.submit(encode(Deposit("a", 1)))
+        answer = await client.query("a")
+        assert answer.value is not None
+        assert int.from_bytes(answer.value, "big") >= 16
+        assert (await client.query("nothing")).value is None
+        with pytest.raises(Refused, match="the rules refuse it"):
+            await client.submit(b"not an order")
+        with pytest.raises(Refused, match="the rules refuse it"):
+            await client.submit(encode(ChangeMembers(())))
+        await client.submit(encode(Note("large", b"x" * 60_000)))
+        await client.close()
+
+    asyncio.run(story())

@@ -1,0 +1,185 @@
+"""Single stories, told out: dead and slow leaders, members that come and go, lost disks, large gaps."""
+
+import pytest
+
+from medward.ledger.bank import ChangeMembers, Deposit
+from medward.ledger.errors import InvalidCertificate
+from medward.ledger.pbft.audit import verify_evidence
+from medward.ledger.pbft.effects import Received, StoreEvidence
+from medward.ledger.pbft.messages import Commit, Evidence, Prepare
+from medward.ledger.signatures import Domain
+from medward.ledger.types import MemberUpdate
+from tests.sim.behaviours import BEHAVIOURS
+from tests.sim.world import SIM_TIMERS, World
+
+
+def load(world, count, clients=2):
+    for index in range(clients):
+        client = world.add_client(f"client-{index}", [Deposit(f"account-{index}", 1) for _ in range(count)])
+        world.at(1, lambda client=client: world.issue(client))
+
+
+def order_members(world, updates):
+    governor = world.clients.get("governor") or world.add_client("governor", [], world.governor)
+    governor.orders.append(ChangeMembers(tuple(updates)))
+    world.issue(governor)
+
+
+def finish(world, patience=60_000):
+    assert world.run(world.now + patience, world.converged)
+    world.checker.all_acknowledged_survive(
+        (n.name, n.replica.height)
+        for n in world.correct()
+        if n.replica is not None and world.membership().member(n.name) is not None
+    )
+
+
+def views(world):
+    return {node.replica.view[1] for node in world.correct() if node.replica is not None}
+
+
+def test_view_change_under_a_dead_leader_takes_at_most_two_timeouts():
+    for seed in range(20):
+        world = World(seed, 4)
+        world.crash(world.nodes["h00"])
+        client = world.add_client("client", [Deposit("a", 1)])
+        client.target = "h01"
+        world.issue(client)
+        assert world.run(20_000, world.all_answered)
+        (operation,) = world.history
+        assert operation.returned - operation.invoked <= 2 * SIM_TIMERS.request_timeout
+
+
+def test_a_slow_leader_leaves_the_stated_throughput():
+    world = World(3, 4)
+    world.nodes["h00"].behaviour = BEHAVIOURS["slow leader"]()
+    clients, each = 6, 12
+    load(world, each, clients)
+    assert world.run(600_000, world.all_answered)
+    finished = max(operation.returned for operation in world.history)
+    # spec/ledger.md, "Why it is live": c waiting clients get c transactions per time-out and one view change.
+    assert finished <= each * SIM_TIMERS.request_timeout + 2 * SIM_TIMERS.request_timeout
+
+
+def test_a_leader_that_ignores_one_replica_is_found_out():
+    world = World(5, 4)
+    world.network.groups = [{"h00", "h01", "h02"}, {"h01", "h02", "h03"}]
+    load(world, 3)
+    finish(world)
+
+
+def test_members_come_and_go_while_load_runs():
+    world = World(11, 4)
+    load(world, 120, clients=3)
+    for step, name in enumerate(["h04", "h05", "h06"]):
+        world.at(100 + 1500 * step, lambda name=name: join(world, name))
+    for step, name in enumerate(["h00", "h04", "h01"]):
+        world.at(6000 + 1500 * step, lambda name=name: order_members(world, [MemberUpdate(name, None)]))
+    sizes = []
+    while world.now < 14_000:
+        world.run(world.now + 100)
+        size = world.membership().size
+        if not sizes or sizes[-1] != size:
+            sizes.append(size)
+    assert sizes == [4, 5, 6, 7, 6, 5, 4]
+    finish(world)
+    assert world.membership().names == ("h02", "h03", "h05", "h06")
+
+
+def join(world, name):
+    world.add_node(name)
+    order_members(world, [MemberUpdate(name, world.identity(name, 0))])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_replica_with_an_emptied_disk_rejoins_as_a_new_incarnation(seed):
+    world = World(seed, 4)
+    load(world, 60)
+    world.run(2500)
+    world.reincarnate("h02")
+    order_members(world, [MemberUpdate("h02", world.identity("h02", 1))])
+    finish(world)
+    node = world.nodes["h02"]
+    assert node.replica.membership.member("h02").incarnation == 1
+    assert node.replica.height == max(world.checker.headers)
+    # It votes again: without it the other two and one more crash could not go on.
+    world.crash(world.nodes["h01"])
+    load(world, 3)
+    world.run(world.now + 60_000, world.all_answered)
+    assert world.all_answered()
+
+
+def test_the_old_key_of_a_new_incarnation_counts_for_nothing():
+    world = World(2, 4)
+    load(world, 40)
+    world.run(2000)
+    old = world.nodes["h02"].signer
+    world.reincarnate("h02")
+    order_members(world, [MemberUpdate("h02", world.identity("h02", 1))])
+    finish(world)
+    world.run(world.now + 2000)
+    target = world.nodes["h00"]
+    epoch, view, _ = target.replica.view
+    height = target.replica.height + 1
+    for kind, form in (("prepare", Prepare), ("commit", Commit)):
+        domain = Domain(world.genesis.chain, kind, epoch, view, height)
+        vote = form(epoch, view, height, b"x" * 32, "h02", old.sign(domain, b"x" * 32))
+        target.replica.step(Received("h02", vote), world.now, 0)
+    slot = target.replica._state.slots.get(height)
+    assert slot is None or "h02" not in {**slot.prepares, **slot.commits}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_replica_far_behind_takes_a_snapshot_in_verified_chunks(seed):
+    world = World(seed, 4)
+    world.network.groups = [{"h00", "h01", "h02"}, {"h03"}]
+    load(world, 100)
+    world.run(8000)
+    assert world.nodes["h00"].replica.stable.body.height > SIM_TIMERS.transfer_gap
+    world.nodes["h01"].behaviour = BEHAVIOURS["lying server"]()
+    world.network.groups = None
+    finish(world)
+    snapshot = world.nodes["h03"].disk.snapshot()
+    assert snapshot is not None
+    # It never had the first blocks: it took the state over instead of replaying them.
+    assert world.nodes["h03"].disk.block(1) is None
+
+
+def test_a_damaged_disk_is_refused_and_the_others_go_on():
+    world = World(9, 4)
+    load(world, 30)
+    world.run(800)
+    victim = world.nodes["h01"]
+    world.crash(victim)
+    victim.disk.corrupted = True
+    world.restart(victim)
+    assert victim.damaged
+    assert victim.replica is None
+    finish(world)
+
+
+def test_equivocation_is_kept_as_evidence_once_and_proves_itself():
+    world = World(1, 4)
+    target, liar = world.nodes["h00"], world.nodes["h03"]
+    kept = []
+    for content in (b"x" * 32, b"y" * 32, b"z" * 32):
+        domain = Domain(world.genesis.chain, "prepare", 0, 0, 1)
+        vote = Prepare(0, 0, 1, content, "h03", liar.signer.sign(domain, content))
+        effects = target.replica.step(Received("h03", vote), 1, 0)
+        kept += [effect.evidence for effect in effects if isinstance(effect, StoreEvidence)]
+    (evidence,) = kept
+    verify_evidence(evidence, [world.genesis.membership], world.genesis.chain, world.verifier)
+    forged = Evidence("h02", evidence.first, evidence.second)
+    with pytest.raises(InvalidCertificate):
+        verify_evidence(forged, [world.genesis.membership], world.genesis.chain, world.verifier)
+    with pytest.raises(InvalidCertificate):
+        verify_evidence(Evidence("h03", evidence.first, evidence.first), [world.genesis.membership],
+                        world.genesis.chain, world.verifier)  # fmt: skip
+
+
+def test_a_slow_network_without_faults_changes_no_view():
+    world = World(4, 7)
+    world.network.delay = (20, 60)
+    load(world, 30)
+    finish(world)
+    assert views(world) == {0}

@@ -1,4 +1,4 @@
-"""Some hundreds of scenarios from seeds; a failing seed names itself, and `python -m tests.sim.scenario SEED` replays it."""
+"""Some hundreds of scenarios from seeds; `python -m tests.sim.scenario SEED` replays one that failed."""
 
 import os
 import subprocess

@@ -184,7 +184,7 @@ def _decoded(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Se
 def _encode_enum(value: object) -> object:
     if isinstance(value, Enum):
         return value.value
-    raise NotImplementedError(f"no encoding for {type(value)}")
+    raise TypeError(f"no encoding for {type(value)}")
 
 
 def _name_of(arrays: bytes) -> str:

@@ -81,7 +81,12 @@ async def run(members: int, payload: int, workers: int, seconds: float) -> tuple
 
 
 async def _load(genesis: Genesis, payload: int, workers: int, seconds: float) -> Figures:
-    clients = [PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=20) for _ in range(CLIENTS)]
+    clients = [PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=5) for _ in range(CLIENTS)]
+    # A request that a replica heard before it could vote would wait for a time-out: start when all are there.
+    for member in genesis.members:
+        while await clients[0].status(member.name) is None:
+            await asyncio.sleep(0.05)
+    await clients[0].submit(encode(Note("ready", b"")), give_up=120)
     # What is not payload in an encoded transaction: key, nonce, signature, and the order's own frame.
     filling = bytes(max(1, payload - 140))
 

@@ -53,7 +53,7 @@ from medward.ledger.pbft.journal import Journal
 from medward.ledger.pbft.messages import BlockAnswer, ChunkAnswer, Message, decode_message, encode_message
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.replica import Replica
-from medward.ledger.pbft.transport import Inbox, Listener, Outgoing, frame, read_frame
+from medward.ledger.pbft.transport import Inbox, Listener, Outgoing, end_task, frame, read_frame
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.transactions import decode_transaction, encode_transaction
 from medward.ledger.types import Application, Block, Engine, Member, Receipt, Transaction
@@ -156,8 +156,7 @@ class PbftEngine(Engine):
     async def stop(self) -> None:
         """Stop; everything acknowledged is on disk already."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_task(self._task)
         await self._listener.close()
         await asyncio.gather(*(peer.close() for peer in self._peers.values()))
         self._journal.close()

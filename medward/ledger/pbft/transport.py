@@ -95,8 +95,7 @@ class Outgoing:
 
     async def close(self) -> None:
         """Hang up."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end_task(self._task)
 
     async def _run(self) -> None:
         host, _, port = self.peer.address.rpartition(":")
@@ -128,6 +127,13 @@ class Outgoing:
                 if writer.transport.is_closing():
                     waiting.cancel()
                     raise ConnectionResetError
+
+
+async def end_task(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it is over: `asyncio.wait_for` of Python 3.11 can swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
 
 
 Handler = Callable[[str | None, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

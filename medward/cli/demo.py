@@ -42,11 +42,12 @@ def demo(
     from medward.agents.judgement import judge
     from medward.agents.recipe import RECIPES
     from medward.federation.training import FederatedTraining, Options
+    from medward.flows.partition import PARTITIONS
     from medward.flows.prepared import prepare
     from medward.report.federation_page import write_report
 
     options = Options(
-        *(sites, rounds, _one_of("partition", partition, ("blocks", "devices", "dirichlet")), sample, tuple(silent)),
+        *(sites, rounds, _one_of("partition", partition, PARTITIONS), sample, tuple(silent)),
         protect=_one_of("protect", protect, ("none", "aggregate", "outsourced")),
         seed=seed,
     )

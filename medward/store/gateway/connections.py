@@ -1,7 +1,7 @@
 """Connections to peers: HTTP/1.1 by httpcore over asyncio's own streams.
 
-httpx reads at most one TLS record (16 KiB) at a time through two more layers; over these streams a 50 MB fetch takes
-about half the processor time (`medward bench store`).
+httpx reads at most one TLS record (16 KiB) at a time through two more layers; over these streams the client's
+processor time for a 50 MB fetch was about a fifth less, 0.30 s instead of 0.37 s.
 """
 
 import asyncio

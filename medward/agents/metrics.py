@@ -59,7 +59,14 @@ def expected_cost(
     y: NDArray[np.int32], decision: NDArray[np.int32], escalated: NDArray[np.bool_], costs: Costs
 ) -> float:
     """Return the mean cost of a window under the cost matrix, escalations included."""
+    return float(np.mean(window_costs(y, decision, escalated, costs)))
+
+
+def window_costs(
+    y: NDArray[np.int32], decision: NDArray[np.int32], escalated: NDArray[np.bool_], costs: Costs
+) -> NDArray[np.float64]:
+    """Return each window's cost under the cost matrix, its escalation included."""
     wrong = np.where(
         y == decision, 0.0, np.where(y == 0, costs.false_alarm, np.where(decision == 0, costs.miss, costs.wrong_class))
     )
-    return float(np.mean(wrong + costs.escalation * escalated))
+    return np.asarray(wrong + costs.escalation * escalated, np.float64)

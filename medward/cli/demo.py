@@ -15,6 +15,7 @@ from medward.errors import BadUsage
 if TYPE_CHECKING:
     from medward.agents.judgement import Judgement
     from medward.agents.model import SentinelModel
+    from medward.federation.local_keys import LocalEpoch
     from medward.federation.simulation import RoundReport
     from medward.federation.training import FederatedTraining
 
@@ -27,7 +28,8 @@ def demo(
     partition: str = typer.Option("blocks", help="How the rows are dealt to hospitals: blocks, devices or dirichlet."),
     sample: float = typer.Option(1.0, help="The share of hospitals invited to each training round."),
     silent: list[str] = typer.Option([], help="A hospital that never answers, for example hospital-2."),
-    protect: str = typer.Option("none", help="How updates are protected: none (the baseline)."),
+    protect: str = typer.Option("aggregate", help="How updates are protected: aggregate (encrypted sums) or none."),
+    bits: int = typer.Option(16, help="The width of a value of an update: 4, 8, 12 or 16."),
     rows: int = typer.Option(WARD_ROWS, help="The size of the synthetic ward."),
     seed: int = typer.Option(0, help="What data, splits and training are drawn from."),
     resume: bool = typer.Option(False, "--resume", help="Go on from the last finished round in --out."),
@@ -49,11 +51,12 @@ def demo(
     options = Options(
         *(sites, rounds, _one_of("partition", partition, PARTITIONS), sample, tuple(silent)),
         protect=_one_of("protect", protect, ("none", "aggregate", "outsourced")),
+        bits=bits,
         seed=seed,
     )
     dataset, flows = open_data(data, seed, rows=rows)
     prepared = prepare(dataset, flows, "honest", seed)
-    training = FederatedTraining(prepared, RECIPES[dataset.name], options)
+    training = FederatedTraining(prepared, RECIPES[dataset.name], options, out)
     if resume:
         training.resume(out / "checkpoint")
     with progress() as bars:
@@ -72,6 +75,7 @@ def demo(
     if data != "ward":
         del document["options"]["rows"]
     document["rounds_log"] = [{**asdict(report), "cohort": list(report.cohort)} for report in training.reports]
+    document["key_epochs"] = [_epoch(epoch) for epoch in training.epochs]
     write_report(out, document, _per_hospital(training, model), result.classes)
     if as_json:
         print_json(document)
@@ -124,6 +128,17 @@ def _document(training: "FederatedTraining", result: "Judgement", name: str, out
         "model_name": name,
         "report": str(out / "report.html"),
         "seconds": round(perf_counter() - began, 2),
+    }
+
+
+def _epoch(epoch: "LocalEpoch") -> dict[str, Any]:
+    """What a key epoch was: who holds the joint key, who does not and why, and what its ceremony cost."""
+    return {
+        "epoch": epoch.epoch,
+        "holders": list(epoch.keys.holders),
+        "left_out": dict(epoch.left_out),
+        "seconds": epoch.seconds,
+        "bytes": epoch.bytes,
     }
 
 

@@ -5,7 +5,8 @@
 Ordered events (from the ledger, the same for every member) carry the epoch and their author; local events come from
 this member's own machine: the randomness, a share that arrived, a timer. Verification is deterministic, so all honest
 members reach the same state. Who is late or at fault is left out by name, and the ceremony starts over without it
-under the next epoch number; the others finish. The protocol: spec/scheme.md, "Key ceremony".
+under the next epoch number; the others finish, and it looks on: it can contribute under keys of which it holds none.
+The protocol: spec/scheme.md, "Key ceremony".
 """
 
 from collections.abc import Mapping
@@ -359,7 +360,7 @@ def _local(state: Ceremony, event: LocalEvent) -> Step:
         case ShareArrived() if event.dealer in state.holders and event.dealer not in state.arrived:
             state = replace(state, arrived={**state.arrived, event.dealer: event.share})
             return state, _judgement(state, event.dealer) if state.phase is Phase.ACKNOWLEDGE else ()
-        case SharesOverdue() if state.phase is Phase.ACKNOWLEDGE:
+        case SharesOverdue() if state.phase is Phase.ACKNOWLEDGE and state.member in state.holders:
             missing = [dealer for dealer in state.holders if dealer not in state.arrived]
             return state, tuple(Order(Complained(state.epoch, state.member, dealer)) for dealer in missing)
     return state, ()
@@ -396,6 +397,8 @@ def _opened(state: Ceremony, event: Opened) -> Step:
     pairs = {member: (state.commitments[member], state.contributions[member]) for member in state.holders}
     keys = EpochKeys.accept(state.parameters, state.setup.federation, state.epoch, pairs)
     state = replace(state, phase=Phase.DEAL, keys=keys)
+    if state.member not in state.holders:
+        return state, ()
     return state, (MakeDealing(state.context(state.member), state.transports),)
 
 
@@ -514,6 +517,4 @@ def _leave_out(state: Ceremony, faults: Mapping[int, str]) -> Step:
     if len(left) < state.setup.least_holders:
         reason = f"only {len(left)} members are left; {state.setup.least_holders} are needed"
         return replace(after, phase=Phase.FAILED), (*effects, GiveUp(reason))
-    if state.member not in left:
-        return replace(after, phase=Phase.FAILED), (*effects, GiveUp(f"this member {faults[state.member]}"))
     return after, (*effects, *_asked_for_keys(after))

@@ -1,5 +1,6 @@
 """A hospital's private side: its rows, and the work that a round asks of it. Only integers to be summed leave here."""
 
+import hashlib
 from dataclasses import dataclass
 
 import jax
@@ -9,12 +10,21 @@ from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
 from medward.agents.learner import start, train
+from medward.agents.metrics import window_costs
+from medward.agents.model import Provenance
 from medward.agents.traffic import Traffic, traffic_of
-from medward.federation.encoding import encode_update
 from medward.federation.interfaces import IntVector
-from medward.federation.shared_model import SharedModel
+from medward.federation.shared_model import SIZES, SharedModel
+from medward.fhe.quantise import quantise_with_feedback, rounding_seed, weighted
 from medward.flows.schema import Flows
 from medward.flows.sketch import count
+
+#: A hospital votes against a model that costs it more than this many times what the one before did, unless the
+#: difference is less than so many standard errors.
+WORSE = 1.5
+CERTAIN = 3.0
+#: Fewer rows than these say nothing.
+LEAST_VALIDATION_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -45,20 +55,37 @@ def training_rows(
     return TrainingRows(x[rows], flows.y[rows], stream[rows], order)
 
 
+@dataclass(frozen=True)
+class Carried:
+    """What clipping and rounding lost of a hospital's updates so far, to be sent with the next one.
+
+    Args:
+        step: the shared model's step that the last update was for.
+        before: what was carried into it; valid again if that step is repeated, since its sum came to nothing.
+        after: what is carried into the next step.
+    """
+
+    step: int
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+
 class Hospital:
     """One hospital's private side.
 
     Args:
-        number: its number in the federation, which its random draws derive from.
+        secret: what its random draws derive from.
         rows: its training rows.
+        validation: rows on which it tries a new shared model, or None if it has none.
     """
 
-    def __init__(self, number: int, rows: TrainingRows) -> None:
-        self._number, self._rows = number, rows
+    def __init__(self, secret: bytes, rows: TrainingRows, validation: TrainingRows | None = None) -> None:
+        self._secret, self._rows, self._validation = secret, rows, validation
         self._traffic: Traffic | None = None
+        self.carried: Carried | None = None
 
     def work(self, shared: SharedModel, number: int) -> IntVector:
-        """Return this hospital's integers for the shared model's next task.
+        """Return this hospital's integers for the shared model's next task: int64[counts + values].
 
         Args:
             shared: the shared model to work from.
@@ -67,20 +94,57 @@ class Hospital:
         """
         return self._survey(shared) if shared.task == "survey" else self._update(shared, number)
 
+    def accepts(self, before: SharedModel, after: SharedModel) -> bool:
+        """Say whether the next shared model is not clearly worse on this hospital's own validation rows."""
+        if self._validation is None or len(self._validation) < LEAST_VALIDATION_ROWS or after.weights is None:
+            return True
+        old, new = self._costs(before), self._costs(after)
+        noise = float(np.std(new - old)) / float(len(old)) ** 0.5
+        before_mean, after_mean = float(old.mean()), float(new.mean())
+        return bool(after_mean <= max(WORSE * before_mean, before_mean + CERTAIN * noise))
+
+    def _costs(self, shared: SharedModel) -> NDArray[np.float64]:
+        """Return the cost of each window of the validation rows under a shared model."""
+        assert self._validation is not None
+        plan = shared.plan
+        provenance = Provenance("federated", shared.round - 1, 0, "none", plan.space.schema.synthetic, plan.seed)
+        model = shared.guard(provenance, averaged=False)
+        scores = model.scorer().score(self._validation.x)
+        labels = model.labels(self._validation.y)
+        return window_costs(labels, scores.decision, scores.escalated, plan.recipe.costs)
+
     def _survey(self, shared: SharedModel) -> IntVector:
         classes = np.bincount(self._rows.y, minlength=len(shared.plan.space.schema.classes))
-        return np.concatenate([count(self._rows.x, shared.grid), classes]).astype(np.int64)
+        size = np.bincount([max(len(self._rows) - 1, 0).bit_length()], minlength=SIZES)
+        return np.concatenate([count(self._rows.x, shared.grid), classes, size]).astype(np.int64)
 
     def _update(self, shared: SharedModel, number: int) -> IntVector:
+        assert shared.weights is not None
         plan, recipe = shared.plan, shared.plan.recipe
         if self._traffic is None:
             self._traffic = _traffic(self._rows, shared)
         rates = jnp.full(recipe.local_steps, plan.learning_rate(shared.round), jnp.float32)
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(plan.seed), 1 + self._number), number)
         begun = start(shared.network(), recipe)
-        progress, _ = train(begun, shared.layout(), self._traffic, recipe, rates, key)
+        progress, _ = train(begun, shared.layout(), self._traffic, recipe, rates, _training_key(self._secret, number))
         trained = np.asarray(ravel_pytree(progress.network)[0])
-        return encode_update(trained - shared.weights, len(self._rows), plan.clip(shared.round))
+        update = weighted(trained - shared.weights, len(self._rows), shared.most_rows)
+        before = self._carried_into(shared.step, len(update))
+        quantiser, seed = plan.quantiser(shared.round), rounding_seed(self._secret, number)
+        values, after = quantise_with_feedback(quantiser, update, before, seed)
+        self.carried = Carried(shared.step, before, after)
+        return np.concatenate([[len(self._rows)], values]).astype(np.int64)
+
+    def _carried_into(self, step: int, length: int) -> NDArray[np.float64]:
+        if self.carried is None:
+            return np.zeros(length)
+        return self.carried.after if self.carried.step < step else self.carried.before
+
+
+def _training_key(secret: bytes, number: int) -> jax.Array:
+    """Return the key of a round's training draws."""
+    digest = hashlib.sha256(b"medward training seed 1" + number.to_bytes(8, "little") + secret).digest()
+    key: jax.Array = jax.random.wrap_key_data(jnp.asarray(np.frombuffer(digest[:8], np.uint32)))
+    return key
 
 
 def _traffic(rows: TrainingRows, shared: SharedModel) -> Traffic:

@@ -1,8 +1,7 @@
-"""What a federation stands on, and what may stand there: an ordered log, a store of blobs, a way to sum in secret.
+"""What a federation stands on, and what may stand there: an ordered log, and a way to sum in secret.
 
-The round (medward.federation.round), its member and its aggregator are pure: they take events and return effects.
-Whoever runs them carries the effects out on one implementation of each interface here. medward.federation.memory has
-one of each for a single process; a ledger, an IPFS store and homomorphic encryption fill the same places.
+The round (medward.federation.round) and its member are pure: they take events and return effects. Whoever runs them
+carries the effects out on one implementation of each interface here, and on a store (medward.store.interface).
 """
 
 from collections.abc import Mapping
@@ -41,25 +40,43 @@ class Slot:
     Args:
         federation: the federation's name.
         round: the round's number; it never repeats in a federation.
-        length: how many integers are summed.
+        counts: how many counts (integers from 0 to 2^30 - 1) are summed.
+        values: how many signed values are summed.
     """
 
     federation: str
     round: int
-    length: int
+    counts: int
+    values: int
 
 
 class SecureSum(Protocol):
     """One member's part in adding vectors of integers so that only the sum is learned.
 
-    Everything here is local computation on bytes; whoever calls it moves the bytes. The verbs come in this order:
-    every member seals, an aggregator adds, every member checks and gives its share, anyone opens.
+    Everything here is local computation on bytes; whoever calls it moves the bytes, and nothing that comes in is
+    trusted. The verbs come in this order: every member seals, all examine, an aggregator adds, every member checks,
+    every key holder shares, all examine the shares; a silent holder is opened by what others reveal; anyone opens.
     """
 
     name: str
 
     def seal(self, slot: Slot, values: IntVector) -> bytes:
-        """Return this member's contribution; sealing twice for one slot returns the first contribution again."""
+        """Return this member's contribution; sealing the same again for one slot returns the first one again.
+
+        Args:
+            slot: what it is for.
+            values: int64[counts + values], counts first.
+
+        Raises:
+            WrongSum: a number does not fit, or other numbers were sealed for this slot before.
+        """
+
+    def examine(self, slot: Slot, member: str, contribution: bytes) -> None:
+        """Return if `member`'s contribution is well-formed and proved to be so.
+
+        Raises:
+            WrongSum: it is not; the message names the member.
+        """
 
     def add(self, slot: Slot, contributions: Mapping[str, bytes]) -> bytes:
         """Return the aggregate of the members' contributions, which are keyed by member.
@@ -69,34 +86,57 @@ class SecureSum(Protocol):
         """
 
     def check(self, slot: Slot, contributions: Mapping[str, bytes], aggregate: bytes) -> None:
-        """Return if `aggregate` is exactly the sum of the contributions.
+        """Return if `aggregate` is exactly the sum of the contributions, each of them examined and good.
 
         Raises:
             WrongSum: it is not.
         """
 
     def share(self, slot: Slot, aggregate: bytes) -> bytes:
-        """Return this member's share in opening a checked aggregate."""
-
-    def open(self, slot: Slot, aggregate: bytes, shares: Mapping[str, bytes]) -> IntVector:
-        """Return the exact sum.
+        """Return this holder's share in opening an aggregate that it has checked itself; asked again, the same one.
 
         Raises:
-            WrongSum: a share is malformed or missing; the message names its member.
+            WrongSum: the aggregate was not checked, or another one was answered for this slot.
         """
 
-
-class BlobStore(Protocol):
-    """Immutable blobs named by their content."""
-
-    def put(self, content: bytes) -> str:
-        """Keep a blob durably and return its name."""
-
-    def get(self, name: str) -> bytes:
-        """Return the blob of that name; its content was checked against the name.
+    def examine_share(self, slot: Slot, aggregate: bytes, holder: str, share: bytes) -> None:
+        """Return if `holder`'s share in opening a checked aggregate is right.
 
         Raises:
-            MissingBlob: nobody has it.
+            WrongSum: it is not; the message names the holder.
+        """
+
+    def reveal(self, slot: Slot, holder: str) -> bytes:
+        """Return, in the open, what the now silent `holder` once dealt to this member.
+
+        Raises:
+            WrongSum: this member has nothing of the holder's, or no more holders may be opened.
+        """
+
+    def examine_reveal(self, slot: Slot, holder: str, member: str, revealed: bytes) -> None:
+        """Return if `revealed` is what `holder` dealt to `member`.
+
+        Raises:
+            WrongSum: it is not; the message names who is at fault.
+        """
+
+    def open(
+        self,
+        slot: Slot,
+        aggregate: bytes,
+        shares: Mapping[str, bytes],
+        revealed: Mapping[str, Mapping[str, bytes]],
+    ) -> IntVector:
+        """Return the exact sum of a checked aggregate.
+
+        Args:
+            slot: what it is for.
+            aggregate: the aggregate.
+            shares: each answering holder's share, examined.
+            revealed: for each silent holder, what it had dealt to others, by member, examined.
+
+        Raises:
+            WrongSum: a share is malformed or missing; the message names its holder.
         """
 
 

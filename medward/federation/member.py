@@ -1,29 +1,53 @@
 """What one member does in a round: a pure machine from events to effects. Whoever runs it does the I/O.
 
-    Ordered(Open)          -> Work                        (if invited)
-    Produced(values)       -> Store(contribution), Order(Submit)
-    Ordered(last Submit)   -> Fetch contributions         (the aggregator; it adds, Store, Order(Aggregate))
-    Ordered(Aggregate)     -> Fetch all of it; it re-adds: Store(share), Order(Share); or Order(Reject)
-    Ordered(last Share)    -> Fetch aggregate and shares; it opens: Advance(sum)
-    Advanced(model)        -> Store(model), Order(Finish)
+    Ordered(Open)             -> Work                           (if invited)
+    Produced(values)          -> Store(contribution), Order(Commit)
+    Ordered(last Commit)      -> Order(Submit)
+    Ordered(last Submit)      -> Fetch contributions; it examines each: Order(Attest)
+    Ordered(deciding Attest)  -> Fetch contributions; the aggregator adds: Store, Order(Aggregate)
+    Ordered(Aggregate)        -> Fetch all of it; it re-adds: Store(share), Order(ShareCommit) or Order(Reject)
+    Ordered(last ShareCommit) -> Order(Share)
+    Ordered(last Share)       -> Fetch shares; it examines each: Order(Attest)
+    a holder is silent        -> Store(what it dealt), Order(Reveal);  Ordered(Reveal) -> Fetch, Order(Attest)
+    all is there              -> Fetch aggregate, shares, reveals; it opens: Advance(sum)
+    Advanced(model)           -> Store(model), Order(Finish)
+    Ordered(deciding Finish)  -> Judge(model);  Judged(accept) -> Order(Vote)
 
-A member gives its share only after it has itself fetched every contribution and re-added them (spec/round.md).
+A member gives its share only after it has itself examined every contribution and re-added them (spec/round.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from medward.federation.blobs import blob_name
 from medward.federation.interfaces import IntVector, Refused, SecureSum, Slot, WrongSum
-from medward.federation.memory import blob_name
-from medward.federation.records import Aggregate, Finish, Open, Record, Reject, Share, Submit, Task
-from medward.federation.round import Phase, Round, Terms, apply, opened
+from medward.federation.records import (
+    Aggregate,
+    Attest,
+    Commit,
+    Finish,
+    Open,
+    Reject,
+    Reveal,
+    RoundRecord,
+    Share,
+    ShareCommit,
+    Subject,
+    Submit,
+    Task,
+    Vote,
+    commitment_to,
+)
+from medward.federation.round import Keys, Phase, Round, Terms
+from medward.federation.round_rules import apply, opened
 
 
 @dataclass(frozen=True)
 class Ordered:
     """Event: the log ordered a record at a time."""
 
-    record: Record
+    record: RoundRecord
     time: float
 
 
@@ -37,7 +61,7 @@ class Produced:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Event: the blobs that a `Fetch` asked for, by name."""
+    """Event: the blobs that a `Fetch` asked for, by name, as far as they could be had."""
 
     fetch: "Fetch"
     blobs: Mapping[str, bytes]
@@ -51,7 +75,15 @@ class Advanced:
     model: bytes
 
 
-Event = Ordered | Produced | Fetched | Advanced
+@dataclass(frozen=True)
+class Judged:
+    """Event: this member's verdict on the next shared model."""
+
+    round: int
+    accept: bool
+
+
+Event = Ordered | Produced | Fetched | Advanced | Judged
 
 
 @dataclass(frozen=True)
@@ -67,6 +99,7 @@ class Work:
 class Store:
     """Effect: put a blob into the store."""
 
+    round: int
     content: bytes
 
 
@@ -74,7 +107,7 @@ class Store:
 class Order:
     """Effect: hand a record to the log. Blobs it names were stored by earlier effects."""
 
-    record: Record
+    record: RoundRecord
 
 
 @dataclass(frozen=True)
@@ -97,7 +130,16 @@ class Advance:
     cohort: tuple[str, ...]
 
 
-Effect = Work | Store | Order | Fetch | Advance
+@dataclass(frozen=True)
+class Judge:
+    """Effect: try the next shared model on private validation rows; `Judged` follows."""
+
+    round: int
+    before: str
+    after: str
+
+
+Effect = Work | Store | Order | Fetch | Advance | Judge
 
 
 class Member:
@@ -106,32 +148,49 @@ class Member:
     Args:
         name: its name in the terms.
         terms: the federation's terms.
+        keys: who holds the joint key.
         sums: its part in the secure sum.
     """
 
-    def __init__(self, name: str, terms: Terms, sums: SecureSum) -> None:
-        self.name, self.terms = name, terms
+    def __init__(self, name: str, terms: Terms, keys: Keys, sums: SecureSum) -> None:
+        self.name, self.terms, self.keys = name, terms, keys
         self.round: Round | None = None
+        self.earlier: tuple[frozenset[str], ...] = ()
         self._sums = sums
+        self._own: dict[str, str] = {}
+        self._checked: str | None = None
+        self._aggregate = b""
+
+    def rekeyed(self, keys: Keys, sums: SecureSum) -> None:
+        """Go on under the keys of another epoch, from the next round on."""
+        self.keys, self._sums = keys, sums
 
     def step(self, event: Event) -> list[Effect]:
         """Take one event and return what is to be done about it, in order."""
         match event:
             case Ordered():
                 return self._ordered(event)
-            case Produced() if self._in(event.round, Phase.SUBMITTING):
-                content = self._sums.seal(self._slot, event.values)
-                return [Store(content), Order(Submit(event.round, self.name, blob_name(content)))]
+            case Produced() if self._in(event.round, Phase.COMMITTING):
+                name, store = self._kept("contribution", self._sums.seal(self._slot, event.values))
+                commitment = commitment_to("contribution", self.terms.name, event.round, self.name, name)
+                return [store, Order(Commit(event.round, self.name, commitment))]
             case Fetched() if self._in(event.fetch.round, event.fetch.why) and self._attempt == event.fetch.attempt:
                 return self._fetched(event)
             case Advanced() if self._in(event.round, Phase.FINISHING):
-                return [Store(event.model), Order(Finish(event.round, self.name, blob_name(event.model)))]
+                name, store = self._kept("model", event.model)
+                return [store, Order(Finish(event.round, self.name, name))]
+            case Judged() if self._in(event.round, Phase.VOTING):
+                return [Order(Vote(event.round, self.name, event.accept))]
         return []
 
     @property
-    def _slot(self) -> Slot:
+    def _now(self) -> Round:
         assert self.round is not None
-        return Slot(self.terms.name, self.round.number, self.round.length)
+        return self.round
+
+    @property
+    def _slot(self) -> Slot:
+        return Slot(self.terms.name, self._now.number, self._now.counts, self._now.values)
 
     @property
     def _attempt(self) -> int:
@@ -140,11 +199,17 @@ class Member:
     def _in(self, number: int, phase: Phase) -> bool:
         return self.round is not None and self.round.number == number and self.round.phase is phase
 
+    def _kept(self, what: str, content: bytes) -> tuple[str, Store]:
+        """Remember the name of a blob of this member's, and return it with the effect that stores the blob."""
+        self._own[what] = blob_name(content)
+        return self._own[what], Store(self._now.number, content)
+
     def _ordered(self, event: Ordered) -> list[Effect]:
         before = self.round
         try:
             if isinstance(event.record, Open) and (before is None or before.over):
-                now = opened(self.terms, event.record, event.time)
+                now = opened(self.terms, self.keys, event.record, event.time, self.earlier)
+                self._own, self._checked = {}, None
             elif before is None:
                 return []
             else:
@@ -152,42 +217,161 @@ class Member:
         except Refused:
             return []
         self.round = now
+        if now.over:
+            self._closed(now)
         moved = before is None or (before.number, before.phase, before.attempt) != (now.number, now.phase, now.attempt)
-        return self._entered(now) if moved else []
+        if moved:
+            return self._entered(now)
+        if now.phase is Phase.OPENING and isinstance(event.record, Reveal):
+            return [self._fetch((event.record.share,))]
+        return []
+
+    def _closed(self, now: Round) -> None:
+        """Remember a cohort whose sum may be known although it led to no model; forget all when one did."""
+        if now.phase is Phase.FINAL:
+            self.earlier = ()
+        elif now.exposed:
+            self.earlier = (*self.earlier, frozenset(now.cohort))
+
+    def _fetch(self, names: tuple[str, ...]) -> Fetch:
+        return Fetch(self._now.number, self._now.attempt, self._now.phase, tuple(dict.fromkeys(names)))
 
     def _entered(self, now: Round) -> list[Effect]:
         """What a new phase asks of this member."""
         contributions = tuple(now.submissions[member] for member in now.cohort)
         aggregate = (now.aggregate,) if now.aggregate is not None else ()
         match now.phase:
-            case Phase.SUBMITTING if self.name in now.invited:
+            case Phase.COMMITTING if self.name in now.invited:
                 return [Work(now.number, now.task, now.model)]
+            case Phase.SUBMITTING if self.name in now.commitments and "contribution" in self._own:
+                return [Order(Submit(now.number, self.name, self._own["contribution"]))]
+            case Phase.ATTESTING:
+                return [self._fetch(tuple(now.submissions.values()))]
             case Phase.AGGREGATING if now.aggregator == self.name:
-                return [Fetch(now.number, now.attempt, now.phase, contributions)]
-            case Phase.SHARING:
-                return [Fetch(now.number, now.attempt, now.phase, contributions + aggregate)]
+                return [self._fetch(contributions)]
+            case Phase.CHECKING:
+                return [self._fetch((*contributions, *aggregate))]
+            case Phase.SHARING if self.name in now.share_commitments and "share" in self._own:
+                return [Order(Share(now.number, self.name, self._own["share"]))]
+            case Phase.VERIFYING:
+                return [self._fetch((*self._unchecked(now), *now.shares.values()))]
+            case Phase.OPENING if self.name in now.keys.holders and self.name not in now.silent:
+                return [effect for holder in now.silent for effect in self._reveal(holder)]
             case Phase.FINISHING:
-                return [Fetch(now.number, now.attempt, now.phase, aggregate + tuple(now.shares.values()))]
+                shown = [now.shares[holder] for holder in now.good_shares]
+                revealed = [now.reveals[holder][member] for holder, member in _good_reveals(now)]
+                return [self._fetch((*self._unchecked(now), *aggregate, *shown, *revealed))]
+            case Phase.VOTING:
+                assert now.candidate is not None
+                return [Judge(now.number, now.model, now.candidate)]
         return []
 
+    def _reveal(self, holder: str) -> list[Effect]:
+        try:
+            content = self._sums.reveal(self._slot, holder)
+        except WrongSum:
+            return []
+        name, store = self._kept(f"reveal {holder}", content)
+        return [store, Order(Reveal(self._now.number, self.name, holder, name))]
+
+    def _unchecked(self, now: Round) -> tuple[str, ...]:
+        """What this member still needs to check the aggregate, where it has not done so in its turn."""
+        if self._checked == now.aggregate or now.aggregate is None:
+            return ()
+        return (*(now.submissions[member] for member in now.cohort), now.aggregate)
+
     def _fetched(self, event: Fetched) -> list[Effect]:
-        now, blobs = self.round, event.blobs
-        assert now is not None
-        contributions = {
-            member: blobs[now.submissions[member]] for member in now.cohort if now.phase is not Phase.FINISHING
-        }
-        if now.phase is Phase.AGGREGATING:
-            total = self._sums.add(self._slot, contributions)
-            return [Store(total), Order(Aggregate(now.number, self.name, blob_name(total)))]
-        assert now.aggregate is not None
-        aggregate = blobs[now.aggregate]
-        if now.phase is Phase.SHARING:
+        now, blobs = self._now, event.blobs
+        complete = len(blobs) == len(event.fetch.names)
+        try:
+            match now.phase:
+                case Phase.ATTESTING | Phase.OPENING:
+                    return self._attested(now, blobs)
+                case Phase.VERIFYING:
+                    self._check(now, blobs)
+                    return self._attested(now, blobs)
+                case Phase.AGGREGATING if complete:
+                    name, store = self._kept("aggregate", self._sums.add(self._slot, _contributions(now, blobs)))
+                    return [store, Order(Aggregate(now.number, self.name, name))]
+                case Phase.CHECKING if complete:
+                    return self._shared(now, blobs)
+                case Phase.FINISHING if complete:
+                    self._check(now, blobs)
+                    return self._opened(now, blobs)
+        except (WrongSum, KeyError):
+            # Others will finish; a majority that cannot is told by the round's outcome.
+            return []
+        return []
+
+    def _attested(self, now: Round, blobs: Mapping[str, bytes]) -> list[Effect]:
+        """Examine what could be had; about what could not be had, nothing is said."""
+        good, bad = [], []
+        for subject, examine in self._examinations(now, blobs).items():
             try:
-                self._sums.check(self._slot, contributions, aggregate)
+                examine()
             except WrongSum:
-                return [Order(Reject(now.number, self.name, now.aggregate))]
-            share = self._sums.share(self._slot, aggregate)
-            return [Store(share), Order(Share(now.number, self.name, blob_name(share)))]
-        shares = {member: blobs[name] for member, name in now.shares.items()}
-        opened_sum = self._sums.open(self._slot, aggregate, shares)
-        return [Advance(now.number, now.model, opened_sum, now.cohort)]
+                bad.append(subject)
+            else:
+                good.append(subject)
+        return [Order(Attest(now.number, self.name, tuple(good), tuple(bad)))] if good or bad else []
+
+    def _examinations(self, now: Round, blobs: Mapping[str, bytes]) -> dict[Subject, Callable[[], None]]:
+        """How what was shown in the present phase is examined, as far as it could be had."""
+        slot, sums = self._slot, self._sums
+        match now.phase:
+            case Phase.ATTESTING:
+                return {
+                    (member,): partial(sums.examine, slot, member, blobs[name])
+                    for member, name in now.submissions.items()
+                    if name in blobs
+                }
+            case Phase.VERIFYING:
+                return {
+                    (holder,): partial(sums.examine_share, slot, self._aggregate, holder, blobs[name])
+                    for holder, name in now.shares.items()
+                    if name in blobs
+                }
+        return {
+            (holder, member): partial(sums.examine_reveal, slot, holder, member, blobs[name])
+            for holder, shown in now.reveals.items()
+            for member, name in shown.items()
+            if name in blobs
+        }
+
+    def _check(self, now: Round, blobs: Mapping[str, bytes]) -> None:
+        """Re-add the contributions, unless that was done before."""
+        if self._checked != now.aggregate:
+            assert now.aggregate is not None
+            self._aggregate = blobs[now.aggregate]
+            self._sums.check(self._slot, _contributions(now, blobs), self._aggregate)
+            self._checked = now.aggregate
+
+    def _shared(self, now: Round, blobs: Mapping[str, bytes]) -> list[Effect]:
+        """Check the aggregate; a holder then commits to its share."""
+        assert now.aggregate is not None
+        try:
+            self._check(now, blobs)
+        except WrongSum:
+            return [Order(Reject(now.number, self.name, now.aggregate))]
+        if self.name not in now.keys.holders:
+            return []
+        name, store = self._kept("share", self._sums.share(self._slot, self._aggregate))
+        commitment = commitment_to("share", self.terms.name, now.number, self.name, name)
+        return [store, Order(ShareCommit(now.number, self.name, commitment))]
+
+    def _opened(self, now: Round, blobs: Mapping[str, bytes]) -> list[Effect]:
+        shares = {holder: blobs[now.shares[holder]] for holder in now.good_shares}
+        revealed: dict[str, dict[str, bytes]] = {holder: {} for holder in now.silent}
+        for holder, member in _good_reveals(now):
+            revealed[holder][member] = blobs[now.reveals[holder][member]]
+        total = self._sums.open(self._slot, self._aggregate, shares, revealed)
+        return [Advance(now.number, now.model, total, now.cohort)]
+
+
+def _contributions(now: Round, blobs: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {member: blobs[now.submissions[member]] for member in now.cohort}
+
+
+def _good_reveals(now: Round) -> list[Subject]:
+    """(holder, member) of what was revealed and found good."""
+    return [(holder, member) for holder, shown in now.reveals.items() for member in shown if now.good(holder, member)]

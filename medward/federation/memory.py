@@ -1,49 +1,11 @@
-"""The interfaces' plain versions for one process: for tests, and for `protect = "none"`."""
+"""The interfaces' plain versions for one process: a log in memory, and the sum of `protect = "none"`."""
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 
-from medward.federation.interfaces import IntVector, MissingBlob, Slot, WrongSum
+from medward.federation.interfaces import IntVector, Slot, WrongSum
 from medward.federation.records import Record
-
-
-def blob_name(content: bytes) -> str:
-    """Return a blob's name: the SHA-256 of its content."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-class MemoryStore:
-    """A `BlobStore` in memory that counts what goes in and out.
-
-    Attributes:
-        bytes_in: bytes put so far.
-        bytes_out: bytes got so far.
-    """
-
-    def __init__(self) -> None:
-        self._blobs: dict[str, bytes] = {}
-        self.bytes_in = 0
-        self.bytes_out = 0
-
-    def put(self, content: bytes) -> str:
-        """Keep a blob and return its name."""
-        name = blob_name(content)
-        self._blobs[name] = content
-        self.bytes_in += len(content)
-        return name
-
-    def get(self, name: str) -> bytes:
-        """Return the blob of that name."""
-        if name not in self._blobs:
-            raise MissingBlob(f"No store holds the blob {name}.")
-        self.bytes_out += len(self._blobs[name])
-        return self._blobs[name]
-
-    def forget(self) -> None:
-        """Drop all blobs, when no open round needs them any more."""
-        self._blobs.clear()
 
 
 class MemoryLog:
@@ -63,22 +25,33 @@ class MemoryLog:
 
 
 class PlainSum:
-    """A `SecureSum` that protects nothing: contributions lie open. The baseline that every output names as such."""
+    """A `SecureSum` that protects nothing: contributions lie open. The baseline that every output names as such.
+
+    A contribution is its member's name, a line end, and the integers of 8 bytes each: no two members' are equal.
+
+    Args:
+        member: whose part this is.
+    """
 
     name = "none"
 
+    def __init__(self, member: str) -> None:
+        self._member = member
+
     def seal(self, slot: Slot, values: IntVector) -> bytes:
-        """Return the integers as they are, 8 bytes each."""
-        if values.shape != (slot.length,):
-            raise WrongSum(f"A contribution to round {slot.round} holds {values.size} numbers, not {slot.length}.")
-        return values.astype("<i8").tobytes()
+        """Return the integers as they are."""
+        return _encoded(slot, self._member, values)
+
+    def examine(self, slot: Slot, member: str, contribution: bytes) -> None:
+        """Return if the contribution has the right length and name."""
+        _integers(slot, contribution, member)
 
     def add(self, slot: Slot, contributions: Mapping[str, bytes]) -> bytes:
         """Return the sum of the contributions."""
-        total = np.zeros(slot.length, np.int64)
+        total = np.zeros(slot.counts + slot.values, np.int64)
         for member, content in contributions.items():
-            total += _integers(slot, content, f"{member}'s contribution")
-        return self.seal(slot, total)
+            total += _integers(slot, content, member)
+        return _encoded(slot, "sum", total)
 
     def check(self, slot: Slot, contributions: Mapping[str, bytes], aggregate: bytes) -> None:
         """Return if `aggregate` is the sum of the contributions."""
@@ -86,17 +59,48 @@ class PlainSum:
             raise WrongSum(f"The aggregate of round {slot.round} is not the sum of its cohort's contributions.")
 
     def share(self, slot: Slot, aggregate: bytes) -> bytes:
-        """Return nothing: an open sum needs no shares."""
+        """Return the member's name: an open sum needs no more."""
         del slot, aggregate
-        return b""
+        return self._member.encode()
 
-    def open(self, slot: Slot, aggregate: bytes, shares: Mapping[str, bytes]) -> IntVector:
+    def examine_share(self, slot: Slot, aggregate: bytes, holder: str, share: bytes) -> None:
+        """Return if the share is the holder's name."""
+        del aggregate
+        if share != holder.encode():
+            raise WrongSum(f"The share of {holder} in round {slot.round} is malformed.")
+
+    def reveal(self, slot: Slot, holder: str) -> bytes:
+        """Return what stands for the silent holder's share."""
+        del slot
+        return f"{holder} for {self._member}".encode()
+
+    def examine_reveal(self, slot: Slot, holder: str, member: str, revealed: bytes) -> None:
+        """Return if it is that."""
+        if revealed != f"{holder} for {member}".encode():
+            raise WrongSum(f"What {member} revealed of {holder} in round {slot.round} is malformed.")
+
+    def open(
+        self,
+        slot: Slot,
+        aggregate: bytes,
+        shares: Mapping[str, bytes],
+        revealed: Mapping[str, Mapping[str, bytes]],
+    ) -> IntVector:
         """Return the sum."""
-        del shares
-        return _integers(slot, aggregate, "The aggregate")
+        del shares, revealed
+        return _integers(slot, aggregate, "sum")
 
 
-def _integers(slot: Slot, content: bytes, what: str) -> IntVector:
-    if len(content) != 8 * slot.length:
-        raise WrongSum(f"{what} in round {slot.round} has {len(content)} bytes, not {8 * slot.length}.")
-    return np.frombuffer(content, "<i8").astype(np.int64)
+def _encoded(slot: Slot, member: str, values: IntVector) -> bytes:
+    if values.shape != (slot.counts + slot.values,):
+        raise WrongSum(
+            f"A contribution to round {slot.round} holds {values.size} numbers, not {slot.counts + slot.values}."
+        )
+    return member.encode() + b"\n" + values.astype("<i8").tobytes()
+
+
+def _integers(slot: Slot, content: bytes, member: str) -> IntVector:
+    head, size = member.encode() + b"\n", 8 * (slot.counts + slot.values)
+    if len(content) != len(head) + size or not content.startswith(head):
+        raise WrongSum(f"The contribution of {member} in round {slot.round} is malformed.")
+    return np.frombuffer(content, "<i8", offset=len(head)).astype(np.int64)

@@ -24,15 +24,18 @@ from medward.agents.learner import new_network
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.network import Layout, SentinelNetwork, layout_of
 from medward.agents.recipe import Recipe
-from medward.federation.encoding import decode_mean
 from medward.federation.interfaces import FederationError, IntVector
 from medward.federation.records import Task
+from medward.fhe.quantise import Quantiser
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler, fit_scaler
 from medward.flows.sketch import Grid, coarse_grid, refine
 
 # The rounds at the end whose models are averaged into the final one.
 AVERAGED_SHARE = 0.2
+
+#: A survey counts the hospitals by size: cell k holds those with 2^(k-1) < rows <= 2^k.
+SIZES = 33
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,15 @@ class Plan:
         space: the features.
         recipe: how to train.
         rounds: how many training rounds.
-        seed: what the initial weights and the members' draws derive from.
+        seed: what the initial weights derive from.
+        bits: the width of a value of an update, as `Quantiser` takes it.
     """
 
     space: FeatureSpace
     recipe: Recipe
     rounds: int
     seed: int
+    bits: int = 16
 
     @property
     def steps(self) -> int:
@@ -67,6 +72,10 @@ class Plan:
         """
         return self.learning_rate(number) * self.recipe.local_steps
 
+    def quantiser(self, number: int) -> Quantiser:
+        """Return how values of a training round's updates become integers."""
+        return Quantiser(self.bits, self.clip(number))
+
 
 @dataclass(frozen=True)
 class SharedModel:
@@ -77,6 +86,7 @@ class SharedModel:
         step: how many sums were opened.
         grid: the cells that the next survey counts in; empty once the surveys are over.
         classes: the numbers of the classes that some member holds, once known.
+        most_rows: no member has more rows, once known; the weight of so many rows is 1.
         scaler: the fitted scaler, once the surveys are over.
         weights: the network's weights as one vector.
         momentum: the running mean of the rounds' updates.
@@ -88,6 +98,7 @@ class SharedModel:
     step: int
     grid: Grid
     classes: tuple[int, ...] = ()
+    most_rows: int = 0
     scaler: Scaler | None = None
     weights: NDArray[np.float32] | None = None
     momentum: NDArray[np.float32] | None = None
@@ -110,23 +121,33 @@ class SharedModel:
         return self.step >= self.plan.steps
 
     @property
-    def length(self) -> int:
-        """How many integers the next sum has."""
+    def counts(self) -> int:
+        """How many counts the next sum has: a survey's cells, or the training rows."""
         if self.task == "survey":
-            return self.grid.size + len(self.plan.space.schema.classes)
-        assert self.weights is not None
-        return len(self.weights) + 1
+            return self.grid.size + len(self.plan.space.schema.classes) + SIZES
+        return 1
+
+    @property
+    def values(self) -> int:
+        """How many values the next sum has."""
+        return 0 if self.task == "survey" or self.weights is None else len(self.weights)
 
     def advance(self, total: IntVector) -> "SharedModel":
-        """Return the shared model after the next task's sum was opened."""
+        """Return the shared model after the next task's sum was opened.
+
+        Args:
+            total: int64[counts + values].
+        """
         return self._surveyed(total) if self.task == "survey" else self._trained(total)
 
     def _surveyed(self, total: IntVector) -> "SharedModel":
         recipe, space = self.plan.recipe, self.plan.space
-        counts, held = total[: self.grid.size], total[self.grid.size :]
+        counts, held, sizes = np.split(total, [self.grid.size, self.grid.size + len(space.schema.classes)])
         classes = tuple(int(k) for k in np.flatnonzero(held))
+        most_rows = 1 << int(np.flatnonzero(sizes).max(initial=0))
         if self.step + 1 < recipe.surveys:
-            return replace(self, step=self.step + 1, grid=refine(self.grid, counts, recipe.cells), classes=classes)
+            grid = refine(self.grid, counts, recipe.cells)
+            return replace(self, step=self.step + 1, grid=grid, classes=classes, most_rows=most_rows)
         if 0 not in classes or len(classes) < 2:
             raise FederationError(
                 "The hospitals together hold no attack rows or no benign ones: nothing can be learned."
@@ -140,6 +161,7 @@ class SharedModel:
             step=self.step + 1,
             grid=Grid(()),
             classes=classes,
+            most_rows=most_rows,
             scaler=scaler,
             weights=weights,
             momentum=zeros,
@@ -151,7 +173,8 @@ class SharedModel:
         assert self.momentum is not None
         assert self.tail is not None
         recipe, plan = self.plan.recipe, self.plan
-        mean = decode_mean(total, plan.clip(self.round))
+        rows, values = int(total[0]), total[1:]
+        mean = plan.quantiser(self.round).dequantise(values, rows / self.most_rows).astype(np.float32)
         keep = np.float32(recipe.server_momentum)
         momentum = np.asarray(keep * self.momentum + (1 - keep) * mean, np.float32)
         weights = np.asarray(self.weights + np.float32(recipe.server_rate) * momentum, np.float32)
@@ -185,11 +208,16 @@ class SharedModel:
         network: SentinelNetwork = jax.tree.unflatten(tree, parts)
         return network
 
-    def guard(self, provenance: Provenance) -> SentinelModel:
-        """Return the model to put on guard: the average of the last rounds' weights, where there is one yet."""
+    def guard(self, provenance: Provenance, *, averaged: bool = True) -> SentinelModel:
+        """Return the model to put on guard: the average of the last rounds' weights, where there is one yet.
+
+        Args:
+            provenance: where it comes from.
+            averaged: whether that average is wanted; otherwise the weights as they are now.
+        """
         assert self.scaler is not None
         assert self.tail is not None
-        weights = (self.tail / self.averaged).astype(np.float32) if self.averaged else self.weights
+        weights = (self.tail / self.averaged).astype(np.float32) if averaged and self.averaged else self.weights
         return SentinelModel(
             space=self.plan.space,
             classes=tuple(self.plan.space.schema.classes[k] for k in self.classes),
@@ -213,7 +241,13 @@ class SharedModel:
             name: value for name in ("weights", "momentum", "tail") if (value := getattr(self, name)) is not None
         }
         head = json.dumps(
-            {"plan": plan_digest(self.plan), "step": self.step, "averaged": self.averaged}, sort_keys=True
+            {
+                "plan": plan_digest(self.plan),
+                "step": self.step,
+                "averaged": self.averaged,
+                "most_rows": self.most_rows,
+            },
+            sort_keys=True,
         )
         # One key only: safetensors writes several in no fixed order.
         return save_arrays({name: np.ascontiguousarray(value) for name, value in arrays.items()}, {"head": head})
@@ -248,6 +282,7 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
         step=head["step"],
         grid=Grid(tuple(np.split(arrays["grid.edges"], np.cumsum(cells)[:-1])) if len(cells) else ()),
         classes=tuple(int(k) for k in arrays["classes"]),
+        most_rows=head["most_rows"],
         scaler=scaler,
         weights=arrays.get("weights"),
         momentum=arrays.get("momentum"),
@@ -265,6 +300,7 @@ def plan_digest(plan: Plan) -> str:
             asdict(plan.recipe),
             plan.rounds,
             plan.seed,
+            plan.bits,
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,26 +1,39 @@
-"""Training by a federation from start to end: hospitals, rounds, checkpoints, and the model that comes out."""
+"""Training by a federation from start to end: hospitals, keys, rounds, checkpoints, and the model that comes out."""
 
+import hashlib
 import json
-import os
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.recipe import Recipe
+from medward.federation import checkpoint
+from medward.federation.blobs import Blobs
+from medward.federation.ceremony import Setup
+from medward.federation.checkpoint import Checkpoint
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.interfaces import FederationError
+from medward.federation.local_keys import LocalEpoch, LocalKeys
+from medward.federation.round import Terms
 from medward.federation.shared_model import Plan, SharedModel, first_model, from_bytes
-from medward.federation.simulation import RoundReport, Simulation
+from medward.federation.simulation import Protect, RoundReport, Simulation, member_names
+from medward.fhe.lanes import BlockLayout
+from medward.fhe.parameters import MOST_HOLDERS, UPDATE_BITS, capacity, sum_parameters
+from medward.fhe.quantise import PLAIN_BITS
+from medward.flows.errors import BadSplit
 from medward.flows.partition import Partition, partition_rows
 from medward.flows.prepared import Prepared
+from medward.store.local import in_memory, open_directory
 
-Protect = Literal["none", "aggregate", "outsourced"]
 MAX_VOID_ROUNDS = 3
+#: The parameter set of the joint key.
+KEY_SET = "AGG-M"
 
 
 @dataclass(frozen=True)
@@ -32,8 +45,9 @@ class Options:
         rounds: the number of training rounds.
         partition: how one data set is dealt to the hospitals.
         sample: the share of hospitals invited to a training round.
-        silent: hospitals that never contribute, by name: a fault to inject.
+        silent: hospitals that never say anything, by name: a fault to inject.
         protect: how updates are protected.
+        bits: the width of a value of an update: 4, 8, 12 or 16, or 32 in a federation that protects nothing.
         seed: what splits, shares and training derive from.
     """
 
@@ -42,8 +56,13 @@ class Options:
     partition: Partition = "blocks"
     sample: float = 1.0
     silent: tuple[str, ...] = ()
-    protect: Protect = "none"
+    protect: Protect = "aggregate"
+    bits: int = 16
     seed: int = 0
+
+    def text(self) -> str:
+        """Return the options as one text, which two runs compare."""
+        return json.dumps(asdict(self), sort_keys=True)
 
 
 class FederatedTraining:
@@ -53,42 +72,39 @@ class FederatedTraining:
         prepared: the data set.
         recipe: how to train.
         options: the federation's options.
+        home: the folder for the store and the members' journals; without one, the store is in memory and the journals
+            go with this object.
 
     Raises:
         FederationError: an option cannot be met.
         BadSplit: a hospital would get no rows.
     """
 
-    def __init__(self, prepared: Prepared, recipe: Recipe, options: Options) -> None:
+    def __init__(self, prepared: Prepared, recipe: Recipe, options: Options, home: Path | None = None) -> None:
         _refuse_impossible(options)
         self.prepared, self.options = prepared, options
-        self.shares = partition_rows(
-            prepared.flows, prepared.split.train, prepared.split.block, options.sites, options.partition, options.seed
-        )
-        self.plan = Plan(prepared.space, recipe, options.rounds, options.seed)
+        self.shares = self._dealt(prepared.split.train)
+        self.plan = Plan(prepared.space, recipe, options.rounds, options.seed, options.bits)
         self.reports: list[RoundReport] = []
-        self._hospitals = [
-            Hospital(number, training_rows(prepared.flows, prepared.x, prepared.stream, rows))
-            for number, rows in enumerate(self.shares)
-        ]
+        self.epochs: list[LocalEpoch] = []
+        self._hospitals = self._admitted()
+        self._temporary = TemporaryDirectory(prefix="medward-")
+        self._journals = (home or Path(self._temporary.name)) / "journals"
+        self._blobs = Blobs(open_directory(home / "store") if home else in_memory())
+        self._keys: LocalKeys | None = None
+        self._chunks = 0
         self._simulation = self._simulate(first_model(self.plan))
-
-    def _simulate(self, shared: SharedModel) -> Simulation:
-        first_round = self.reports[-1].round + 1 if self.reports else 0
-        return Simulation(
-            self._hospitals, shared, self.options.sample, frozenset(self.options.silent), first_round=first_round
-        )
 
     @property
     def shared(self) -> SharedModel:
         """What the members share now."""
         return self._simulation.shared
 
-    def run(self, checkpoint: Path | None, on_round: Callable[[RoundReport], None]) -> SentinelModel:
+    def run(self, folder: Path | None, on_round: Callable[[RoundReport], None]) -> SentinelModel:
         """Run what is left of the plan.
 
         Args:
-            checkpoint: a folder in which every finished round is kept, so that a killed run can be resumed.
+            folder: where every finished round is kept, so that a killed run can be resumed.
             on_round: called after each round.
 
         Raises:
@@ -96,8 +112,11 @@ class FederatedTraining:
         """
         void = 0
         while not self.shared.done:
+            self._renew_keys()
             report = self._simulation.run_round()
             self.reports.append(report)
+            if self._keys is not None:
+                self._keys.spend(self._chunks, opened=bool(report.opened))
             void = 0 if report.outcome == "final" else void + 1
             if void == MAX_VOID_ROUNDS:
                 raise FederationError(
@@ -105,9 +124,23 @@ class FederatedTraining:
                     "answer to go on."
                 )
             on_round(report)
-            if checkpoint is not None:
-                self._save(checkpoint)
+            if folder is not None:
+                carried = [hospital.carried for hospital in self._hospitals]
+                state = Checkpoint(self.options.text(), self.reports, carried, self.shared.to_bytes())
+                checkpoint.save(state, folder)
         return self.model()
+
+    def resume(self, folder: Path) -> None:
+        """Take up a run from its checkpoint; its hospitals make new keys.
+
+        Raises:
+            FederationError: there is none, it is damaged, or it is of a run with other options.
+        """
+        state = checkpoint.load(folder, self.options.text())
+        self.reports, self.epochs = list(state.reports), []
+        for hospital, carried in zip(self._hospitals, state.carried, strict=True):
+            hospital.carried = carried
+        self._simulation = self._simulate(from_bytes(self.plan, state.model))
 
     def model(self) -> SentinelModel:
         """Return the model to put on guard."""
@@ -124,60 +157,79 @@ class FederatedTraining:
             )
         )
 
-    def _save(self, folder: Path) -> None:
-        """Keep the state after a round; a kill at any instant leaves this state or the one before."""
-        folder.mkdir(parents=True, exist_ok=True)
-        head = json.dumps(
-            {"options": _options_text(self.options), "reports": [asdict(r) for r in self.reports]}
-        ).encode()
-        beside = folder / "state.new"
-        with beside.open("wb") as file:
-            file.write(len(head).to_bytes(8, "little") + head + self.shared.to_bytes())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(folder / "state")
-
-    def resume(self, folder: Path) -> None:
-        """Take up a run from its checkpoint.
-
-        Raises:
-            FederationError: there is none, it is damaged, or it is of a run with other options.
-        """
-        try:
-            content = (folder / "state").read_bytes()
-        except FileNotFoundError:
-            raise FederationError(f"{folder} holds no checkpoint to resume: start without --resume.") from None
-        size = int.from_bytes(content[:8], "little")
-        try:
-            head = json.loads(content[8 : 8 + size])
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise FederationError(f"{folder / 'state'} is damaged: start without --resume.") from None
-        if head["options"] != _options_text(self.options):
-            raise FederationError(f"{folder} is of a run with other options: use the same ones, or leave out --resume.")
-        self.reports = [RoundReport(**{**report, "cohort": tuple(report["cohort"])}) for report in head["reports"]]
-        shared = from_bytes(self.plan, content[8 + size :])
-        self._simulation = self._simulate(shared)
-
     def test_shares(self) -> list[NDArray[np.intp]]:
         """Return test rows for each hospital, dealt as the training rows were."""
+        return self._dealt(self.prepared.split.test)
+
+    def _dealt(self, rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+        """Deal rows to the hospitals as the options say."""
         split, options = self.prepared.split, self.options
-        return partition_rows(
-            self.prepared.flows, split.test, split.block, options.sites, options.partition, options.seed
+        return partition_rows(self.prepared.flows, rows, split.block, options.sites, options.partition, options.seed)
+
+    def _admitted(self) -> list[Hospital]:
+        """Return the hospitals with their rows, and with validation rows where there are enough blocks of them."""
+        prepared, options = self.prepared, self.options
+        try:
+            validation = self._dealt(prepared.split.validation)
+        except BadSplit:
+            validation = [np.zeros(0, np.intp)] * options.sites
+        hospitals = []
+        for number, shares in enumerate(zip(self.shares, validation, strict=True)):
+            secret = hashlib.sha256(f"medward simulated hospital {options.seed} {number}".encode()).digest()
+            rows, tried = (training_rows(prepared.flows, prepared.x, prepared.stream, share) for share in shares)
+            hospitals.append(Hospital(secret, rows, tried))
+        return hospitals
+
+    def _simulate(self, shared: SharedModel) -> Simulation:
+        options = self.options
+        name = f"simulation-{secrets.token_hex(8)}"
+        first_round = self.reports[-1].round + 1 if self.reports else 0
+        silent = frozenset(options.silent)
+        simulation = Simulation(
+            *(self._hospitals, shared, self._blobs),
+            sample=options.sample,
+            silent=silent,
+            first_round=first_round,
+            name=name,
         )
+        if options.protect == "aggregate":
+            setup = Setup(name.encode(), KEY_SET, options.bits, capacity(options.sites), "malicious")
+            terms = Terms(name, member_names(options.sites))
+            self._keys = LocalKeys(terms, setup, self._blobs, self._journals / name, silent)
+        return simulation
 
-
-def _options_text(options: Options) -> str:
-    return json.dumps(asdict(options), sort_keys=True)
+    def _renew_keys(self) -> None:
+        """Hold a key ceremony where the next round needs one: at first, and when the keys are spent."""
+        keys, shared = self._keys, self.shared
+        if keys is None:
+            return
+        parameters = sum_parameters(KEY_SET, self.options.bits, capacity(self.options.sites), self.options.sites)
+        chunks = BlockLayout(parameters, shared.counts, shared.values).blocks
+        if keys.due(chunks):
+            self.epochs.append(keys.hold())
+            self._simulation.rekeyed(self.epochs[-1].keys, keys.sums)
+        self._chunks = chunks
 
 
 def _refuse_impossible(options: Options) -> None:
     if options.protect == "outsourced":
-        raise FederationError("protect = outsourced (training on ciphertexts) does not exist yet: use --protect none.")
-    if options.protect == "aggregate":
-        raise FederationError("protect = aggregate (encrypted sums) does not exist yet: use --protect none.")
+        raise FederationError(
+            "protect = outsourced (training on ciphertexts) does not exist yet: use --protect aggregate."
+        )
+    widths = (*UPDATE_BITS, PLAIN_BITS) if options.protect == "none" else UPDATE_BITS
+    if options.bits not in widths:
+        raise FederationError(
+            f"Updates of {options.bits} bits are not offered with protect = {options.protect}: choose one of "
+            f"{', '.join(map(str, widths))}."
+        )
     if options.sites < 3:
         raise FederationError(
             f"A federation of {options.sites} hospitals would show each the other's update: use at least 3 sites."
+        )
+    if options.protect == "aggregate" and options.sites > MOST_HOLDERS:
+        raise FederationError(
+            f"A joint key is held by at most {MOST_HOLDERS} hospitals: use fewer than {options.sites} sites, or "
+            "--protect none."
         )
     if options.rounds < 1:
         raise FederationError(f"A federation needs at least 1 round, not {options.rounds}.")

@@ -44,7 +44,7 @@ def encode(parameters: SumParameters, values: Integers, noise: Integers) -> Elem
     """
     if values.shape != (parameters.lanes, parameters.degree):
         raise LaneOverflow(
-            f"a block has shape {(parameters.lanes, parameters.degree)}, not {values.shape}; use UpdateLayout.split"
+            f"a block has shape {(parameters.lanes, parameters.degree)}, not {values.shape}; use BlockLayout.split"
         )
     if values.min() < parameters.smallest_value or values.max() > parameters.largest_value:
         raise LaneOverflow(
@@ -183,54 +183,69 @@ def _read_lanes(words: Words, delta_bits: int, lane_bits: int, shift: int, limit
     return faults
 
 
-@dataclass(frozen=True)
-class UpdateLayout:
-    """Where the values of an update and its member's weight lie in blocks of one ciphertext each.
+#: Width of a count: each member's counts are from 0 to 2^COUNT_BITS - 1.
+COUNT_BITS = 30
 
-    The weight (rows of training data) is a non-negative integer written in base 2^(b-1), least digit first, in the
-    first slots; the sum of the members' digits gives the sum of the weights.
+
+@dataclass(frozen=True)
+class BlockLayout:
+    """Where the counts and values of a contribution lie in blocks of one ciphertext each.
+
+    A count is a non-negative integer of COUNT_BITS bits, such as a number of rows; it is written in base 2^(b-1), least
+    digit first, in slots of its own, and the sums of the members' digits give the sum of the counts. A value is a
+    signed integer of b bits in one slot.
 
     Args:
         parameters: the parameter set.
-        length: how many values an update has.
-        weight_bits: width of a weight; 0 for an update without one.
+        counts, values: how many there are.
     """
 
     parameters: SumParameters
-    length: int
-    weight_bits: int = 24
+    counts: int
+    values: int
 
     @property
-    def weight_slots(self) -> int:
-        """Slots that the weight takes."""
-        return -(-self.weight_bits // (self.parameters.update_bits - 1))
+    def digits(self) -> int:
+        """Slots that a count takes."""
+        return -(-COUNT_BITS // (self.parameters.update_bits - 1))
 
     @property
     def blocks(self) -> int:
-        """How many ciphertexts one update takes."""
-        return max(1, -(-(self.length + self.weight_slots) // self.parameters.values_per_ciphertext))
+        """How many ciphertexts one contribution takes."""
+        return max(1, -(-(self.counts * self.digits + self.values) // self.parameters.values_per_ciphertext))
 
-    def split(self, values: NDArray[np.integer], weight: int = 0) -> Integers:
-        """Return int64[blocks, lanes, N] for integer `values` [length] and a weight.
+    def split(self, counts: NDArray[np.integer], values: NDArray[np.integer]) -> Integers:
+        """Return int64[blocks, lanes, N] for integers `counts` [counts] and `values` [values].
 
         Raises:
-            LaneOverflow: the weight does not fit, or `values` has another length.
+            LaneOverflow: a count does not fit, or an array has another length.
         """
-        if values.shape != (self.length,):
-            raise LaneOverflow(f"an update has {self.length} values here, not {values.shape}")
-        if not 0 <= weight < 1 << self.weight_bits and (weight or self.weight_bits):
-            raise LaneOverflow(f"a weight of {weight} does not fit in {self.weight_bits} bits")
-        parameters = self.parameters
-        flat = np.zeros(self.blocks * parameters.values_per_ciphertext, np.int64)
-        digit = parameters.update_bits - 1
-        for slot in range(self.weight_slots):
-            flat[slot] = (weight >> (digit * slot)) & ((1 << digit) - 1)
-        flat[self.weight_slots : self.weight_slots + self.length] = values
-        return flat.reshape(self.blocks, parameters.lanes, parameters.degree)
+        if counts.shape != (self.counts,) or values.shape != (self.values,):
+            raise LaneOverflow(
+                f"a contribution has {self.counts} counts and {self.values} values here, not {counts.size} and "
+                f"{values.size}"
+            )
+        if counts.size and not 0 <= counts.min() <= counts.max() < 1 << COUNT_BITS:
+            raise LaneOverflow(f"a count is outside 0..{(1 << COUNT_BITS) - 1}")
+        width = self.parameters.update_bits - 1
+        flat = np.zeros(self.blocks * self.parameters.values_per_ciphertext, np.int64)
+        for digit in range(self.digits):
+            flat[self._digit(digit)] = (counts.astype(np.int64) >> (width * digit)) & ((1 << width) - 1)
+        flat[self._values] = values
+        return flat.reshape(self.blocks, self.parameters.lanes, self.parameters.degree)
 
-    def join(self, blocks: Integers) -> tuple[Integers, int]:
-        """Return (sum of the updates, int64[length]; sum of the weights) from decoded blocks [blocks, lanes, N]."""
+    def join(self, blocks: Integers) -> tuple[Integers, Integers]:
+        """Return (sums of the counts, sums of the values), both int64, from decoded blocks [blocks, lanes, N]."""
         flat = blocks.reshape(-1)
-        digit = self.parameters.update_bits - 1
-        weight = sum(int(flat[slot]) << (digit * slot) for slot in range(self.weight_slots))
-        return flat[self.weight_slots : self.weight_slots + self.length].copy(), weight
+        width = self.parameters.update_bits - 1
+        counts = np.zeros(self.counts, np.int64)
+        for digit in range(self.digits):
+            counts += flat[self._digit(digit)] << (width * digit)
+        return counts, flat[self._values].copy()
+
+    def _digit(self, digit: int) -> slice:
+        return slice(digit * self.counts, (digit + 1) * self.counts)
+
+    @property
+    def _values(self) -> slice:
+        return slice(self.digits * self.counts, self.digits * self.counts + self.values)

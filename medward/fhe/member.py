@@ -167,6 +167,7 @@ class SumMember:
         self._journal = journal
         self._secret = secret
         self._stream = stream or KeyStream()
+        self._proved: dict[tuple[int, int, int], bytes] = {}
         self._verified: dict[tuple[bytes, int], tuple[bytes, Element]] = {}
 
     def __repr__(self) -> str:
@@ -177,7 +178,7 @@ class SumMember:
 
         Args:
             round, chunk: where the block belongs.
-            values: integers [lanes, N] (UpdateLayout.split).
+            values: integers [lanes, N] (BlockLayout.split).
 
         Returns:
             The submission; the same bytes when the same block is sealed again.
@@ -203,6 +204,29 @@ class SumMember:
         sealed = self._journal.once(self._slot("seal", round, chunk), question, 1 << 62, make)
         size = HEADER_BYTES + 2 * element_bytes(parameters)
         return Submission(sealed[:size], sealed[size:])
+
+    def verify_submission(self, round: int, chunk: int, member: int, submission: Submission) -> Ciphertext:
+        """Check the encoding and the proof of a member's submission, and return its ciphertext.
+
+        A submission whose proof was found good is remembered by its digest, and not verified again.
+
+        Raises:
+            ShareRejected, ProofRejected: name the member.
+        """
+        parameters = self.keys.parameters
+        ciphertext = self._ciphertext(member, submission)
+        sealed = submission.commitment(self.keys, round, chunk, member)
+        if self._proved.get((round, chunk, member)) == sealed:
+            return ciphertext
+        if parameters.malicious:
+            proofs.verify_ciphertext(
+                parameters, self._context(round, chunk, member), self.keys.a, ciphertext.c1,
+                digest=submission.digest, proof=submission.proof,
+            )  # fmt: skip
+        elif submission.proof:
+            raise ShareRejected(member, "published a malformed ciphertext: bytes follow it")
+        self._proved[round, chunk, member] = sealed
+        return ciphertext
 
     def add(self, submissions: Mapping[int, Submission]) -> bytes:
         """Return the encoded sum of the submissions' ciphertexts (what the round's aggregator publishes).
@@ -386,22 +410,16 @@ class SumMember:
     def _checked_ciphertexts(
         self, round: int, chunk: int, submissions: Mapping[int, Submission]
     ) -> dict[int, Ciphertext]:
-        """Decode all ciphertexts, refuse repeated ones, verify every proof."""
-        parameters = self.keys.parameters
+        """Decode all ciphertexts, refuse repeated ones, verify every proof that was not verified before."""
         first: dict[bytes, int] = {}
         out = {}
         for member, submission in submissions.items():
-            ciphertext = self._ciphertext(member, submission)
-            c1 = submission.ciphertext[HEADER_BYTES + element_bytes(parameters) :]
+            c1 = submission.ciphertext[HEADER_BYTES + element_bytes(self.keys.parameters) :]
             if c1 in first:
                 raise ShareRejected(member, f"published a ciphertext made from that of member {first[c1]}")
             first[c1] = member
-            if parameters.malicious:
-                proofs.verify_ciphertext(
-                    parameters, self._context(round, chunk, member), self.keys.a, ciphertext.c1,
-                    digest=submission.digest, proof=submission.proof,
-                )  # fmt: skip
-            out[member] = ciphertext
+            out[member] = self.verify_submission(round, chunk, member, submission)
+        self._proved = {place: sealed for place, sealed in self._proved.items() if place[0] >= round}
         return out
 
     def _share_element(self, checked: CheckedSum, holder: int, answer: bytes) -> Element:

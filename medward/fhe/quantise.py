@@ -17,6 +17,9 @@ from medward.fhe.errors import UnsafeParameters
 from medward.fhe.parameters import UPDATE_BITS
 from medward.fhe.sampling import KeyStream
 
+#: Width of a value in a sum that is not encrypted: as good as not quantised.
+PLAIN_BITS = 32
+
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -26,7 +29,7 @@ class Quantiser:
     """The agreed map between real values and integers of one round.
 
     Args:
-        bits: b, one of UPDATE_BITS.
+        bits: b, one of UPDATE_BITS, or PLAIN_BITS.
         clip: the largest absolute value that is represented; finite and positive.
 
     Raises:
@@ -37,7 +40,7 @@ class Quantiser:
     clip: float
 
     def __post_init__(self) -> None:
-        if self.bits not in UPDATE_BITS:
+        if self.bits not in (*UPDATE_BITS, PLAIN_BITS):
             raise UnsafeParameters(f"updates of {self.bits} bits are not offered; choose one of {UPDATE_BITS}")
         if not (np.isfinite(self.clip) and self.clip > 0):
             raise UnsafeParameters(f"a clipping range of {self.clip} is not a positive number")

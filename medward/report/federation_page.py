@@ -22,7 +22,7 @@ from medward.report.charts import Curve, draw_curves
 NO_VALUE = "–"
 ROUNDS_SHOWN = 12
 NAMES_SHOWN = 5
-ACTIVITIES = ("work", "seal", "add", "check", "open")
+ACTIVITIES = ("work", "seal", "examine", "add", "check and share", "examine shares", "open a holder", "combine")
 PROTECTIONS = {
     "none": "none: updates were summed in the open",
     "aggregate": "aggregate: updates were encrypted, only their sum was opened",
@@ -110,6 +110,7 @@ def _render(document: dict[str, Any], hospitals: Sequence[Mapping[str, Any]], cl
             hospitals=_hospitals(hospitals, log),
             rounds=_rounds(log, names),
             rounds_shown=ROUNDS_SHOWN,
+            epochs=document.get("key_epochs", []),
             totals=_totals(log),
             command=_command(document),
             evaluate_command=["medward", "evaluate", "--model", shlex.quote(document["model"]), "--data", "FILE"],
@@ -261,7 +262,17 @@ def _rounds(log: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str,
                 "spent": [report["seconds"].get(activity) for activity in activities],
             }
         )
-    return {"rows": rows, "activities": activities, "sites": len(names)}
+    return {"rows": rows, "activities": activities, "sites": len(names), "named": _named(log)}
+
+
+def _named(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What each round put into the store, by content identifier."""
+    rows = []
+    for report in log:
+        blobs = [(f"contribution of {member}", name) for member, name in report.get("contributions", {}).items()]
+        blobs += [(what, report[what]) for what in ("aggregate", "model") if report.get(what)]
+        rows += [{"round": report["round"], "what": what, "name": name} for what, name in blobs]
+    return rows
 
 
 def _totals(log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def _trained(prepared: Prepared, method: str, recipe: Recipe, seed: int) -> Sent
     if method == "Sentinel, pooled":
         provenance = Provenance("central", None, 1, "none", synthetic, seed, prepared.protocol)
         return train_centrally(prepared, prepared.split.train, recipe, provenance)
-    training = FederatedTraining(prepared, recipe, Options(SITES, recipe.rounds, seed=seed))
+    training = FederatedTraining(prepared, recipe, Options(SITES, recipe.rounds, protect="none", seed=seed))
     return training.run(None, lambda report: None)
 
 

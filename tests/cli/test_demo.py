@@ -18,7 +18,7 @@ def test_document_holds_what_others_rely_on(medward: Run, tmp_path: Path) -> Non
         *("data", "synthetic", "sites", "rounds", "protect", "seed", "metrics", "rounds_log", "expected_cost"),
         *("escalation_rate", "model", "report", "seconds"),
     }
-    assert (document["data"], document["synthetic"], document["protect"]) == ("ward", True, "none")
+    assert (document["data"], document["synthetic"], document["protect"]) == ("ward", True, "aggregate")
     binary, multiclass = document["metrics"]["binary"], document["metrics"]["multiclass"]
     assert binary.keys() >= {"accuracy", "macro_f1", "attack_recall", "auroc", "false_alarm_rate"}
     assert multiclass.keys() >= {"accuracy", "macro_f1", "per_class_recall"}
@@ -28,6 +28,8 @@ def test_document_holds_what_others_rely_on(medward: Run, tmp_path: Path) -> Non
         assert entry.keys() >= {"round", "cohort", "bytes_up", "bytes_down", "seconds"}
         assert len(entry["cohort"]) == 4
         assert 0 < entry["bytes_up"] < entry["bytes_down"]
+        assert entry["contributions"].keys() == set(entry["cohort"])
+    assert [epoch["holders"] for epoch in document["key_epochs"]] == [entry["cohort"]]
     assert json.loads((tmp_path / "metrics.json").read_text()) == document
     assert "synthetic" in (tmp_path / "report.html").read_text().lower()
     again = medward("demo", *SMALL, "--out", tmp_path / "again", "--json").document
@@ -36,10 +38,19 @@ def test_document_holds_what_others_rely_on(medward: Run, tmp_path: Path) -> Non
 
 
 def test_table_names_the_data_synthetic_and_the_sum_open(medward: Run, tmp_path: Path) -> None:
-    done = medward("demo", *SMALL, "--out", tmp_path, "--silent", "hospital-2")
+    done = medward("demo", *SMALL, "--out", tmp_path, "--silent", "hospital-2", "--protect", "none")
     assert done.code == 0
     assert "synthetic" in done.out
     assert "in the open" in done.err
+
+
+def test_protection_changes_no_bit_of_the_model(medward: Run, tmp_path: Path) -> None:
+    names = {
+        protect: medward("demo", *SMALL, "--out", tmp_path / protect, "--protect", protect, "--json").document
+        for protect in ("none", "aggregate")
+    }
+    assert names["none"]["model_name"] == names["aggregate"]["model_name"]
+    assert names["none"]["metrics"] == names["aggregate"]["metrics"]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +58,7 @@ def test_table_names_the_data_synthetic_and_the_sum_open(medward: Run, tmp_path:
     [
         (("--protect", "outsourced"), 1, "outsourced"),
         (("--protect", "wishes"), 2, "wishes"),
+        (("--bits", 32), 1, "32 bits are not offered"),
         (("--partition", "horoscope"), 2, "horoscope"),
         (("--sites", 2), 1, "at least 3"),
         (("--rounds", 0), 1, "at least 1 round"),

@@ -22,10 +22,10 @@ def prepared() -> Prepared:
 
 @pytest.fixture
 def federation(prepared: Prepared) -> Start:
-    """Return a function that makes a federation; its keyword arguments are `Options` fields."""
+    """Return a function that makes a federation; its keyword arguments are `Options` fields. Sums are in the open."""
 
     def start(**fields: object) -> FederatedTraining:
-        options = replace(Options(sites=4, rounds=4, seed=1), **fields)
+        options = replace(Options(sites=4, rounds=4, protect="none", seed=1), **fields)
         return FederatedTraining(prepared, RECIPE, options)
 
     return start

@@ -154,7 +154,11 @@ def test_late_member_is_left_out_and_the_others_finish(phase: type) -> None:
     members = _members(5, {2: lambda _, event: None if isinstance(event, phase) else event})
     _run(members)
     _finished_without(members, 2, "missed the deadline")
-    assert members[2].state.phase is c.Phase.FAILED
+    looking_on = members[2].active
+    assert looking_on is not None
+    assert 2 not in looking_on.keys.holders
+    assert not looking_on.shares
+    assert not members[2].secrets
 
 
 def test_malformed_key_is_named_and_left_out() -> None:

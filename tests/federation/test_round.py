@@ -1,76 +1,188 @@
 """The rules of a round, record by record."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medward.federation.interfaces import Refused
-from medward.federation.records import Aggregate, Finish, Open, Record, Reject, Share, Submit, Tick
-from medward.federation.round import Phase, Round, Terms, apply, opened
+from medward.federation.records import (
+    Aggregate,
+    Attest,
+    Commit,
+    Finish,
+    Open,
+    Reject,
+    Reveal,
+    RoundRecord,
+    Share,
+    ShareCommit,
+    Submit,
+    Tick,
+    Vote,
+    What,
+    commitment_to,
+)
+from medward.federation.round import Keys, Phase, Round, Terms
+from medward.federation.round_rules import apply, opened
 
 NAMES = ("a", "b", "c", "d")
 TERMS = Terms("test", NAMES, deadline=10.0)
-OPEN = Open(5, "train", "model-0", NAMES, 3)
+KEYS = Keys(NAMES, 1)
+OPEN = Open(5, "train", "model-0", NAMES, 1, 3)
 
 
-def _after(*records: Record, time: float = 1.0, state: Round | None = None) -> Round:
-    state = opened(TERMS, OPEN, 0.0) if state is None else state
+def _bound(what: What, member: str, name: str) -> bytes:
+    return commitment_to(what, "test", 5, member, name)
+
+
+def _after(state: Round, *records: RoundRecord, time: float = 1.0) -> Round:
     for record in records:
         state = apply(state, record, time)
     return state
 
 
+def _begun(**fields: object) -> Round:
+    return replace(opened(TERMS, KEYS, OPEN, 0.0), **fields)  # type: ignore[arg-type]
+
+
 def _submitted(*members: str) -> Round:
-    return _after(*(Submit(5, member, f"blob-{member}") for member in members))
+    """The state after these members have committed and submitted."""
+    state = _after(_begun(), *(Commit(5, m, _bound("contribution", m, f"blob-{m}")) for m in members))
+    if len(members) < len(NAMES):
+        state = _after(state, Tick(5), time=state.due)
+    return _after(state, *(Submit(5, m, f"blob-{m}") for m in members), time=state.since)
 
 
-def _sharing() -> Round:
-    state = _submitted(*NAMES)
+def _attested(state: Round, subjects: Iterable[tuple[str, ...]], by: str = "ab") -> Round:
+    return _after(state, *(Attest(5, m, tuple(subjects)) for m in by), time=state.since)
+
+
+def _closed(*members: str) -> Round:
+    return _attested(_submitted(*members), [(m,) for m in members])
+
+
+def _checking() -> Round:
+    state = _closed(*NAMES)
     assert state.aggregator is not None
-    return _after(Aggregate(5, state.aggregator, "sum"), state=state)
+    return _after(state, Aggregate(5, state.aggregator, "sum"))
+
+
+def _sharing(*members: str) -> Round:
+    state = _after(_checking(), *(ShareCommit(5, m, _bound("share", m, f"share-{m}")) for m in members))
+    return state if len(members) == len(NAMES) else _after(state, Tick(5), time=state.due)
+
+
+def _verifying(*members: str) -> Round:
+    """All committed to a share; these members show theirs."""
+    state = _after(_sharing(*NAMES), *(Share(5, m, f"share-{m}") for m in members))
+    return state if len(members) == len(NAMES) else _after(state, Tick(5), time=state.due)
+
+
+def _finishing() -> Round:
+    return _attested(_verifying(*NAMES), [(m,) for m in NAMES])
+
+
+def _voting() -> Round:
+    return _after(_finishing(), Finish(5, "a", "model-1"), Finish(5, "c", "model-1"))
 
 
 def test_healthy_round_waits_for_no_deadline() -> None:
-    state = _sharing()
-    state = _after(*(Share(5, member, "share") for member in NAMES), state=state)
-    assert state.phase is Phase.FINISHING
-    state = _after(Finish(5, "a", "model-1"), Finish(5, "c", "model-1"), state=state)
-    assert (state.phase, state.outcome) == (Phase.FINAL, "model-1")
+    state = _voting()
+    assert (state.phase, state.candidate, state.silent) == (Phase.VOTING, "model-1", ())
+    state = _after(state, Vote(5, "a", accept=True), Vote(5, "b", accept=True))
+    assert (state.phase, state.outcome, state.since) == (Phase.FINAL, "model-1", 1.0)
 
 
 def test_one_liar_does_not_decide_the_model() -> None:
-    state = _after(*(Share(5, member, "share") for member in NAMES), state=_sharing())
-    state = _after(Finish(5, "a", "wrong"), state=state)
+    state = _after(_finishing(), Finish(5, "a", "wrong"))
     assert state.phase is Phase.FINISHING
-    assert _after(Finish(5, "b", "right"), Finish(5, "c", "right"), state=state).outcome == "right"
+    assert _after(state, Finish(5, "b", "right"), Finish(5, "c", "right")).candidate == "right"
+
+
+def test_majority_against_rolls_back_and_a_missing_vote_accepts() -> None:
+    against = [Vote(5, m, accept=False) for m in "abc"]
+    assert _after(_voting(), *against).phase is Phase.ROLLED_BACK
+    half = _after(_voting(), *against[:2])
+    assert half.phase is Phase.VOTING
+    assert _after(half, Tick(5), time=half.due).outcome == "model-1"
+
+
+def test_survey_needs_no_vote() -> None:
+    state = replace(_finishing(), task="survey")
+    assert _after(state, Finish(5, "a", "m"), Finish(5, "b", "m")).phase is Phase.FINAL
 
 
 def test_silent_member_is_left_out_after_the_deadline() -> None:
-    state = _after(Tick(5), time=9.9, state=_submitted("a", "b", "d"))
+    state = _after(_begun(), *(Commit(5, m, _bound("contribution", m, f"blob-{m}")) for m in "abd"))
+    state = _after(state, Tick(5), time=9.9)
+    assert state.phase is Phase.COMMITTING
+    state = _after(state, Tick(5), time=10.0)
     assert state.phase is Phase.SUBMITTING
-    state = _after(Tick(5), time=10.0, state=state)
-    assert (state.phase, state.cohort) == (Phase.AGGREGATING, ("a", "b", "d"))
-
-
-def test_late_submit_is_refused_and_the_cohort_stays() -> None:
-    state = _after(Tick(5), time=10.0, state=_submitted("a", "b", "d"))
     with pytest.raises(Refused):
-        apply(state, Submit(5, "c", "late"), 11.0)
-    assert state.cohort == ("a", "b", "d")
+        apply(state, Submit(5, "c", "blob-c"), 11.0)
+    assert _closed("a", "b", "d").cohort == ("a", "b", "d")
+
+
+def test_member_that_shows_something_else_than_it_committed_to_is_refused() -> None:
+    state = _after(_begun(), *(Commit(5, m, _bound("contribution", m, f"blob-{m}")) for m in NAMES))
+    for record in (Submit(5, "a", "blob-b"), Submit(5, "a", "blob-x")):
+        with pytest.raises(Refused, match="than it committed to"):
+            apply(state, record, 1.0)
+
+
+def test_contribution_found_bad_by_two_is_out_and_by_one_is_not() -> None:
+    state = _submitted(*NAMES)
+    good = tuple((m,) for m in "abc")
+    state = _after(state, Attest(5, "a", good, (("d",),)), Attest(5, "b", good))
+    assert state.phase is Phase.ATTESTING
+    out = _after(state, Attest(5, "c", good, (("d",),)))
+    assert out.cohort == ("a", "b", "c")
+    kept = _after(state, Attest(5, "c", (*good, ("d",))), Attest(5, "d", (("d",),)))
+    assert kept.cohort == NAMES
+
+
+def test_member_attests_once_and_only_to_what_is_shown_now() -> None:
+    state = _after(_submitted(*NAMES), Attest(5, "a", (("b",),)))
+    for record in (
+        Attest(5, "a", (("b",),)),
+        Attest(5, "a", (), (("b",),)),
+        Attest(5, "b", (("x",),)),
+        Attest(5, "b", (("a", "b"),)),
+        Attest(5, "b", (("a",),), (("a",),)),
+        Attest(5, "b", ()),
+        Attest(5, "x", (("a",),)),
+    ):
+        with pytest.raises(Refused):
+            apply(state, record, 1.0)
 
 
 def test_too_small_a_cohort_makes_the_round_void() -> None:
-    state = _after(Tick(5), time=10.0, state=_submitted("a", "b"))
+    state = _after(_begun(), *(Commit(5, m, _bound("contribution", m, "blob")) for m in "ab"))
+    state = _after(state, Tick(5), time=10.0)
     assert state.phase is Phase.VOID
     assert state.outcome is not None
     assert "3 are needed" in state.outcome
 
 
+def test_cohort_close_to_one_whose_sum_may_be_known_makes_the_round_void() -> None:
+    state = _begun(earlier=(frozenset(NAMES),))
+    state = _after(state, *(Commit(5, m, _bound("contribution", m, f"blob-{m}")) for m in "abc"))
+    state = _after(state, Tick(5), time=10.0)
+    state = _after(state, *(Submit(5, m, f"blob-{m}") for m in "abc"), time=10.0)
+    state = _attested(state, [(m,) for m in "abc"])
+    assert state.phase is Phase.VOID
+    assert "too close" in str(state.outcome)
+    assert not state.exposed
+
+
 def test_silent_aggregator_is_followed_by_the_next() -> None:
-    state = _submitted(*NAMES)
+    state = _closed(*NAMES)
     first = state.aggregator
     assert first is not None
-    state = _after(Tick(5), time=11.0, state=state)
+    state = _after(state, Tick(5), time=11.0)
     assert state.phase is Phase.AGGREGATING
     assert state.aggregator != first
     with pytest.raises(Refused):
@@ -78,44 +190,98 @@ def test_silent_aggregator_is_followed_by_the_next() -> None:
 
 
 def test_one_rejection_is_not_enough_and_two_are() -> None:
-    state = _sharing()
+    state = _after(_checking(), ShareCommit(5, "c", bytes(32)))
     first = state.aggregator
-    state = _after(Reject(5, "a", "sum"), state=state)
-    assert state.phase is Phase.SHARING
-    state = _after(Reject(5, "b", "sum"), state=state)
-    assert state.phase is Phase.AGGREGATING
+    state = _after(state, Reject(5, "a", "sum"))
+    assert state.phase is Phase.CHECKING
+    state = _after(state, Reject(5, "b", "sum"))
+    assert (state.phase, state.share_commitments) == (Phase.AGGREGATING, {})
     assert state.aggregator != first
 
 
 def test_round_is_void_when_every_aggregator_fails() -> None:
-    state = _submitted(*NAMES)
+    state = _closed(*NAMES)
     for attempt in range(4):
-        state = _after(Tick(5), time=11.0 * (attempt + 1), state=state)
-    assert state.phase is Phase.VOID
+        state = _after(state, Tick(5), time=11.0 * (attempt + 1))
+    assert (state.phase, state.exposed) == (Phase.VOID, False)
+
+
+def test_no_share_is_shown_before_all_are_bound_to_theirs() -> None:
+    with pytest.raises(Refused):
+        apply(_checking(), Share(5, "a", "share-a"), 1.0)
+    with pytest.raises(Refused, match="than it committed to"):
+        apply(_sharing(*NAMES), Share(5, "a", "another"), 1.0)
+
+
+@pytest.mark.parametrize("how", ["never commits", "never shows", "shows a bad one"])
+def test_silent_or_lying_holder_is_opened_by_the_others(how: str) -> None:
+    others = "abc"
+    if how == "shows a bad one":
+        state = _verifying(*NAMES)
+        good = tuple((m,) for m in others)
+        state = _after(state, *(Attest(5, m, good, (("d",),)) for m in "ab"))
+    elif how == "never shows":
+        state = _attested(_verifying(*others), [(m,) for m in others])
+    else:
+        state = _after(_sharing(*others), *(Share(5, m, f"share-{m}") for m in others), time=11.0)
+        state = _attested(state, [(m,) for m in others])
+    assert (state.phase, state.silent) == (Phase.OPENING, ("d",))
+    for record in (Reveal(5, "a", "b", "x"), Reveal(5, "d", "d", "x"), Reveal(5, "x", "d", "x")):
+        with pytest.raises(Refused):
+            apply(state, record, 11.0)
+    for member in others:
+        assert state.phase is Phase.OPENING
+        state = _after(state, Reveal(5, member, "d", f"dealt-{member}"), time=state.since)
+        state = _attested(state, [("d", member)])
+    assert state.phase is Phase.FINISHING
+
+
+def test_dealt_share_that_is_not_good_does_not_count() -> None:
+    state = _attested(_verifying(*"abc"), [(m,) for m in "abc"])
+    state = _after(state, *(Reveal(5, m, "d", f"dealt-{m}") for m in "abc"), time=state.since)
+    state = _after(state, *(Attest(5, m, (("d", "a"), ("d", "b")), (("d", "c"),)) for m in "ab"), time=state.since)
+    assert state.phase is Phase.OPENING
+    assert _after(state, Tick(5), time=state.due).phase is Phase.VOID
+
+
+def test_more_silent_holders_than_may_be_opened_make_the_round_void() -> None:
+    state = _sharing(*"ab")
+    assert (state.phase, state.exposed) == (Phase.VOID, False)
+    state = _attested(_verifying(*"ab"), [("a",), ("b",)])
+    assert (state.phase, state.exposed) == (Phase.VOID, True)
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        Submit(5, "stranger", "blob"),
-        Submit(5, "a", "twice"),
-        Submit(4, "d", "another round"),
+        Commit(5, "stranger", bytes(32)),
+        Commit(5, "a", bytes(32)),
+        Commit(5, "d", bytes(31)),
+        Commit(4, "d", bytes(32)),
+        Submit(5, "a", "too early"),
         Aggregate(5, "a", "too early"),
         Share(5, "a", "too early"),
         Finish(5, "a", "too early"),
         Reject(5, "a", "nothing"),
-        Open(5, "train", "again", NAMES, 3),
+        Vote(5, "a", accept=True),
+        Open(5, "train", "again", NAMES, 1, 3),
     ],
 )
-def test_records_that_break_a_rule_are_refused(record: Record) -> None:
+def test_records_that_break_a_rule_are_refused(record: RoundRecord) -> None:
+    state = _after(_begun(), *(Commit(5, m, _bound("contribution", m, "blob")) for m in "ab"))
     with pytest.raises(Refused):
-        apply(_submitted("a", "b"), record, 1.0)
+        apply(state, record, 1.0)
 
 
 @pytest.mark.parametrize("invited", [("a", "b"), ("a", "b", "x"), ("a", "a", "b", "c")])
 def test_round_with_wrong_guests_is_refused(invited: tuple[str, ...]) -> None:
     with pytest.raises(Refused):
-        opened(TERMS, Open(5, "train", "model-0", invited, 3), 0.0)
+        opened(TERMS, KEYS, Open(5, "train", "model-0", invited, 1, 3), 0.0)
+
+
+def test_round_about_nothing_is_refused() -> None:
+    with pytest.raises(Refused):
+        opened(TERMS, KEYS, Open(5, "train", "model-0", NAMES, 0, 0), 0.0)
 
 
 def test_two_colluders_cannot_isolate_a_member_of_seven() -> None:
@@ -124,20 +290,30 @@ def test_two_colluders_cannot_isolate_a_member_of_seven() -> None:
     assert terms.least_cohort == 4
 
 
+_WHO = st.sampled_from((*NAMES, "x"))
+_BLOBS = st.sampled_from(("p", "q"))
+_SUBJECTS = st.lists(st.one_of(st.tuples(_WHO), st.tuples(_WHO, _WHO)), max_size=4).map(tuple)
 _RECORDS = st.one_of(
-    st.builds(Submit, st.just(5), st.sampled_from((*NAMES, "x")), st.sampled_from(("p", "q"))),
-    st.builds(Aggregate, st.just(5), st.sampled_from((*NAMES, "x")), st.sampled_from(("sum", "lie"))),
-    st.builds(Reject, st.just(5), st.sampled_from((*NAMES, "x")), st.sampled_from(("sum", "lie"))),
-    st.builds(Share, st.just(5), st.sampled_from((*NAMES, "x")), st.just("share")),
-    st.builds(Finish, st.just(5), st.sampled_from((*NAMES, "x")), st.sampled_from(("m", "n"))),
+    st.builds(lambda m, name: Commit(5, m, _bound("contribution", m, name)), _WHO, _BLOBS),
+    st.builds(Submit, st.just(5), _WHO, _BLOBS),
+    st.builds(Attest, st.just(5), _WHO, _SUBJECTS, _SUBJECTS),
+    st.builds(Aggregate, st.just(5), _WHO, st.sampled_from(("sum", "lie"))),
+    st.builds(Reject, st.just(5), _WHO, st.sampled_from(("sum", "lie"))),
+    st.builds(lambda m, name: ShareCommit(5, m, _bound("share", m, name)), _WHO, _BLOBS),
+    st.builds(Share, st.just(5), _WHO, _BLOBS),
+    st.builds(Reveal, st.just(5), _WHO, _WHO, _BLOBS),
+    st.builds(Finish, st.just(5), _WHO, st.sampled_from(("m", "n"))),
+    st.builds(Vote, st.just(5), _WHO, st.booleans()),
     st.builds(Tick, st.just(5)),
 )
+_STARTS = (_begun, lambda: _submitted(*NAMES), _checking, lambda: _sharing(*NAMES), lambda: _verifying(*"abc"), _voting)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(_RECORDS, st.floats(0, 4)), max_size=40))
-def test_no_sequence_of_records_changes_what_is_fixed(steps: list[tuple[Record, float]]) -> None:
-    state, time = opened(TERMS, OPEN, 0.0), 0.0
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(_STARTS), st.lists(st.tuples(_RECORDS, st.floats(0, 4)), max_size=40))
+def test_no_sequence_of_records_changes_what_is_fixed(start: object, steps: list[tuple[RoundRecord, float]]) -> None:
+    state: Round = start()  # type: ignore[operator]
+    time = state.since
     for record, wait in steps:
         time += wait
         try:
@@ -147,9 +323,12 @@ def test_no_sequence_of_records_changes_what_is_fixed(steps: list[tuple[Record, 
         assert not state.over
         if state.cohort:
             assert after.cohort == state.cohort
-        assert "x" not in (*after.submissions, *after.shares, *after.finishes)
-        for before, now in ((state.submissions, after.submissions), (state.finishes, after.finishes)):
-            assert all(now[member] == blob for member, blob in before.items())
+        assert "x" not in (*after.commitments, *after.submissions, *after.shares, *after.finishes, *after.votes)
+        for what in ("commitments", "submissions", "shares", "finishes", "votes"):
+            assert all(getattr(after, what)[who] == said for who, said in getattr(state, what).items())
+        if after.shares:
+            assert after.exposed
+            assert len(after.share_commitments) >= len(after.keys.holders) - after.keys.openings
         if after.phase is Phase.FINAL:
             agreeing = [member for member, model in after.finishes.items() if model == after.outcome]
             assert len(agreeing) > TERMS.faulty

@@ -61,6 +61,12 @@ def test_final_model_is_the_average_of_the_last_rounds(federation: Start) -> Non
     np.testing.assert_allclose(training.shared.tail, weights[-1])
 
 
+def test_survey_bounds_the_largest_hospital(federation: Start) -> None:
+    training = _surveyed(federation())
+    largest = max(len(rows) for rows in training.shares)
+    assert largest <= training.shared.most_rows < 2 * largest
+
+
 def test_classes_nobody_holds_are_left_out(federation: Start) -> None:
     training = federation()
     flows = training.prepared.flows

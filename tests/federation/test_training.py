@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ from medward.agents.central import train_centrally
 from medward.agents.judgement import judge
 from medward.agents.model import Provenance
 from medward.errors import MedwardError
-from medward.federation.interfaces import FederationError, IntVector, SecureSum, Slot
+from medward.federation.interfaces import FederationError, IntVector, Slot
 from medward.federation.memory import PlainSum
-from medward.federation.simulation import Simulation
+from medward.federation.shared_model import SharedModel
 from medward.federation.training import FederatedTraining
 from tests.federation.conftest import Start
 
@@ -91,17 +92,15 @@ class _PassesOneOff(PlainSum):
 def test_wrong_aggregate_is_rejected_and_the_next_aggregator_takes_over(federation: Start) -> None:
     training = federation()
     liar = "hospital-1"
-
-    def sums(name: str) -> SecureSum:
-        return _PassesOneOff() if name == liar else PlainSum()
-
-    simulation = Simulation(training._hospitals, training.shared, sums=sums)
-    report = simulation.run_round()
+    training._simulation.rekeyed(
+        training._simulation.keys, lambda name: _PassesOneOff(name) if name == liar else PlainSum(name)
+    )
+    report = training._simulation.run_round()
     assert report.outcome == "final"
     honest = federation()._simulation
     honest.run_round()
-    assert simulation.shared.to_bytes() == honest.shared.to_bytes()
-    state = simulation._state()
+    assert training.shared.to_bytes() == honest.shared.to_bytes()
+    state = training._simulation._state()
     assert state.attempt == 1
     assert state.aggregator != liar
 
@@ -109,7 +108,8 @@ def test_wrong_aggregate_is_rejected_and_the_next_aggregator_takes_over(federati
 class _Recording(PlainSum):
     """Keeps what it is asked to share, to see that nothing is shared before it was checked."""
 
-    def __init__(self) -> None:
+    def __init__(self, member: str) -> None:
+        super().__init__(member)
         self.calls: list[str] = []
 
     def check(self, slot: Slot, contributions: Mapping[str, bytes], aggregate: bytes) -> None:
@@ -123,10 +123,46 @@ class _Recording(PlainSum):
 
 def test_wrong_sum_is_rejected_before_any_share_is_released(federation: Start) -> None:
     training = federation()
-    honest = {name: _Recording() for name in ("hospital-2", "hospital-3", "hospital-4")}
-    simulation = Simulation(training._hospitals, training.shared, sums=lambda name: honest.get(name) or _PassesOneOff())
-    simulation.run_round()
+    honest = {name: _Recording(name) for name in ("hospital-2", "hospital-3", "hospital-4")}
+    training._simulation.rekeyed(training._simulation.keys, lambda name: honest.get(name) or _PassesOneOff(name))
+    training._simulation.run_round()
     assert all(sums.calls == ["checked", "shared"] for sums in honest.values())
+
+
+class _Spoils(PlainSum):
+    """Contributes what is malformed."""
+
+    def seal(self, slot: Slot, values: IntVector) -> bytes:
+        return super().seal(slot, values)[:-1]
+
+
+def test_malformed_contribution_is_left_out_and_the_round_goes_on(federation: Start) -> None:
+    training = federation()
+    training._simulation.rekeyed(
+        training._simulation.keys, lambda name: _Spoils(name) if name == "hospital-3" else PlainSum(name)
+    )
+    report = training._simulation.run_round()
+    assert (report.outcome, report.cohort) == ("final", ("hospital-1", "hospital-2", "hospital-4"))
+
+
+def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One round's sum is spoiled beyond what a clipped update can do; the hospitals notice on their own rows."""
+    training = federation(rounds=12)
+    spoiled = 9 + training.plan.recipe.surveys
+    advance = SharedModel.advance
+
+    def spoil(self: SharedModel, total: IntVector) -> SharedModel:
+        after = advance(self, total)
+        if training._simulation._number - 1 != spoiled or after.weights is None:
+            return after
+        return replace(after, weights=-10 * after.weights)
+
+    monkeypatch.setattr(SharedModel, "advance", spoil)
+    training.run(None, _quiet)
+    outcomes = {report.round: report.outcome for report in training.reports}
+    assert "majority" in outcomes.pop(spoiled)
+    assert set(outcomes.values()) == {"final"}
+    assert len(outcomes) == training.plan.steps
 
 
 def test_a_member_weighs_as_much_as_it_has_rows(federation: Start) -> None:
@@ -134,7 +170,7 @@ def test_a_member_weighs_as_much_as_it_has_rows(federation: Start) -> None:
     while training.shared.task == "survey":
         training._simulation.run_round()
     values: list[IntVector] = [hospital.work(training.shared, training.shared.step) for hospital in training._hospitals]
-    assert [int(own[-1]) for own in values] == [len(rows) for rows in training.shares]
+    assert [int(own[0]) for own in values] == [len(rows) for rows in training.shares]
 
 
 def test_repeating_a_round_never_repeats_an_update(federation: Start) -> None:
@@ -153,6 +189,9 @@ def test_repeating_a_round_never_repeats_an_update(federation: Start) -> None:
         ({"sample": 0.0}, "above 0"),
         ({"silent": ("hospital-9",)}, "hospital-9"),
         ({"protect": "outsourced"}, "does not exist yet"),
+        ({"bits": 32, "protect": "aggregate"}, "32 bits are not offered"),
+        ({"bits": 7}, "7 bits are not offered"),
+        ({"sites": 65, "protect": "aggregate"}, "at most 64"),
         ({"sites": 500}, "hospitals"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medward.fhe.errors import UnsafeParameters
-from medward.fhe.lanes import UpdateLayout
+from medward.fhe.lanes import BlockLayout
 from medward.fhe.parameters import UPDATE_BITS, sum_parameters
 from medward.fhe.quantise import Quantiser, quantise_with_feedback, rounding_seed, weighted
 
@@ -82,15 +82,15 @@ def test_error_feedback_sends_everything_in_the_end() -> None:
 
 def test_weighted_mean_through_lanes_is_the_weighted_mean() -> None:
     parameters = sum_parameters("AGG-M", 16, 16, 3, "semi-honest")
-    layout = UpdateLayout(parameters, 300)
+    layout = BlockLayout(parameters, 1, 300)
     generator = np.random.default_rng(2)
     updates, rows = generator.normal(0, 0.2, (10, 300)), generator.integers(1, 5000, 10)
     quantiser = Quantiser(16, 1.0)
     blocks = sum(
-        layout.split(quantiser.quantise(weighted(u, int(r), 5000), bytes([i])), int(r))
+        layout.split(np.array([r]), quantiser.quantise(weighted(u, int(r), 5000), bytes([i])))
         for i, (u, r) in enumerate(zip(updates, rows, strict=True))
     )
-    total, weight = layout.join(np.asarray(blocks))
+    (weight,), total = layout.join(np.asarray(blocks))
     mean = quantiser.dequantise(total, weight / 5000)
     assert weight == rows.sum()
     expected = (updates * rows[:, None]).sum(axis=0) / rows.sum()

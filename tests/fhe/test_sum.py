@@ -7,7 +7,7 @@ from medward.fhe.decryption import combine, decryption_share
 from medward.fhe.encryption import Ciphertext, encrypt, sum_ciphertexts
 from medward.fhe.errors import LaneOverflow
 from medward.fhe.keys import generate_key, joint_key, parameters_ring, reference_string
-from medward.fhe.lanes import UpdateLayout, decode, encode
+from medward.fhe.lanes import COUNT_BITS, BlockLayout, decode, encode
 from medward.fhe.parameters import SumParameters, sum_parameters
 
 from .sums import Federation, updates
@@ -97,24 +97,29 @@ def test_decoding_finds_noise_and_messages_out_of_bounds() -> None:
 
 
 @pytest.mark.parametrize("bits", [4, 8, 12, 16])
-@pytest.mark.parametrize("length", [1, 1000, 45_001])
-def test_layout_gives_back_the_sum_of_updates_and_weights(bits: int, length: int) -> None:
-    layout = UpdateLayout(sum_parameters("AGG-M", bits, 16, 3, "semi-honest"), length)
+@pytest.mark.parametrize(("counts", "values"), [(1, 1), (1, 1000), (300, 0), (7, 45_001), (0, 12)])
+def test_layout_gives_back_the_sums_of_counts_and_values(bits: int, counts: int, values: int) -> None:
+    layout = BlockLayout(sum_parameters("AGG-M", bits, 16, 3, "semi-honest"), counts, values)
     generator = np.random.default_rng(bits)
     half = 1 << (bits - 1)
-    updates_, weights = generator.integers(-half, half, (16, length)), generator.integers(0, 1 << 24, 16)
-    blocks = sum(layout.split(u, int(w)) for u, w in zip(updates_, weights, strict=True))
+    some_counts = generator.integers(0, 1 << COUNT_BITS, (16, counts))
+    some_values = generator.integers(-half, half, (16, values))
+    some_counts[0] = (1 << COUNT_BITS) - 1
+    blocks = sum(layout.split(c, v) for c, v in zip(some_counts, some_values, strict=True))
     assert isinstance(blocks, np.ndarray)
-    total, weight = layout.join(blocks)
-    assert np.array_equal(total, updates_.sum(axis=0))
-    assert weight == weights.sum()
+    summed_counts, summed_values = layout.join(blocks)
+    assert np.array_equal(summed_counts, some_counts.sum(axis=0))
+    assert np.array_equal(summed_values, some_values.sum(axis=0))
 
 
-def test_layout_refuses_a_weight_that_does_not_fit() -> None:
-    layout = UpdateLayout(sum_parameters(), 10, weight_bits=16)
-    for weight in (1 << 16, -1):
-        with pytest.raises(LaneOverflow, match="weight"):
-            layout.split(np.zeros(10, np.int64), weight)
+def test_layout_refuses_what_does_not_fit() -> None:
+    layout = BlockLayout(sum_parameters(), 2, 10)
+    zero = np.zeros(10, np.int64)
+    for count in (1 << COUNT_BITS, -1):
+        with pytest.raises(LaneOverflow, match="a count is outside"):
+            layout.split(np.array([0, count]), zero)
+    with pytest.raises(LaneOverflow, match="not 2 and 9"):
+        layout.split(np.zeros(2, np.int64), zero[1:])
 
 
 def test_noise_of_a_sum_has_the_predicted_size() -> None:

@@ -25,7 +25,11 @@ def a_round(number: int, **changes: Any) -> dict[str, Any]:
         "outcome": "final",
         "bytes_up": 1500,
         "bytes_down": 2_340_000,
-        "seconds": {"work": 1.5, "open": 0.001},
+        "opened": [],
+        "contributions": {"hospital-1": f"bafkcontribution{number}"},
+        "aggregate": f"bafkaggregate{number}",
+        "model": f"bafkmodel{number}",
+        "seconds": {"work": 1.5, "combine": 0.001},
         "validation": ALL_MEASURED,
     }
     return report | changes
@@ -55,6 +59,10 @@ def a_document(log: list[dict[str, Any]], classes: tuple[str, ...] = CLASSES, **
         "rounds_log": log,
     }
     return document | changes
+
+
+def an_epoch(**changes: Any) -> dict[str, Any]:
+    return {"epoch": 1, "holders": ["hospital-1"], "left_out": {}, "seconds": 0.5, "bytes": 4000} | changes
 
 
 def three_hospitals(**changes: Any) -> list[dict[str, Any]]:
@@ -200,8 +208,19 @@ def test_hospital_that_was_in_no_sum_is_told(tmp_path: Path) -> None:
 
 
 def test_rounds_fold_only_when_there_are_many(tmp_path: Path) -> None:
-    assert "<details>" not in page_of(tmp_path, a_document([a_round(n) for n in range(12)]))
-    assert "<details>" in page_of(tmp_path, a_document([a_round(n) for n in range(13)]))
+    for count, folded in ((12, False), (13, True)):
+        page = page_of(tmp_path, a_document([a_round(n) for n in range(count)]))
+        assert (f"<summary>All {count} rounds</summary>" in page) == folded
+
+
+def test_everything_that_was_added_is_named(tmp_path: Path) -> None:
+    log = [a_round(0), a_round(1, outcome="too few", cohort=[], aggregate="", model="", opened=["hospital-3"])]
+    page = page_of(tmp_path, a_document(log, key_epochs=[an_epoch(left_out={"hospital-9": "missed the deadline"})]))
+    for name in ("bafkcontribution0", "bafkaggregate0", "bafkmodel0", "bafkcontribution1"):
+        assert name in page
+    words = Elements(page).words()
+    assert "opened: hospital-3" in words
+    assert "hospital-9 holds none: it missed the deadline" in words
 
 
 def test_worst_hospital_is_marked_in_words(tmp_path: Path) -> None:

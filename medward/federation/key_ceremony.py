@@ -1,0 +1,381 @@
+"""One member's part in the key ceremony on the ordered log: records and blobs in, records and blobs out.
+
+The rules of the ceremony are in ceremony.py, whose events carry bytes. The log carries names, so this machine stands
+between them:
+
+- what a `KeyOpen` or `KeyAnswer` names enters the ceremony when f+1 members have said that they hold it (`KeyHold`),
+  at the place of the deciding record: nobody can withhold a blob from some and so split the members;
+- sealed shares go from dealer to holder through the store; one that does not come is complained about;
+- a record behind a phase's deadline ends the phase; the beacon is the hash of the first block behind the last dealing.
+
+Only this machine draws secrets, from the operating system. The protocol: spec/scheme.md, "Key ceremony".
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from medward.federation import ceremony
+from medward.federation.blobs import blob_name
+from medward.federation.ceremony import Phase, Setup
+from medward.federation.encrypted_sum import EpochMaterial
+from medward.federation.records import (
+    KeyActive,
+    KeyAnswer,
+    KeyBegin,
+    KeyCommit,
+    KeyDeal,
+    KeyHold,
+    KeyJudge,
+    KeyOpen,
+    KeyRecord,
+    KeyRespond,
+    KeyTick,
+)
+from medward.federation.round import Terms
+from medward.fhe import dealing, epoch, sealing
+from medward.fhe.epoch import EpochKeys, KeyContribution
+from medward.fhe.errors import FheError
+from medward.fhe.keys import SecretKey
+
+NO_CONTRIBUTION = KeyContribution(b"", b"")
+
+
+@dataclass(frozen=True)
+class StoreKeyBlob:
+    """Effect: put a blob of the ceremony into the store."""
+
+    content: bytes
+
+
+@dataclass(frozen=True)
+class OrderKey:
+    """Effect: hand a record to the log."""
+
+    record: KeyRecord
+
+
+@dataclass(frozen=True)
+class FetchKeyBlob:
+    """Effect: get a blob, trying again until it comes or the ceremony is over; `fetched` follows.
+
+    Args:
+        name: the blob.
+        dealer: whose sealed share it is, or None for what a `KeyOpen` or `KeyAnswer` names.
+        epoch: the epoch that it is for.
+    """
+
+    name: str
+    dealer: int | None
+    epoch: int
+
+
+@dataclass(frozen=True)
+class KeysActive:
+    """Effect: the epoch's keys are made; keep the material durably before going on."""
+
+    material: EpochMaterial = field(repr=False)
+    holders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KeysFailed:
+    """Effect: this member takes no part in the epoch, and why."""
+
+    reason: str
+
+
+Effect = StoreKeyBlob | OrderKey | FetchKeyBlob | KeysActive | KeysFailed
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A record that has its place in the ceremony."""
+
+    record: KeyRecord
+    time: float
+    block: bytes
+
+
+class KeyCeremony:
+    """One member's ceremony.
+
+    Args:
+        member: its name.
+        terms: the federation's terms.
+        setup: what the ceremony makes keys for.
+        first_epoch: the epoch of the first attempt.
+    """
+
+    def __init__(self, member: str, terms: Terms, setup: Setup, first_epoch: int) -> None:
+        self._terms, self._member = terms, member
+        self._numbers = {name: number for number, name in enumerate(terms.members, 1)}
+        self._number = self._numbers[member]
+        self._setup = setup
+        self._queue: deque[_Entry] = deque()
+        self._blobs: dict[str, bytes] = {}
+        self._waiting: dict[str, list[KeyOpen | KeyAnswer]] = {}
+        self._holds: dict[str, set[str]] = {}
+        self._since = -1.0
+        self._dealt_in = b""
+        self._awaited: set[int] = set()
+        self._missing: set[int] = set()
+        self._secret: SecretKey | None = None
+        self._transport: sealing.TransportKey | None = None
+        self._sealed: dict[int, str] = {}
+        self._outbox: list[Effect] = []
+        holders = tuple(self._numbers.values())
+        self.state, self._pending = ceremony.begin(setup, self._number, first_epoch, holders)
+
+    def __repr__(self) -> str:
+        return f"KeyCeremony({self._member}, {self.state!r})"
+
+    @property
+    def over(self) -> bool:
+        """Whether it ended, with keys or without."""
+        return self.state.phase >= Phase.ACTIVE
+
+    @property
+    def due(self) -> float:
+        """When the present phase's deadline passes."""
+        return self._since + self._terms.deadline
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The members that are out of the ceremony, and why."""
+        names = {number: name for name, number in self._numbers.items()}
+        return {names[number]: reason for number, reason in self.state.left_out.items()}
+
+    def begin(self, time: float) -> list[Effect]:
+        """Return the first effects; `time` is that of the record that began the ceremony."""
+        self._since = time
+        self._work()
+        return self._taken()
+
+    def ordered(self, record: KeyRecord, time: float, block: bytes) -> list[Effect]:
+        """Take an ordered record.
+
+        Args:
+            record: the record; its author is `record.member`.
+            time: its agreed time.
+            block: the hash of the block that it is in.
+        """
+        entry = _Entry(record, time, block)
+        match record:
+            case KeyOpen(key=name) | KeyAnswer(share=name):
+                self._waiting.setdefault(name, []).append(record)
+                self._outbox.append(FetchKeyBlob(name, None, record.epoch))
+                self._count_holds(name, entry)
+            case KeyHold(blob=name):
+                self._holds.setdefault(name, set()).add(record.member)
+                self._count_holds(name, entry)
+            case KeyBegin() | KeyActive():
+                pass
+            case _:
+                self._queue.append(entry)
+        self._drain()
+        return self._taken()
+
+    def fetched(self, fetch: FetchKeyBlob, content: bytes | None) -> list[Effect]:
+        """Take a blob that was fetched, or that a sealed share could not be had (None)."""
+        if fetch.dealer is not None:
+            self._share_came(fetch.dealer, fetch.epoch, content)
+        elif content is not None and fetch.name not in self._blobs:
+            self._blobs[fetch.name] = content
+            self._outbox.append(OrderKey(KeyHold(fetch.epoch, self._member, fetch.name)))
+        self._drain()
+        return self._taken()
+
+    def _taken(self) -> list[Effect]:
+        effects, self._outbox = self._outbox, []
+        return effects
+
+    def _count_holds(self, name: str, entry: _Entry) -> None:
+        """Give what waits for this blob its place, once f+1 members hold it."""
+        if len(self._holds.get(name, ())) > self._terms.faulty:
+            for record in self._waiting.pop(name, []):
+                self._queue.append(_Entry(record, entry.time, entry.block))
+
+    def _drain(self) -> None:
+        """Feed the ceremony what is due, in order; stop at a blob that has not come yet."""
+        while self._queue and not self.over:
+            entry = self._queue[0]
+            record = entry.record
+            if isinstance(record, KeyOpen | KeyAnswer) and _blob_of(record) not in self._blobs:
+                return
+            self._queue.popleft()
+            while entry.time >= self.due and not self.over:
+                before = (self.state.epoch, self.state.phase)
+                self._feed(ceremony.Deadline(self.state.epoch, self.state.phase), entry)
+                if before == (self.state.epoch, self.state.phase):
+                    break
+            if self.state.phase is Phase.BEACON and entry.block != self._dealt_in:
+                self._feed(ceremony.Beacon(self.state.epoch, entry.block), entry)
+            for event in self._events(record):
+                self._feed(event, entry)
+
+    def _events(self, record: KeyRecord) -> Iterable[ceremony.OrderedEvent]:
+        """Return what a record says, with its blobs' bytes."""
+        number = self._numbers.get(record.member, 0)
+        match record:
+            case KeyCommit():
+                return [ceremony.Committed(record.epoch, number, record.commitment)]
+            case KeyOpen():
+                contribution, transport = _decode_key(self._blobs[record.key])
+                return [ceremony.Opened(record.epoch, number, contribution, transport)]
+            case KeyDeal():
+                self._await_share(record, number)
+                return [ceremony.Dealt(record.epoch, number, record.digests)]
+            case KeyRespond():
+                return [ceremony.Responded(record.epoch, number, record.response)]
+            case KeyJudge():
+                good = [ceremony.Acknowledged(record.epoch, number, dealer) for dealer in record.good]
+                return [*good, *(ceremony.Complained(record.epoch, number, dealer) for dealer in record.bad)]
+            case KeyAnswer():
+                return [ceremony.Answered(record.epoch, number, record.holder, self._blobs[record.share])]
+        return []
+
+    def _feed(self, event: ceremony.Event, entry: _Entry | None = None) -> None:
+        before = (self.state.epoch, self.state.phase)
+        self.state, effects = ceremony.step(self.state, event)
+        self._pending = (*self._pending, *effects)
+        if entry is not None and before != (self.state.epoch, self.state.phase):
+            self._since = entry.time
+            if self.state.phase is Phase.BEACON:
+                self._dealt_in = entry.block
+                self._outbox.append(OrderKey(KeyTick(self.state.epoch, self._member)))
+            if before[0] != self.state.epoch:
+                self._awaited, self._missing, self._sealed = set(), set(), {}
+        self._work()
+
+    def _work(self) -> None:
+        """Carry out what the ceremony asks of this member."""
+        judged: list[ceremony.Acknowledged | ceremony.Complained] = []
+        while self._pending:
+            effects, self._pending = self._pending, ()
+            for effect in effects:
+                match effect:
+                    case ceremony.MakeKeys():
+                        self._make_keys(effect)
+                    case ceremony.MakeDealing():
+                        self._deal(effect)
+                    case ceremony.Order(event=ceremony.Acknowledged() | ceremony.Complained() as verdict):
+                        judged.append(verdict)
+                    case ceremony.Order():
+                        self._order(effect.event)
+                    case ceremony.EraseSecrets():
+                        self._erase(keep_secret=effect.keep_secret)
+                    case ceremony.Activate():
+                        self._activate(effect)
+                    case ceremony.GiveUp():
+                        self._outbox.append(KeysFailed(effect.reason))
+                    case ceremony.LeftOut():
+                        pass
+        if judged:
+            good = tuple(v.dealer for v in judged if isinstance(v, ceremony.Acknowledged))
+            bad = tuple(v.dealer for v in judged if isinstance(v, ceremony.Complained))
+            self._outbox.append(OrderKey(KeyJudge(judged[0].epoch, self._member, good, bad)))
+        if self.state.phase is Phase.ACKNOWLEDGE and self._missing and not self._awaited:
+            self._missing = set()
+            self._feed(ceremony.SharesOverdue(self.state.epoch))
+
+    def _make_keys(self, effect: ceremony.MakeKeys) -> None:
+        secret, made = epoch.contribute(effect.parameters, self._setup.federation, effect.epoch, self._number)
+        self._secret, self._transport = secret, sealing.TransportKey()
+        self._feed(ceremony.KeysMade(effect.epoch, secret, made, self._transport.public))
+
+    def _deal(self, effect: ceremony.MakeDealing) -> None:
+        assert self._secret is not None
+        context = effect.context
+        made = dealing.deal(self.state.parameters, context, self._secret)
+        self._sealed = {}
+        for holder in context.holders:
+            if holder != self._number:
+                sealed = sealing.seal(context, holder, effect.transports[holder], made.shares[holder])
+                self._sealed[holder] = self._store(sealed)
+        self._feed(ceremony.DealingMade(context.epoch, made))
+
+    def _store(self, content: bytes) -> str:
+        self._outbox.append(StoreKeyBlob(content))
+        return blob_name(content)
+
+    def _order(self, event: ceremony.OrderedEvent) -> None:
+        """Say an event of this member's as a record."""
+        match event:
+            case ceremony.Committed():
+                record: KeyRecord = KeyCommit(event.epoch, self._member, event.commitment)
+            case ceremony.Opened():
+                key = (event.contribution.public, event.contribution.proof, event.transport)
+                record = KeyOpen(event.epoch, self._member, self._store(msgspec.msgpack.encode(key)))
+            case ceremony.Dealt():
+                record = KeyDeal(event.epoch, self._member, dict(event.digests), self._sealed)
+            case ceremony.Responded():
+                record = KeyRespond(event.epoch, self._member, event.response)
+            case ceremony.Answered():
+                record = KeyAnswer(event.epoch, self._member, event.holder, self._store(event.share))
+            case _:
+                return
+        self._outbox.append(OrderKey(record))
+
+    def _await_share(self, record: KeyDeal, dealer: int) -> None:
+        if record.epoch != self.state.epoch or dealer == self._number:
+            return
+        if self._number in record.sealed:
+            self._awaited.add(dealer)
+            self._outbox.append(FetchKeyBlob(record.sealed[self._number], dealer, record.epoch))
+        else:
+            self._missing.add(dealer)
+
+    def _share_came(self, dealer: int, number: int, sealed: bytes | None) -> None:
+        if number != self.state.epoch or self._transport is None or self.over:
+            return
+        self._awaited.discard(dealer)
+        try:
+            if sealed is None:
+                raise FheError("the sealed share cannot be had")
+            share = self._transport.unseal(self.state.context(dealer), self._number, sealed)
+        except FheError:
+            self._missing.add(dealer)
+            self._work()
+        else:
+            self._feed(ceremony.ShareArrived(number, dealer, share))
+
+    def _erase(self, *, keep_secret: bool) -> None:
+        self._transport, self._sealed = None, {}
+        if not keep_secret and self._secret is not None:
+            self._secret.erase()
+            self._secret = None
+
+    def _activate(self, effect: ceremony.Activate) -> None:
+        state, keys = self.state, effect.keys
+        names = {number: name for name, number in self._numbers.items()}
+        holders = tuple(names[number] for number in keys.holders)
+        material = EpochMaterial(
+            keys, self._numbers, self._secret, effect.shares, state.digests, state.beacon, state.responses
+        )
+        self._outbox.append(KeysActive(material, holders))
+        self._outbox.append(OrderKey(KeyActive(keys.epoch, self._member, holders, keys_digest(keys))))
+
+
+def _blob_of(record: KeyOpen | KeyAnswer) -> str:
+    return record.key if isinstance(record, KeyOpen) else record.share
+
+
+def keys_digest(keys: EpochKeys) -> bytes:
+    """Return what stands for an epoch's public keys in a `KeyActive`."""
+    digest = hashlib.sha256(b"medward epoch keys 1" + keys.parameters.digest + keys.epoch.to_bytes(8, "little"))
+    for number in keys.holders:
+        digest.update(number.to_bytes(8, "little") + keys.digests[number])
+    return digest.digest()
+
+
+def _decode_key(content: bytes) -> tuple[KeyContribution, bytes]:
+    """Read a `KeyOpen`'s blob; what cannot be read is a contribution that matches no commitment."""
+    try:
+        public, proof, transport = msgspec.msgpack.decode(content, type=tuple[bytes, bytes, bytes])
+    except msgspec.DecodeError:
+        return NO_CONTRIBUTION, b""
+    return KeyContribution(public, proof), transport

@@ -228,7 +228,7 @@ class KeyCeremony:
                 return [ceremony.Opened(record.epoch, number, contribution, transport)]
             case KeyDeal():
                 self._await_share(record, number)
-                return [ceremony.Dealt(record.epoch, number, record.digests)]
+                return [ceremony.Dealt(record.epoch, number, dict(record.digests))]
             case KeyRespond():
                 return [ceremony.Responded(record.epoch, number, record.response)]
             case KeyJudge():
@@ -311,7 +311,9 @@ class KeyCeremony:
                 key = (event.contribution.public, event.contribution.proof, event.transport)
                 record = KeyOpen(event.epoch, self._member, self._store(msgspec.msgpack.encode(key)))
             case ceremony.Dealt():
-                record = KeyDeal(event.epoch, self._member, dict(event.digests), self._sealed)
+                record = KeyDeal(
+                    event.epoch, self._member, tuple(sorted(event.digests.items())), tuple(sorted(self._sealed.items()))
+                )
             case ceremony.Responded():
                 record = KeyRespond(event.epoch, self._member, event.response)
             case ceremony.Answered():
@@ -323,9 +325,10 @@ class KeyCeremony:
     def _await_share(self, record: KeyDeal, dealer: int) -> None:
         if record.epoch != self.state.epoch or dealer == self._number:
             return
-        if self._number in record.sealed:
+        name = dict(record.sealed).get(self._number)
+        if name is not None:
             self._awaited.add(dealer)
-            self._outbox.append(FetchKeyBlob(record.sealed[self._number], dealer, record.epoch))
+            self._outbox.append(FetchKeyBlob(name, dealer, record.epoch))
         else:
             self._missing.add(dealer)
 

@@ -27,6 +27,7 @@ from medward.federation.records import (
     Attest,
     Commit,
     Finish,
+    Next,
     Open,
     Reject,
     Reveal,
@@ -38,6 +39,7 @@ from medward.federation.records import (
     Task,
     Vote,
     commitment_to,
+    subject,
 )
 from medward.federation.round import Keys, Phase, Round, Terms
 from medward.federation.round_rules import apply, opened
@@ -69,10 +71,11 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Advanced:
-    """Event: the next shared model, made from an opened sum."""
+    """Event: the next shared model, made from an opened sum, and what the sum after it is for."""
 
     round: int
     model: bytes
+    next: Next | None
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ class Member:
                 return self._fetched(event)
             case Advanced() if self._in(event.round, Phase.FINISHING):
                 name, store = self._kept("model", event.model)
-                return [store, Order(Finish(event.round, self.name, name))]
+                return [store, Order(Finish(event.round, self.name, name, event.next))]
             case Judged() if self._in(event.round, Phase.VOTING):
                 return [Order(Vote(event.round, self.name, event.accept))]
         return []
@@ -263,7 +266,7 @@ class Member:
                 return [self._fetch((*self._unchecked(now), *aggregate, *shown, *revealed))]
             case Phase.VOTING:
                 assert now.candidate is not None
-                return [Judge(now.number, now.model, now.candidate)]
+                return [Judge(now.number, now.model, now.candidate.model)]
         return []
 
     def _reveal(self, holder: str) -> list[Effect]:
@@ -306,13 +309,13 @@ class Member:
     def _attested(self, now: Round, blobs: Mapping[str, bytes]) -> list[Effect]:
         """Examine what could be had; about what could not be had, nothing is said."""
         good, bad = [], []
-        for subject, examine in self._examinations(now, blobs).items():
+        for about, examine in self._examinations(now, blobs).items():
             try:
                 examine()
             except WrongSum:
-                bad.append(subject)
+                bad.append(about)
             else:
-                good.append(subject)
+                good.append(about)
         return [Order(Attest(now.number, self.name, tuple(good), tuple(bad)))] if good or bad else []
 
     def _examinations(self, now: Round, blobs: Mapping[str, bytes]) -> dict[Subject, Callable[[], None]]:
@@ -321,18 +324,18 @@ class Member:
         match now.phase:
             case Phase.ATTESTING:
                 return {
-                    (member,): partial(sums.examine, slot, member, blobs[name])
+                    subject(member): partial(sums.examine, slot, member, blobs[name])
                     for member, name in now.submissions.items()
                     if name in blobs
                 }
             case Phase.VERIFYING:
                 return {
-                    (holder,): partial(sums.examine_share, slot, self._aggregate, holder, blobs[name])
+                    subject(holder): partial(sums.examine_share, slot, self._aggregate, holder, blobs[name])
                     for holder, name in now.shares.items()
                     if name in blobs
                 }
         return {
-            (holder, member): partial(sums.examine_reveal, slot, holder, member, blobs[name])
+            subject(holder, member): partial(sums.examine_reveal, slot, holder, member, blobs[name])
             for holder, shown in now.reveals.items()
             for member, name in shown.items()
             if name in blobs
@@ -372,6 +375,6 @@ def _contributions(now: Round, blobs: Mapping[str, bytes]) -> dict[str, bytes]:
     return {member: blobs[now.submissions[member]] for member in now.cohort}
 
 
-def _good_reveals(now: Round) -> list[Subject]:
+def _good_reveals(now: Round) -> list[tuple[str, str]]:
     """(holder, member) of what was revealed and found good."""
     return [(holder, member) for holder, shown in now.reveals.items() for member in shown if now.good(holder, member)]

@@ -9,15 +9,24 @@ of the terms).
 import hashlib
 from typing import Literal
 
-import msgspec
+from medward.ledger.encoding import Count, Structure, decode_form, encode
+from medward.ledger.errors import NotCanonical
 
 Task = Literal["survey", "train"]
-#: What an `Attest` speaks of: (member,) for what it submitted or shared, (holder, member) for what it revealed.
-Subject = tuple[str, ...]
+#: What an `Attest` speaks of, as `subject` names it.
+Subject = str
 What = Literal["contribution", "share"]
 
 
-class Open(msgspec.Struct, frozen=True, tag=True):
+class Next(Structure, frozen=True):
+    """What a sum is for: `counts` counts (integers from 0 to 2^30 - 1), then `values` signed values."""
+
+    task: Task
+    counts: Count
+    values: Count
+
+
+class Open(Structure, frozen=True, tag="open"):
     """A round begins: `invited` members are asked to contribute to `task`, working from the shared model `model`.
 
     Args:
@@ -29,187 +38,217 @@ class Open(msgspec.Struct, frozen=True, tag=True):
         values: how many signed values follow.
     """
 
-    round: int
+    round: Count
     task: Task
     model: str
     invited: tuple[str, ...]
-    counts: int
-    values: int
+    counts: Count
+    values: Count
 
 
-class Commit(msgspec.Struct, frozen=True, tag=True):
+class Commit(Structure, frozen=True, tag="commit"):
     """`member` is bound to a contribution that nobody has seen yet (`commitment_to`)."""
 
-    round: int
+    round: Count
     member: str
     commitment: bytes
 
 
-class Submit(msgspec.Struct, frozen=True, tag=True):
+class Submit(Structure, frozen=True, tag="submit"):
     """`member` shows what it committed to: the blob `contribution`."""
 
-    round: int
+    round: Count
     member: str
     contribution: str
 
 
-class Attest(msgspec.Struct, frozen=True, tag=True):
+class Attest(Structure, frozen=True, tag="attest"):
     """`member` holds what these members showed and has checked it: `good` is what it should be, `bad` is not."""
 
-    round: int
+    round: Count
     member: str
     good: tuple[Subject, ...]
     bad: tuple[Subject, ...] = ()
 
 
-class Aggregate(msgspec.Struct, frozen=True, tag=True):
+class Aggregate(Structure, frozen=True, tag="aggregate"):
     """`member` added the cohort's contributions; the result is the blob `aggregate`."""
 
-    round: int
+    round: Count
     member: str
     aggregate: str
 
 
-class Reject(msgspec.Struct, frozen=True, tag=True):
+class Reject(Structure, frozen=True, tag="reject"):
     """`member` re-added the contributions and did not get `aggregate`."""
 
-    round: int
+    round: Count
     member: str
     aggregate: str
 
 
-class ShareCommit(msgspec.Struct, frozen=True, tag=True):
+class ShareCommit(Structure, frozen=True, tag="share.commit"):
     """`member` re-added the contributions, got the aggregate, and is bound to a share in opening it."""
 
-    round: int
+    round: Count
     member: str
     commitment: bytes
 
 
-class Share(msgspec.Struct, frozen=True, tag=True):
+class Share(Structure, frozen=True, tag="share"):
     """`member` shows the share that it committed to."""
 
-    round: int
+    round: Count
     member: str
     share: str
 
 
-class Reveal(msgspec.Struct, frozen=True, tag=True):
+class Reveal(Structure, frozen=True, tag="reveal"):
     """`member` shows what the silent key holder `holder` once dealt to it, so that the holder's key can be opened."""
 
-    round: int
+    round: Count
     member: str
     holder: str
     share: str
 
 
-class Finish(msgspec.Struct, frozen=True, tag=True):
-    """`member` opened the sum and computed the next shared model, whose blob is `model`."""
+class Finish(Structure, frozen=True, tag="finish"):
+    """`member` opened the sum and computed the next shared model.
 
-    round: int
+    Args:
+        round, member: as ever.
+        model: the next shared model's blob.
+        next: what the sum after this one is for, None once the plan is fulfilled.
+    """
+
+    round: Count
     member: str
     model: str
+    next: Next | None
 
 
-class Vote(msgspec.Struct, frozen=True, tag=True):
+class Vote(Structure, frozen=True, tag="vote"):
     """`member` tried the next model on its own validation rows and accepts it, or not."""
 
-    round: int
+    round: Count
     member: str
     accept: bool
 
 
-class Tick(msgspec.Struct, frozen=True, tag=True):
+class Tick(Structure, frozen=True, tag="tick"):
     """A reminder that time has passed: the round's deadlines are looked at again."""
 
-    round: int
+    round: Count
 
 
-class KeyBegin(msgspec.Struct, frozen=True, tag=True):
+class KeyBegin(Structure, frozen=True, tag="key.begin"):
     """A key ceremony begins among all members, for `epoch` or, when somebody is left out of it, the next ones."""
 
-    epoch: int
+    epoch: Count
     member: str
 
 
-class KeyCommit(msgspec.Struct, frozen=True, tag=True):
+class KeyCommit(Structure, frozen=True, tag="key.commit"):
     """`member` is bound to a key that nobody has seen yet."""
 
-    epoch: int
+    epoch: Count
     member: str
     commitment: bytes
 
 
-class KeyOpen(msgspec.Struct, frozen=True, tag=True):
+class KeyOpen(Structure, frozen=True, tag="key.open"):
     """`member` shows its public key, the proof of it, and its transport key: the blob `key`."""
 
-    epoch: int
+    epoch: Count
     member: str
     key: str
 
 
-class KeyDeal(msgspec.Struct, frozen=True, tag=True):
+class KeyDeal(Structure, frozen=True, tag="key.deal"):
     """`member` dealt its secret: for each holder the published hash of its share, and the blob of the sealed share."""
 
-    epoch: int
+    epoch: Count
     member: str
-    digests: dict[int, bytes]
-    sealed: dict[int, str]
+    digests: tuple[tuple[int, bytes], ...]
+    sealed: tuple[tuple[int, str], ...]
 
 
-class KeyRespond(msgspec.Struct, frozen=True, tag=True):
+class KeyRespond(Structure, frozen=True, tag="key.respond"):
     """`member` answered the challenge to its dealing."""
 
-    epoch: int
+    epoch: Count
     member: str
     response: bytes
 
 
-class KeyJudge(msgspec.Struct, frozen=True, tag=True):
+class KeyJudge(Structure, frozen=True, tag="key.judge"):
     """`member` found its shares from the dealers in `good` right, and has none that is right from those in `bad`."""
 
-    epoch: int
+    epoch: Count
     member: str
     good: tuple[int, ...] = ()
     bad: tuple[int, ...] = ()
 
 
-class KeyAnswer(msgspec.Struct, frozen=True, tag=True):
+class KeyAnswer(Structure, frozen=True, tag="key.answer"):
     """`member` answers the complaint of `holder`: the blob `share` is what it dealt to it, in the open."""
 
-    epoch: int
+    epoch: Count
     member: str
-    holder: int
+    holder: Count
     share: str
 
 
-class KeyHold(msgspec.Struct, frozen=True, tag=True):
+class KeyHold(Structure, frozen=True, tag="key.hold"):
     """`member` holds a blob that a `KeyOpen` or `KeyAnswer` names; one counts once f+1 members hold it."""
 
-    epoch: int
+    epoch: Count
     member: str
     blob: str
 
 
-class KeyActive(msgspec.Struct, frozen=True, tag=True):
+class KeyActive(Structure, frozen=True, tag="key.active"):
     """`member` ended the ceremony: these are the holders, and `digest` stands for their public keys."""
 
-    epoch: int
+    epoch: Count
     member: str
     holders: tuple[str, ...]
     digest: bytes
 
 
-class KeyTick(msgspec.Struct, frozen=True, tag=True):
+class KeyTick(Structure, frozen=True, tag="key.tick"):
     """A reminder that time has passed, and a block behind the dealings whose hash nobody knew."""
 
-    epoch: int
+    epoch: Count
     member: str
 
 
 RoundRecord = Open | Commit | Submit | Attest | Aggregate | Reject | ShareCommit | Share | Reveal | Finish | Vote | Tick
 KeyRecord = KeyBegin | KeyCommit | KeyOpen | KeyDeal | KeyRespond | KeyJudge | KeyAnswer | KeyHold | KeyActive | KeyTick
 Record = RoundRecord | KeyRecord
+
+
+def subject(*names: str) -> Subject:
+    """Return what stands in an `Attest` for what `member` submitted or shared, or for what it revealed of `holder`.
+
+    Args:
+        names: (member,) or (holder, member); no name has a line end in it.
+    """
+    return "\n".join(names)
+
+
+def encode_record(record: Record) -> bytes:
+    """Return a record's one encoding, the payload of its transaction."""
+    return encode(record)
+
+
+def decode_record(payload: bytes) -> Record | None:
+    """Return the record that a payload encodes, or None if it encodes none."""
+    try:
+        record: Record = decode_form(payload, Record)
+    except NotCanonical:
+        return None
+    return record
 
 
 def commitment_to(what: What, federation: str, number: int, member: str, name: str) -> bytes:

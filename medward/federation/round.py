@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from medward.federation.records import Subject, Task
+from medward.federation.records import Next, Subject, Task, subject
 
 
 class Phase(Enum):
@@ -80,6 +80,14 @@ class Verdicts:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a member found behind an opened sum: the next shared model, and what the sum after it is for."""
+
+    model: str
+    next: Next | None
+
+
+@dataclass(frozen=True)
 class Round:
     """The state of one round.
 
@@ -106,8 +114,8 @@ class Round:
         good_shares: the holders whose share was found good, once that is settled.
         silent: the holders without a good share, once that is settled.
         reveals: for a silent holder, who showed which dealt share.
-        finishes: each member's next model.
-        candidate: the next model, once f+1 have found it.
+        finishes: what each member found.
+        candidate: what f+1 members have found.
         votes: who accepts it and who does not.
         exposed: whether shares of the sum may have been shown.
         outcome: the next model, once final; otherwise why there is none.
@@ -136,8 +144,8 @@ class Round:
     good_shares: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     reveals: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    finishes: Mapping[str, str] = field(default_factory=dict)
-    candidate: str | None = None
+    finishes: Mapping[str, Found] = field(default_factory=dict)
+    candidate: Found | None = None
     votes: Mapping[str, bool] = field(default_factory=dict)
     exposed: bool = False
     outcome: str | None = None
@@ -157,11 +165,12 @@ class Round:
         """When the present phase's deadline passes."""
         return self.since + self.terms.deadline
 
-    def good(self, *subject: str) -> bool:
-        """Whether f+1 members hold what the subject showed and found it good."""
-        return subject in self.verdicts and len(self.verdicts[subject].good) > self.terms.faulty
+    def good(self, *names: str) -> bool:
+        """Whether f+1 members hold what a member showed, or revealed of a holder, and found it good."""
+        found = self.verdicts.get(subject(*names))
+        return found is not None and len(found.good) > self.terms.faulty
 
     def settled(self, members: Iterable[str]) -> bool:
         """Whether f+1 members agree on what each of these members showed."""
-        bad = {subject for subject, found in self.verdicts.items() if len(found.bad) > self.terms.faulty}
-        return all(self.good(member) or (member,) in bad for member in members)
+        bad = {about for about, found in self.verdicts.items() if len(found.bad) > self.terms.faulty}
+        return all(self.good(member) or subject(member) in bad for member in members)

@@ -38,8 +38,9 @@ from medward.federation.records import (
     Vote,
     What,
     commitment_to,
+    subject,
 )
-from medward.federation.round import Keys, Phase, Round, Terms, Verdicts
+from medward.federation.round import Found, Keys, Phase, Round, Terms, Verdicts
 
 COMMITMENT_BYTES = 32
 
@@ -118,7 +119,7 @@ def _said(state: Round, record: RoundRecord, time: float) -> Round:
             return replace(state, reveals={**state.reveals, holder: {**shown, member: record.share}})
         case Finish(member=member):
             _needs(state, Phase.FINISHING, member in state.terms.members, member, state.finishes)
-            return replace(state, finishes={**state.finishes, member: record.model})
+            return replace(state, finishes={**state.finishes, member: Found(record.model, record.next)})
         case Vote(member=member):
             _needs(state, Phase.VOTING, member in state.terms.members, member, state.votes)
             return replace(state, votes={**state.votes, member: record.accept})
@@ -152,14 +153,14 @@ def _attested(state: Round, record: Attest) -> Round:
     if not named or len(set(named)) != len(named) or not set(named) <= _subjects(state):
         raise Refused(f"{member} attests to something in round {state.number} that is not to be checked now.")
     verdicts = dict(state.verdicts)
-    for subject in named:
-        found = verdicts.get(subject, Verdicts())
+    for about in named:
+        found = verdicts.get(about, Verdicts())
         if member in found.good | found.bad:
             raise Refused(f"{member} attested to this already in round {state.number}.")
-        if subject in record.good:
-            verdicts[subject] = Verdicts(found.good | {member}, found.bad)
+        if about in record.good:
+            verdicts[about] = Verdicts(found.good | {member}, found.bad)
         else:
-            verdicts[subject] = Verdicts(found.good, found.bad | {member})
+            verdicts[about] = Verdicts(found.good, found.bad | {member})
     return replace(state, verdicts=verdicts)
 
 
@@ -167,11 +168,11 @@ def _subjects(state: Round) -> set[Subject]:
     """What members check in the present phase."""
     match state.phase:
         case Phase.ATTESTING:
-            return {(member,) for member in state.submissions}
+            return {subject(member) for member in state.submissions}
         case Phase.VERIFYING:
-            return {(holder,) for holder in state.shares}
+            return {subject(holder) for holder in state.shares}
         case Phase.OPENING:
-            return {(holder, member) for holder, shown in state.reveals.items() for member in shown}
+            return {subject(holder, member) for holder, shown in state.reveals.items() for member in shown}
     return set()
 
 
@@ -280,12 +281,12 @@ def _opens(state: Round, holder: str) -> bool:
 
 
 def _finished(state: Round, time: float) -> Round:
-    models = list(state.finishes.values())
-    for model in sorted(set(models)):
-        if models.count(model) > state.terms.faulty:
-            state = replace(state, candidate=model)
+    found = list(state.finishes.values())
+    for one in found:
+        if found.count(one) > state.terms.faulty:
+            state = replace(state, candidate=one)
             if state.task == "survey":
-                return replace(_enter(state, Phase.FINAL, time), outcome=model)
+                return replace(_enter(state, Phase.FINAL, time), outcome=one.model)
             return _enter(state, Phase.VOTING, time)
     return state
 
@@ -296,5 +297,6 @@ def _voted(state: Round, time: float, *, late: bool) -> Round:
     if 2 * against > members:
         return replace(_enter(state, Phase.ROLLED_BACK, time), outcome="a majority found the next model worse")
     if late or len(state.votes) == members or 2 * (len(state.votes) - against) >= members:
-        return replace(_enter(state, Phase.FINAL, time), outcome=state.candidate)
+        assert state.candidate is not None
+        return replace(_enter(state, Phase.FINAL, time), outcome=state.candidate.model)
     return state

@@ -25,7 +25,7 @@ from medward.agents.model import Provenance, SentinelModel
 from medward.agents.network import Layout, SentinelNetwork, layout_of
 from medward.agents.recipe import Recipe
 from medward.federation.interfaces import FederationError, IntVector
-from medward.federation.records import Task
+from medward.federation.records import Next, Task
 from medward.fhe.quantise import Quantiser
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler, fit_scaler
@@ -119,6 +119,11 @@ class SharedModel:
     def done(self) -> bool:
         """Whether the plan is fulfilled."""
         return self.step >= self.plan.steps
+
+    @property
+    def next(self) -> Next | None:
+        """What the next sum is for, or None once the plan is fulfilled."""
+        return None if self.done else Next(self.task, self.counts, self.values)
 
     @property
     def counts(self) -> int:

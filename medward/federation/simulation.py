@@ -232,7 +232,8 @@ class Simulation:
                 fetched = Fetched(effect, self._fetched(effect))
                 follows = self._timed(name, fetched, _ACTIVITIES.get(effect.why, "combine"), report)
             case Advance():
-                follows = self._members[name].step(Advanced(report.round, self._advanced(effect.total)))
+                model, encoded = self._advanced(effect.total)
+                follows = self._members[name].step(Advanced(report.round, encoded, model.next))
             case Judge():
                 follows = self._members[name].step(Judged(report.round, self._accepts(name, effect)))
             case Work():
@@ -256,12 +257,12 @@ class Simulation:
             after = from_bytes(self.shared.plan, self._blobs.get(effect.after))
         return self._hospitals[name].accepts(self.shared, after)
 
-    def _advanced(self, total: IntVector) -> bytes:
+    def _advanced(self, total: IntVector) -> tuple[SharedModel, bytes]:
         """Make the next shared model; members that opened the same sum share the computation, not the result."""
         if self._next is None or not np.array_equal(self._next[0], total):
             model = self.shared.advance(total)
             self._next = (total, model, model.to_bytes())
-        return self._next[2]
+        return self._next[1:]
 
     def _timed(self, name: str, event: Event, activity: str, report: RoundReport) -> list[Effect]:
         began = perf_counter()

@@ -13,6 +13,7 @@ from medward.federation.records import (
     Attest,
     Commit,
     Finish,
+    Next,
     Open,
     Reject,
     Reveal,
@@ -24,13 +25,15 @@ from medward.federation.records import (
     Vote,
     What,
     commitment_to,
+    subject,
 )
-from medward.federation.round import Keys, Phase, Round, Terms
+from medward.federation.round import Found, Keys, Phase, Round, Terms
 from medward.federation.round_rules import apply, opened
 
 NAMES = ("a", "b", "c", "d")
 TERMS = Terms("test", NAMES, deadline=10.0)
 KEYS = Keys(NAMES, 1)
+THEN = Next("train", 1, 3)
 OPEN = Open(5, "train", "model-0", NAMES, 1, 3)
 
 
@@ -56,12 +59,12 @@ def _submitted(*members: str) -> Round:
     return _after(state, *(Submit(5, m, f"blob-{m}") for m in members), time=state.since)
 
 
-def _attested(state: Round, subjects: Iterable[tuple[str, ...]], by: str = "ab") -> Round:
+def _attested(state: Round, subjects: Iterable[str], by: str = "ab") -> Round:
     return _after(state, *(Attest(5, m, tuple(subjects)) for m in by), time=state.since)
 
 
 def _closed(*members: str) -> Round:
-    return _attested(_submitted(*members), [(m,) for m in members])
+    return _attested(_submitted(*members), [subject(m) for m in members])
 
 
 def _checking() -> Round:
@@ -82,24 +85,30 @@ def _verifying(*members: str) -> Round:
 
 
 def _finishing() -> Round:
-    return _attested(_verifying(*NAMES), [(m,) for m in NAMES])
+    return _attested(_verifying(*NAMES), [subject(m) for m in NAMES])
 
 
 def _voting() -> Round:
-    return _after(_finishing(), Finish(5, "a", "model-1"), Finish(5, "c", "model-1"))
+    return _after(_finishing(), Finish(5, "a", "model-1", None), Finish(5, "c", "model-1", None))
 
 
 def test_healthy_round_waits_for_no_deadline() -> None:
     state = _voting()
-    assert (state.phase, state.candidate, state.silent) == (Phase.VOTING, "model-1", ())
+    assert (state.phase, state.candidate, state.silent) == (Phase.VOTING, Found("model-1", None), ())
     state = _after(state, Vote(5, "a", accept=True), Vote(5, "b", accept=True))
     assert (state.phase, state.outcome, state.since) == (Phase.FINAL, "model-1", 1.0)
 
 
 def test_one_liar_does_not_decide_the_model() -> None:
-    state = _after(_finishing(), Finish(5, "a", "wrong"))
+    state = _after(_finishing(), Finish(5, "a", "wrong", None))
     assert state.phase is Phase.FINISHING
-    assert _after(state, Finish(5, "b", "right"), Finish(5, "c", "right")).candidate == "right"
+    assert _after(state, Finish(5, "b", "right", None), Finish(5, "c", "right", None)).candidate == Found("right", None)
+
+
+def test_members_agree_on_the_next_sum_as_on_the_model() -> None:
+    state = _after(_finishing(), Finish(5, "a", "model-1", THEN), Finish(5, "b", "model-1", None))
+    assert state.phase is Phase.FINISHING
+    assert _after(state, Finish(5, "c", "model-1", THEN)).candidate == Found("model-1", THEN)
 
 
 def test_majority_against_rolls_back_and_a_missing_vote_accepts() -> None:
@@ -112,7 +121,7 @@ def test_majority_against_rolls_back_and_a_missing_vote_accepts() -> None:
 
 def test_survey_needs_no_vote() -> None:
     state = replace(_finishing(), task="survey")
-    assert _after(state, Finish(5, "a", "m"), Finish(5, "b", "m")).phase is Phase.FINAL
+    assert _after(state, Finish(5, "a", "m", None), Finish(5, "b", "m", None)).phase is Phase.FINAL
 
 
 def test_silent_member_is_left_out_after_the_deadline() -> None:
@@ -135,25 +144,25 @@ def test_member_that_shows_something_else_than_it_committed_to_is_refused() -> N
 
 def test_contribution_found_bad_by_two_is_out_and_by_one_is_not() -> None:
     state = _submitted(*NAMES)
-    good = tuple((m,) for m in "abc")
-    state = _after(state, Attest(5, "a", good, (("d",),)), Attest(5, "b", good))
+    good = tuple(subject(m) for m in "abc")
+    state = _after(state, Attest(5, "a", good, (subject("d"),)), Attest(5, "b", good))
     assert state.phase is Phase.ATTESTING
-    out = _after(state, Attest(5, "c", good, (("d",),)))
+    out = _after(state, Attest(5, "c", good, (subject("d"),)))
     assert out.cohort == ("a", "b", "c")
-    kept = _after(state, Attest(5, "c", (*good, ("d",))), Attest(5, "d", (("d",),)))
+    kept = _after(state, Attest(5, "c", (*good, subject("d"))), Attest(5, "d", (subject("d"),)))
     assert kept.cohort == NAMES
 
 
 def test_member_attests_once_and_only_to_what_is_shown_now() -> None:
-    state = _after(_submitted(*NAMES), Attest(5, "a", (("b",),)))
+    state = _after(_submitted(*NAMES), Attest(5, "a", (subject("b"),)))
     for record in (
-        Attest(5, "a", (("b",),)),
-        Attest(5, "a", (), (("b",),)),
-        Attest(5, "b", (("x",),)),
-        Attest(5, "b", (("a", "b"),)),
-        Attest(5, "b", (("a",),), (("a",),)),
+        Attest(5, "a", (subject("b"),)),
+        Attest(5, "a", (), (subject("b"),)),
+        Attest(5, "b", (subject("x"),)),
+        Attest(5, "b", (subject("a", "b"),)),
+        Attest(5, "b", (subject("a"),), (subject("a"),)),
         Attest(5, "b", ()),
-        Attest(5, "x", (("a",),)),
+        Attest(5, "x", (subject("a"),)),
     ):
         with pytest.raises(Refused):
             apply(state, record, 1.0)
@@ -172,7 +181,7 @@ def test_cohort_close_to_one_whose_sum_may_be_known_makes_the_round_void() -> No
     state = _after(state, *(Commit(5, m, _bound("contribution", m, f"blob-{m}")) for m in "abc"))
     state = _after(state, Tick(5), time=10.0)
     state = _after(state, *(Submit(5, m, f"blob-{m}") for m in "abc"), time=10.0)
-    state = _attested(state, [(m,) for m in "abc"])
+    state = _attested(state, [subject(m) for m in "abc"])
     assert state.phase is Phase.VOID
     assert "too close" in str(state.outcome)
     assert not state.exposed
@@ -218,13 +227,13 @@ def test_silent_or_lying_holder_is_opened_by_the_others(how: str) -> None:
     others = "abc"
     if how == "shows a bad one":
         state = _verifying(*NAMES)
-        good = tuple((m,) for m in others)
-        state = _after(state, *(Attest(5, m, good, (("d",),)) for m in "ab"))
+        good = tuple(subject(m) for m in others)
+        state = _after(state, *(Attest(5, m, good, (subject("d"),)) for m in "ab"))
     elif how == "never shows":
-        state = _attested(_verifying(*others), [(m,) for m in others])
+        state = _attested(_verifying(*others), [subject(m) for m in others])
     else:
         state = _after(_sharing(*others), *(Share(5, m, f"share-{m}") for m in others), time=11.0)
-        state = _attested(state, [(m,) for m in others])
+        state = _attested(state, [subject(m) for m in others])
     assert (state.phase, state.silent) == (Phase.OPENING, ("d",))
     for record in (Reveal(5, "a", "b", "x"), Reveal(5, "d", "d", "x"), Reveal(5, "x", "d", "x")):
         with pytest.raises(Refused):
@@ -232,14 +241,18 @@ def test_silent_or_lying_holder_is_opened_by_the_others(how: str) -> None:
     for member in others:
         assert state.phase is Phase.OPENING
         state = _after(state, Reveal(5, member, "d", f"dealt-{member}"), time=state.since)
-        state = _attested(state, [("d", member)])
+        state = _attested(state, [subject("d", member)])
     assert state.phase is Phase.FINISHING
 
 
 def test_dealt_share_that_is_not_good_does_not_count() -> None:
-    state = _attested(_verifying(*"abc"), [(m,) for m in "abc"])
+    state = _attested(_verifying(*"abc"), [subject(m) for m in "abc"])
     state = _after(state, *(Reveal(5, m, "d", f"dealt-{m}") for m in "abc"), time=state.since)
-    state = _after(state, *(Attest(5, m, (("d", "a"), ("d", "b")), (("d", "c"),)) for m in "ab"), time=state.since)
+    state = _after(
+        state,
+        *(Attest(5, m, (subject("d", "a"), subject("d", "b")), (subject("d", "c"),)) for m in "ab"),
+        time=state.since,
+    )
     assert state.phase is Phase.OPENING
     assert _after(state, Tick(5), time=state.due).phase is Phase.VOID
 
@@ -247,7 +260,7 @@ def test_dealt_share_that_is_not_good_does_not_count() -> None:
 def test_more_silent_holders_than_may_be_opened_make_the_round_void() -> None:
     state = _sharing(*"ab")
     assert (state.phase, state.exposed) == (Phase.VOID, False)
-    state = _attested(_verifying(*"ab"), [("a",), ("b",)])
+    state = _attested(_verifying(*"ab"), [subject("a"), subject("b")])
     assert (state.phase, state.exposed) == (Phase.VOID, True)
 
 
@@ -261,7 +274,7 @@ def test_more_silent_holders_than_may_be_opened_make_the_round_void() -> None:
         Submit(5, "a", "too early"),
         Aggregate(5, "a", "too early"),
         Share(5, "a", "too early"),
-        Finish(5, "a", "too early"),
+        Finish(5, "a", "too early", None),
         Reject(5, "a", "nothing"),
         Vote(5, "a", accept=True),
         Open(5, "train", "again", NAMES, 1, 3),
@@ -292,7 +305,7 @@ def test_two_colluders_cannot_isolate_a_member_of_seven() -> None:
 
 _WHO = st.sampled_from((*NAMES, "x"))
 _BLOBS = st.sampled_from(("p", "q"))
-_SUBJECTS = st.lists(st.one_of(st.tuples(_WHO), st.tuples(_WHO, _WHO)), max_size=4).map(tuple)
+_SUBJECTS = st.lists(st.one_of(_WHO, st.builds(subject, _WHO, _WHO)), max_size=4).map(tuple)
 _RECORDS = st.one_of(
     st.builds(lambda m, name: Commit(5, m, _bound("contribution", m, name)), _WHO, _BLOBS),
     st.builds(Submit, st.just(5), _WHO, _BLOBS),
@@ -302,7 +315,7 @@ _RECORDS = st.one_of(
     st.builds(lambda m, name: ShareCommit(5, m, _bound("share", m, name)), _WHO, _BLOBS),
     st.builds(Share, st.just(5), _WHO, _BLOBS),
     st.builds(Reveal, st.just(5), _WHO, _WHO, _BLOBS),
-    st.builds(Finish, st.just(5), _WHO, st.sampled_from(("m", "n"))),
+    st.builds(Finish, st.just(5), _WHO, st.sampled_from(("m", "n")), st.sampled_from((None, THEN))),
     st.builds(Vote, st.just(5), _WHO, st.booleans()),
     st.builds(Tick, st.just(5)),
 )
@@ -330,7 +343,9 @@ def test_no_sequence_of_records_changes_what_is_fixed(start: object, steps: list
             assert after.exposed
             assert len(after.share_commitments) >= len(after.keys.holders) - after.keys.openings
         if after.phase is Phase.FINAL:
-            agreeing = [member for member, model in after.finishes.items() if model == after.outcome]
+            agreeing = [member for member, found in after.finishes.items() if found == after.candidate]
+            assert after.candidate is not None
+            assert after.outcome == after.candidate.model
             assert len(agreeing) > TERMS.faulty
             assert len(after.cohort) >= TERMS.least_cohort
         state = after

@@ -15,8 +15,7 @@ from medward.errors import BadUsage
 if TYPE_CHECKING:
     from medward.agents.judgement import Judgement
     from medward.agents.model import SentinelModel
-    from medward.federation.local_keys import LocalEpoch
-    from medward.federation.simulation import RoundReport
+    from medward.federation.simulation import EpochReport, RoundReport
     from medward.federation.training import FederatedTraining
 
 
@@ -131,11 +130,11 @@ def _document(training: "FederatedTraining", result: "Judgement", name: str, out
     }
 
 
-def _epoch(epoch: "LocalEpoch") -> dict[str, Any]:
+def _epoch(epoch: "EpochReport") -> dict[str, Any]:
     """What a key epoch was: who holds the joint key, who does not and why, and what its ceremony cost."""
     return {
         "epoch": epoch.epoch,
-        "holders": list(epoch.keys.holders),
+        "holders": list(epoch.holders),
         "left_out": dict(epoch.left_out),
         "seconds": epoch.seconds,
         "bytes": epoch.bytes,

@@ -87,6 +87,11 @@ class EncryptedSum:
             sealed = [self._member.seal(slot.round, chunk, block) for chunk, block in enumerate(blocks)]
         return b"".join(submission.ciphertext + submission.proof for submission in sealed)
 
+    def sealed(self, slot: Slot) -> bytes | None:
+        """Return what the journal has of this member's contribution, once all of it was sealed."""
+        parts = [self._member.sealed(slot.round, chunk) for chunk in range(self._layout(slot).blocks)]
+        return None if None in parts else b"".join(part for part in parts if part is not None)
+
     def examine(self, slot: Slot, member: str, contribution: bytes) -> None:
         """Verify every chunk's encoding and proof."""
         with self._named(slot):

@@ -1,7 +1,6 @@
-"""What a federation stands on, and what may stand there: an ordered log, and a way to sum in secret.
+"""What a federation's members need from below them, a way to sum in secret, and what can go wrong.
 
-The round (medward.federation.round) and its member are pure: they take events and return effects. Whoever runs them
-carries the effects out on one implementation of each interface here, and on a store (medward.store.interface).
+The store is medward.store.interface.BlobStore, the log is any medward.ledger.types.Engine under the rules of rules.py.
 """
 
 from collections.abc import Mapping
@@ -12,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.errors import MedwardError
-from medward.federation.records import Record
 
 IntVector = NDArray[np.int64]
 
@@ -70,6 +68,9 @@ class SecureSum(Protocol):
         Raises:
             WrongSum: a number does not fit, or other numbers were sealed for this slot before.
         """
+
+    def sealed(self, slot: Slot) -> bytes | None:
+        """Return the contribution that this member sealed for the slot before, or None."""
 
     def examine(self, slot: Slot, member: str, contribution: bytes) -> None:
         """Return if `member`'s contribution is well-formed and proved to be so.
@@ -138,13 +139,3 @@ class SecureSum(Protocol):
         Raises:
             WrongSum: a share is malformed or missing; the message names its holder.
         """
-
-
-class OrderedLog(Protocol):
-    """Records that every member sees in one order, each with an agreed time."""
-
-    def append(self, record: Record) -> None:
-        """Hand in a record; it appears in `read` once it is ordered, or never if a rule refuses it."""
-
-    def read(self, start: int) -> list[tuple[float, Record]]:
-        """Return the ordered records from number `start` on, each with its time in seconds."""

@@ -14,13 +14,14 @@ Only this machine draws secrets, from the operating system. The protocol: spec/s
 import hashlib
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
 from medward.federation import ceremony
 from medward.federation.blobs import blob_name
 from medward.federation.ceremony import Phase, Setup
+from medward.federation.effects import Effect, FetchKeyBlob, KeepKeys, KeyBlobFetched, Order, Store
 from medward.federation.encrypted_sum import EpochMaterial
 from medward.federation.records import (
     KeyActive,
@@ -45,53 +46,6 @@ NO_CONTRIBUTION = KeyContribution(b"", b"")
 
 
 @dataclass(frozen=True)
-class StoreKeyBlob:
-    """Effect: put a blob of the ceremony into the store."""
-
-    content: bytes
-
-
-@dataclass(frozen=True)
-class OrderKey:
-    """Effect: hand a record to the log."""
-
-    record: KeyRecord
-
-
-@dataclass(frozen=True)
-class FetchKeyBlob:
-    """Effect: get a blob, trying again until it comes or the ceremony is over; `fetched` follows.
-
-    Args:
-        name: the blob.
-        dealer: whose sealed share it is, or None for what a `KeyOpen` or `KeyAnswer` names.
-        epoch: the epoch that it is for.
-    """
-
-    name: str
-    dealer: int | None
-    epoch: int
-
-
-@dataclass(frozen=True)
-class KeysActive:
-    """Effect: the epoch's keys are made; keep the material durably before going on."""
-
-    material: EpochMaterial = field(repr=False)
-    holders: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class KeysFailed:
-    """Effect: this member takes no part in the epoch, and why."""
-
-    reason: str
-
-
-Effect = StoreKeyBlob | OrderKey | FetchKeyBlob | KeysActive | KeysFailed
-
-
-@dataclass(frozen=True)
 class _Entry:
     """A record that has its place in the ceremony."""
 
@@ -108,9 +62,10 @@ class KeyCeremony:
         terms: the federation's terms.
         setup: what the ceremony makes keys for.
         first_epoch: the epoch of the first attempt.
+        looks_on: whether the member only follows, because it spoke before and has lost its secrets.
     """
 
-    def __init__(self, member: str, terms: Terms, setup: Setup, first_epoch: int) -> None:
+    def __init__(self, member: str, terms: Terms, setup: Setup, first_epoch: int, *, looks_on: bool = False) -> None:
         self._terms, self._member = terms, member
         self._numbers = {name: number for number, name in enumerate(terms.members, 1)}
         self._number = self._numbers[member]
@@ -127,6 +82,7 @@ class KeyCeremony:
         self._transport: sealing.TransportKey | None = None
         self._sealed: dict[int, str] = {}
         self._outbox: list[Effect] = []
+        self._looks_on = looks_on
         holders = tuple(self._numbers.values())
         self.state, self._pending = ceremony.begin(setup, self._number, first_epoch, holders)
 
@@ -179,13 +135,14 @@ class KeyCeremony:
         self._drain()
         return self._taken()
 
-    def fetched(self, fetch: FetchKeyBlob, content: bytes | None) -> list[Effect]:
-        """Take a blob that was fetched, or that a sealed share could not be had (None)."""
+    def fetched(self, event: KeyBlobFetched) -> list[Effect]:
+        """Take a blob that was fetched, or that a sealed share could not be had."""
+        fetch, content = event.fetch, event.content
         if fetch.dealer is not None:
             self._share_came(fetch.dealer, fetch.epoch, content)
         elif content is not None and fetch.name not in self._blobs:
             self._blobs[fetch.name] = content
-            self._outbox.append(OrderKey(KeyHold(fetch.epoch, self._member, fetch.name)))
+            self._outbox.append(Order(KeyHold(fetch.epoch, self._member, fetch.name)))
         self._drain()
         return self._taken()
 
@@ -246,7 +203,7 @@ class KeyCeremony:
             self._since = entry.time
             if self.state.phase is Phase.BEACON:
                 self._dealt_in = entry.block
-                self._outbox.append(OrderKey(KeyTick(self.state.epoch, self._member)))
+                self._outbox.append(Order(KeyTick(self.state.epoch, self._member)))
             if before[0] != self.state.epoch:
                 self._awaited, self._missing, self._sealed = set(), set(), {}
         self._work()
@@ -258,9 +215,9 @@ class KeyCeremony:
             effects, self._pending = self._pending, ()
             for effect in effects:
                 match effect:
-                    case ceremony.MakeKeys():
+                    case ceremony.MakeKeys() if not self._looks_on:
                         self._make_keys(effect)
-                    case ceremony.MakeDealing():
+                    case ceremony.MakeDealing() if self._secret is not None:
                         self._deal(effect)
                     case ceremony.Order(event=ceremony.Acknowledged() | ceremony.Complained() as verdict):
                         judged.append(verdict)
@@ -270,14 +227,12 @@ class KeyCeremony:
                         self._erase(keep_secret=effect.keep_secret)
                     case ceremony.Activate():
                         self._activate(effect)
-                    case ceremony.GiveUp():
-                        self._outbox.append(KeysFailed(effect.reason))
-                    case ceremony.LeftOut():
-                        pass
+                    case _:
+                        pass  # Everybody sees it in `left_out`.
         if judged:
             good = tuple(v.dealer for v in judged if isinstance(v, ceremony.Acknowledged))
             bad = tuple(v.dealer for v in judged if isinstance(v, ceremony.Complained))
-            self._outbox.append(OrderKey(KeyJudge(judged[0].epoch, self._member, good, bad)))
+            self._outbox.append(Order(KeyJudge(judged[0].epoch, self._member, good, bad)))
         if self.state.phase is Phase.ACKNOWLEDGE and self._missing and not self._awaited:
             self._missing = set()
             self._feed(ceremony.SharesOverdue(self.state.epoch))
@@ -299,7 +254,7 @@ class KeyCeremony:
         self._feed(ceremony.DealingMade(context.epoch, made))
 
     def _store(self, content: bytes) -> str:
-        self._outbox.append(StoreKeyBlob(content))
+        self._outbox.append(Store(f"keys/{self.state.epoch}", content))
         return blob_name(content)
 
     def _order(self, event: ceremony.OrderedEvent) -> None:
@@ -320,7 +275,7 @@ class KeyCeremony:
                 record = KeyAnswer(event.epoch, self._member, event.holder, self._store(event.share))
             case _:
                 return
-        self._outbox.append(OrderKey(record))
+        self._outbox.append(Order(record))
 
     def _await_share(self, record: KeyDeal, dealer: int) -> None:
         if record.epoch != self.state.epoch or dealer == self._number:
@@ -359,8 +314,8 @@ class KeyCeremony:
         material = EpochMaterial(
             keys, self._numbers, self._secret, effect.shares, state.digests, state.beacon, state.responses
         )
-        self._outbox.append(KeysActive(material, holders))
-        self._outbox.append(OrderKey(KeyActive(keys.epoch, self._member, holders, keys_digest(keys))))
+        self._outbox.append(KeepKeys(material))
+        self._outbox.append(Order(KeyActive(keys.epoch, self._member, holders, keys_digest(keys))))
 
 
 def _blob_of(record: KeyOpen | KeyAnswer) -> str:

@@ -1,34 +1,43 @@
 """What one member does in a round: a pure machine from events to effects. Whoever runs it does the I/O.
 
-    Ordered(Open)             -> Work                           (if invited)
-    Produced(values)          -> Store(contribution), Order(Commit)
-    Ordered(last Commit)      -> Order(Submit)
-    Ordered(last Submit)      -> Fetch contributions; it examines each: Order(Attest)
-    Ordered(deciding Attest)  -> Fetch contributions; the aggregator adds: Store, Order(Aggregate)
-    Ordered(Aggregate)        -> Fetch all of it; it re-adds: Store(share), Order(ShareCommit) or Order(Reject)
-    Ordered(last ShareCommit) -> Order(Share)
-    Ordered(last Share)       -> Fetch shares; it examines each: Order(Attest)
-    a holder is silent        -> Store(what it dealt), Order(Reveal);  Ordered(Reveal) -> Fetch, Order(Attest)
-    all is there              -> Fetch aggregate, shares, reveals; it opens: Advance(sum)
-    Advanced(model)           -> Store(model), Order(Finish)
-    Ordered(deciding Finish)  -> Judge(model);  Judged(accept) -> Order(Vote)
+    COMMITTING   -> Work (if invited); Produced(values) -> Store(contribution), Order(Commit)
+    SUBMITTING   -> Order(Submit)
+    ATTESTING    -> Fetch contributions; it examines each: Order(Attest)
+    AGGREGATING  -> the aggregator fetches and adds: Store(aggregate), Order(Aggregate)
+    CHECKING     -> Fetch all of it; it re-adds: Store(share), Order(ShareCommit) or Order(Reject)
+    SHARING      -> Order(Share)
+    VERIFYING    -> Fetch shares; it examines each: Order(Attest)
+    OPENING      -> Store(what the silent holder dealt to it), Order(Reveal); each Reveal -> Fetch, Order(Attest)
+    FINISHING    -> Fetch shares and reveals; it opens: Advance(sum); Advanced(model) -> Store(model), Order(Finish)
+    VOTING       -> Judge(model); Judged(accept) -> Order(Vote)
 
 A member gives its share only after it has itself examined every contribution and re-added them (spec/round.md).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from medward.federation.blobs import blob_name
-from medward.federation.interfaces import IntVector, Refused, SecureSum, Slot, WrongSum
+from medward.federation.effects import (
+    Advance,
+    Advanced,
+    Effect,
+    Event,
+    Fetch,
+    Fetched,
+    Judge,
+    Judged,
+    Order,
+    Produced,
+    Store,
+    Work,
+)
+from medward.federation.interfaces import SecureSum, Slot, WrongSum
 from medward.federation.records import (
     Aggregate,
     Attest,
     Commit,
     Finish,
-    Next,
-    Open,
     Reject,
     Reveal,
     RoundRecord,
@@ -36,148 +45,62 @@ from medward.federation.records import (
     ShareCommit,
     Subject,
     Submit,
-    Task,
     Vote,
     commitment_to,
     subject,
 )
-from medward.federation.round import Keys, Phase, Round, Terms
-from medward.federation.round_rules import apply, opened
-
-
-@dataclass(frozen=True)
-class Ordered:
-    """Event: the log ordered a record at a time."""
-
-    record: RoundRecord
-    time: float
-
-
-@dataclass(frozen=True)
-class Produced:
-    """Event: the work of a round is done; these are the integers to contribute."""
-
-    round: int
-    values: IntVector
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """Event: the blobs that a `Fetch` asked for, by name, as far as they could be had."""
-
-    fetch: "Fetch"
-    blobs: Mapping[str, bytes]
-
-
-@dataclass(frozen=True)
-class Advanced:
-    """Event: the next shared model, made from an opened sum, and what the sum after it is for."""
-
-    round: int
-    model: bytes
-    next: Next | None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Event: this member's verdict on the next shared model."""
-
-    round: int
-    accept: bool
-
-
-Event = Ordered | Produced | Fetched | Advanced | Judged
-
-
-@dataclass(frozen=True)
-class Work:
-    """Effect: do the round's task on private data, from the shared model of that name; `Produced` follows."""
-
-    round: int
-    task: Task
-    model: str
-
-
-@dataclass(frozen=True)
-class Store:
-    """Effect: put a blob into the store."""
-
-    round: int
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Order:
-    """Effect: hand a record to the log. Blobs it names were stored by earlier effects."""
-
-    record: RoundRecord
-
-
-@dataclass(frozen=True)
-class Fetch:
-    """Effect: get blobs; `Fetched` follows. `why` says which step asked."""
-
-    round: int
-    attempt: int
-    why: Phase
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Advance:
-    """Effect: make the next shared model from an opened sum over a cohort; `Advanced` follows."""
-
-    round: int
-    model: str
-    total: IntVector
-    cohort: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Judge:
-    """Effect: try the next shared model on private validation rows; `Judged` follows."""
-
-    round: int
-    before: str
-    after: str
-
-
-Effect = Work | Store | Order | Fetch | Advance | Judge
+from medward.federation.round import Phase, Round
 
 
 class Member:
-    """One member of a federation.
+    """One member in one round after another.
 
     Args:
         name: its name in the terms.
-        terms: the federation's terms.
-        keys: who holds the joint key.
-        sums: its part in the secure sum.
+        sums: its part in the secure sum; None while it has no keys, and then it does nothing.
     """
 
-    def __init__(self, name: str, terms: Terms, keys: Keys, sums: SecureSum) -> None:
-        self.name, self.terms, self.keys = name, terms, keys
+    def __init__(self, name: str, sums: SecureSum | None) -> None:
+        self.name = name
         self.round: Round | None = None
-        self.earlier: tuple[frozenset[str], ...] = ()
-        self._sums = sums
+        self._part = sums
         self._own: dict[str, str] = {}
         self._checked: str | None = None
         self._aggregate = b""
 
-    def rekeyed(self, keys: Keys, sums: SecureSum) -> None:
+    def rekeyed(self, sums: SecureSum | None) -> None:
         """Go on under the keys of another epoch, from the next round on."""
-        self.keys, self._sums = keys, sums
+        self._part = sums
+
+    def follow(self, now: Round, record: RoundRecord | None) -> list[Effect]:
+        """Take the round's state after a record, and return what is to be done about it, in order.
+
+        Args:
+            now: the state.
+            record: what led to it; None where this member begins to follow in the middle of a round.
+        """
+        before, self.round = self.round, now
+        if before is None or before.number != now.number:
+            self._own, self._checked = {}, None
+        if self._part is None:
+            return []
+        moved = before is None or (before.number, before.phase, before.attempt) != (now.number, now.phase, now.attempt)
+        if moved or record is None:
+            return self._entered(now)
+        if now.phase is Phase.OPENING and isinstance(record, Reveal):
+            return [self._fetch((record.share,))]
+        return []
 
     def step(self, event: Event) -> list[Effect]:
-        """Take one event and return what is to be done about it, in order."""
+        """Take what an effect led to, and return what is to be done about it, in order."""
+        if self._part is None:
+            return []
         match event:
-            case Ordered():
-                return self._ordered(event)
             case Produced() if self._in(event.round, Phase.COMMITTING):
                 name, store = self._kept("contribution", self._sums.seal(self._slot, event.values))
-                commitment = commitment_to("contribution", self.terms.name, event.round, self.name, name)
+                commitment = commitment_to("contribution", self._now.terms.name, event.round, self.name, name)
                 return [store, Order(Commit(event.round, self.name, commitment))]
-            case Fetched() if self._in(event.fetch.round, event.fetch.why) and self._attempt == event.fetch.attempt:
+            case Fetched() if self._in(event.fetch.round, event.fetch.why) and self._now.attempt == event.fetch.attempt:
                 return self._fetched(event)
             case Advanced() if self._in(event.round, Phase.FINISHING):
                 name, store = self._kept("model", event.model)
@@ -187,17 +110,18 @@ class Member:
         return []
 
     @property
+    def _sums(self) -> SecureSum:
+        assert self._part is not None
+        return self._part
+
+    @property
     def _now(self) -> Round:
         assert self.round is not None
         return self.round
 
     @property
     def _slot(self) -> Slot:
-        return Slot(self.terms.name, self._now.number, self._now.counts, self._now.values)
-
-    @property
-    def _attempt(self) -> int:
-        return 0 if self.round is None else self.round.attempt
+        return Slot(self._now.terms.name, self._now.number, self._now.counts, self._now.values)
 
     def _in(self, number: int, phase: Phase) -> bool:
         return self.round is not None and self.round.number == number and self.round.phase is phase
@@ -205,36 +129,7 @@ class Member:
     def _kept(self, what: str, content: bytes) -> tuple[str, Store]:
         """Remember the name of a blob of this member's, and return it with the effect that stores the blob."""
         self._own[what] = blob_name(content)
-        return self._own[what], Store(self._now.number, content)
-
-    def _ordered(self, event: Ordered) -> list[Effect]:
-        before = self.round
-        try:
-            if isinstance(event.record, Open) and (before is None or before.over):
-                now = opened(self.terms, self.keys, event.record, event.time, self.earlier)
-                self._own, self._checked = {}, None
-            elif before is None:
-                return []
-            else:
-                now = apply(before, event.record, event.time)
-        except Refused:
-            return []
-        self.round = now
-        if now.over:
-            self._closed(now)
-        moved = before is None or (before.number, before.phase, before.attempt) != (now.number, now.phase, now.attempt)
-        if moved:
-            return self._entered(now)
-        if now.phase is Phase.OPENING and isinstance(event.record, Reveal):
-            return [self._fetch((event.record.share,))]
-        return []
-
-    def _closed(self, now: Round) -> None:
-        """Remember a cohort whose sum may be known although it led to no model; forget all when one did."""
-        if now.phase is Phase.FINAL:
-            self.earlier = ()
-        elif now.exposed:
-            self.earlier = (*self.earlier, frozenset(now.cohort))
+        return self._own[what], Store(f"round/{self._now.number}", content)
 
     def _fetch(self, names: tuple[str, ...]) -> Fetch:
         return Fetch(self._now.number, self._now.attempt, self._now.phase, tuple(dict.fromkeys(names)))
@@ -246,15 +141,17 @@ class Member:
         match now.phase:
             case Phase.COMMITTING if self.name in now.invited:
                 return [Work(now.number, now.task, now.model)]
-            case Phase.SUBMITTING if self.name in now.commitments and "contribution" in self._own:
-                return [Order(Submit(now.number, self.name, self._own["contribution"]))]
+            case Phase.SUBMITTING if self.name in now.commitments:
+                return self._shown(now)
             case Phase.ATTESTING:
                 return [self._fetch(tuple(now.submissions.values()))]
             case Phase.AGGREGATING if now.aggregator == self.name:
                 return [self._fetch(contributions)]
             case Phase.CHECKING:
                 return [self._fetch((*contributions, *aggregate))]
-            case Phase.SHARING if self.name in now.share_commitments and "share" in self._own:
+            case Phase.SHARING if self.name in now.share_commitments:
+                if "share" not in self._own:
+                    return [self._fetch(self._unchecked(now))]
                 return [Order(Share(now.number, self.name, self._own["share"]))]
             case Phase.VERIFYING:
                 return [self._fetch((*self._unchecked(now), *now.shares.values()))]
@@ -268,6 +165,16 @@ class Member:
                 assert now.candidate is not None
                 return [Judge(now.number, now.model, now.candidate.model)]
         return []
+
+    def _shown(self, now: Round) -> list[Effect]:
+        """Show this member's contribution; after a restart, as the journal has it."""
+        stores: list[Effect] = []
+        if "contribution" not in self._own:
+            content = self._sums.sealed(self._slot)
+            if content is None:
+                return []
+            stores = [self._kept("contribution", content)[1]]
+        return [*stores, Order(Submit(now.number, self.name, self._own["contribution"]))]
 
     def _reveal(self, holder: str) -> list[Effect]:
         try:
@@ -298,6 +205,11 @@ class Member:
                     return [store, Order(Aggregate(now.number, self.name, name))]
                 case Phase.CHECKING if complete:
                     return self._shared(now, blobs)
+                case Phase.SHARING if complete:
+                    # After a restart: the journal gives the share that was committed to.
+                    self._check(now, blobs)
+                    name, store = self._kept("share", self._sums.share(self._slot, self._aggregate))
+                    return [store, Order(Share(now.number, self.name, name))]
                 case Phase.FINISHING if complete:
                     self._check(now, blobs)
                     return self._opened(now, blobs)
@@ -359,7 +271,7 @@ class Member:
         if self.name not in now.keys.holders:
             return []
         name, store = self._kept("share", self._sums.share(self._slot, self._aggregate))
-        commitment = commitment_to("share", self.terms.name, now.number, self.name, name)
+        commitment = commitment_to("share", self._now.terms.name, now.number, self.name, name)
         return [store, Order(ShareCommit(now.number, self.name, commitment))]
 
     def _opened(self, now: Round, blobs: Mapping[str, bytes]) -> list[Effect]:

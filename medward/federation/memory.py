@@ -1,27 +1,44 @@
-"""The interfaces' plain versions for one process: a log in memory, and the sum of `protect = "none"`."""
+"""What a federation in one process stands on: a log in memory, and the sum of `protect = "none"`."""
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from medward.federation.interfaces import IntVector, Slot, WrongSum
-from medward.federation.records import Record
+from medward.federation.records import Record, encode_record
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An ordered record: who signed it, when, and the hash of the block that it is in."""
+
+    record: Record
+    author: str
+    time: float
+    block: bytes
 
 
 class MemoryLog:
-    """An `OrderedLog` in memory; its clock moves only when it is told to."""
+    """An ordered log in memory, every record a block of its own; its clock moves only when it is told to."""
 
     def __init__(self) -> None:
-        self._records: list[tuple[float, Record]] = []
+        self._entries: list[Entry] = []
+        self._block = bytes(32)
         self.time = 0.0
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record, author: str) -> None:
         """Order a record now."""
-        self._records.append((self.time, record))
+        self._block = hashlib.sha256(self._block + author.encode() + b"\n" + encode_record(record)).digest()
+        self._entries.append(Entry(record, author, self.time, self._block))
 
-    def read(self, start: int) -> list[tuple[float, Record]]:
+    def read(self, start: int) -> list[Entry]:
         """Return the records from number `start` on."""
-        return self._records[start:]
+        return self._entries[start:]
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 class PlainSum:
@@ -37,10 +54,16 @@ class PlainSum:
 
     def __init__(self, member: str) -> None:
         self._member = member
+        self._last: tuple[Slot, bytes] | None = None
 
     def seal(self, slot: Slot, values: IntVector) -> bytes:
         """Return the integers as they are."""
-        return _encoded(slot, self._member, values)
+        self._last = (slot, _encoded(slot, self._member, values))
+        return self._last[1]
+
+    def sealed(self, slot: Slot) -> bytes | None:
+        """Return the contribution to this slot, if it was the last one; nothing outlives this object."""
+        return self._last[1] if self._last is not None and self._last[0] == slot else None
 
     def examine(self, slot: Slot, member: str, contribution: bytes) -> None:
         """Return if the contribution has the right length and name."""

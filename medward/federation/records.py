@@ -7,9 +7,11 @@ of the terms).
 """
 
 import hashlib
-from typing import Literal
+from typing import Annotated, Literal
 
-from medward.ledger.encoding import Count, Structure, decode_form, encode
+import msgspec
+
+from medward.ledger.encoding import Count, Name, Structure, decode_form, encode
 from medward.ledger.errors import NotCanonical
 
 Task = Literal["survey", "train"]
@@ -223,9 +225,48 @@ class KeyTick(Structure, frozen=True, tag="key.tick"):
     member: str
 
 
+class Announce(Structure, frozen=True, tag="announce"):
+    """`member` says where its store is reached; what `contact` holds is the nodes' business."""
+
+    member: str
+    contact: Annotated[bytes, msgspec.Meta(max_length=1024)]
+
+
+class Change(Structure, frozen=True, tag="change"):
+    """`member` wants `name` to come, to come back with new keys, or to go.
+
+    Args:
+        member: who wants it.
+        name: whom it is about.
+        account: the public key under which `name` will speak, None for one that goes.
+        replica: what the ledger needs to know of it (an encoded `medward.ledger.types.Member`), None for one that goes.
+    """
+
+    member: str
+    name: Name
+    account: bytes | None
+    replica: Annotated[bytes, msgspec.Meta(max_length=8192)] | None
+
+    def wish(self) -> str:
+        """Return the change as one text, equal whoever wants it."""
+        return encode([self.name, self.account, self.replica]).hex()
+
+    @staticmethod
+    def of_wish(text: str) -> "Change":
+        """Return the change that `wish` made a text of, wanted by nobody in particular."""
+        name, account, replica = decode_form(bytes.fromhex(text), tuple[str, bytes | None, bytes | None])
+        return Change("", name, account, replica)
+
+
+class Resume(Structure, frozen=True, tag="resume"):
+    """`member` wants a federation that has stopped to go on."""
+
+    member: str
+
+
 RoundRecord = Open | Commit | Submit | Attest | Aggregate | Reject | ShareCommit | Share | Reveal | Finish | Vote | Tick
 KeyRecord = KeyBegin | KeyCommit | KeyOpen | KeyDeal | KeyRespond | KeyJudge | KeyAnswer | KeyHold | KeyActive | KeyTick
-Record = RoundRecord | KeyRecord
+Record = RoundRecord | KeyRecord | Announce | Change | Resume
 
 
 def subject(*names: str) -> Subject:

@@ -1,45 +1,50 @@
-"""A whole federation in one process: every member's machines, a log in memory, one store.
+"""A whole federation in one process: every member's machine, a log in memory, one store.
 
-The machines, the sums and the store are the real ones; only the log and its clock are special. The clock stands still
-while anybody has something to do, and when nobody has, it jumps to the next deadline: a silent member costs no waiting
-here.
+The machines, the rules, the sums, the ceremonies and the store are the real ones; only the log and its clock are
+special. The clock stands still while anybody has something to do, and when nobody has, it jumps to the next deadline:
+a silent member costs no waiting here.
 """
 
+import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
 import numpy as np
 
 from medward.federation.blobs import Blobs, blob_name
-from medward.federation.hospital import Hospital
-from medward.federation.interfaces import FederationError, IntVector, MissingBlob, SecureSum
-from medward.federation.member import (
+from medward.federation.effects import (
     Advance,
     Advanced,
     Effect,
     Event,
     Fetch,
     Fetched,
+    FetchKeyBlob,
     Judge,
     Judged,
-    Member,
+    KeepKeys,
+    KeyBlobFetched,
     Order,
-    Ordered,
     Produced,
     Store,
     Work,
 )
-from medward.federation.memory import MemoryLog, PlainSum
-from medward.federation.records import Open, RoundRecord, Tick
-from medward.federation.round import Keys, Phase, Round, Terms
-from medward.federation.shared_model import SharedModel, from_bytes
+from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
+from medward.federation.hospital import Hospital
+from medward.federation.interfaces import FederationError, IntVector, MissingBlob, SecureSum
+from medward.federation.journal import Journal
+from medward.federation.memory import MemoryLog
+from medward.federation.participant import Participant
+from medward.federation.round import Phase, Round
+from medward.federation.rules import Agreement, Federation, founded
+from medward.federation.shared_model import SharedModel, from_bytes, plan_digest
 
 Protect = Literal["none", "aggregate", "outsourced"]
-Sums = Callable[[str], SecureSum]
 
 #: Which activity of a report an answer to fetched blobs counts as.
 _ACTIVITIES = {
@@ -86,6 +91,46 @@ class RoundReport:
     validation: dict[str, float] | None = None
 
 
+@dataclass(frozen=True)
+class EpochReport:
+    """What a key ceremony led to and cost.
+
+    Args:
+        epoch: the epoch's number.
+        holders: who holds the joint key.
+        left_out: who does not, and why.
+        seconds: what the ceremony took, all members one after another.
+        bytes: what they stored for it.
+    """
+
+    epoch: int
+    holders: tuple[str, ...]
+    left_out: dict[str, str]
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a simulated federation is set up.
+
+    Args:
+        protect: how updates are protected.
+        key_set: the parameter set of the joint key.
+        sample: the share of members invited to a training round.
+        silent: members that never say anything, by name: a fault to inject.
+        first_round: the number of the first round; numbers never repeat in a federation.
+        deadline: the seconds, on the simulation's own clock, that a phase may take.
+    """
+
+    protect: Protect = "none"
+    key_set: str = "AGG-M"
+    sample: float = 1.0
+    silent: frozenset[str] = frozenset()
+    first_round: int = 0
+    deadline: float = 600.0
+
+
 class Simulation:
     """Runs a federation in this process.
 
@@ -93,162 +138,206 @@ class Simulation:
         hospitals: the members' private sides, in the order of their names.
         shared: the shared model to start from.
         blobs: where blobs are kept.
-        sample: the share of members invited to a training round; never fewer than a cohort needs.
-        silent: members that never say anything, by name: a fault to inject.
-        first_round: the number of the first round; numbers never repeat in a federation, void rounds included.
-        sums: makes one member's part of the secure sum; the plain one by default.
-        keys: who holds the joint key; all members by default.
-        name: the federation's name; drawn by default, so that no two federations are taken for one.
+        journals: the folder of the members' answer journals.
+        settings: how it is set up.
     """
 
     def __init__(
-        self,
-        hospitals: Sequence[Hospital],
-        shared: SharedModel,
-        blobs: Blobs,
-        *,
-        sample: float = 1.0,
-        silent: frozenset[str] = frozenset(),
-        first_round: int = 0,
-        sums: Sums | None = None,
-        keys: Keys | None = None,
-        name: str | None = None,
+        self, hospitals: Sequence[Hospital], shared: SharedModel, blobs: Blobs, journals: Path, settings: Settings
     ) -> None:
         names = member_names(len(hospitals))
-        if silent - set(names):
-            raise FederationError(f"There is no {min(silent - set(names))} that could be silent.")
-        self.terms = Terms(name or f"simulation-{secrets.token_hex(8)}", names)
-        self.keys = keys or Keys(names, self.terms.faulty)
+        if settings.silent - set(names):
+            raise FederationError(f"There is no {min(settings.silent - set(names))} that could be silent.")
         self.shared = shared
+        self.epochs: list[EpochReport] = []
         self._hospitals = dict(zip(names, hospitals, strict=True))
-        make = sums or PlainSum
-        self._members = {name: Member(name, self.terms, self.keys, make(name)) for name in names if name not in silent}
-        self._sample = sample
-        self._log, self._blobs = MemoryLog(), blobs
+        self._blobs, self._log = blobs, MemoryLog()
         self._read = 0
-        self._number = first_round
         self._next: tuple[IntVector, SharedModel, bytes] | None = None
+        self._journals: dict[str, Journal] = {}
+        self._folder = journals
+        state = self._founded(names, settings)
+        self._participants = {
+            name: Participant(name, state, self._sums_of(name)) for name in names if name not in settings.silent
+        }
+        self._report: RoundReport | None = None
+        self._ceremony: tuple[float, int] = (0.0, 0)
 
-    def rekeyed(self, keys: Keys, sums: Sums) -> None:
-        """Go on under the keys of another epoch."""
-        self.keys = keys
-        for name, member in self._members.items():
-            member.rekeyed(keys, sums(name))
+    def _founded(self, names: tuple[str, ...], settings: Settings) -> Federation:
+        shared = self.shared
+        assert shared.next is not None
+        assert settings.protect != "outsourced"
+        agreement = Agreement(
+            name=f"simulation-{secrets.token_hex(8)}",
+            members=names,
+            accounts={name: hashlib.sha256(name.encode()).digest() for name in names},
+            deadline=settings.deadline,
+            protect=settings.protect,
+            key_set=settings.key_set,
+            bits=shared.plan.bits,
+            plan=plan_digest(shared.plan),
+            model=self._blobs.put(shared.to_bytes(), "model"),
+            first=shared.next,
+            sample=settings.sample,
+        )
+        return replace(founded(agreement), number=settings.first_round)
 
-    def run_round(self) -> RoundReport:
-        """Run one round to its end; a final one advances `shared`, any other leaves it.
+    def _sums_of(self, name: str) -> Callable[[EpochMaterial, int], SecureSum]:
+        def make(material: EpochMaterial, least_cohort: int) -> SecureSum:
+            if name not in self._journals:
+                folder = self._folder / material.keys.federation.decode()
+                folder.mkdir(parents=True, exist_ok=True)
+                self._journals[name] = Journal(folder / f"{name}.sqlite")
+            return EncryptedSum(material, name, self._journals[name], least_cohort)
 
-        Raises:
-            FederationError: the members stopped before the round was over.
-        """
-        report = RoundReport(self._number, self.shared.task)
-        label = f"round/{self._number}"
-        self._blobs.bytes_in = self._blobs.bytes_out = 0
-        model = self._blobs.put(self.shared.to_bytes(), label)
-        shape = (self.shared.counts, self.shared.values)
-        self._log.append(Open(self._number, self.shared.task, model, self._invited(), *shape))
-        self._number += 1
-        self._next = None
-        state = self._run_events(report)
-        self._report(state, report)
-        self._blobs.forget(label)
-        return report
+        return make
 
-    def _report(self, state: Round, report: RoundReport) -> None:
-        report.outcome, report.opened = str(state.outcome), state.silent
-        report.contributions, report.aggregate = dict(state.submissions), state.aggregate or ""
-        if state.phase is Phase.FINAL:
-            report.cohort, report.outcome, report.model = state.cohort, "final", str(state.outcome)
-            assert self._next is not None
-            if blob_name(self._next[2]) != state.outcome:
-                raise FederationError("The members agreed on another model than this process made: this is a defect.")
-            self.shared = self._next[1]
-        report.bytes_up, report.bytes_down = self._blobs.bytes_in, self._blobs.bytes_out
-        for activity in report.seconds.keys() - {"work"}:
-            report.seconds[activity] /= len(self._members)
-
-    def _invited(self) -> tuple[str, ...]:
-        names = self.terms.members
-        if self.shared.task == "survey" or self._sample >= 1:
-            return names
-        wanted = max(self.terms.least_cohort, round(self._sample * len(names)))
-        chosen = np.random.default_rng([self.shared.plan.seed, self._number]).choice(len(names), wanted, replace=False)
-        return tuple(names[i] for i in sorted(chosen))
-
-    def _run_events(self, report: RoundReport) -> Round:
-        """Deliver records and carry out effects until the round is over."""
-        with ThreadPoolExecutor() as pool:
-            while True:
-                effects = self._deliver()
-                work = [name for name, effect in effects if isinstance(effect, Work)]
-                if work:
-                    effects += self._work(work, pool, report)
-                for name, effect in effects:
-                    self._carry_out(name, effect, report)
-                state = self._state()
-                if state.over:
-                    return state
-                if self._read == len(self._log.read(0)):
-                    # Nobody has anything to do: time passes until the phase's deadline.
-                    self._log.time = state.due
-                    self._log.append(Tick(state.number))
-
-    def _state(self) -> Round:
-        states = [member.round for member in self._members.values()]
-        assert states[0] is not None
+    @property
+    def state(self) -> Federation:
+        """The federation's state, on which all members agree."""
+        states = [participant.state for participant in self._participants.values()]
         if any(state != states[0] for state in states):
-            raise FederationError("Two members read the same log and disagree on the round: this is a defect.")
+            raise FederationError("Two members read the same log and disagree on the state: this is a defect.")
         return states[0]
 
-    def _deliver(self) -> list[tuple[str, Effect]]:
-        effects: list[tuple[str, Effect]] = []
-        for time, record in self._log.read(self._read):
-            self._read += 1
-            assert isinstance(record, RoundRecord)
-            for name, member in self._members.items():
-                effects += [(name, effect) for effect in member.step(Ordered(record, time))]
-        return effects
+    def close(self) -> None:
+        """Close the journals."""
+        for journal in self._journals.values():
+            journal.close()
 
-    def _work(self, names: list[str], pool: ThreadPoolExecutor, report: RoundReport) -> list[tuple[str, Effect]]:
+    def run_round(self) -> RoundReport:
+        """Run until the next round is over; a final one advances `shared`, any other leaves it.
+
+        Raises:
+            FederationError: the federation has stopped.
+        """
+        number = self.state.number
+        self._blobs.bytes_in = self._blobs.bytes_out = 0
+        self._report = RoundReport(number, self.shared.task)
+        self._next = None
+        with ThreadPoolExecutor() as pool:
+            while True:
+                self._deliver(pool)
+                state = self.state
+                if state.round is not None and state.round.number == number and state.round.over:
+                    return self._ended(state.round)
+                if self._read == len(self._log):
+                    self._let_time_pass(state)
+
+    def _ended(self, now: Round) -> RoundReport:
+        report = self._report
+        assert report is not None
+        report.outcome, report.opened = str(now.outcome), now.silent
+        report.contributions, report.aggregate = dict(now.submissions), now.aggregate or ""
+        if now.phase is Phase.FINAL:
+            report.cohort, report.outcome, report.model = now.cohort, "final", str(now.outcome)
+            assert self._next is not None
+            if blob_name(self._next[2]) != now.outcome:
+                raise FederationError("The members agreed on another model than this process made: this is a defect.")
+            self.shared = self._next[1]
+            self._blobs.forget("model")
+            self._blobs.put(self._next[2], "model")
+        report.bytes_up, report.bytes_down = self._blobs.bytes_in, self._blobs.bytes_out
+        for activity in report.seconds.keys() - {"work"}:
+            report.seconds[activity] /= len(self._participants)
+        self._blobs.forget(f"round/{now.number}")
+        return report
+
+    def _let_time_pass(self, state: Federation) -> None:
+        """Nobody has anything to do: the clock jumps to where somebody has."""
+        if state.stopped is not None:
+            raise FederationError(f"The federation has stopped: {state.stopped}.")
+        self._log.time = max(self._log.time, min(member.wake() for member in self._participants.values()))
+        for name, participant in self._participants.items():
+            orders = participant.duties(self._log.time)
+            for effect in orders:
+                self._carry_out(name, effect)
+            if orders:
+                return
+        raise FederationError("Nobody has anything to do and the round is not over: this is a defect.")
+
+    def _deliver(self, pool: ThreadPoolExecutor) -> None:
+        """Give every member what was ordered, and do what it asks for."""
+        for entry in self._log.read(self._read):
+            self._read += 1
+            before = self.state
+            began = perf_counter()
+            effects: list[tuple[str, Effect]] = []
+            for name, participant in self._participants.items():
+                follows = participant.ordered(entry.record, entry.author, entry.time, entry.block)
+                effects += [(name, effect) for effect in follows]
+            work = [name for name, effect in effects if isinstance(effect, Work)]
+            for name, effect in effects:
+                self._carry_out(name, effect)
+            self._count_ceremony(before, began)
+            if work:
+                self._work(work, pool)
+
+    def _count_ceremony(self, before: Federation, began: float) -> None:
+        """Count what a ceremony takes, and tell its end."""
+        after = self.state
+        if after.ceremony is not None or before.ceremony is not None:
+            if before.ceremony is None:
+                self._ceremony = (0.0, self._blobs.bytes_in)
+            self._ceremony = (self._ceremony[0] + perf_counter() - began, self._ceremony[1])
+        if after.epoch is not None and before.ceremony is not None and after.ceremony is None:
+            ceremony = next(iter(self._participants.values())).ceremony
+            left_out = {} if ceremony is None else ceremony.left_out
+            seconds, stored = self._ceremony
+            used = self._blobs.bytes_in - stored
+            self.epochs.append(EpochReport(after.epoch.epoch, after.epoch.keys.holders, left_out, seconds, used))
+            for epoch in range(after.last_epoch + 1):
+                self._blobs.forget(f"keys/{epoch}")
+            # A round's bytes are counted from its own beginning.
+            self._blobs.bytes_in = self._blobs.bytes_out = 0
+
+    def _work(self, names: list[str], pool: ThreadPoolExecutor) -> None:
         """Let the hospitals work side by side; the first alone, so that they share what it compiles."""
+        report = self._report
+        assert report is not None
         began = perf_counter()
         values = [self._hospitals[names[0]].work(self.shared, report.round)]
         values += pool.map(lambda name: self._hospitals[name].work(self.shared, report.round), names[1:])
         _add(report, "work", perf_counter() - began)
-        effects: list[tuple[str, Effect]] = []
         for name, own in zip(names, values, strict=True):
-            effects += [(name, effect) for effect in self._timed(name, Produced(report.round, own), "seal", report)]
-        return effects
+            self._give(name, Produced(report.round, own), "seal")
 
-    def _carry_out(self, name: str, effect: Effect, report: RoundReport) -> None:
+    def _carry_out(self, name: str, effect: Effect) -> None:
         """Do what a member asked for, and give it what comes back."""
-        follows: list[Effect] = []
         match effect:
             case Store():
-                self._blobs.put(effect.content, f"round/{effect.round}")
+                self._blobs.put(effect.content, effect.label)
             case Order():
-                self._log.append(effect.record)
+                self._log.append(effect.record, name)
             case Fetch():
-                fetched = Fetched(effect, self._fetched(effect))
-                follows = self._timed(name, fetched, _ACTIVITIES.get(effect.why, "combine"), report)
+                self._give(name, Fetched(effect, self._fetched(effect)), _ACTIVITIES.get(effect.why, "combine"))
+            case FetchKeyBlob():
+                self._give(name, KeyBlobFetched(effect, self._blob(effect.name)), None)
             case Advance():
                 model, encoded = self._advanced(effect.total)
-                follows = self._members[name].step(Advanced(report.round, encoded, model.next))
+                self._give(name, Advanced(effect.round, encoded, model.next), None)
             case Judge():
-                follows = self._members[name].step(Judged(report.round, self._accepts(name, effect)))
-            case Work():
+                self._give(name, Judged(effect.round, self._accepts(name, effect)), None)
+            case Work() | KeepKeys():
                 pass
-        for follow in follows:
-            self._carry_out(name, follow, report)
+
+    def _give(self, name: str, event: Event, activity: str | None) -> None:
+        began = perf_counter()
+        effects = self._participants[name].step(event)
+        if activity is not None and self._report is not None:
+            _add(self._report, activity, perf_counter() - began)
+        for effect in effects:
+            self._carry_out(name, effect)
+
+    def _blob(self, name: str) -> bytes | None:
+        try:
+            return self._blobs.get(name)
+        except MissingBlob:
+            return None
 
     def _fetched(self, fetch: Fetch) -> dict[str, bytes]:
-        blobs = {}
-        for name in fetch.names:
-            try:
-                blobs[name] = self._blobs.get(name)
-            except MissingBlob:
-                continue
-        return blobs
+        found = {name: self._blob(name) for name in fetch.names}
+        return {name: content for name, content in found.items() if content is not None}
 
     def _accepts(self, name: str, effect: Judge) -> bool:
         if self._next is not None and blob_name(self._next[2]) == effect.after:
@@ -263,12 +352,6 @@ class Simulation:
             model = self.shared.advance(total)
             self._next = (total, model, model.to_bytes())
         return self._next[1:]
-
-    def _timed(self, name: str, event: Event, activity: str, report: RoundReport) -> list[Effect]:
-        began = perf_counter()
-        effects = self._members[name].step(event)
-        _add(report, activity, perf_counter() - began)
-        return effects
 
 
 def member_names(count: int) -> tuple[str, ...]:

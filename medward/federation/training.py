@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,23 +14,18 @@ from medward.agents.model import Provenance, SentinelModel
 from medward.agents.recipe import Recipe
 from medward.federation import checkpoint
 from medward.federation.blobs import Blobs
-from medward.federation.ceremony import Setup
 from medward.federation.checkpoint import Checkpoint
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.interfaces import FederationError
-from medward.federation.local_keys import LocalEpoch, LocalKeys
-from medward.federation.round import Terms
 from medward.federation.shared_model import Plan, SharedModel, first_model, from_bytes
-from medward.federation.simulation import Protect, RoundReport, Simulation, member_names
-from medward.fhe.lanes import BlockLayout
-from medward.fhe.parameters import MOST_HOLDERS, UPDATE_BITS, capacity, sum_parameters
+from medward.federation.simulation import EpochReport, Protect, RoundReport, Settings, Simulation
+from medward.fhe.parameters import MOST_HOLDERS, UPDATE_BITS
 from medward.fhe.quantise import PLAIN_BITS
 from medward.flows.errors import BadSplit
 from medward.flows.partition import Partition, partition_rows
 from medward.flows.prepared import Prepared
 from medward.store.local import in_memory, open_directory
 
-MAX_VOID_ROUNDS = 3
 #: The parameter set of the joint key.
 KEY_SET = "AGG-M"
 
@@ -86,14 +80,16 @@ class FederatedTraining:
         self.shares = self._dealt(prepared.split.train)
         self.plan = Plan(prepared.space, recipe, options.rounds, options.seed, options.bits)
         self.reports: list[RoundReport] = []
-        self.epochs: list[LocalEpoch] = []
         self._hospitals = self._admitted()
         self._temporary = TemporaryDirectory(prefix="medward-")
         self._journals = (home or Path(self._temporary.name)) / "journals"
         self._blobs = Blobs(open_directory(home / "store") if home else in_memory())
-        self._keys: LocalKeys | None = None
-        self._chunks = 0
         self._simulation = self._simulate(first_model(self.plan))
+
+    @property
+    def epochs(self) -> Sequence[EpochReport]:
+        """The key epochs of this run."""
+        return self._simulation.epochs
 
     @property
     def shared(self) -> SharedModel:
@@ -108,21 +104,11 @@ class FederatedTraining:
             on_round: called after each round.
 
         Raises:
-            FederationError: three rounds in a row came to nothing.
+            FederationError: three rounds or ceremonies in a row came to nothing.
         """
-        void = 0
         while not self.shared.done:
-            self._renew_keys()
             report = self._simulation.run_round()
             self.reports.append(report)
-            if self._keys is not None:
-                self._keys.spend(self._chunks, opened=bool(report.opened))
-            void = 0 if report.outcome == "final" else void + 1
-            if void == MAX_VOID_ROUNDS:
-                raise FederationError(
-                    f"Round {report.round} and the two before it came to nothing ({report.outcome}): too few hospitals "
-                    "answer to go on."
-                )
             on_round(report)
             if folder is not None:
                 carried = [hospital.carried for hospital in self._hospitals]
@@ -137,7 +123,7 @@ class FederatedTraining:
             FederationError: there is none, it is damaged, or it is of a run with other options.
         """
         state = checkpoint.load(folder, self.options.text())
-        self.reports, self.epochs = list(state.reports), []
+        self.reports = list(state.reports)
         for hospital, carried in zip(self._hospitals, state.carried, strict=True):
             hospital.carried = carried
         self._simulation = self._simulate(from_bytes(self.plan, state.model))
@@ -182,33 +168,14 @@ class FederatedTraining:
 
     def _simulate(self, shared: SharedModel) -> Simulation:
         options = self.options
-        name = f"simulation-{secrets.token_hex(8)}"
-        first_round = self.reports[-1].round + 1 if self.reports else 0
-        silent = frozenset(options.silent)
-        simulation = Simulation(
-            *(self._hospitals, shared, self._blobs),
+        settings = Settings(
+            protect=options.protect,
+            key_set=KEY_SET,
             sample=options.sample,
-            silent=silent,
-            first_round=first_round,
-            name=name,
+            silent=frozenset(options.silent),
+            first_round=self.reports[-1].round + 1 if self.reports else 0,
         )
-        if options.protect == "aggregate":
-            setup = Setup(name.encode(), KEY_SET, options.bits, capacity(options.sites), "malicious")
-            terms = Terms(name, member_names(options.sites))
-            self._keys = LocalKeys(terms, setup, self._blobs, self._journals / name, silent)
-        return simulation
-
-    def _renew_keys(self) -> None:
-        """Hold a key ceremony where the next round needs one: at first, and when the keys are spent."""
-        keys, shared = self._keys, self.shared
-        if keys is None:
-            return
-        parameters = sum_parameters(KEY_SET, self.options.bits, capacity(self.options.sites), self.options.sites)
-        chunks = BlockLayout(parameters, shared.counts, shared.values).blocks
-        if keys.due(chunks):
-            self.epochs.append(keys.hold())
-            self._simulation.rekeyed(self.epochs[-1].keys, keys.sums)
-        self._chunks = chunks
+        return Simulation(self._hospitals, shared, self._blobs, self._journals, settings)
 
 
 def _refuse_impossible(options: Options) -> None:

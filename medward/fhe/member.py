@@ -205,6 +205,14 @@ class SumMember:
         size = HEADER_BYTES + 2 * element_bytes(parameters)
         return Submission(sealed[:size], sealed[size:])
 
+    def sealed(self, round: int, chunk: int) -> bytes | None:
+        """Return the ciphertext and proof that this member sealed for (round, chunk) in this epoch, or None."""
+        stored = self._journal.stored(self._slot("seal", round, chunk))
+        size = HEADER_BYTES + 2 * element_bytes(self.keys.parameters)
+        if stored is None or len(stored) < size:
+            return None
+        return stored
+
     def verify_submission(self, round: int, chunk: int, member: int, submission: Submission) -> Ciphertext:
         """Check the encoding and the proof of a member's submission, and return its ciphertext.
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medward.federation.encrypted_sum import EncryptedSum
+from medward.federation.effects import Effect, Order, Store
+from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
 from medward.federation.interfaces import FederationError, IntVector, SecureSum, Slot, WrongSum
-from medward.federation.member import Effect, Order, Store
 from medward.federation.records import Reject, Reveal, Share
-from medward.federation.simulation import RoundReport, Simulation
+from medward.federation.simulation import RoundReport
 from medward.federation.training import FederatedTraining
 from tests.federation.conftest import Start
 
@@ -50,20 +50,21 @@ def test_silent_hospital_is_left_out_of_keys_and_cohorts(encrypted: Start) -> No
     training = encrypted(silent=("hospital-2",))
     training.run(None, _quiet)
     assert [epoch.left_out.keys() for epoch in training.epochs] == [{"hospital-2"}]
-    assert training.epochs[0].keys.holders == ("hospital-1", "hospital-3", "hospital-4")
+    assert training.epochs[0].holders == ("hospital-1", "hospital-3", "hospital-4")
     assert {report.cohort for report in training.reports} == {("hospital-1", "hospital-3", "hospital-4")}
 
 
 Change = Callable[[str, Effect], Iterator[Effect]]
 
 
-def _changed(simulation: Simulation, change: Change) -> None:
+def _changed(training: FederatedTraining, change: Change) -> None:
     """Let `change` see, replace or drop what members ask to be done."""
+    simulation = training._simulation
     carry_out = simulation._carry_out
 
-    def between(name: str, effect: Effect, report: RoundReport) -> None:
+    def between(name: str, effect: Effect) -> None:
         for other in change(name, effect):
-            carry_out(name, other, report)
+            carry_out(name, other)
 
     simulation._carry_out = between  # type: ignore[method-assign]
 
@@ -78,11 +79,11 @@ def test_holder_silent_at_its_share_is_opened_and_new_keys_follow(federation: St
         ):
             yield effect
 
-    _changed(training._simulation, dies_once)
+    _changed(training, dies_once)
     training.run(None, _quiet)
     plain.run(None, _quiet)
     assert [report.opened for report in training.reports] == [(), (), (), ("hospital-3",), ()]
-    assert [epoch.epoch for epoch in training.epochs] == [1, 2]
+    assert [epoch.epoch for epoch in training.epochs] == [1, 5]
     assert training.shared.to_bytes() == plain.shared.to_bytes()
 
 
@@ -93,8 +94,7 @@ def test_two_silent_holders_make_the_round_void(encrypted: Start) -> None:
         if not (name in NAMES[:2] and isinstance(effect, Order) and isinstance(effect.record, Share)):
             yield effect
 
-    training._renew_keys()
-    _changed(training._simulation, die)
+    _changed(training, die)
     report = training._simulation.run_round()
     assert "too few" in report.outcome or "too many" in report.outcome
     assert training.shared.step == 0
@@ -114,16 +114,13 @@ class _Liar:
 
 def _with_liar(training: FederatedTraining, name: str, **verbs: Callable[..., object]) -> RoundReport:
     """Run one round in which `name` lies."""
-    training._renew_keys()
-    keys = training._keys
-    assert keys is not None
-    assert keys.current is not None
+    participant = training._simulation._participants[name]
+    make = participant._make_sums
 
-    def sums(member: str) -> SecureSum:
-        part = keys.sums(member)
-        return _Liar(part, **verbs) if member == name else part  # type: ignore[return-value]
+    def lying(material: EpochMaterial, least_cohort: int) -> SecureSum:
+        return _Liar(make(material, least_cohort), **verbs)  # type: ignore[return-value, arg-type]
 
-    training._simulation.rekeyed(keys.current.keys, sums)
+    participant._make_sums = lying
     return training._simulation.run_round()
 
 
@@ -164,7 +161,7 @@ def test_wrong_aggregate_is_refused_before_any_share_exists(encrypted: Start, li
             seen.append(type(effect.record))
         yield effect
 
-    _changed(training._simulation, watch)
+    _changed(training, watch)
     report = _with_liar(training, "hospital-1", add=add)
     assert report.outcome == "final"
     assert seen[0] is Reject
@@ -195,7 +192,7 @@ def test_wrong_dealt_share_does_not_stop_an_opening_by_enough_others(encrypted: 
             revealed.append(name)
         yield from dies(name, effect)
 
-    _changed(training._simulation, watch)
+    _changed(training, watch)
     report = _with_liar(training, "hospital-1", reveal=lambda honest, slot, holder: honest.reveal(slot, holder)[:-1])
     assert len(revealed) == 4
     assert "no model" in report.outcome  # 5 holders, t = 4: the liar's share is missing
@@ -204,10 +201,12 @@ def test_wrong_dealt_share_does_not_stop_an_opening_by_enough_others(encrypted: 
 
 def test_contribution_of_another_round_or_member_is_refused(encrypted: Start) -> None:
     training = encrypted()
-    training._renew_keys()
-    assert training._keys is not None
-    one, two = (training._keys.sums(name) for name in NAMES[:2])
-    slot, later = Slot("f", 1, 4, 10), Slot("f", 2, 4, 10)
+    training._simulation.run_round()
+    parts = [training._simulation._participants[name]._sums() for name in NAMES[:2]]
+    one, two = parts
+    assert one is not None
+    assert two is not None
+    slot, later = Slot("f", 11, 4, 10), Slot("f", 12, 4, 10)
     sealed = one.seal(slot, np.arange(14))
     two.examine(slot, "hospital-1", sealed)
     for where, who in ((later, "hospital-1"), (slot, "hospital-3")):
@@ -221,12 +220,11 @@ def test_contribution_of_another_round_or_member_is_refused(encrypted: Start) ->
     with pytest.raises(WrongSum, match="not 14"):
         one.seal(slot, np.arange(13))
     with pytest.raises(WrongSum, match="clip before encoding"):
-        one.seal(Slot("f", 3, 0, 1), np.array([1 << 20]))
+        one.seal(Slot("f", 13, 0, 1), np.array([1 << 20]))
 
 
 def test_nothing_that_travels_holds_a_contribution_in_the_clear(encrypted: Start) -> None:
     training = encrypted(rounds=1)
-    training._renew_keys()
     stored: list[bytes] = []
 
     def watch(name: str, effect: Effect) -> Iterator[Effect]:
@@ -234,7 +232,7 @@ def test_nothing_that_travels_holds_a_contribution_in_the_clear(encrypted: Start
             stored.append(effect.content)
         yield effect
 
-    _changed(training._simulation, watch)
+    _changed(training, watch)
     values = training._hospitals[0].work(training.shared, 0)
     training._simulation.run_round()
     assert len(stored) >= 4

@@ -65,7 +65,7 @@ def test_silent_hospital_holds_nobody_up(federation: Start) -> None:
 
 def test_two_silent_of_four_stop_the_federation_in_one_sentence(federation: Start) -> None:
     training = federation(silent=("hospital-1", "hospital-2"))
-    with pytest.raises(FederationError, match="came to nothing") as stopped:
+    with pytest.raises(FederationError, match="has stopped") as stopped:
         training.run(None, _quiet)
     assert "\n" not in str(stopped.value)
     assert training.shared.step == 0
@@ -92,15 +92,14 @@ class _PassesOneOff(PlainSum):
 def test_wrong_aggregate_is_rejected_and_the_next_aggregator_takes_over(federation: Start) -> None:
     training = federation()
     liar = "hospital-1"
-    training._simulation.rekeyed(
-        training._simulation.keys, lambda name: _PassesOneOff(name) if name == liar else PlainSum(name)
-    )
+    training._simulation._participants[liar]._member.rekeyed(_PassesOneOff(liar))
     report = training._simulation.run_round()
     assert report.outcome == "final"
     honest = federation()._simulation
     honest.run_round()
     assert training.shared.to_bytes() == honest.shared.to_bytes()
-    state = training._simulation._state()
+    state = training._simulation.state.round
+    assert state is not None
     assert state.attempt == 1
     assert state.aggregator != liar
 
@@ -124,7 +123,8 @@ class _Recording(PlainSum):
 def test_wrong_sum_is_rejected_before_any_share_is_released(federation: Start) -> None:
     training = federation()
     honest = {name: _Recording(name) for name in ("hospital-2", "hospital-3", "hospital-4")}
-    training._simulation.rekeyed(training._simulation.keys, lambda name: honest.get(name) or _PassesOneOff(name))
+    for name, participant in training._simulation._participants.items():
+        participant._member.rekeyed(honest.get(name) or _PassesOneOff(name))
     training._simulation.run_round()
     assert all(sums.calls == ["checked", "shared"] for sums in honest.values())
 
@@ -138,9 +138,7 @@ class _Spoils(PlainSum):
 
 def test_malformed_contribution_is_left_out_and_the_round_goes_on(federation: Start) -> None:
     training = federation()
-    training._simulation.rekeyed(
-        training._simulation.keys, lambda name: _Spoils(name) if name == "hospital-3" else PlainSum(name)
-    )
+    training._simulation._participants["hospital-3"]._member.rekeyed(_Spoils("hospital-3"))
     report = training._simulation.run_round()
     assert (report.outcome, report.cohort) == ("final", ("hospital-1", "hospital-2", "hospital-4"))
 
@@ -153,7 +151,7 @@ def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, mon
 
     def spoil(self: SharedModel, total: IntVector) -> SharedModel:
         after = advance(self, total)
-        if training._simulation._number - 1 != spoiled or after.weights is None:
+        if training._simulation.state.number - 1 != spoiled or after.weights is None:
             return after
         return replace(after, weights=-10 * after.weights)
 

@@ -1,0 +1,405 @@
+"""The rules of a whole federation: a pure function from ordered records to its state.
+
+    no keys, or keys that are due -> KeyBegin -> ceremony -> f+1 equal KeyActive -> keys
+    keys -> Open -> round (round_rules.py) -> FINAL: the next model | VOID, ROLLED_BACK: the same model again
+    three rounds in a row without a model -> stopped, until f+1 want to go on
+    f+1 equal Changes -> the members change, between rounds; their keys are due
+
+The ceremony itself is carried by its members (key_ceremony.py): honest members always end it alike, so f+1 equal
+reports are the truth. The rules keep its records for those who come later, and see that nobody floods it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import msgspec
+
+from medward.federation.interfaces import Refused
+from medward.federation.records import (
+    Announce,
+    Change,
+    KeyActive,
+    KeyBegin,
+    KeyRecord,
+    Next,
+    Open,
+    Record,
+    Resume,
+    RoundRecord,
+)
+from medward.federation.round import Keys, Phase, Round, Terms
+from medward.federation.round_rules import apply as apply_to_round
+from medward.federation.round_rules import opened
+from medward.fhe.parameters import DECRYPTIONS, MOST_HOLDERS, capacity, sum_parameters
+
+MAX_FRUITLESS_ROUNDS = 3
+#: A ceremony that takes longer than this many deadlines may be begun again.
+CEREMONY_DEADLINES = 16
+#: A ceremony needs fewer records of one member than this many for each holder.
+RECORDS_A_HOLDER = 32
+_COUNT_BITS = 30
+
+
+class Agreement(msgspec.Struct, frozen=True):
+    """What a federation agrees on before it begins; it never changes.
+
+    Args:
+        name: the federation's name; no other federation has it.
+        members: the first members, in the order of their numbers.
+        accounts: each first member's public key, 32 bytes, under which its records come.
+        deadline: the seconds that each phase may take.
+        protect: "aggregate" for encrypted sums, "none" for sums in the open.
+        key_set: the name of the parameter set of the joint key.
+        bits: the width of a value of an update.
+        plan: the digest of the plan, which says what is trained and how.
+        sample: the share of members invited to a training round.
+        model: the first shared model's name.
+        first: what the first sum is for.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    accounts: Mapping[str, bytes]
+    deadline: float
+    protect: Literal["none", "aggregate"]
+    key_set: str
+    bits: int
+    plan: str
+    model: str
+    first: Next
+    sample: float = 1.0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The joint key in use.
+
+    Args:
+        epoch: its number.
+        keys: who holds it, and how many of them may still be opened.
+        accounts: the members' public keys when it was made; with others, new keys are due.
+        spent: how many answers each holder has given under it.
+        digest: stands for its public keys.
+    """
+
+    epoch: int
+    keys: Keys
+    accounts: Mapping[str, bytes]
+    spent: int
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A record of a ceremony, with its place in the log.
+
+    Args:
+        record: the record.
+        time: its agreed time.
+        block: the hash of the block that it is in.
+    """
+
+    record: KeyRecord
+    time: float
+    block: bytes
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """A key ceremony that is under way.
+
+    Args:
+        first_epoch: the epoch of its first attempt.
+        began: when it began.
+        log: its records.
+        reports: what members report of its end.
+    """
+
+    first_epoch: int
+    began: float
+    log: tuple[Placed, ...] = ()
+    reports: Mapping[str, KeyActive] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Federation:
+    """The state of a federation.
+
+    Args:
+        agreement: what never changes.
+        terms: the members now.
+        accounts: each member's public key now.
+        number: the next round's number.
+        model: the shared model.
+        next: what the next sum is for; None once the plan is fulfilled.
+        idle_since: when the last round or ceremony ended.
+        last_epoch: the largest epoch number that any ceremony used.
+        epoch: the joint key, once there is one.
+        ceremony: the ceremony under way, if one is.
+        round: the last round, open or over.
+        fruitless: how many rounds in a row led to no model.
+        earlier: cohorts whose sum may be known although it led to no model.
+        changes: members who want a change of membership, by the change.
+        contacts: where members' stores are reached, as they said.
+        replicas: what the ledger needs to know of those members that came after the start, encoded.
+        stopped: why nothing goes on, or None.
+        resuming: members who want to go on after that.
+    """
+
+    agreement: Agreement
+    terms: Terms
+    accounts: Mapping[str, bytes]
+    number: int
+    model: str
+    next: Next | None
+    idle_since: float = 0.0
+    last_epoch: int = 0
+    epoch: Epoch | None = None
+    ceremony: Gathering | None = None
+    round: Round | None = None
+    fruitless: int = 0
+    earlier: tuple[frozenset[str], ...] = ()
+    changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contacts: Mapping[str, bytes] = field(default_factory=dict)
+    replicas: Mapping[str, bytes] = field(default_factory=dict)
+    stopped: str | None = None
+    resuming: frozenset[str] = frozenset()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a round or a ceremony is under way."""
+        return self.ceremony is not None or (self.round is not None and not self.round.over)
+
+    @property
+    def chunks(self) -> int:
+        """How many ciphertexts the next contribution takes; each costs every holder one answer."""
+        if self.next is None or self.agreement.protect == "none":
+            return 0
+        members = len(self.terms.members)
+        holders = min(members, MOST_HOLDERS)
+        parameters = sum_parameters(self.agreement.key_set, self.agreement.bits, capacity(members), holders)
+        digits = -(-_COUNT_BITS // (self.agreement.bits - 1))
+        slots = self.next.counts * digits + self.next.values
+        return max(1, -(-slots // parameters.values_per_ciphertext))
+
+    @property
+    def keys_due(self) -> bool:
+        """Whether new keys are needed before the next round."""
+        if self.agreement.protect == "none":
+            return False
+        epoch = self.epoch
+        if epoch is None or epoch.accounts != self.accounts:
+            return True
+        opened = len(epoch.keys.holders) - epoch.keys.threshold > epoch.keys.openings
+        return opened or DECRYPTIONS - epoch.spent < self.chunks * (2 + self.terms.faulty)
+
+    def keys(self) -> Keys:
+        """Return who opens sums: the holders of the joint key, or in the open everybody."""
+        if self.agreement.protect == "none":
+            return Keys(self.terms.members, self.terms.faulty)
+        if self.epoch is None:
+            raise Refused("There is no joint key yet.")
+        return self.epoch.keys
+
+    def author(self, account: bytes) -> str | None:
+        """Return the member whose public key this is, or None."""
+        return next((name for name, key in self.accounts.items() if key == account), None)
+
+    def expected(self) -> Open:
+        """Return the record that opens the next round; any member may hand it in.
+
+        Raises:
+            Refused: the plan is fulfilled.
+        """
+        if self.next is None:
+            raise Refused("The plan is fulfilled: there is no next round.")
+        return Open(self.number, self.next.task, self.model, self.invited(), self.next.counts, self.next.values)
+
+    def invited(self) -> tuple[str, ...]:
+        """Return who is asked to contribute to the next round: everybody, or a share drawn for the round's number."""
+        members, share = self.terms.members, self.agreement.sample
+        if share >= 1 or self.next is None or self.next.task == "survey":
+            return members
+        wanted = max(self.terms.least_cohort, round(share * len(members)))
+        drawn = sorted(members, key=self._draw)[:wanted]
+        return tuple(name for name in members if name in drawn)
+
+    def _draw(self, member: str) -> bytes:
+        text = f"medward invitation 1\n{self.agreement.plan}\n{self.number}\n{member}"
+        return hashlib.sha256(text.encode()).digest()
+
+
+def founded(agreement: Agreement) -> Federation:
+    """Return a federation's first state."""
+    terms = Terms(agreement.name, agreement.members, agreement.deadline)
+    return Federation(agreement, terms, agreement.accounts, 0, agreement.model, agreement.first)
+
+
+def apply(state: Federation, record: Record, author: str, time: float, block: bytes) -> Federation:
+    """Return the federation's state after one more ordered record.
+
+    Args:
+        state: the state before it.
+        record: the record.
+        author: the member that signed it.
+        time: its agreed time in seconds, never smaller than an earlier record's.
+        block: the hash of the block that it is in; nobody knows it before the block is ordered.
+
+    Raises:
+        Refused: the record breaks a rule; `state` stays as it is.
+    """
+    if author not in state.terms.members or getattr(record, "member", author) != author:
+        raise Refused(f"{author} cannot say this for {getattr(record, 'member', 'the federation')}.")
+    match record:
+        case Announce():
+            return replace(state, contacts={**state.contacts, author: record.contact})
+        case Change():
+            return _changed(state, record, author, time)
+    if isinstance(record, Resume):
+        return _resumed(state, author)
+    if state.stopped is not None:
+        raise Refused(f"The federation has stopped: {state.stopped}.")
+    if isinstance(record, Open):
+        return _begun(state, record, time)
+    if isinstance(record, RoundRecord):
+        return _in_round(state, record, time)
+    return _in_ceremony(state, record, author, time, block)
+
+
+def _resumed(state: Federation, author: str) -> Federation:
+    if state.stopped is None or author in state.resuming:
+        raise Refused("There is nothing to resume.")
+    resuming = state.resuming | {author}
+    if len(resuming) <= state.terms.faulty:
+        return replace(state, resuming=resuming)
+    return replace(state, stopped=None, fruitless=0, resuming=frozenset())
+
+
+def _begun(state: Federation, record: Open, time: float) -> Federation:
+    if state.busy:
+        raise Refused("A round or a key ceremony is under way.")
+    if state.keys_due:
+        raise Refused("New keys are due before the next round.")
+    if record != state.expected():
+        raise Refused(f"This is not how round {state.number} begins.")
+    begun = opened(state.terms, state.keys(), record, time, state.earlier)
+    return replace(state, round=begun, number=state.number + 1)
+
+
+def _in_round(state: Federation, record: RoundRecord, time: float) -> Federation:
+    if state.round is None:
+        raise Refused("No round is open.")
+    now = apply_to_round(state.round, record, time)
+    state = replace(state, round=now)
+    return _closed(state, now, time) if now.over else state
+
+
+def _closed(state: Federation, now: Round, time: float) -> Federation:
+    """Take a round's end: its model, what it cost the keys, and what it may have shown."""
+    chunks = state.chunks
+    state = replace(state, idle_since=time)
+    if state.epoch is not None:
+        keys = replace(state.epoch.keys, openings=state.epoch.keys.openings - len(now.silent))
+        spent = state.epoch.spent + (chunks if now.exposed else 0)
+        state = replace(state, epoch=replace(state.epoch, keys=keys, spent=spent))
+    if now.phase is Phase.FINAL:
+        assert now.candidate is not None
+        model, then = now.candidate.model, now.candidate.next
+        return _settled(replace(state, model=model, next=then, fruitless=0, earlier=()), time)
+    fruitless = state.fruitless + 1
+    earlier = (*state.earlier, frozenset(now.cohort)) if now.exposed else state.earlier
+    stopped = None
+    if fruitless >= MAX_FRUITLESS_ROUNDS:
+        stopped = f"round {now.number} and the {MAX_FRUITLESS_ROUNDS - 1} before it led to no model ({now.outcome})"
+    return _settled(replace(state, fruitless=fruitless, earlier=earlier, stopped=stopped), time)
+
+
+def _in_ceremony(state: Federation, record: KeyRecord, author: str, time: float, block: bytes) -> Federation:
+    if isinstance(record, KeyBegin):
+        return _gathered(state, record, time)
+    now = state.ceremony
+    if now is None:
+        raise Refused("No key ceremony is under way.")
+    if not now.first_epoch <= record.epoch < now.first_epoch + len(state.terms.members):
+        raise Refused(f"The ceremony is for epoch {now.first_epoch}, not {record.epoch}.")
+    said = sum(1 for placed in now.log if placed.record.member == author)
+    if said >= RECORDS_A_HOLDER * (len(state.terms.members) + 2):
+        raise Refused(f"{author} has said too much in this ceremony.")
+    if isinstance(record, KeyActive):
+        return _reported(state, now, record, time)
+    return replace(state, ceremony=replace(now, log=(*now.log, Placed(record, time, block))))
+
+
+def _gathered(state: Federation, record: KeyBegin, time: float) -> Federation:
+    """Begin a ceremony; one that does not end may be begun again, for another epoch."""
+    now = state.ceremony
+    over = now is not None and time >= now.began + CEREMONY_DEADLINES * state.terms.deadline
+    if (state.busy and not over) or not state.keys_due or state.next is None:
+        raise Refused("No key ceremony is due.")
+    if record.epoch != state.last_epoch + 1:
+        raise Refused(f"The next key epoch is {state.last_epoch + 1}, not {record.epoch}.")
+    if over and state.fruitless + 1 >= MAX_FRUITLESS_ROUNDS:
+        why = f"{MAX_FRUITLESS_ROUNDS} key ceremonies in a row led to no keys"
+        return replace(state, ceremony=None, idle_since=time, stopped=why)
+    last = state.last_epoch + len(state.terms.members)
+    fruitless = state.fruitless + over
+    return replace(state, ceremony=Gathering(record.epoch, time), last_epoch=last, fruitless=fruitless)
+
+
+def _reported(state: Federation, now: Gathering, record: KeyActive, time: float) -> Federation:
+    """Count a report of the ceremony's end; f+1 equal ones make the epoch."""
+    if record.member in now.reports:
+        raise Refused(f"{record.member} has reported the end of this ceremony already.")
+    if not record.holders or not set(record.holders) <= set(state.terms.members):
+        raise Refused("A ceremony's holders are members.")
+    reports = {**now.reports, record.member: record}
+    state = replace(state, ceremony=replace(now, reports=reports))
+    ends = [(report.epoch, report.holders, report.digest) for report in reports.values()]
+    if ends.count((record.epoch, record.holders, record.digest)) <= state.terms.faulty:
+        return state
+    keys = Keys(record.holders, 0)
+    keys = replace(keys, openings=len(keys.holders) - keys.threshold)
+    epoch = Epoch(record.epoch, keys, state.accounts, 0, record.digest)
+    return _settled(replace(state, epoch=epoch, ceremony=None, idle_since=time, fruitless=0), time)
+
+
+def _changed(state: Federation, record: Change, author: str, time: float) -> Federation:
+    """Count a member's wish to change the membership; a member leaves on its own word, all else needs f+1."""
+    if record.account is not None and (len(record.account) != 32 or state.author(record.account) is not None):
+        raise Refused(f"The public key of {record.name} is malformed, or a member's already.")
+    if record.account is None and record.name not in state.terms.members:
+        raise Refused(f"There is no member {record.name}.")
+    if "\n" in record.name or not record.name:
+        raise Refused("A member's name is one line.")
+    what = record.wish()
+    wishing = state.changes.get(what, ())
+    if author in wishing:
+        raise Refused(f"{author} has asked for this already.")
+    return _settled(replace(state, changes={**state.changes, what: (*wishing, author)}), time)
+
+
+def _settled(state: Federation, time: float) -> Federation:
+    """Make the changes of membership that enough members want, once nothing is under way."""
+    if state.busy:
+        return state
+    for what, wishing in sorted(state.changes.items()):
+        change = Change.of_wish(what)
+        leaving = change.account is None and change.name in wishing
+        if not leaving and len(wishing) <= state.terms.faulty:
+            continue
+        names = [name for name in state.terms.members if change.account is not None or name != change.name]
+        if change.account is not None and change.name not in names:
+            names.append(change.name)
+        accounts = {name: key for name, key in state.accounts.items() if name != change.name}
+        replicas = {name: replica for name, replica in state.replicas.items() if name != change.name}
+        if change.account is not None:
+            accounts[change.name] = change.account
+            replicas[change.name] = change.replica or b""
+        changes = {other: by for other, by in state.changes.items() if Change.of_wish(other).name != change.name}
+        terms = replace(state.terms, members=tuple(names))
+        state = replace(state, terms=terms, accounts=accounts, replicas=replicas, changes=changes, idle_since=time)
+        # The rest is looked at again: another change may have enough wishes among fewer members.
+        return _settled(state, time)
+    return state

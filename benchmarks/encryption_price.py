@@ -5,8 +5,8 @@
 For every data set and seed, the same federation of four hospitals trains three times: without protection and without
 quantisation (32 bits), and encrypted with updates of 16 and of 8 bits. The table has the binary macro-F1 on test rows,
 the difference in points, what one hospital spends on average in a training round on everything that encryption adds
-(seal, examine, add, check and share, examine shares, combine), that as a share of a round with 10 s of training, and the
-bytes it sends. Finished runs are kept in FILE (JSON lines) and not run again.
+(seal, examine, add, check and share, examine shares, combine), that as a share of a round with 10 s of training, and
+the bytes it sends. Finished runs are kept in FILE (JSON lines) and not run again.
 """
 
 import argparse

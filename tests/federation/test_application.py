@@ -1,0 +1,192 @@
+"""The rules on a ledger: strangers, refusals, snapshots, and one state whatever way it is reached."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from medward.federation.application import (
+    REFUSED,
+    STRANGER,
+    UNREADABLE,
+    FederationApplication,
+    decode_state,
+    encode_state,
+)
+from medward.federation.memory import Entry
+from medward.federation.records import (
+    Announce,
+    Change,
+    Commit,
+    KeyBegin,
+    Next,
+    Record,
+    Resume,
+    Tick,
+    decode_record,
+    encode_record,
+)
+from medward.federation.rules import Agreement
+from medward.ledger.encoding import encode
+from medward.ledger.errors import SnapshotMismatch
+from medward.ledger.merkle import verify_proof
+from medward.ledger.signatures import AlgorithmBytes
+from medward.ledger.types import Applied, Block, Member, Transaction
+from tests.federation.conftest import Start
+
+NAMES = ("a", "b", "c", "d")
+AGREEMENT = Agreement(
+    *("test", NAMES, {name: name.encode() * 32 for name in NAMES}, 10.0),
+    protect="none", key_set="AGG-M", bits=16, plan="plan", model="model-0", first=Next("train", 1, 3),
+)  # fmt: skip
+
+
+@dataclass
+class Ledger:
+    """Feeds an application one block after another."""
+
+    application: FederationApplication
+    height: int = 0
+    nonce: int = 0
+
+    def order(self, *said: tuple[str, Record | bytes], time: float = 1.0) -> Applied:
+        transactions = []
+        for author, record in said:
+            self.nonce += 1
+            payload = record if isinstance(record, bytes) else encode_record(record)
+            transactions.append(Transaction(author.encode() * 32, self.nonce, payload, (AlgorithmBytes("none", b""),)))
+        self.height += 1
+        return self.application.apply(Block(self.height, int(time * 1000), tuple(transactions)))
+
+    def codes(self, *said: tuple[str, Record | bytes], time: float = 1.0) -> list[int]:
+        return [result.code for result in self.order(*said, time=time).results]
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """A federation of four that has just begun."""
+    return Ledger(FederationApplication(AGREEMENT))
+
+
+def _replica(name: str) -> bytes:
+    keys = (AlgorithmBytes("ed25519", name.encode() * 32),)
+    return encode(Member(name, 0, keys, b"", "127.0.0.1:1"))
+
+
+def test_strangers_and_what_cannot_be_read_are_refused_and_change_nothing(ledger: Ledger) -> None:
+    before = ledger.application.federation
+    codes = ledger.codes(("x", Tick(0)), ("a", b"\x00"), ("a", encode(["tick", "zero"])), ("a", Tick(0)))
+    assert codes == [STRANGER, UNREADABLE, UNREADABLE, REFUSED]
+    assert ledger.application.federation == before
+
+
+def test_member_cannot_speak_for_another(ledger: Ledger) -> None:
+    opening = ledger.application.federation.expected()
+    assert ledger.codes(("a", opening)) == [0]
+    assert ledger.codes(("a", Commit(0, "b", bytes(32))), ("b", Commit(0, "b", bytes(32)))) == [REFUSED, 0]
+
+
+def test_round_opens_once_and_only_as_agreed(ledger: Ledger) -> None:
+    opening = ledger.application.federation.expected()
+    wrong = opening.__class__(0, "train", "another model", NAMES, 1, 3)
+    fewer = opening.__class__(0, "train", "model-0", NAMES[:3], 1, 3)
+    assert ledger.codes(("a", wrong), ("a", fewer), ("b", opening), ("c", opening)) == [REFUSED, REFUSED, 0, REFUSED]
+
+
+def test_snapshot_restores_to_the_same_root_and_goes_on_alike(ledger: Ledger) -> None:
+    ledger.order(("a", ledger.application.federation.expected()), ("b", Announce("b", b"here")))
+    other = FederationApplication(AGREEMENT)
+    snapshot = ledger.application.snapshot()
+    assert other.restore(snapshot.encode()) == snapshot.app_hash
+    twin = Ledger(other, ledger.height, ledger.nonce)
+    said = (("a", Commit(0, "a", bytes(32))), ("c", Tick(0)))
+    assert ledger.order(*said).app_hash == twin.order(*said).app_hash
+    with pytest.raises(SnapshotMismatch):
+        other.restore(b"\x80")
+
+
+def test_value_is_proved_against_the_root(ledger: Ledger) -> None:
+    root = ledger.order(("b", Announce("b", b"here"))).app_hash
+    value, key, proof = ledger.application.snapshot().prove("contact/b")
+    assert value == b"here"
+    verify_proof(root, key, value, proof)
+
+
+def test_hash_of_the_blocks_depends_on_all_of_them(ledger: Ledger) -> None:
+    twin = Ledger(FederationApplication(AGREEMENT))
+    ledger.order(("a", Tick(0)))
+    twin.order(("b", Tick(0)))
+    for one in (ledger, twin):
+        one.order(("c", Tick(0)))
+    assert ledger.application.snapshot().block != twin.application.snapshot().block
+
+
+def test_newcomer_needs_two_of_four_and_leaving_is_ones_own_word(ledger: Ledger) -> None:
+    change = {name: Change(name, "e", b"e" * 32, _replica("e")) for name in NAMES}
+    assert not ledger.order(("a", change["a"])).member_updates
+    assert ledger.codes(("a", change["a"])) == [REFUSED]
+    applied = ledger.order(("c", change["c"]))
+    assert [update.name for update in applied.member_updates] == ["e"]
+    assert ledger.application.federation.terms.members == (*NAMES, "e")
+    gone = ledger.order(("b", Change("b", "b", None, None)))
+    assert [(update.name, update.member) for update in gone.member_updates] == [("b", None)]
+    assert ledger.codes(("b", Tick(0))) == [STRANGER]
+    assert ledger.codes(("e", ledger.application.federation.expected())) == [0]
+
+
+def test_members_change_only_between_rounds(ledger: Ledger) -> None:
+    ledger.order(("a", ledger.application.federation.expected()))
+    applied = ledger.order(("a", Change("a", "a", None, None)))
+    assert not applied.member_updates
+    applied = ledger.order(("b", Tick(0)), time=100.0)
+    assert [update.name for update in applied.member_updates] == ["a"]
+
+
+def test_lost_disk_comes_back_under_new_keys_and_the_old_ones_are_a_strangers(ledger: Ledger) -> None:
+    for name in ("a", "b"):
+        ledger.order((name, Change(name, "d", b"D" * 32, _replica("d"))))
+    assert ledger.codes(("d", Tick(0))) == [STRANGER]
+    assert ledger.application.federation.terms.members == NAMES
+    assert ledger.application.federation.accounts["d"] == b"D" * 32
+
+
+def test_three_fruitless_rounds_stop_the_federation_until_two_resume_it(ledger: Ledger) -> None:
+    time = 1.0
+    for _ in range(3):
+        time += 100.0
+        assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [0]
+        time += 100.0
+        ledger.order(("b", Tick(ledger.application.federation.number - 1)), time=time)
+    assert ledger.application.federation.stopped is not None
+    assert "led to no model" in ledger.application.federation.stopped
+    assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [REFUSED]
+    assert ledger.codes(("a", Resume("a")), ("a", Resume("a")), ("c", Resume("c")), time=time) == [0, REFUSED, 0]
+    assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [0]
+
+
+def test_ceremony_begins_only_when_keys_are_due(ledger: Ledger) -> None:
+    assert ledger.codes(("a", KeyBegin(1, "a"))) == [REFUSED]
+
+
+def _entries(training: object) -> Iterator[Entry]:
+    yield from training._simulation._log.read(0)  # type: ignore[attr-defined]
+
+
+def test_every_state_of_a_federation_has_one_encoding(federation: Start) -> None:
+    """Ceremony, surveys and rounds of an encrypted federation: each record and each state survives its encoding."""
+    training = federation(protect="aggregate", rounds=1, silent=("hospital-4",))
+    training.run(None, lambda report: None)
+    agreement = training._simulation.state.agreement
+    one, two = FederationApplication(agreement), FederationApplication(agreement)
+    for height, entry in enumerate(_entries(training), 1):
+        payload = encode_record(entry.record)
+        assert decode_record(payload) == entry.record
+        account = agreement.accounts[entry.author]
+        block = Block(height, int(entry.time * 1000), (Transaction(account, height, payload, ()),))
+        applied = one.apply(block)
+        assert two.apply(block).app_hash == applied.app_hash
+        state = one.federation
+        assert decode_state(encode_state(state)) == state
+        assert two.restore(one.snapshot().encode()) == applied.app_hash
+    assert one.federation.next is None
+    assert one.query("round/00000003") is not None

@@ -96,7 +96,8 @@ class CometEngine(Engine):
         reply = await self.call("broadcast_tx_sync", tx=base64.b64encode(encoded).decode())
         if int(reply["code"]):
             self._waiting.pop(key, None)
-            raise Refused(f"the rules refuse transaction {transaction.nonce} with code {reply['code']}")
+            code = int(reply["code"])
+            raise Refused(f"the rules refuse transaction {transaction.nonce} with code {code}", code)
         return await answered
 
     async def query(self, path: str) -> bytes | None:

@@ -138,7 +138,9 @@ class PbftClient:
             del self._waiting[transaction.nonce]
         answer = answered.result()
         if isinstance(answer, Refusal):
-            raise Refused(f"the ledger does not take transaction {transaction.nonce}: {answer.reason}")
+            raise Refused(
+                f"the ledger does not take transaction {transaction.nonce}: {answer.reason}", answer.result.code
+            )
         return answer.receipt
 
     async def query(self, path: str) -> CertifiedAnswer:

@@ -14,7 +14,7 @@ import msgspec
 
 from medward.errors import MedwardError
 from medward.node.applications import PROGRAMS
-from medward.node.configuration import Configuration
+from medward.node.configuration import Configuration, LedgerEngine, StoreEngine
 from medward.node.home import Home
 from medward.node.logs import start_logging
 from medward.node.node import Node
@@ -27,7 +27,8 @@ def run_node(
     folder: Path,
     programs: Mapping[str, Program] = PROGRAMS,
     *,
-    store: str | None = None,
+    store: StoreEngine | None = None,
+    ledger: LedgerEngine | None = None,
     until_stdin_closes: bool = False,
 ) -> int:
     """Run a node until SIGTERM or SIGINT; return 0 after a stop that was asked for, 1 after any other.
@@ -35,7 +36,8 @@ def run_node(
     Args:
         folder: the node's home.
         programs: the kinds of federation that it can run.
-        store: embedded or kubo, in place of what node.toml says.
+        store: in place of what node.toml says.
+        ledger: the same.
         until_stdin_closes: stop, too, when whoever holds the other end of standard input is gone.
 
     Raises:
@@ -43,10 +45,11 @@ def run_node(
     """
     home = Home(folder)
     configuration = home.configuration()
+    changed = msgspec.structs.replace
     if store is not None:
-        configuration = msgspec.structs.replace(
-            configuration, store=msgspec.structs.replace(configuration.store, engine=store)
-        )
+        configuration = changed(configuration, store=changed(configuration.store, engine=store))
+    if ledger is not None:
+        configuration = changed(configuration, ledger=changed(configuration.ledger, engine=ledger))
     token = home.token()
     with home.locked():
         log = configuration.log

@@ -30,6 +30,7 @@ class NodeClient:
 
     def __init__(self, url: str, token: str, certificate: Path | None = None) -> None:
         self.url = url
+        self.token = token
         try:
             verify = ssl.create_default_context(cafile=certificate) if certificate else True
             self._http = httpx.Client(

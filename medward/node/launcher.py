@@ -129,9 +129,11 @@ class Launcher:
 
     def client(self, name: str) -> NodeClient:
         """Return a client of a node's API."""
-        if name not in self._clients:
-            self._clients[name] = NodeClient.of_home(self.homes[name])
-        return self._clients[name]
+        token = self.homes[name].token()
+        known = self._clients.get(name)
+        if known is None or known.token != token:  # a home that was made anew has a new one
+            known = self._clients[name] = NodeClient.of_home(self.homes[name])
+        return known
 
     async def wait_until_healthy(self, seconds: float = 60.0, names: Sequence[str] | None = None) -> None:
         """Return when the nodes work.
@@ -189,13 +191,16 @@ class Launcher:
         codes = await asyncio.gather(*(asyncio.to_thread(_ended, process) for process in stopping.values()))
         return dict(zip(stopping, codes, strict=True))
 
+    def output(self, name: str) -> str:
+        """Return what a node wrote to its standard output and error."""
+        try:
+            return self.homes[name].log_file.with_name("output").read_text(errors="replace")
+        except OSError:
+            return ""
+
     def last_line(self, name: str) -> str:
         """Return the last line of a node's output."""
-        try:
-            lines = self.homes[name].log_file.with_name("output").read_text(errors="replace").splitlines()
-        except OSError:
-            lines = []
-        return lines[-1] if lines else "it wrote nothing"
+        return (self.output(name).splitlines() or ["it wrote nothing"])[-1]
 
     async def __aenter__(self) -> Self:
         self.start_all()

@@ -28,21 +28,23 @@ class Nonces:
 
     Args:
         path: remembers up to where numbers may have been given.
+
+    `next` is the number that `take` gives next.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         reserved = int.from_bytes(path.read_bytes(), "big") if path.exists() else 0
-        self._next = max(reserved, time.time_ns() // 1000)
-        self._end = self._next
+        self.next = max(reserved, time.time_ns() // 1000)
+        self._end = self.next
 
     def take(self) -> int:
         """Return the next number."""
-        if self._next >= self._end:
-            self._end = self._next + _RESERVED
+        if self.next >= self._end:
+            self._end = self.next + _RESERVED
             write_private(self._path, self._end.to_bytes(8, "big"))
-        self._next += 1
-        return self._next - 1
+        self.next += 1
+        return self.next - 1
 
 
 class Submitter:
@@ -89,8 +91,7 @@ class Submitter:
     def _there_is_room(self) -> bool:
         # The next number must not push the oldest one under way out of the client's window.
         oldest = min(self._under_way, default=None)
-        newest = max(self._under_way, default=0)
-        return oldest is None or (len(self._under_way) < _AT_ONCE and newest + 1 - oldest < NONCE_WINDOW - 1)
+        return oldest is None or (len(self._under_way) < _AT_ONCE and self._nonces.next - oldest < NONCE_WINDOW - 1)
 
     async def _insist(self, transaction: Transaction) -> Receipt:
         pause = _BUSY_SECONDS[0]

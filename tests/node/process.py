@@ -1,6 +1,6 @@
 """Node processes with a tiny participant of the tests' own, over the ledger's bank.
 
-The participant answers every note `task/NAME` once: it stores a blob and notes its CID. Everybody fetches everybody's. Its
+The participant answers every note `task/NAME` once: it stores a blob and notes its CID. Everybody fetches all. Its
 journal is a file of what it answered, and the ledger has the last task that each incarnation answered.
 """
 

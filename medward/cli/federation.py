@@ -44,6 +44,7 @@ def init(
         list[Path] | None, typer.Option("--card", help="Card of a member who made its home itself (join --member).")
     ] = None,
     application: Annotated[str, typer.Option("--application", help="What the ledger agrees on.")] = "bank",
+    ledger: Annotated[str, typer.Option("--ledger", help="pbft, or cometbft on one machine.")] = "pbft",
     as_json: JsonOption = False,
 ) -> None:
     """Begin a federation.
@@ -63,13 +64,19 @@ def init(
     if bool(member) == bool(card):
         raise BadUsage("give the members with --member, or their cards with --card: one of the two")
     program_of(application)
+    if ledger not in ("pbft", "cometbft"):
+        raise BadUsage(f"--ledger: expected pbft or cometbft, got '{ledger}'")
+    if card and ledger == "cometbft":
+        raise BadUsage("CometBFT runs on one machine only: use --member, or the ledger pbft")
     file = out / "federation.json"
     if file.exists():
         raise MedwardError(f"{file} is there already; choose another folder, so that no federation is lost")
     if member:
         seats = [_seat(text) for text in member]
         try:
-            homes = found_on_one_machine(out, name, seats, application)
+            homes = found_on_one_machine(
+                out, name, seats, application, engine="cometbft" if ledger == "cometbft" else "pbft"
+            )
         except InvalidConfiguration as error:
             raise BadUsage(str(error)) from None
     else:

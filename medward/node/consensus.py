@@ -5,7 +5,7 @@ PBFT runs in this process. CometBFT is a program of its own beside it; its valid
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from medward.ledger.certificates import follow_handovers
@@ -30,6 +30,15 @@ class Consensus(ABC):
     """An engine under the node's eye."""
 
     engine: Engine
+
+    @property
+    @abstractmethod
+    def members(self) -> Sequence[Member]:
+        """The members that vote now."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start the engine."""
 
     @abstractmethod
     def failure(self) -> str | None:
@@ -85,6 +94,15 @@ class PbftConsensus(Consensus):
         self._asked: tuple[Member, ...] = ()
         self._client: PbftClient | None = None
         self.engine: PbftEngine = PbftEngine(settings, make_application())
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The members of the present epoch."""
+        return self.engine.members
+
+    async def start(self) -> None:
+        """Listen and take part."""
+        await self.engine.start()
 
     def failure(self) -> str | None:
         """Say why the replica stopped."""
@@ -188,21 +206,3 @@ def check_not_replaced(mine: Member, members: tuple[Member, ...]) -> None:
                 f"others, of incarnation {mine.incarnation}: it must neither vote nor answer; if it was restored from "
                 "a backup, make a new incarnation with `medward federation rotate`"
             )
-
-
-def open_consensus(
-    home: Home,
-    table: LedgerTable,
-    federation: Federation,
-    member: Member,
-    identity: NodeIdentity,
-    make_application: Callable[[], Application],
-) -> Consensus:
-    """Return the engine that the federation agreed on.
-
-    Raises:
-        LedgerError: its journal must not be voted from, or its program is missing.
-    """
-    if federation.engine == "cometbft":
-        raise LedgerError("a node does not run CometBFT yet; found the federation with the engine pbft")
-    return PbftConsensus(home, table, federation, member, identity, make_application)

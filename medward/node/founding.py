@@ -8,9 +8,11 @@ import msgspec
 
 from medward.ledger.membership import ChainParameters
 from medward.node.cards import Card
+from medward.node.comet import prepare_comet
 from medward.node.configuration import (
     ApiTable,
     Configuration,
+    LedgerEngine,
     LedgerTable,
     StoreTable,
     check_name,
@@ -76,6 +78,7 @@ def found_on_one_machine(
     *,
     settings: Mapping[str, Mapping[str, object]] | None = None,
     parameters: ChainParameters | None = None,
+    engine: LedgerEngine = "pbft",
 ) -> dict[str, Home]:
     """Make a home in `folder` for every seat, and the federation file in each.
 
@@ -87,7 +90,8 @@ def found_on_one_machine(
         seats: the members.
         application: see `medward.node.applications`.
         settings: keys of node.toml's tables that differ from the usual, for all members.
-        parameters: of the ledger, None for the usual ones.
+        parameters: of PBFT, None for the usual ones.
+        engine: of the ledger.
 
     Returns:
         The homes by member.
@@ -95,11 +99,13 @@ def found_on_one_machine(
     if len({seat.name for seat in seats}) != len(seats):
         raise InvalidConfiguration("two members have the same name; each needs its own")
     _check_addresses(seats)
-    homes = {}
-    for seat in seats:
-        homes[seat.name] = Home.create(folder / seat.name, _changed(seat.configuration(), settings or {}))
+    tables = {**(settings or {}), "ledger": {**(settings or {}).get("ledger", {}), "engine": engine}}
+    homes = {seat.name: Home.create(folder / seat.name, _changed(seat.configuration(), tables)) for seat in seats}
     cards = [home.card() for home in homes.values()]
     federation = found_with_cards(name, cards, application, parameters=parameters)
+    if engine == "cometbft":
+        comet = prepare_comet(dict(sorted(homes.items())), name, federation.genesis.time)
+        federation = msgspec.structs.replace(federation, engine=engine, comet=comet)
     swarm_key = new_swarm_key().encode()
     for home in homes.values():
         home.install(federation)

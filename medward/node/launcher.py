@@ -5,8 +5,6 @@ closed, and stop.
 """
 
 import asyncio
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -16,31 +14,15 @@ from typing import Any, Self
 
 from medward.ledger.membership import ChainParameters
 from medward.node.client import NodeClient
+from medward.node.configuration import LedgerEngine
 from medward.node.errors import NodeError
 from medward.node.founding import Seat, found_on_one_machine
 from medward.node.home import Home
+from medward.node.ports import free_ports
 
 NODE_COMMAND = (sys.executable, "-m", "medward.node")
 _STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.2
-# Below the ports that Linux gives to outgoing connections, so that none of them takes a stopped node's port.
-_PORTS = range(20000, 32768)
-
-
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return ports that nobody listens on now."""
-    found: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise NodeError(f"there are no {count} free ports on {host}; stop what uses them")
 
 
 def free_seats(names: Sequence[str], host: str = "127.0.0.1") -> list[Seat]:
@@ -77,6 +59,7 @@ class Launcher:
         *,
         settings: Mapping[str, Mapping[str, object]] | None = None,
         parameters: ChainParameters | None = None,
+        engine: LedgerEngine = "pbft",
         restart: bool = False,
         command: Sequence[str] = NODE_COMMAND,
     ) -> Self:
@@ -87,12 +70,19 @@ class Launcher:
             names: the members.
             application: see `medward.node.applications`.
             settings: keys of node.toml's tables, for all members.
-            parameters: of the ledger.
+            parameters: of PBFT.
+            engine: of the ledger.
             restart: see `Launcher`.
             command: see `Launcher`.
         """
         homes = found_on_one_machine(
-            folder, folder.name.lower(), free_seats(names), application, settings=settings, parameters=parameters
+            folder,
+            folder.name.lower(),
+            free_seats(names),
+            application,
+            settings=settings,
+            parameters=parameters,
+            engine=engine,
         )
         return cls(homes, restart=restart, command=command)
 

@@ -9,11 +9,11 @@ import msgspec
 
 from medward.errors import MedwardError
 from medward.ledger.errors import Refused
-from medward.ledger.types import Engine, Member, MemberUpdate
+from medward.ledger.types import Member, MemberUpdate
 from medward.node.blobs import Blobs
 from medward.node.cards import Card, Contact
 from medward.node.configuration import split_address
-from medward.node.consensus import check_not_replaced
+from medward.node.consensus import Consensus, check_not_replaced
 from medward.node.errors import InvalidCard, InvalidConfiguration, NodeError, Retired
 from medward.node.federation_file import Federation, check_distinct
 from medward.node.home import Home
@@ -33,7 +33,7 @@ class Membership:
         mine: this member.
         federation: as the file has it.
         rules: know the contacts.
-        engine: knows the members.
+        consensus: knows the members.
         query: reads the ledger's latest state here.
         blobs: is told whom to ask and to serve.
     """
@@ -44,7 +44,7 @@ class Membership:
         mine: Card,
         federation: Federation,
         rules: Rules,
-        engine: Engine,
+        consensus: Consensus,
         query: Query,
         blobs: Blobs,
     ) -> None:
@@ -52,7 +52,7 @@ class Membership:
         self._mine = mine
         self._federation = federation
         self._rules = rules
-        self._engine = engine
+        self._consensus = consensus
         self._query = query
         self._blobs = blobs
         self._was_member = False
@@ -66,7 +66,7 @@ class Membership:
     @property
     def is_member(self) -> bool:
         """Whether this member votes, with the keys it holds."""
-        return any(member.keys == self._mine.member.keys for member in self._engine.members)
+        return any(member.keys == self._mine.member.keys for member in self._consensus.members)
 
     async def watch(self) -> None:
         """Follow the ledger's members until this one is none any more.
@@ -78,7 +78,7 @@ class Membership:
         seen: tuple[object, ...] = ()
         connected = loop.time()
         while True:
-            members = tuple(self._engine.members)
+            members = tuple(self._consensus.members)
             check_not_replaced(self._mine.member, members)
             if self.is_member:
                 self._was_member = True
@@ -115,7 +115,7 @@ class Membership:
         """
         others = [known for known in self._federation.cards if known.name != card.name]
         check_distinct([*others, card])
-        present = next((member for member in self._engine.members if member.name == card.name), None)
+        present = next((member for member in self._consensus.members if member.name == card.name), None)
         if present is not None and present.keys == card.member.keys:
             raise InvalidCard(f"{card.name} is a member with these keys already")
         if present is not None and card.member.incarnation <= present.incarnation:
@@ -127,7 +127,7 @@ class Membership:
 
     async def remove(self, name: str, submitter: Submitter) -> Mapping[str, Any]:
         """Order that a member goes; NodeError if there is none of that name or it is the last one."""
-        names = [member.name for member in self._engine.members]
+        names = [member.name for member in self._consensus.members]
         if name not in names:
             raise NodeError(f"there is no member {name}; the members are {', '.join(names)}")
         if len(names) == 1:
@@ -137,6 +137,8 @@ class Membership:
         return await self._change(MemberUpdate(name, None), None, submitter)
 
     async def _change(self, update: MemberUpdate, contact: Contact | None, submitter: Submitter) -> Mapping[str, Any]:
+        if self._federation.engine == "cometbft":
+            raise NodeError("the members of a federation on CometBFT never change; begin another one, or use pbft")
         height = 0
         for payload in self._rules.change_members(update, contact):
             height = (await submitter.submit(payload)).height

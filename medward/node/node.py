@@ -12,8 +12,9 @@ from medward.node.api import ApiServer, Shown
 from medward.node.applications import PROGRAMS, program_of
 from medward.node.blobs import Blobs
 from medward.node.cards import Card
+from medward.node.comet import CometConsensus
 from medward.node.configuration import Configuration, split_address
-from medward.node.consensus import Consensus, open_consensus
+from medward.node.consensus import Consensus, PbftConsensus
 from medward.node.errors import InvalidConfiguration, NodeError
 from medward.node.federation_file import Federation, members_to_call, render_federation
 from medward.node.feed import Feed, observed
@@ -53,7 +54,7 @@ class _LedgerSeen(Ledger):
     @property
     def members(self) -> Sequence[Member]:
         """See `Ledger.members`."""
-        return self._consensus.engine.members
+        return self._consensus.members
 
 
 class Node(Shown):
@@ -81,17 +82,18 @@ class Node(Shown):
         self._feed = Feed()
         members = members_to_call(federation)
         self._blobs = Blobs(home, configuration.name, configuration.store, members)
-        self._consensus = open_consensus(
-            home,
-            configuration.ledger,
-            federation,
-            card.member,
-            self._identity,
-            observed(self._rules.make_application, self._feed),
-        )
+        make = observed(self._rules.make_application, self._feed)
+        table = configuration.ledger
+        self._consensus: Consensus
+        if federation.engine == "cometbft":
+            self._consensus = CometConsensus(home, table, federation, card.member, make)
+        else:
+            self._consensus = PbftConsensus(home, table, federation, card.member, self._identity, make)
         engine = self._consensus.engine
         chain = federation.genesis.chain
-        self._membership = Membership(home, card, federation, self._rules, engine, self._feed.query, self._blobs)
+        self._membership = Membership(
+            home, card, federation, self._rules, self._consensus, self._feed.query, self._blobs
+        )
         self._submitter = Submitter(engine, chain, self._identity.signer, Nonces(home.ledger / "nonce"))
         self._api = ApiServer(self, configuration.api, home.folder, home.token())
         self.stopping = asyncio.Event()
@@ -126,7 +128,7 @@ class Node(Shown):
         try:
             tasks.append(_task("the HTTP API", self._keep("the HTTP API", self._serve_api)))
             await asyncio.to_thread(self._blobs.serve)
-            await self._consensus.engine.start()
+            await self._consensus.start()
             tasks.append(_task("the ledger", run_once("the ledger", self._watch_ledger)))
             tasks.append(_task("the members", run_once("the watch over the members", self._membership.watch)))
             tasks.append(_task("the gateway", self._keep("the store's gateway", self._watch_gateway)))
@@ -236,7 +238,7 @@ class Node(Shown):
             "phase": self._phase,
             "problem": self.health(),
             "uptime_seconds": round(time.monotonic() - self._begun, 1),
-            "members": [m.name for m in self._consensus.engine.members],
+            "members": [m.name for m in self._consensus.members],
             "ledger": dict(self._consensus.describe()),
             "store": dict(await asyncio.to_thread(self._blobs.describe)),
             "participant": {} if participant is None else dict(participant.status()),
@@ -255,7 +257,7 @@ class Node(Shown):
                 "gateway": gateways.get(member.name),
                 "keys": {key.algorithm: key.data.hex() for key in member.keys},
             }
-            for member in self._consensus.engine.members
+            for member in self._consensus.members
         ]
 
     def rounds(self) -> Sequence[Mapping[str, Any]]:

@@ -6,10 +6,11 @@ and no more are under way at once than the window holds.
 """
 
 import asyncio
+import logging
 import time
 from pathlib import Path
 
-from medward.ledger.errors import LedgerError, Refused
+from medward.ledger.errors import LedgerError, NotCanonical, Refused
 from medward.ledger.execution import NONCE_WINDOW, REPLAYED
 from medward.ledger.pbft.requests import BUSY
 from medward.ledger.signatures import Signer
@@ -17,6 +18,7 @@ from medward.ledger.transactions import sign_transaction
 from medward.ledger.types import Engine, Receipt, Transaction
 from medward.node.private_files import write_private
 
+_LOG = logging.getLogger("medward.node")
 _RESERVED = 1024
 _AT_ONCE = NONCE_WINDOW // 2
 _ASK_AGAIN_SECONDS = 10.0
@@ -101,6 +103,8 @@ class Submitter:
                     return await self._engine.submit(transaction)
             except TimeoutError:
                 continue  # The reply may have been lost to a state transfer; asked again, the ledger repeats it.
+            except NotCanonical:
+                raise
             except Refused as error:
                 if error.code == REPLAYED:
                     raise LedgerError(
@@ -108,5 +112,7 @@ class Submitter:
                     ) from None
                 if error.code != BUSY.code:
                     raise
+            except LedgerError as error:
+                _LOG.debug("the ledger cannot take a transaction now: %s", error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _BUSY_SECONDS[1])

@@ -17,7 +17,7 @@ from medward.ledger.errors import NotCanonical
 from medward.node.bank import BankRules
 from medward.node.errors import Retired
 from medward.node.process import run_node
-from medward.node.seam import Host, Ordered, Participant, Program
+from medward.node.seam import Host, Ordered, Participant, Program, Restored
 from medward.store.cid import Cid
 
 COMMAND = (sys.executable, "-m", "tests.node.process")
@@ -39,7 +39,12 @@ class Sharer(Participant):
             raise Retired(f"the ledger has an answer of {self.host.name} to {last.decode()}, and its journal has none")
 
     async def run(self) -> None:
+        first = self.host.settings.get("first")
+        if first is not None and self.host.name == "h0" and self.host.ledger.query(f"task/{first}") is None:
+            await self.host.ledger.submit(encode(Note(f"task/{first}", b"")))
         async for event in self.host.ledger.events():
+            if isinstance(event, Restored) and first is not None:
+                await self._make_up_for(first, event)
             for order in self._notes(event) if isinstance(event, Ordered) else ():
                 await self._handle(order)
 
@@ -64,6 +69,15 @@ class Sharer(Participant):
             cid = Cid.parse(order.data.decode())
             await asyncio.to_thread(self.host.store.fetch, cid, pin=f"round/{rest.partition('/')[0]}")
             self.held.append(f"{rest} {cid}")
+
+    async def _make_up_for(self, task: str, event: Restored) -> None:
+        """Do what was ordered before this participant began."""
+        if event.state.prove(f"task/{task}")[0] is not None and task not in self._answered():
+            await self._handle(Note(f"task/{task}", b""))
+        for member in self.host.ledger.members:
+            cid = event.state.prove(f"blob/{task}/{member.name}")[0]
+            if cid is not None:
+                await self._handle(Note(f"blob/{task}/{member.name}", cid))
 
     def _answered(self) -> list[str]:
         return self.journal.read_text().splitlines() if self.journal.exists() else []

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from medward.ledger.membership import ChainParameters
 from medward.node.client import NodeClient
-from medward.node.configuration import LedgerEngine
+from medward.node.configuration import LedgerEngine, join_address
 from medward.node.errors import NodeError
 from medward.node.founding import Seat, found_on_one_machine
 from medward.node.home import Home
@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.2
 def free_seats(names: Sequence[str], host: str = "127.0.0.1") -> list[Seat]:
     """Return a seat on free ports of this machine for each name."""
     ports = iter(free_ports(3 * len(names), host))
-    return [Seat(name, *(f"{host}:{next(ports)}" for _ in range(3))) for name in names]
+    return [Seat(name, *(join_address(host, next(ports)) for _ in range(3))) for name in names]
 
 
 class Launcher:
@@ -60,6 +60,7 @@ class Launcher:
         settings: Mapping[str, Mapping[str, object]] | None = None,
         parameters: ChainParameters | None = None,
         engine: LedgerEngine = "pbft",
+        host: str = "127.0.0.1",
         restart: bool = False,
         command: Sequence[str] = NODE_COMMAND,
     ) -> Self:
@@ -72,13 +73,14 @@ class Launcher:
             settings: keys of node.toml's tables, for all members.
             parameters: of PBFT.
             engine: of the ledger.
+            host: an address of this machine.
             restart: see `Launcher`.
             command: see `Launcher`.
         """
         homes = found_on_one_machine(
             folder,
             folder.name.lower(),
-            free_seats(names),
+            free_seats(names, host),
             application,
             settings=settings,
             parameters=parameters,

@@ -113,11 +113,11 @@ class Node(Shown):
         self._phase = "starting"
         self._begun = time.monotonic()
 
-    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+    async def run(self, tell: Callable[[str], None] = lambda _: None) -> None:
         """Run until `stopping` is set, or until something happens that the node must not survive.
 
         Args:
-            ready: called when the node takes part.
+            tell: told each phase, from the moment on when the node listens.
 
         Raises:
             MedwardError: why the node had to stop.
@@ -132,7 +132,7 @@ class Node(Shown):
             tasks.append(_task("the ledger", run_once("the ledger", self._watch_ledger)))
             tasks.append(_task("the members", run_once("the watch over the members", self._membership.watch)))
             tasks.append(_task("the gateway", self._keep("the store's gateway", self._watch_gateway)))
-            tasks.append(_task("the participant", self._take_part(ready)))
+            tasks.append(_task("the participant", self._take_part(tell)))
             stop = asyncio.create_task(self.stopping.wait())
             await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
@@ -140,8 +140,9 @@ class Node(Shown):
         finally:
             await self._shut_down(tasks)
 
-    async def _take_part(self, ready: Callable[[], None]) -> None:
+    async def _take_part(self, tell: Callable[[str], None]) -> None:
         self._phase = "catching up"
+        tell(self._phase)
         await self._consensus.become_current(lambda waits_for: _LOG.info("%s", waits_for))
         _LOG.info("current with the others at height %d", self._consensus.engine.height)
         self._participant = self._make_participant(self._host)
@@ -149,7 +150,7 @@ class Node(Shown):
         await self._participant.check_journal()
         await self._membership.announce(self._submitter)
         self._phase = "running"
-        ready()
+        tell(self._phase)
         await self._keep("the participant", self._run_participant)
 
     async def _run_participant(self) -> None:

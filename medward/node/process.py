@@ -70,8 +70,7 @@ async def _run(
         loop.add_signal_handler(number, node.stopping.set)
     if until_stdin_closes:
         loop.add_reader(sys.stdin.fileno(), _watch_stdin, loop, node.stopping)
-    await node.run(ready=lambda: _tell_systemd("READY=1"))
-    _tell_systemd("STOPPING=1")
+    await node.run(lambda phase: _tell_systemd(f"READY=1\nSTATUS={phase}"))
     return 0
 
 

@@ -15,10 +15,11 @@ import pytest
 from medward.node.backup import read_backup, write_backup
 from medward.node.cards import read_card
 from medward.node.client import NodeClient
-from medward.node.errors import ApiRefused
+from medward.node.errors import ApiRefused, NodeError
 from medward.node.gateway_keys import make_gateway_identity
 from medward.node.home import Home
 from medward.node.launcher import free_seats
+from medward.node.ports import free_ports
 from tests.node.world import NAMES, World, story
 
 pytestmark = pytest.mark.slow
@@ -214,3 +215,15 @@ def test_a_restored_disk_never_votes_with_old_keys_and_comes_back_as_a_new_incar
         assert "it must neither vote nor answer" in world.launcher.output("h2")
 
     story(tmp_path, tell)
+
+
+def test_nodes_talk_over_ipv6_too(tmp_path: Path) -> None:
+    async def tell(world: World) -> None:
+        await world.note("task/scan")
+        await world.until_held("scan", by=["h0", "h1"], of=["h0", "h1"])
+
+    try:
+        free_ports(1, "::1")
+    except NodeError:
+        pytest.skip("this machine has no IPv6")
+    story(tmp_path, tell, ["h0", "h1"], host="::1")

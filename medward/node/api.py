@@ -155,7 +155,15 @@ class ApiServer:
     def __init__(self, node: Shown, table: ApiTable, home: Path, token: str) -> None:
         self.guard = Guard(api_application(node), token, table.requests_per_second, frozenset({"/health"}))
         host, port = split_address(table.listen, "api.listen")
+        self._context = _context(home / table.certificate, home / table.key) if table.certificate else None
         self._socket = _listen(host, port)
+        self._server: _Server | None = None
+        self._ended = False
+
+    async def run(self) -> None:
+        """Serve until `stop`; may be called again after a crash."""
+        if self._ended:
+            return
         config = uvicorn.Config(
             self.guard,
             log_config=None,
@@ -167,16 +175,16 @@ class ApiServer:
             timeout_graceful_shutdown=2,
         )
         config.load()
-        config.ssl = _context(home / table.certificate, home / table.key) if table.certificate else None
+        config.ssl = self._context
         self._server = _Server(config)
-
-    async def run(self) -> None:
-        """Serve until `stop`."""
-        await self._server.serve(sockets=[self._socket])
+        # The server closes what it is given.
+        await self._server.serve(sockets=[self._socket.dup()])
 
     def stop(self) -> None:
         """End `run`; requests under way get two seconds."""
-        self._server.should_exit = True
+        self._ended = True
+        if self._server is not None:
+            self._server.should_exit = True
         self._socket.close()
 
 

@@ -19,7 +19,7 @@ from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.types import Application, Engine, Member
 from medward.node.configuration import LedgerTable
-from medward.node.errors import Retired
+from medward.node.errors import NodeError, Retired
 from medward.node.federation_file import Federation, members_to_call
 from medward.node.home import Home
 
@@ -89,6 +89,7 @@ class PbftConsensus(Consensus):
         others = tuple(other for other in members_to_call(federation) if other.name != member.name)
         settings = NodeSettings(member.name, federation.genesis, home.ledger, table.listen, parameters, others)
         self._federation = federation
+        self._listen = table.listen
         self._member = member
         self._identity = identity
         self._asked: tuple[Member, ...] = ()
@@ -102,7 +103,12 @@ class PbftConsensus(Consensus):
 
     async def start(self) -> None:
         """Listen and take part."""
-        await self.engine.start()
+        try:
+            await self.engine.start()
+        except OSError as error:
+            raise NodeError(
+                f"cannot listen on {self._listen}: {error.strerror or error}; change ledger.listen in node.toml"
+            ) from None
 
     def failure(self) -> str | None:
         """Say why the replica stopped."""

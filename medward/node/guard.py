@@ -18,6 +18,7 @@ _LOG = logging.getLogger("medward.node.api")
 MAX_BODY = 64 * 1024
 _CALLERS = 4096
 _WRONG_TOKENS_PER_SECOND = 1.0
+_TOO_MANY = 429
 
 
 class Allowance:
@@ -45,11 +46,6 @@ class Allowance:
         if len(self._buckets) > _CALLERS:
             self._buckets.popitem(last=False)
         return left >= 1
-
-    def has(self, caller: str, now: float) -> bool:
-        """Say whether there is one in the caller's bucket, and leave it there."""
-        left, since = self._buckets.get(caller, (self._holds, now))
-        return left + (now - since) * self._rate >= 1
 
 
 class Guard:
@@ -80,25 +76,25 @@ class Guard:
             return
         status, text = problem
         self.refused[status] = self.refused.get(status, 0) + 1
-        # The path is quoted as it came, and cut: a caller must not be able to write lines of this log.
-        _LOG.warning("refused %s %.80r from %s: %s", scope["method"], scope["path"], _caller(scope), text)
+        # The path is quoted and cut: a caller must not be able to write lines of this log, nor many of them.
+        level = logging.DEBUG if status == _TOO_MANY else logging.WARNING
+        _LOG.log(level, "refused %s %.80r from %s: %s", scope["method"], scope["path"], _caller(scope), text)
         headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}}.get(status)
         await JSONResponse({"error": text}, status, headers)(scope, receive, send)
 
     def _problem(self, scope: Scope) -> tuple[int, str] | None:
         """Return why a request is refused, None where it is not."""
         caller, now, headers = _caller(scope), time.monotonic(), Headers(scope=scope)
-        if not self._requests.take(caller, now):
-            return 429, "too many requests; wait a second"
-        if scope["path"] not in self._open:
-            if not self._wrong_tokens.has(caller, now):
-                return 429, "too many wrong tokens; wait a second"
-            scheme, _, given = headers.get("authorization", "").partition(" ")
-            digest = hashlib.sha256(given.strip().encode()).digest()
-            if scheme.lower() != "bearer" or not hmac.compare_digest(digest, self._expected):
-                self._wrong_tokens.take(caller, now)
-                text = "the token is wrong" if given else "a token is needed: send `Authorization: Bearer TOKEN`"
-                return 401, text
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        digest = hashlib.sha256(given.strip().encode()).digest()
+        known = scheme.lower() == "bearer" and hmac.compare_digest(digest, self._expected)
+        # Who has the token is never held up by those on the same machine who do not.
+        if not self._requests.take(f"{caller} {known}", now):
+            return _TOO_MANY, "too many requests; wait a second"
+        if not known and scope["path"] not in self._open:
+            if not self._wrong_tokens.take(caller, now):
+                return _TOO_MANY, "too many requests without the token; wait a second"
+            return 401, "the token is wrong" if given else "a token is needed: send `Authorization: Bearer TOKEN`"
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit() and len(length) < 16 and int(length) <= MAX_BODY):
             return 413, f"the body may have at most {MAX_BODY} bytes"

@@ -23,6 +23,7 @@ from medward.node.ports import free_ports
 NODE_COMMAND = (sys.executable, "-m", "medward.node")
 _STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.2
+_MOST_RESTARTS, _RESTART_SECONDS = 5, 60.0
 
 
 def free_seats(names: Sequence[str], host: str = "127.0.0.1") -> list[Seat]:
@@ -49,6 +50,7 @@ class Launcher:
         self._command = tuple(command)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._clients: dict[str, NodeClient] = {}
+        self._started_again: dict[str, list[float]] = {}
 
     @classmethod
     def found(
@@ -161,10 +163,18 @@ class Launcher:
             await asyncio.sleep(seconds)
 
     def restart_the_dead(self) -> None:
-        """Start the nodes that ended without being asked to, where that is wanted."""
+        """Start the nodes that ended without being asked to, where that is wanted.
+
+        Raises:
+            NodeError: one ended five times within a minute.
+        """
         for name in self.homes if self._restart else ():
             process = self._processes.get(name)
             if process is not None and process.poll() is not None:
+                recent = [at for at in self._started_again.get(name, []) if time.monotonic() - at < _RESTART_SECONDS]
+                if len(recent) == _MOST_RESTARTS:
+                    raise NodeError(f"the node {name} ends again and again: {self.last_line(name)}")
+                self._started_again[name] = [*recent, time.monotonic()]
                 self.restarts[name] = self.restarts.get(name, 0) + 1
                 self.start(name)
 

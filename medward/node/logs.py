@@ -1,4 +1,7 @@
-"""What a node writes: a line for people on its standard error, JSON lines in a file, and no secrets in either."""
+"""What a node writes: a line for people on its standard error, JSON lines in a file, and no secrets in either.
+
+A traceback goes into the file only.
+"""
 
 import json
 import logging
@@ -37,8 +40,7 @@ class _Redacting(logging.Formatter):
 class _Lines(_Redacting):
     def lay_out(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
-        text = f"{time} {record.levelname.lower():7} {record.getMessage()}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return f"{time} {record.levelname.lower():7} {record.getMessage()}"
 
 
 class _JsonLines(_Redacting):

@@ -23,6 +23,7 @@ from medward.node.submitting import Submitter
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.5
 _RECONNECT_SECONDS = 30.0
+_ORDER_SECONDS = 100.0
 
 
 class Membership:
@@ -140,8 +141,15 @@ class Membership:
         if self._federation.engine == "cometbft":
             raise NodeError("the members of a federation on CometBFT never change; begin another one, or use pbft")
         height = 0
-        for payload in self._rules.change_members(update, contact):
-            height = (await submitter.submit(payload)).height
+        try:
+            async with asyncio.timeout(_ORDER_SECONDS):
+                for payload in self._rules.change_members(update, contact):
+                    height = (await submitter.submit(payload)).height
+        except TimeoutError:
+            raise NodeError(
+                f"the ledger ordered nothing within {_ORDER_SECONDS:.0f} s; look at `medward federation status`, "
+                "the change may still be ordered"
+            ) from None
         what = "is to leave" if update.member is None else f"comes with incarnation {update.member.incarnation}"
         _LOG.info("ordered at height %d: %s %s; it takes effect at a checkpoint", height, update.name, what)
         return {"ordered": True, "height": height, "member": update.name}

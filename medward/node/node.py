@@ -29,6 +29,7 @@ _LOG = logging.getLogger("medward.node")
 _WATCH_SECONDS = 0.2
 _KNOCK_SECONDS = 5.0
 _GRACE_SECONDS = 10.0
+_API_SECONDS = 3.0
 
 
 class _LedgerSeen(Ledger):
@@ -130,7 +131,7 @@ class Node(Shown):
             await asyncio.to_thread(self._blobs.serve)
             await self._consensus.start()
             tasks.append(_task("the ledger", run_once("the ledger", self._watch_ledger)))
-            tasks.append(_task("the members", run_once("the watch over the members", self._membership.watch)))
+            tasks.append(_task("the members", self._keep("the watch over the members", self._membership.watch)))
             tasks.append(_task("the gateway", self._keep("the store's gateway", self._watch_gateway)))
             tasks.append(_task("the participant", self._take_part(tell)))
             stop = asyncio.create_task(self.stopping.wait())
@@ -195,6 +196,7 @@ class Node(Shown):
         if participant and self._participant is not None:
             await asyncio.wait(participant, timeout=_GRACE_SECONDS)
         self._api.stop()
+        await asyncio.wait(tasks[:1], timeout=_API_SECONDS)
         for task in tasks:
             while not task.done():
                 task.cancel()

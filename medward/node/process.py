@@ -19,6 +19,7 @@ from medward.node.home import Home
 from medward.node.logs import start_logging
 from medward.node.node import Node
 from medward.node.seam import Program
+from medward.node.supervision import sentence
 
 _LOG = logging.getLogger("medward.node")
 
@@ -56,8 +57,9 @@ def run_node(
         start_logging(home.log_file, log.level, log.files, [token])
         try:
             return asyncio.run(_run(home, configuration, programs, until_stdin_closes))
-        except MedwardError as error:
-            _LOG.error("%s", error)
+        except Exception as error:
+            defect = None if isinstance(error, MedwardError) else error
+            _LOG.error("%s", sentence(error), exc_info=defect)
             return 1
 
 

@@ -64,8 +64,7 @@ async def keep_running(
             if loop.time() - begun > _LONG_ENOUGH:
                 wait = pause[0]
             restarts.note(part)
-            _LOG.error("%s crashed: %s; starting it again in %.1f s", part, sentence(error), wait)
-            _LOG.debug("where %s crashed", part, exc_info=error)
+            _LOG.error("%s crashed: %s; starting it again in %.1f s", part, sentence(error), wait, exc_info=error)
         await asyncio.sleep(wait)
         wait = min(2 * wait, pause[1])
 
@@ -81,5 +80,4 @@ async def run_once(part: str, run: Callable[[], Awaitable[None]]) -> None:
     except MedwardError:
         raise
     except Exception as error:
-        _LOG.debug("where %s crashed", part, exc_info=error)
         raise NodeError(f"{part} crashed: {sentence(error)}; the node stops") from error

@@ -109,6 +109,14 @@ def test_guessing_tokens_is_slowed_down_even_where_asking_is_not() -> None:
     assert statuses[:5] == [401] * 5
     assert statuses[-1] == 429
     assert ask(guard, "/open").status_code == 200
+    assert ask(guard, "/shut", f"Bearer {TOKEN}").status_code == 200  # who has the token is not held up by it
+
+
+def test_a_flood_without_the_token_does_not_hold_up_who_has_it() -> None:
+    guard = guarded(per_second=1.0)
+    while ask(guard, "/open").status_code == 200:
+        pass
+    assert ask(guard, "/shut", f"Bearer {TOKEN}").status_code == 200
 
 
 def test_a_bucket_fills_again_and_callers_have_their_own() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -15,10 +16,12 @@ import pytest
 from medward.node.backup import read_backup, write_backup
 from medward.node.cards import read_card
 from medward.node.client import NodeClient
+from medward.node.configuration import split_address
 from medward.node.errors import ApiRefused, NodeError
+from medward.node.founding import found_on_one_machine
 from medward.node.gateway_keys import make_gateway_identity
 from medward.node.home import Home
-from medward.node.launcher import free_seats
+from medward.node.launcher import Launcher, free_seats
 from medward.node.ports import free_ports
 from tests.node.world import NAMES, World, story
 
@@ -227,3 +230,59 @@ def test_nodes_talk_over_ipv6_too(tmp_path: Path) -> None:
     except NodeError:
         pytest.skip("this machine has no IPv6")
     story(tmp_path, tell, ["h0", "h1"], host="::1")
+
+
+def test_the_api_is_served_over_tls_where_it_has_a_certificate(tmp_path: Path) -> None:
+    home = found_on_one_machine(tmp_path / "ward", "ward", free_seats(["h0"]), "bank")["h0"]
+    keys = make_gateway_identity(home.folder / "api", home.ledger / "keys", "127.0.0.1:1", [])
+    authority = home.ledger / "keys" / "tls.crt"
+    keys.certificate.write_bytes(keys.certificate.read_bytes() + authority.read_bytes())
+    text = home.configuration_file.read_text()
+    text = text.replace('certificate = ""', 'certificate = "api/certificate.pem"').replace(
+        'key = ""', 'key = "api/key.pem"'
+    )
+    home.configuration_file.write_text(text)
+
+    async def tell() -> None:
+        async with Launcher({"h0": home}) as launcher:
+            client = launcher.client("h0")
+            assert client.url.startswith("https://")
+            trusting = NodeClient(client.url, home.token(), authority)
+            while not await asyncio.to_thread(trusting.healthy):
+                assert launcher.running("h0"), launcher.output("h0")
+                await asyncio.sleep(0.2)
+            assert trusting.get("/status")["phase"] == "running"
+            with (
+                NodeClient(client.url, home.token()) as strange,
+                pytest.raises(NodeError, match="certificate verify failed"),
+            ):
+                strange.get("/status")
+            trusting.close()
+
+    asyncio.run(tell())
+
+
+@pytest.mark.parametrize("table", ["ledger", "store", "api"])
+def test_a_port_that_is_taken_is_told_in_one_sentence(tmp_path: Path, table: str) -> None:
+    home = found_on_one_machine(tmp_path / "ward", "ward", free_seats(["h0"]), "bank")["h0"]
+    address = getattr(home.configuration(), table).listen
+    host, port = split_address(address, table)
+    with socket.create_server((host, port)):
+        command = [sys.executable, "-m", "medward.node", str(home.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    told = next(line for line in done.stderr.splitlines() if " error " in line)
+    assert f"cannot listen on {address}" in told
+    assert "Traceback" not in done.stderr
+
+
+def test_a_node_that_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
+    homes = found_on_one_machine(tmp_path / "ward", "ward", free_seats(["h0"]), "bank")
+    (homes["h0"].ledger / "fresh").unlink()  # as if its journal had been lost
+
+    async def tell() -> None:
+        async with Launcher(homes, restart=True) as launcher:
+            with pytest.raises(NodeError, match="ends again and again: .* there is no journal in"):
+                await launcher.wait_until_healthy()
+
+    asyncio.run(tell())

@@ -28,7 +28,6 @@ def test_a_crashed_part_runs_again_until_it_ends_by_itself(caplog: pytest.LogCap
     assert restarts.counts == {"the part": 3}
     [first, *_] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert first.getMessage().startswith("the part crashed: a defect, RuntimeError: out of luck; starting it again")
-    assert first.exc_info is None
 
 
 def test_a_part_whose_keys_are_retired_is_not_tried_again() -> None:
@@ -90,3 +89,4 @@ def test_no_secret_reaches_a_log_not_even_in_a_traceback(tmp_path: Path, capsys:
     shown = capsys.readouterr().err
     assert "hunter2" not in shown + str(entries)
     assert "the token is [secret]" in shown
+    assert "Traceback" not in shown

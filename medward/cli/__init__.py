@@ -5,7 +5,7 @@ import sys
 import typer
 
 from medward import __version__
-from medward.cli import bench, data, store
+from medward.cli import bench, data, federation, node, store
 from medward.cli.demo import demo
 from medward.cli.detect import detect
 from medward.cli.evaluate import evaluate
@@ -26,6 +26,8 @@ for command in (demo, train, evaluate, detect, reproduce):
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.add_typer(store.app, name="store")
+app.add_typer(federation.app, name="federation")
+app.add_typer(node.app, name="node")
 
 
 def _print_version(wanted: bool) -> None:

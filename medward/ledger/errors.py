@@ -40,4 +40,13 @@ class SnapshotMismatch(LedgerError):
 
 
 class Refused(LedgerError):
-    """A transaction that the ledger does not take; the text says why and whether to try again."""
+    """A transaction that the ledger does not take; the text says why and whether to try again.
+
+    Args:
+        message: for a person.
+        code: the result code that the rules, the replay protection or a limit gave; 0 where there is none.
+    """
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code

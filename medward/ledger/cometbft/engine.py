@@ -92,12 +92,16 @@ class CometEngine(Engine):
         known = self.application.execution.reply(*key)
         if known is not None:
             return known
-        answered = self._waiting.setdefault(key, asyncio.get_running_loop().create_future())
+        answered = self._waiting.get(key)
+        if answered is None:
+            answered = self._waiting[key] = asyncio.get_running_loop().create_future()
         reply = await self.call("broadcast_tx_sync", tx=base64.b64encode(encoded).decode())
         if int(reply["code"]):
             self._waiting.pop(key, None)
-            raise Refused(f"the rules refuse transaction {transaction.nonce} with code {reply['code']}")
-        return await answered
+            code = int(reply["code"])
+            raise Refused(f"the rules refuse transaction {transaction.nonce} with code {code}", code)
+        # Whoever stops waiting may ask again for the same transaction.
+        return await asyncio.shield(answered)
 
     async def query(self, path: str) -> bytes | None:
         """Return the value at `path` in this node's latest state."""

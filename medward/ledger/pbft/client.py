@@ -54,7 +54,7 @@ class _Connection:
         async with self._calling:
             if self._writer is None or self._writer.is_closing():
                 host, _, port = self.member.address.rpartition(":")
-                calling = asyncio.open_connection(host, int(port), ssl=pinned_context(self.member))
+                calling = asyncio.open_connection(host.strip("[]"), int(port), ssl=pinned_context(self.member))
                 reader, writer = await asyncio.wait_for(calling, 5)
                 self._writer = writer
                 self._reading = asyncio.create_task(self._read(reader, writer))
@@ -138,7 +138,9 @@ class PbftClient:
             del self._waiting[transaction.nonce]
         answer = answered.result()
         if isinstance(answer, Refusal):
-            raise Refused(f"the ledger does not take transaction {transaction.nonce}: {answer.reason}")
+            raise Refused(
+                f"the ledger does not take transaction {transaction.nonce}: {answer.reason}", answer.result.code
+            )
         return answer.receipt
 
     async def query(self, path: str) -> CertifiedAnswer:

@@ -173,7 +173,9 @@ class PbftEngine(Engine):
         self._submit(transaction, Submitted(encoded), settle)
         answer = await answered
         if isinstance(answer, Refusal):
-            raise Refused(f"the ledger does not take transaction {transaction.nonce}: {answer.reason}")
+            raise Refused(
+                f"the ledger does not take transaction {transaction.nonce}: {answer.reason}", answer.result.code
+            )
         return answer.receipt
 
     async def query(self, path: str) -> bytes | None:

@@ -138,6 +138,11 @@ class Replica:
         return tuple(self._state.handovers)
 
     @property
+    def confirmed(self) -> bool:
+        """Whether enough members have said that this disk has forgotten no vote (J5); before that it does not vote."""
+        return self._state.confirmed
+
+    @property
     def halted(self) -> str | None:
         """Why the replica stopped voting for good, None where it did not."""
         return self._state.halted

@@ -6,6 +6,7 @@ connection. Nothing it does reaches the others' queues. Losing messages is allow
 """
 
 import asyncio
+import socket
 import ssl
 import struct
 from collections import deque
@@ -21,6 +22,7 @@ _LENGTH = struct.Struct(">I")
 _QUEUE_BYTES = 32 * 2**20
 _QUEUED_FRAMES = 1024
 _RETRY = (0.05, 1.0)
+_SILENCE_MILLISECONDS = 10_000
 
 
 class BadFrame(NotCanonical):
@@ -103,7 +105,10 @@ class Outgoing:
         while True:
             writer = None
             try:
-                _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port), ssl=self._context), 5)
+                _, writer = await asyncio.wait_for(
+                    asyncio.open_connection(host.strip("[]"), int(port), ssl=self._context), 5
+                )
+                _notice_silence(writer)
                 delay = _RETRY[0]
                 await self._pump(writer)
             except (OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -127,6 +132,12 @@ class Outgoing:
                 if writer.transport.is_closing():
                     waiting.cancel()
                     raise ConnectionResetError
+
+
+def _notice_silence(writer: asyncio.StreamWriter) -> None:
+    """Give a connection up when nothing it sent was acknowledged for so long; else TCP waits for up to minutes."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MILLISECONDS)
 
 
 async def end_task(task: asyncio.Task[None]) -> None:
@@ -162,7 +173,9 @@ class Listener:
     async def start(self, address: str) -> None:
         """Listen on host:port."""
         host, _, port = address.rpartition(":")
-        self._server = await asyncio.start_server(self._accept, host, int(port), ssl=self._context, limit=2**20)
+        self._server = await asyncio.start_server(
+            self._accept, host.strip("[]"), int(port), ssl=self._context, limit=2**20
+        )
 
     async def close(self) -> None:
         """Stop listening and hang up on everybody."""

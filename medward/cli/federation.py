@@ -1,0 +1,383 @@
+"""`medward federation`: begin one, come into one, leave it, and see how it stands."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medward.cli._console import print_json
+from medward.errors import BadUsage, MedwardError
+
+if TYPE_CHECKING:
+    from medward.node.client import NodeClient
+    from medward.node.founding import Seat
+    from medward.node.home import Home
+
+app = typer.Typer(help="Begin a federation, join it, leave it, see how it stands.", no_args_is_help=True)
+
+HomeOption = Annotated[Path, typer.Option("--home", help="The node's home, made by init or join.")]
+MaybeHome = Annotated[Path | None, typer.Option("--home", help="Home of a running node on this machine.")]
+NodeOption = Annotated[str | None, typer.Option("--node", help="Address of a running node's HTTP API.")]
+TokenOption = Annotated[
+    Path | None, typer.Option("--token-file", help="File with that node's token, readable by you only.")
+]
+CertificateOption = Annotated[
+    Path | None, typer.Option("--certificate", help="Certificate to trust where that API has TLS.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+MemberOption = Annotated[
+    str | None,
+    typer.Option("--member", help="NAME=HOST:PORT at which the others reach this one; it uses PORT to PORT+2."),
+]
+
+
+@app.command("init")
+def init(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the federation file, and for the homes.")],
+    *,
+    name: Annotated[str, typer.Option("--name", help="The federation's name.")] = "federation",
+    member: Annotated[
+        list[str] | None,
+        typer.Option("--member", help="NAME=HOST:PORT of a member whose home is made here; it uses PORT to PORT+2."),
+    ] = None,
+    card: Annotated[
+        list[Path] | None, typer.Option("--card", help="Card of a member who made its home itself (join --member).")
+    ] = None,
+    application: Annotated[str, typer.Option("--application", help="What the ledger agrees on.")] = "bank",
+    ledger: Annotated[str, typer.Option("--ledger", help="pbft, or cometbft on one machine.")] = "pbft",
+    as_json: JsonOption = False,
+) -> None:
+    """Begin a federation.
+
+    With --member, homes for all are made here, keys and all: for one machine or one operator. Between hospitals, each
+    makes its own home with `medward federation join --member`, and one of them begins the federation with all --card
+    files and hands federation.json to the others.
+
+    Example: medward federation init --out trial --member north=10.0.0.1:7450 --member south=10.0.0.2:7450
+    """
+    from medward.node.applications import program_of
+    from medward.node.cards import read_card
+    from medward.node.errors import InvalidConfiguration
+    from medward.node.federation_file import read_federation, write_federation
+    from medward.node.founding import found_on_one_machine, found_with_cards
+
+    if bool(member) == bool(card):
+        raise BadUsage("give the members with --member, or their cards with --card: one of the two")
+    program_of(application)
+    if ledger not in ("pbft", "cometbft"):
+        raise BadUsage(f"--ledger: expected pbft or cometbft, got '{ledger}'")
+    if card and ledger == "cometbft":
+        raise BadUsage("CometBFT runs on one machine only: use --member, or the ledger pbft")
+    file = out / "federation.json"
+    if file.exists():
+        raise MedwardError(f"{file} is there already; choose another folder, so that no federation is lost")
+    if member:
+        seats = [_seat(text) for text in member]
+        try:
+            homes = found_on_one_machine(
+                out, name, seats, application, engine="cometbft" if ledger == "cometbft" else "pbft"
+            )
+        except InvalidConfiguration as error:
+            raise BadUsage(str(error)) from None
+    else:
+        homes = {}
+        federation = found_with_cards(name, [read_card(path) for path in card or ()], application)
+        out.mkdir(parents=True, exist_ok=True)
+        write_federation(federation, file)
+    federation = read_federation(file)
+    if as_json:
+        folders = {member_name: str(home.folder) for member_name, home in homes.items()}
+        names = [known.name for known in federation.cards]
+        print_json(
+            {
+                "federation": name,
+                "fingerprint": federation.fingerprint,
+                "file": str(file),
+                "members": names,
+                "homes": folders,
+            }
+        )
+        return
+    typer.echo(f"{name} begins with {len(federation.cards)} members; its fingerprint is {federation.fingerprint}")
+    for member_name, home in homes.items():
+        typer.echo(f"  {member_name}: medward node up --home {home.folder}")
+    if not homes:
+        typer.echo(f"  give {file} to every member; each says: medward federation join --home HOME --federation FILE")
+
+
+@app.command("join")
+def join(
+    home: HomeOption,
+    *,
+    member: MemberOption = None,
+    federation: Annotated[
+        Path | None, typer.Option("--federation", help="federation.json, from a member of the federation.")
+    ] = None,
+    fingerprint: Annotated[
+        str | None, typer.Option("--fingerprint", help="The federation's fingerprint as you heard it, to be compared.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a home with keys and a card to hand over (--member), then take over the federation's file (--federation).
+
+    Before the federation begins, the card goes to whoever runs `init --card`. In one that runs, it goes to a member,
+    who says `medward federation admit`. The second command activates the home either way.
+
+    Example: medward federation join --home east --member east=10.0.0.5:7450
+    Example: medward federation join --home east --federation federation.json --fingerprint "1f0a ..."
+    """
+    from medward.node.federation_file import read_federation
+    from medward.node.home import Home
+
+    if member is None and federation is None:
+        raise BadUsage("give --member to make a home, or --federation to activate it, or both")
+    found = None if federation is None else read_federation(federation)
+    if found is not None:
+        _compare(fingerprint, found.fingerprint)
+    made = Home(home)
+    if member is not None:
+        made = Home.create(home, _seat(member).configuration())
+    card = made.card()
+    document: dict[str, Any] = {"member": card.name, "card": str(made.card_file), "card_fingerprint": card.fingerprint}
+    text = f"the card of {card.name} is {made.card_file}; its fingerprint is {card.fingerprint}"
+    if found is not None:
+        made.install(found)
+        known = found.genesis.membership.member(card.name)
+        founder = known is not None and known.keys == card.member.keys
+        document |= {"federation": found.name, "fingerprint": found.fingerprint, "founder": founder}
+        text = f"{home} belongs to {found.name} ({found.fingerprint}); start it: medward node up --home {home}"
+        if not founder:
+            text += f"\nuntil a member says `medward federation admit {made.card_file.name}`, it waits"
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo(text)
+
+
+@app.command("admit")
+def admit(
+    card: Annotated[Path, typer.Argument(help="The newcomer's card.json, or that of a member with new keys.")],
+    *,
+    home: MaybeHome = None,
+    node: NodeOption = None,
+    token_file: TokenOption = None,
+    certificate: CertificateOption = None,
+    fingerprint: Annotated[
+        str | None, typer.Option("--fingerprint", help="The card's fingerprint as you heard it, to be compared.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the ledger order that a member comes, or comes back with new keys.
+
+    Example: medward federation admit east-card.json --home north --fingerprint "77c0 ..."
+    """
+    from medward.node.cards import read_card
+
+    found = read_card(card)
+    _compare(fingerprint, found.fingerprint)
+    with _client(home, node, token_file, certificate) as client:
+        answer = client.admit(found)
+    _say_ordered(answer, f"{found.name} comes with incarnation {found.member.incarnation}", as_json)
+
+
+@app.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(help="The member that goes.")],
+    *,
+    home: MaybeHome = None,
+    node: NodeOption = None,
+    token_file: TokenOption = None,
+    certificate: CertificateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the ledger order that a member goes.
+
+    Example: medward federation remove east --home north
+    """
+    with _client(home, node, token_file, certificate) as client:
+        answer = client.remove(name)
+    _say_ordered(answer, f"{name} goes", as_json)
+
+
+@app.command("leave")
+def leave(
+    home: MaybeHome = None,
+    *,
+    node: NodeOption = None,
+    token_file: TokenOption = None,
+    certificate: CertificateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the ledger order that this member goes; its node stops when that has taken effect.
+
+    Example: medward federation leave --home east
+    """
+    with _client(home, node, token_file, certificate) as client:
+        answer = client.leave()
+    _say_ordered(answer, f"{answer.get('member')} goes", as_json)
+
+
+@app.command("rotate")
+def rotate(
+    home: HomeOption,
+    *,
+    member: MemberOption = None,
+    federation: Annotated[
+        Path | None, typer.Option("--federation", help="federation.json from another member, where the home is lost.")
+    ] = None,
+    incarnation: Annotated[
+        int | None, typer.Option("--incarnation", min=1, help="Number of the new keys, where the last is not known.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make new keys, as a new incarnation of a member whose disk was lost, restored from a backup, or stolen.
+
+    The old keys and secrets are destroyed. The new card goes to another member, who says `medward federation admit`.
+    Where the whole home is gone, give --member and --federation as for `join`.
+
+    Example: medward federation rotate --home north
+    """
+    from medward.node.federation_file import read_federation
+    from medward.node.home import Home
+
+    if (member is None) != (federation is None):
+        raise BadUsage("--member and --federation belong together: both, where the home is lost, or none")
+    if member is not None and federation is not None:
+        found, seat = read_federation(federation), _seat(member)
+        known = found.card(seat.name)
+        if known is None and incarnation is None:
+            raise MedwardError(f"{federation} knows no member {seat.name}; check the name, or give --incarnation")
+        number = incarnation or (0 if known is None else known.member.incarnation) + 1
+        made = Home.create(home, seat.configuration(), number)
+        made.install(found)
+        card = made.card()
+    else:
+        made = Home(home)
+        card = made.renew(incarnation or made.card().member.incarnation + 1)
+    if as_json:
+        print_json(
+            {
+                "member": card.name,
+                "incarnation": card.member.incarnation,
+                "card": str(made.card_file),
+                "card_fingerprint": card.fingerprint,
+            }
+        )
+        return
+    typer.echo(
+        f"{card.name} has new keys, incarnation {card.member.incarnation}; its card is {made.card_file}, fingerprint "
+        f"{card.fingerprint}\nanother member says `medward federation admit {made.card_file.name}`; then start the node"
+    )
+
+
+@app.command("status")
+def status(
+    home: Annotated[
+        list[Path] | None, typer.Option("--home", help="Home of a running node, or a folder of homes; repeatable.")
+    ] = None,
+    *,
+    node: NodeOption = None,
+    token_file: TokenOption = None,
+    certificate: CertificateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how nodes and their federation stand, as they say themselves.
+
+    Example: medward federation status --home trial
+    """
+    from medward.node.client import NodeClient
+    from medward.node.errors import NodeError
+
+    if node is not None:
+        clients = {node: _client(None, node, token_file, certificate)}
+    else:
+        clients = {str(found.folder): NodeClient.of_home(found) for path in home or () for found in _homes(path)}
+    if not clients:
+        raise BadUsage("name a running node: --home HOME, or --node URL with --token-file FILE")
+    rows: list[dict[str, Any]] = []
+    for where, client in clients.items():
+        with client:
+            try:
+                rows.append({"node": where, **client.get("/status"), "known_members": client.get("/members")})
+            except NodeError as error:
+                rows.append({"node": where, "problem": str(error)})
+    if as_json:
+        print_json({"nodes": rows})
+    else:
+        _show(rows)
+    if any(row["problem"] for row in rows):
+        bad = [str(row.get("name", row["node"])) for row in rows if row["problem"]]
+        raise MedwardError(f"not everything is well with {', '.join(bad)}; see above and the node's log")
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("member", "phase", "height", "epoch", "view", "votes", "members", "blobs"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        ledger, store = row.get("ledger", {}), row.get("store", {})
+        table.add_row(
+            f"{row['name']}.{row['incarnation']}" if "name" in row else row["node"],
+            str(row.get("phase", "")),
+            *(str(ledger.get(key, "")) for key in ("height", "epoch", "view")),
+            {True: "yes", False: "no"}.get(ledger.get("votes"), ""),
+            str(len(row["members"])) if "members" in row else "",
+            f"{store['bytes'] / 2**20:.1f} MiB" if store else "",
+        )
+    first = next((row for row in rows if "federation" in row), None)
+    console = Console()
+    if first is not None:
+        console.print(f"{first['federation']} ({first['fingerprint']})", highlight=False)
+    console.print(table)
+    for row in rows:
+        if row["problem"]:
+            console.print(f"{row.get('name', row['node'])}: {row['problem']}", highlight=False, soft_wrap=True)
+
+
+def _say_ordered(answer: Any, what: str, as_json: bool) -> None:
+    if as_json:
+        print_json(dict(answer))
+    else:
+        typer.echo(f"ordered at height {answer['height']}: {what}; it takes effect at a checkpoint")
+
+
+def _compare(expected: str | None, found: str) -> None:
+    if expected is not None and "".join(expected.split()).lower() != "".join(found.split()):
+        raise MedwardError(f"the fingerprint is {found} and not {expected}: this is not the file that you were told of")
+
+
+def _client(home: Path | None, node: str | None, token_file: Path | None, certificate: Path | None) -> "NodeClient":
+    from medward.node.client import NodeClient
+    from medward.node.home import Home
+
+    if (home is None) == (node is None) or (node is None) != (token_file is None):
+        raise BadUsage("name a running node: --home HOME, or --node URL with --token-file FILE")
+    if home is not None:
+        return NodeClient.of_home(Home(home))
+    assert node is not None
+    assert token_file is not None
+    return NodeClient.of_url(node, token_file, certificate)
+
+
+def _homes(path: Path) -> "list[Home]":
+    from medward.node.home import Home
+
+    if Home(path).configuration_file.exists():
+        return [Home(path)]
+    inside = [Home(folder) for folder in sorted(path.glob("*")) if Home(folder).configuration_file.exists()]
+    if not inside:
+        raise MedwardError(f"{path} is no node's home and holds none; make one: `medward federation init` or `join`")
+    return inside
+
+
+def _seat(text: str) -> "Seat":
+    from medward.node.errors import InvalidConfiguration
+    from medward.node.founding import Seat
+
+    try:
+        return Seat.of(text)
+    except InvalidConfiguration as error:
+        raise BadUsage(str(error)) from None

@@ -1,0 +1,244 @@
+"""The HTTP API of one node: what it knows, and changes of membership in its name.
+
+    GET  /health      200 while the node works, 503 otherwise; no token needed, nothing else said
+    GET  /status      where the node stands
+    GET  /members     who votes, and where they are reached
+    GET  /rounds      what the participant says of rounds, the latest first
+    GET  /models      what it says of models
+    GET  /metrics     Prometheus text
+    GET  /federation  the federation file, with the present members: what a newcomer needs
+    POST /members     {"admit": CARD}, {"remove": NAME} or {"leave": true}
+
+Answers are JSON but for /metrics; a refusal is {"error": one sentence}.
+"""
+
+import contextlib
+import logging
+import socket
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from medward.errors import MedwardError
+from medward.node.cards import Card, CardForm, card_of, check_card
+from medward.node.configuration import ApiTable, split_address
+from medward.node.errors import InvalidCard, NodeError
+from medward.node.guard import Guard
+from medward.node.private_files import check_private
+
+_LOG = logging.getLogger("medward.node.api")
+_MAX_CONNECTIONS = 128
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `POST /members` is asked: exactly one of these."""
+
+    admit: CardForm | None = None
+    remove: str | None = None
+    leave: bool = False
+
+
+class Shown(ABC):
+    """What the API shows of a node, and what it may ask of it."""
+
+    @abstractmethod
+    def health(self) -> str | None:
+        """Return what is wrong, None where nothing is."""
+
+    @abstractmethod
+    async def status(self) -> Mapping[str, Any]:
+        """Return where the node stands."""
+
+    @abstractmethod
+    def members(self) -> Sequence[Mapping[str, Any]]:
+        """Return who votes."""
+
+    @abstractmethod
+    def rounds(self) -> Sequence[Mapping[str, Any]]:
+        """Return the rounds."""
+
+    @abstractmethod
+    def models(self) -> Sequence[Mapping[str, Any]]:
+        """Return the models."""
+
+    @abstractmethod
+    async def metrics(self) -> bytes:
+        """Return the metrics as Prometheus text."""
+
+    @abstractmethod
+    def federation(self) -> bytes:
+        """Return the federation file with the present members."""
+
+    @abstractmethod
+    async def admit(self, card: Card) -> Mapping[str, Any]:
+        """Order that a member comes, or comes back with new keys; return once it is ordered."""
+
+    @abstractmethod
+    async def remove(self, name: str) -> Mapping[str, Any]:
+        """Order that a member goes; return once it is ordered."""
+
+    @abstractmethod
+    async def leave(self) -> Mapping[str, Any]:
+        """Order that this member goes; return once it is ordered."""
+
+
+def api_application(node: Shown) -> Starlette:
+    """Return the API without its guard."""
+
+    def listing(say: Callable[[], Sequence[Mapping[str, Any]]]) -> Callable[[Request], Any]:
+        async def answer(_: Request) -> Response:
+            return JSONResponse(list(say()))
+
+        return answer
+
+    async def status(_: Request) -> Response:
+        return JSONResponse(await node.status())
+
+    async def health(_: Request) -> Response:
+        problem = node.health()
+        return JSONResponse({"healthy": problem is None}, 200 if problem is None else 503)
+
+    async def metrics(_: Request) -> Response:
+        return PlainTextResponse(await node.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def federation(_: Request) -> Response:
+        return Response(node.federation(), media_type="application/json")
+
+    async def change(request: Request) -> Response:
+        try:
+            wanted = msgspec.json.decode(await request.body(), type=Change)
+            return JSONResponse(await _carry_out(node, wanted))
+        except ClientDisconnect:
+            return _problem(413, "the body is too long")
+        except (msgspec.MsgspecError, InvalidCard) as error:
+            return _problem(400, f"the body is no change of membership: {error}")
+        except MedwardError as error:
+            return _problem(409, str(error))
+
+    return Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/status", status),
+            Route("/members", listing(node.members), methods=["GET"]),
+            Route("/members", change, methods=["POST"]),
+            Route("/rounds", listing(node.rounds)),
+            Route("/models", listing(node.models)),
+            Route("/metrics", metrics),
+            Route("/federation", federation),
+        ],
+        exception_handlers={404: _absent, 405: _absent, Exception: _defect},
+    )
+
+
+class ApiServer:
+    """Serves the API from the node's own loop.
+
+    Args:
+        node: what is shown.
+        table: where it listens.
+        home: folder that the table's file names start from.
+        token: what callers must know.
+
+    Raises:
+        NodeError: the address can't be had, or the certificate can't be used.
+    """
+
+    def __init__(self, node: Shown, table: ApiTable, home: Path, token: str) -> None:
+        self.guard = Guard(api_application(node), token, table.requests_per_second, frozenset({"/health"}))
+        host, port = split_address(table.listen, "api.listen")
+        self._context = _context(home / table.certificate, home / table.key) if table.certificate else None
+        self._socket = _listen(host, port)
+        self._server: _Server | None = None
+        self._ended = False
+
+    async def run(self) -> None:
+        """Serve until `stop`; may be called again after a crash."""
+        if self._ended:
+            return
+        config = uvicorn.Config(
+            self.guard,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            limit_concurrency=_MAX_CONNECTIONS,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=2,
+        )
+        config.load()
+        config.ssl = self._context
+        self._server = _Server(config)
+        # The server closes what it is given.
+        await self._server.serve(sockets=[self._socket.dup()])
+
+    def stop(self) -> None:
+        """End `run`; requests under way get two seconds."""
+        self._ended = True
+        if self._server is not None:
+            self._server.should_exit = True
+        self._socket.close()
+
+
+class _Server(uvicorn.Server):
+    """The node, and not its web server, decides what signals mean."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _carry_out(node: Shown, wanted: Change) -> Mapping[str, Any]:
+    asked = [wanted.admit is not None, wanted.remove is not None, wanted.leave]
+    if sum(asked) != 1:
+        raise NodeError("expected one of admit, remove and leave")
+    if wanted.admit is not None:
+        return await node.admit(check_card(card_of(wanted.admit)))
+    if wanted.remove is not None:
+        return await node.remove(wanted.remove)
+    return await node.leave()
+
+
+def _problem(status: int, text: str) -> Response:
+    return JSONResponse({"error": text}, status)
+
+
+async def _absent(_: Request, error: Exception) -> Response:
+    return _problem(
+        getattr(error, "status_code", 404), "there is nothing here; see docs/run-a-node.md for what there is"
+    )
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    _LOG.error("a defect answering %s %s: %r", request.method, request.url.path, error)
+    return _problem(500, "the node failed to answer; see its log")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise NodeError(f"cannot listen on {host}:{port}: {error.strerror}; change api.listen in node.toml") from None
+    return listener
+
+
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    check_private(key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise NodeError(f"cannot use api.certificate {certificate} with api.key {key}: {error}") from None
+    return context

@@ -1,0 +1,68 @@
+"""The ledger's example application as a node's rules, and a participant that only watches.
+
+With them a federation can be set up, run, watched and changed before it trains anything. Members are changed by the
+governor, the client that the parameters name; everybody may note down anything, contacts too.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medward.ledger.bank import Bank, ChangeMembers, Note
+from medward.ledger.encoding import decode, encode
+from medward.ledger.errors import NotCanonical
+from medward.ledger.types import MemberUpdate
+from medward.node.cards import Contact
+from medward.node.seam import Host, Ordered, Participant, Query, Rules
+
+
+class BankRules(Rules):
+    """A bank whose governor changes the members.
+
+    Args:
+        parameters: `governor`, a client's public key in hexadecimal; nobody where it is missing.
+    """
+
+    def __init__(self, parameters: Mapping[str, str]) -> None:
+        self._governor = bytes.fromhex(parameters["governor"]) if "governor" in parameters else None
+
+    def make_application(self) -> Bank:
+        """Return an empty bank."""
+        return Bank(self._governor)
+
+    def change_members(self, update: MemberUpdate, contact: Contact | None) -> Sequence[bytes]:
+        """Return the governor's order, and a note of the contact before it."""
+        noted = () if contact is None else (self.announce(contact),)
+        return (*noted, encode(ChangeMembers((update,))))
+
+    def announce(self, contact: Contact) -> bytes:
+        """Return a note of the contact."""
+        return encode(Note(f"contact/{contact.name}", encode(contact)))
+
+    def contact(self, name: str, query: Query) -> Contact | None:
+        """Return what was noted last."""
+        noted = query(f"contact/{name}")
+        if noted is None:
+            return None
+        try:
+            found = decode(noted, Contact)
+        except NotCanonical:
+            return None
+        return found if found.name == name else None
+
+
+class Watcher(Participant):
+    """Counts what is ordered."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._transactions = 0
+
+    async def run(self) -> None:
+        """Count until the node stops."""
+        async for event in self._host.ledger.events():
+            if isinstance(event, Ordered):
+                self._transactions += len(event.results)
+
+    def status(self) -> Mapping[str, Any]:
+        """How many transactions were seen since the start."""
+        return {"transactions": self._transactions}

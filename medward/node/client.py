@@ -1,0 +1,126 @@
+"""Asking a node over its HTTP API, from the command line, the launcher or a program."""
+
+import json
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from medward.node.cards import Card, card_form
+from medward.node.configuration import join_address, split_address
+from medward.node.errors import ApiRefused, NodeError
+from medward.node.home import Home
+from medward.node.private_files import read_private
+
+_SECONDS = 10.0
+_ORDER_SECONDS = 120.0
+
+
+class NodeClient:
+    """One node's API.
+
+    Args:
+        url: such as http://127.0.0.1:7452.
+        token: what it asks for.
+        certificate: PEM file to trust where the API has TLS; None for the system's authorities.
+    """
+
+    def __init__(self, url: str, token: str, certificate: Path | None = None) -> None:
+        self.url = url
+        self.token = token
+        try:
+            verify = ssl.create_default_context(cafile=certificate) if certificate else True
+            self._http = httpx.Client(
+                base_url=url,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=_SECONDS,
+                verify=verify,
+                trust_env=False,
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise NodeError(f"cannot trust {certificate}: {error}") from None
+
+    @classmethod
+    def of_home(cls, home: Home) -> Self:
+        """Return the client of the node with this home on this machine."""
+        api = home.configuration().api
+        host, port = split_address(api.listen, "api.listen")
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        scheme = "https" if api.certificate else "http"
+        certificate = home.folder / api.certificate if api.certificate else None
+        return cls(f"{scheme}://{join_address(host, port)}", home.token(), certificate)
+
+    @classmethod
+    def of_url(cls, url: str, token_file: Path, certificate: Path | None = None) -> Self:
+        """Return the client of any node, with its token from a file of mode 0600."""
+        return cls(url.rstrip("/"), read_private(token_file).decode().strip(), certificate)
+
+    def healthy(self) -> bool:
+        """Say whether the node works; False, too, where nothing answers."""
+        try:
+            return self._http.get("/health", timeout=2.0).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def get(self, path: str) -> Any:
+        """Return what stands at a path such as /status.
+
+        Raises:
+            ApiRefused: the node answers with a refusal.
+            NodeError: it does not answer.
+        """
+        return self._ask("GET", path)
+
+    def text(self, path: str) -> str:
+        """Return what stands at a path such as /metrics, as text; errors as in `get`."""
+        return self._request("GET", path).text
+
+    def admit(self, card: Card) -> Mapping[str, Any]:
+        """Have a member's card ordered."""
+        return self._change({"admit": msgspec.to_builtins(card_form(card))})
+
+    def remove(self, name: str) -> Mapping[str, Any]:
+        """Have a member's departure ordered."""
+        return self._change({"remove": name})
+
+    def leave(self) -> Mapping[str, Any]:
+        """Have the node's own departure ordered."""
+        return self._change({"leave": True})
+
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _change(self, change: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self._ask("POST", "/members", change, _ORDER_SECONDS)
+        return answer
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float = _SECONDS) -> Any:
+        try:
+            return self._request(method, path, body, seconds).json()
+        except json.JSONDecodeError:
+            raise NodeError(f"what answers at {self.url} is no medward node; check the address") from None
+
+    def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float = _SECONDS
+    ) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, json=body, timeout=seconds)
+        except httpx.HTTPError as error:
+            raise NodeError(f"the node at {self.url} does not answer ({error}); is it running?") from None
+        if response.is_success:
+            return response
+        try:
+            reason = str(response.json()["error"])
+        except (ValueError, KeyError, TypeError):
+            reason = f"status {response.status_code}"
+        raise ApiRefused(f"the node at {self.url} refuses {method} {path}: {reason}")

@@ -1,0 +1,214 @@
+"""The engine that a federation chose, with what the node must know of it: whether it failed, and whether it is current.
+
+PBFT runs in this process. CometBFT is a program of its own beside it; its validators never change.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from medward.ledger.certificates import follow_handovers
+from medward.ledger.errors import InvalidCertificate, LedgerError
+from medward.ledger.membership import tolerated_faults
+from medward.ledger.pbft.client import PbftClient
+from medward.ledger.pbft.client_protocol import NodeStatus
+from medward.ledger.pbft.engine import NodeSettings, PbftEngine
+from medward.ledger.pbft.identity import NodeIdentity
+from medward.ledger.pbft.parameters import Parameters
+from medward.ledger.signatures import MemberVerifier
+from medward.ledger.types import Application, Engine, Member
+from medward.node.configuration import LedgerTable
+from medward.node.errors import NodeError, Retired
+from medward.node.federation_file import Federation, members_to_call
+from medward.node.home import Home
+
+_LOOK_AGAIN_SECONDS = 0.25
+
+
+class Consensus(ABC):
+    """An engine under the node's eye."""
+
+    engine: Engine
+
+    @property
+    @abstractmethod
+    def members(self) -> Sequence[Member]:
+        """The members that vote now."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start the engine."""
+
+    @abstractmethod
+    def failure(self) -> str | None:
+        """Return why the engine stopped for good, None while it works."""
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """Return what `GET /status` shows of it."""
+
+    @abstractmethod
+    async def become_current(self, note: Callable[[str], None]) -> None:
+        """Return once this member votes, has forgotten nothing, and is as far as the others.
+
+        Args:
+            note: is told what is waited for.
+
+        Raises:
+            Retired: newer keys took the place of these.
+        """
+
+
+class PbftConsensus(Consensus):
+    """PBFT in this process.
+
+    Args:
+        home: holds keys and journal.
+        table: addresses and timers.
+        federation: its genesis.
+        member: this member's present incarnation.
+        identity: its keys.
+        make_application: gives the application in its genesis state.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        table: LedgerTable,
+        federation: Federation,
+        member: Member,
+        identity: NodeIdentity,
+        make_application: Callable[[], Application],
+    ) -> None:
+        parameters = Parameters(
+            request_timeout=table.request_timeout,
+            status_interval=table.status_interval,
+            fetch_timeout=table.fetch_timeout,
+        )
+        others = tuple(other for other in members_to_call(federation) if other.name != member.name)
+        settings = NodeSettings(member.name, federation.genesis, home.ledger, table.listen, parameters, others)
+        self._federation = federation
+        self._listen = table.listen
+        self._member = member
+        self._identity = identity
+        self._asked: tuple[Member, ...] = ()
+        self._client: PbftClient | None = None
+        self.engine: PbftEngine = PbftEngine(settings, make_application())
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The members of the present epoch."""
+        return self.engine.members
+
+    async def start(self) -> None:
+        """Listen and take part."""
+        try:
+            await self.engine.start()
+        except OSError as error:
+            raise NodeError(
+                f"cannot listen on {self._listen}: {error.strerror or error}; change ledger.listen in node.toml"
+            ) from None
+
+    def failure(self) -> str | None:
+        """Say why the replica stopped."""
+        failed = self.engine.failure
+        return self.engine.replica.halted or (None if failed is None else str(failed))
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return height, epoch, view and leader."""
+        replica = self.engine.replica
+        epoch, view, changing = replica.view
+        stable = replica.stable
+        return {
+            "engine": "pbft",
+            "height": replica.height,
+            "stable_height": 0 if stable is None else stable.body.height,
+            "epoch": epoch,
+            "view": view,
+            "view_changing": changing,
+            "leader": replica.membership.leader(view),
+            "quorum": replica.membership.quorum,
+            "faults_tolerated": replica.membership.faults,
+            "votes": self._is_member() and replica.confirmed,
+            "journal_commits": self.engine.commits,
+        }
+
+    async def become_current(self, note: Callable[[str], None]) -> None:
+        """Ask the others where they stand until this replica stands there, too."""
+        said: str | None = ""
+        try:
+            while (waits_for := await self._lacks()) is not None:
+                if waits_for != said:
+                    note(waits_for)
+                said = waits_for
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        finally:
+            await self._hang_up()
+
+    async def _lacks(self) -> str | None:
+        """Return what is missing to be current, None where nothing is."""
+        replica = self.engine.replica
+        known = {m.name: m for m in (*members_to_call(self._federation), *replica.recent_members)}
+        known.pop(self._member.name, None)
+        statuses = await self._ask(tuple(known.values()))
+        check_not_replaced(self._member, self._newest_members(statuses))
+        if not self._is_member():
+            return "waits until a member admits this one (`medward federation admit`)"
+        membership = replica.membership
+        heights = sorted((s.height for s in statuses if s.membership.epoch >= membership.epoch), reverse=True)
+        needed = membership.quorum - 1
+        if len(heights) < needed:
+            return f"waits for {needed} of the other members; {len(heights)} answer"
+        # Up to f of them may claim any height.
+        goal = heights[tolerated_faults(membership.size)] if len(heights) > membership.faults else 0
+        if replica.height < goal:
+            return "fetches what the others ordered"
+        return None if replica.confirmed else "asks the others whether its journal is complete"
+
+    async def _ask(self, members: tuple[Member, ...]) -> list[NodeStatus]:
+        if not members:
+            return []
+        if self._asked != members:
+            await self._hang_up()
+            self._asked = members
+            self._client = PbftClient(self._federation.genesis, self._identity.signer, members=members, patience=0.4)
+        assert self._client is not None
+        found = await asyncio.gather(*(self._client.status(member.name) for member in members))
+        return [status for status in found if status is not None]
+
+    async def _hang_up(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+        self._client, self._asked = None, ()
+
+    def _newest_members(self, statuses: list[NodeStatus]) -> tuple[Member, ...]:
+        """Return the members of the latest epoch that is proved to this node."""
+        newest = self.engine.replica.membership
+        genesis, verifier = self._federation.genesis, MemberVerifier()
+        for status in statuses:
+            if status.membership.epoch <= newest.epoch:
+                continue
+            try:
+                newest = follow_handovers(genesis.membership, status.handovers, genesis.chain, verifier)[-1]
+            except (InvalidCertificate, IndexError, LedgerError):
+                continue
+        return newest.members
+
+    def _is_member(self) -> bool:
+        return any(member.keys == self._member.keys for member in self.engine.members)
+
+
+def check_not_replaced(mine: Member, members: tuple[Member, ...]) -> None:
+    """Check that the federation does not know this member by other keys.
+
+    Raises:
+        Retired: it does.
+    """
+    for member in members:
+        if member.name == mine.name and member.keys != mine.keys and member.incarnation >= mine.incarnation:
+            raise Retired(
+                f"the federation knows {mine.name} by the keys of incarnation {member.incarnation}, and this home has "
+                f"others, of incarnation {mine.incarnation}: it must neither vote nor answer; if it was restored from "
+                "a backup, make a new incarnation with `medward federation rotate`"
+            )

@@ -1,0 +1,31 @@
+"""What can go wrong around a node, each with what happened, where, and what to do."""
+
+from medward.errors import MedwardError
+
+
+class NodeError(MedwardError):
+    """The root of the node's errors."""
+
+
+class InvalidConfiguration(NodeError):
+    """A file that configures a node does not say what is needed; the text names file, key and what was expected."""
+
+
+class HomeInUse(NodeError):
+    """Another process runs on this home."""
+
+
+class ExposedSecret(NodeError):
+    """A file that only its owner may read can be read by others."""
+
+
+class InvalidCard(NodeError):
+    """A member's public card is malformed, or not signed by the keys that it shows."""
+
+
+class Retired(NodeError):
+    """The keys in this home must not be used any more: newer ones took their place, or the member is gone."""
+
+
+class ApiRefused(NodeError):
+    """A node's HTTP API did not do what was asked."""

@@ -1,0 +1,146 @@
+"""Beginning a federation: homes for all members on one machine, or from cards that they exchanged."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from medward.ledger.membership import ChainParameters
+from medward.node.cards import Card
+from medward.node.comet import prepare_comet
+from medward.node.configuration import (
+    ApiTable,
+    Configuration,
+    LedgerEngine,
+    LedgerTable,
+    StoreTable,
+    check_name,
+    is_loopback,
+    join_address,
+    split_address,
+)
+from medward.node.errors import InvalidConfiguration
+from medward.node.federation_file import Application, Federation, found_federation, write_federation
+from medward.node.home import Home
+from medward.node.private_files import write_private
+from medward.store.kubo.configuration import new_swarm_key
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """Where one member will sit.
+
+    Args:
+        name: the member.
+        ledger: host:port for replicas.
+        store: host:port of its gateway.
+        api: host:port of its HTTP API, on loopback.
+    """
+
+    name: str
+    ledger: str
+    store: str
+    api: str
+
+    @classmethod
+    def of(cls, text: str) -> "Seat":
+        """Return the seat of NAME=HOST:PORT; the store takes the next port, the HTTP API the one after it.
+
+        Raises:
+            InvalidConfiguration: it does not read so.
+        """
+        name, equals, address = text.partition("=")
+        if not equals:
+            raise InvalidConfiguration(f"--member: expected NAME=HOST:PORT, got '{text}'")
+        check_name(name, "--member")
+        host, port = split_address(address, f"--member {name}")
+        if port + 2 >= 2**16:
+            raise InvalidConfiguration(
+                f"--member {name}: the ports {port} to {port + 2} are needed; choose a lower one"
+            )
+        return cls(name, address, join_address(host, port + 1), join_address("127.0.0.1", port + 2))
+
+    def configuration(self) -> Configuration:
+        """Return a configuration that listens where the others call."""
+        return Configuration(
+            self.name,
+            LedgerTable(self.ledger, _listen(self.ledger)),
+            StoreTable(self.store, _listen(self.store)),
+            ApiTable(self.api),
+        )
+
+
+def found_on_one_machine(
+    folder: Path,
+    name: str,
+    seats: Sequence[Seat],
+    application: str,
+    *,
+    settings: Mapping[str, Mapping[str, object]] | None = None,
+    parameters: ChainParameters | None = None,
+    engine: LedgerEngine = "pbft",
+) -> dict[str, Home]:
+    """Make a home in `folder` for every seat, and the federation file in each.
+
+    Whoever does this holds everybody's keys for a while: right for a trial, a demonstration, or one operator.
+
+    Args:
+        folder: gets one folder for each member, by its name.
+        name: the federation's name.
+        seats: the members.
+        application: see `medward.node.applications`.
+        settings: keys of node.toml's tables that differ from the usual, for all members.
+        parameters: of PBFT, None for the usual ones.
+        engine: of the ledger.
+
+    Returns:
+        The homes by member.
+    """
+    if len({seat.name for seat in seats}) != len(seats):
+        raise InvalidConfiguration("two members have the same name; each needs its own")
+    _check_addresses(seats)
+    tables = {**(settings or {}), "ledger": {**(settings or {}).get("ledger", {}), "engine": engine}}
+    homes = {seat.name: Home.create(folder / seat.name, _changed(seat.configuration(), tables)) for seat in seats}
+    cards = [home.card() for home in homes.values()]
+    federation = found_with_cards(name, cards, application, parameters=parameters)
+    if engine == "cometbft":
+        comet = prepare_comet(dict(sorted(homes.items())), name, federation.genesis.time)
+        federation = msgspec.structs.replace(federation, engine=engine, comet=comet)
+    swarm_key = new_swarm_key().encode()
+    for home in homes.values():
+        home.install(federation)
+        write_private(home.swarm_key_file, swarm_key)
+    write_federation(federation, folder / "federation.json")
+    return homes
+
+
+def found_with_cards(
+    name: str, cards: Sequence[Card], application: str, *, parameters: ChainParameters | None = None
+) -> Federation:
+    """Return the federation of those whose cards are given; the first of them governs the example application."""
+    chosen = {"governor": cards[0].member.keys[0].data.hex()} if application == "bank" and cards else {}
+    now = int(time.time() * 1000)
+    return found_federation(name, now, cards, Application(application, chosen), parameters=parameters)
+
+
+def _listen(address: str) -> str:
+    """Return where to listen for calls to `address`: on it if it is a number, else on all addresses."""
+    host, port = split_address(address, "address")
+    literal = ":" in host or host.replace(".", "").isdigit() or is_loopback(host)
+    return address if literal else join_address("0.0.0.0", port)
+
+
+def _changed(configuration: Configuration, settings: Mapping[str, Mapping[str, object]]) -> Configuration:
+    tables = {table: msgspec.structs.replace(getattr(configuration, table), **keys) for table, keys in settings.items()}
+    return msgspec.structs.replace(configuration, **tables)
+
+
+def _check_addresses(seats: Sequence[Seat]) -> None:
+    taken: dict[str, str] = {}
+    for seat in seats:
+        for address in (seat.ledger, seat.store):
+            if address in taken:
+                raise InvalidConfiguration(
+                    f"{taken[address]} and {seat.name} both need {address}; leave three ports between members of a host"
+                )
+            taken[address] = seat.name

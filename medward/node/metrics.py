@@ -1,0 +1,69 @@
+"""What Prometheus reads of a node; docs/run-a-node.md says what each number means."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class NodeCollector(Collector):
+    """Turns a node's status into metrics.
+
+    Args:
+        status: as `GET /status` shows it.
+        refused: how many requests the API refused, by HTTP status.
+        restarts: how often each part was started again.
+        healthy: whether the node works.
+    """
+
+    def __init__(
+        self, status: Mapping[str, Any], refused: Mapping[int, int], restarts: Mapping[str, int], healthy: bool
+    ) -> None:
+        self._status = status
+        self._refused = refused
+        self._restarts = restarts
+        self._healthy = healthy
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics."""
+        status, ledger, store = self._status, self._status["ledger"], self._status["store"]
+        yield _gauge("healthy", "1 while the node works", int(self._healthy))
+        yield _gauge("uptime_seconds", "seconds since the node started", status["uptime_seconds"])
+        yield _gauge("members", "members that vote now", len(status["members"]))
+        yield _gauge("participant_waiting_events", "ledger events not seen by the participant yet", status["waiting"])
+        for name in ("height", "stable_height", "epoch", "view"):
+            if name in ledger:
+                yield _gauge(f"ledger_{name}", f"the ledger's {name.replace('_', ' ')} here", ledger[name])
+        yield _gauge("ledger_votes", "1 while this member votes", int(bool(ledger.get("votes"))))
+        if "journal_commits" in ledger:
+            yield _counter("ledger_journal_commits", "syncs of the ledger's journal", ledger["journal_commits"])
+        yield _gauge("store_blocks", "blocks in the store", store["blocks"])
+        yield _gauge("store_bytes", "bytes of blocks in the store", store["bytes"])
+        refused = CounterMetricFamily("medward_api_refused", "requests that the API refused", labels=["status"])
+        for code, count in sorted(self._refused.items()):
+            refused.add_metric([str(code)], count)
+        yield refused
+        restarts = CounterMetricFamily(
+            "medward_restarts", "crashes after which a part was started again", labels=["part"]
+        )
+        for part, count in sorted(self._restarts.items()):
+            restarts.add_metric([part], count)
+        yield restarts
+
+
+def render_metrics(collector: NodeCollector) -> bytes:
+    """Return the Prometheus text, with the process's own memory, processor time and open files."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)
+
+
+def _gauge(name: str, what: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"medward_{name}", what, value=value)
+
+
+def _counter(name: str, what: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(f"medward_{name}", what, value=value)

@@ -1,0 +1,165 @@
+"""`medward federation` and `medward node`, as far as they go without a running node."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medward.node.cards import read_card
+from medward.node.home import Home
+from medward.store.local import open_directory
+
+from .conftest import Run
+
+MEMBERS = [f"--member=h{number}=127.0.0.1:{22000 + 10 * number}" for number in range(4)]
+
+
+@pytest.fixture
+def trial(medward: Run, tmp_path: Path) -> Path:
+    done = medward("federation", "init", "--out", tmp_path / "trial", *MEMBERS)
+    assert done.code == 0, done.err
+    return tmp_path / "trial"
+
+
+def test_init_makes_homes_that_agree(medward: Run, tmp_path: Path) -> None:
+    done = medward("federation", "init", "--out", tmp_path / "trial", "--name", "ward", *MEMBERS, "--json")
+    assert done.code == 0
+    assert done.document["members"] == ["h0", "h1", "h2", "h3"]
+    assert set(done.document["homes"]) == {"h0", "h1", "h2", "h3"}
+    federations = {Home(Path(folder)).federation().fingerprint for folder in done.document["homes"].values()}
+    assert federations == {done.document["fingerprint"]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["init", "--out", "x"],
+        ["init", "--out", "x", "--member=north"],
+        ["init", "--out", "x", "--member=a=127.0.0.1:7450", "--member=b=127.0.0.1:7451"],
+        ["init", "--out", "x", "--member=a=127.0.0.1:7450", "--member=a=127.0.0.1:7460"],
+        ["init", "--out", "x", "--member=a=127.0.0.1:7450", "--card", "card.json"],
+        ["join", "--home", "x"],
+        ["join", "--home", "x", "--member=NORTH=127.0.0.1:7450"],
+        ["rotate", "--home", "x", "--member=a=127.0.0.1:7450"],
+        ["status"],
+        ["status", "--node", "http://127.0.0.1:7452"],
+        ["leave"],
+        ["remove", "a", "--home", "x", "--node", "http://127.0.0.1:1", "--token-file", "t"],
+    ],
+)
+def test_bad_usage_is_told_in_one_sentence(
+    medward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = medward("federation", *words)
+    assert (done.code, done.out) == (2, "")
+    assert done.sentence.startswith("medward: ")
+    assert not list(tmp_path.glob("x/*"))
+
+
+def test_hospitals_that_trust_nobody_with_their_keys_exchange_cards(medward: Run, tmp_path: Path) -> None:
+    cards = []
+    for number in range(4):
+        home = tmp_path / f"host{number}" / "home"
+        done = medward("federation", "join", "--home", home, f"--member=h{number}=10.0.0.{number + 1}:7450", "--json")
+        assert done.code == 0, done.err
+        cards.append(done.document)
+    done = medward(
+        "federation", "init", "--out", tmp_path / "all", *(f"--card={card['card']}" for card in cards), "--json"
+    )
+    assert done.document["homes"] == {}
+    assert not list((tmp_path / "all").rglob("*.key"))
+    file, fingerprint = done.document["file"], done.document["fingerprint"]
+    for number in range(4):
+        home = tmp_path / f"host{number}" / "home"
+        done = medward(
+            "federation", "join", "--home", home, "--federation", file, "--fingerprint", fingerprint, "--json"
+        )
+        assert done.document["founder"] is True
+        assert Home(home).federation().fingerprint == fingerprint
+    wrong = medward(
+        "federation", "join", "--home", home, "--federation", file, "--fingerprint", "0000" + fingerprint[4:]
+    )
+    assert wrong.code == 1
+    assert "fingerprint" in wrong.sentence
+
+
+def test_a_newcomer_makes_its_card_and_waits_to_be_admitted(medward: Run, trial: Path, tmp_path: Path) -> None:
+    home = tmp_path / "east"
+    done = medward(
+        "federation", "join", "--home", home, "--member=east=127.0.0.1:22100", "--federation", trial / "federation.json"
+    )
+    assert done.code == 0
+    assert "medward federation admit" in done.out
+    assert read_card(home / "card.json").name == "east"
+
+
+def test_rotate_destroys_old_keys_and_numbers_the_new(medward: Run, trial: Path) -> None:
+    before = Home(trial / "h1").card()
+    done = medward("federation", "rotate", "--home", trial / "h1", "--json")
+    assert done.document["incarnation"] == 1
+    assert Home(trial / "h1").card().member.keys != before.member.keys
+    assert medward("federation", "rotate", "--home", trial / "h1", "--json").document["incarnation"] == 2
+
+
+def test_rotate_makes_a_lost_home_anew(medward: Run, trial: Path, tmp_path: Path) -> None:
+    words = ["federation", "rotate", "--home", tmp_path / "new", "--federation", trial / "federation.json"]
+    done = medward(*words, "--member=h1=127.0.0.1:22010", "--json")
+    assert done.document["incarnation"] == 1
+    unknown = medward(*words[:2], "--home", tmp_path / "other", *words[4:], "--member=h9=127.0.0.1:22090")
+    assert unknown.code == 1
+    assert "knows no member h9" in unknown.sentence
+
+
+def test_a_node_that_does_not_run_is_shown_as_such(medward: Run, trial: Path) -> None:
+    done = medward("federation", "status", "--home", trial, "--json")
+    assert done.code == 1
+    assert len(done.document["nodes"]) == 4
+    assert all("is it running?" in node["problem"] for node in done.document["nodes"])
+    assert "Traceback" not in done.err
+    done = medward("federation", "leave", "--home", trial / "h0")
+    assert done.code == 1
+    assert "is it running?" in done.sentence
+
+
+def test_a_forged_card_is_not_sent_to_the_ledger(medward: Run, trial: Path) -> None:
+    file = trial / "h1" / "card.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"address": "10.6.6.6:7450"}))
+    done = medward("federation", "admit", file, "--home", trial / "h0")
+    assert done.code == 1
+    assert "not signed by the keys" in done.sentence
+    done = medward("federation", "admit", trial / "h2" / "card.json", "--home", trial / "h0", "--fingerprint", "00")
+    assert "fingerprint" in done.sentence
+
+
+def test_node_up_says_what_is_wrong_with_a_home(medward: Run, trial: Path, tmp_path: Path) -> None:
+    done = medward("node", "up", "--home", tmp_path / "nowhere")
+    assert done.code == 1
+    assert "federation init" in done.sentence
+    assert medward("node", "up", "--home", trial / "h0", "--ledger", "raft").code == 2
+    (trial / "h0" / "token").chmod(0o644)
+    done = medward("node", "up", "--home", trial / "h0")
+    assert done.code == 1
+    assert "has mode 0644" in done.sentence
+
+
+def test_backup_and_restore(medward: Run, trial: Path, tmp_path: Path) -> None:
+    with open_directory(trial / "h0" / "store") as store:
+        cid = store.add(b"a model", pin="model/current")
+    assert medward("node", "backup", "--home", trial / "h0", "--out", tmp_path / "h0.tar").code == 0
+    done = medward("node", "restore", tmp_path / "h0.tar", "--home", tmp_path / "again")
+    assert done.code == 0
+    assert "incarnation 1" in done.out
+    with open_directory(tmp_path / "again" / "store") as store:
+        assert store.read(cid) == b"a model"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["federation", name] for name in ("init", "join", "admit", "remove", "leave", "rotate", "status")]
+    + [["node", name] for name in ("up", "backup", "restore")],
+)
+def test_every_command_has_an_example(medward: Run, command: list[str]) -> None:
+    done = medward(*command, "--help")
+    assert done.code == 0
+    assert f"Example: medward {' '.join(command)}" in done.out

@@ -1,0 +1,18 @@
+"""Homes and federations that do not run."""
+
+from pathlib import Path
+
+import pytest
+
+from medward.node.founding import Seat, found_on_one_machine
+from medward.node.home import Home
+
+
+def seats(*names: str) -> list[Seat]:
+    return [Seat.of(f"{name}=127.0.0.1:{21000 + 10 * number}") for number, name in enumerate(names)]
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> dict[str, Home]:
+    """Two members' homes."""
+    return found_on_one_machine(tmp_path / "ward", "ward", seats("north", "south"), "bank")

@@ -4,6 +4,7 @@ import pytest
 
 from medward.ledger.bank import ChangeMembers, Deposit
 from medward.ledger.errors import InvalidCertificate
+from medward.ledger.membership import ChainParameters
 from medward.ledger.pbft.audit import verify_evidence
 from medward.ledger.pbft.effects import Received, StoreEvidence
 from medward.ledger.pbft.messages import Commit, Evidence, Prepare
@@ -66,6 +67,39 @@ def test_a_leader_that_ignores_one_replica_is_found_out():
     world.network.groups = [{"h00", "h01", "h02"}, {"h01", "h02", "h03"}]
     load(world, 3)
     finish(world)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_replica_that_missed_some_blocks_catches_up_without_leaving_the_view(seed):
+    world = World(seed, 4, chain=ChainParameters(checkpoint_interval=64, log_window=128))
+    load(world, 4)
+    world.run(400)
+    world.crash(world.nodes["h01"])
+    load(world, 6 + 2 * seed)
+    assert world.run(world.now + 60_000, world.all_answered)
+    assert views(world) == {0}
+    world.restart(world.nodes["h01"])
+    finish(world)
+    load(world, 3)
+    finish(world)
+    assert views(world) == {0}
+
+
+def test_a_replica_alone_in_a_later_view_still_gets_its_own_transactions_ordered(monkeypatch):
+    world = World(1, 4)
+    monkeypatch.setattr(world, "_retry", lambda *_: None)  # the client of a node knows that node alone
+    client = world.add_client("client", [Deposit("a", 1) for _ in range(3)])
+    client.target = "h01"
+    world.run(1000)  # until it knows that its journal is complete
+    world.network.groups = [{"h00", "h02", "h03"}, {"h01"}]
+    world.issue(client)
+    world.run(10_000)
+    world.network.groups = None
+    world.run(20_000)
+    assert views(world) == {0, 1}
+    assert world.nodes["h01"].replica.view[2]
+    world._submit("h01", client.open[1][1])
+    assert world.run(world.now + 20_000, world.all_answered)
 
 
 def test_members_come_and_go_while_load_runs():

@@ -189,6 +189,8 @@ def advance_execution(state: State) -> None:
             return
         block = state.decided.pop(state.executed + 1)
         execute(state, block)
+        # What a quorum has decided needs no vote of one who fetched it, and its time is judged by what followed.
+        state.accepted = max(state.accepted, state.executed)
         checkpoints.after_execution(state)
         state.attempts = 0
 

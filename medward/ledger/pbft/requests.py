@@ -17,7 +17,10 @@ MALFORMED = TxResult(2**32 + 3, b"")
 def on_submitted(state: State, encoded: bytes, forward: bool) -> None:
     """Take a request from a client of this node, and pass it on to the leader, again if the client asks again."""
     waiting = _admit(state, encoded, from_client=True)
-    if waiting and forward and not state.changing and not state.leading:
+    if waiting and forward and state.changing:
+        # On its way to a view that the others may not come to, it does not know who leads them.
+        state.effects.append(Broadcast(Request(encoded)))
+    elif waiting and forward and not state.leading:
         state.effects.append(Send(state.membership.leader(state.view), Request(encoded)))
 
 

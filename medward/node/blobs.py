@@ -1,6 +1,8 @@
 """The store's side of a node: the store itself, the gateway that serves it, and the other members' gateways."""
 
 import logging
+import socket
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ from medward.store.kubo.store import KuboStore
 from medward.store.local import open_directory
 
 _LOG = logging.getLogger("medward.node")
+_KNOCK_SECONDS = 5.0
 
 
 class Blobs:
@@ -43,6 +46,7 @@ class Blobs:
         self._daemon: KuboDaemon | None = None
         self.store: BlobStore = self._open()
         self._gateway: GatewayServer | None = None
+        self._serving = threading.Lock()
 
     @property
     def contact(self) -> Contact:
@@ -51,15 +55,21 @@ class Blobs:
         return Contact(self._name, self._table.address, swarm)
 
     def serve(self) -> None:
-        """Start the gateway; StoreError if its address can't be had."""
-        host, port = split_address(self._table.listen, "store.listen")
-        self._gateway = GatewayServer(self.store, host, port, self._tls).start()
+        """Start the gateway, in place of one that serves already; StoreError if its address can't be had."""
+        with self._serving:
+            self._serve()
 
-    def serve_again(self) -> None:
-        """Start the gateway anew."""
-        if self._gateway is not None:
-            self._gateway.stop()
-        self.serve()
+    def keep_serving(self) -> bool:
+        """Knock at the gateway's own door, and start it again where nobody opens; say whether that was needed."""
+        host, port = split_address(self._table.listen, "store.listen")
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        with self._serving:
+            try:
+                socket.create_connection((host, port), _KNOCK_SECONDS).close()
+            except OSError:
+                self._serve()
+                return True
+        return False
 
     def set_members(self, members: Sequence[Member], contacts: Mapping[str, Contact]) -> None:
         """Ask these members from now on, and serve nobody else.
@@ -80,7 +90,7 @@ class Blobs:
         self._trusted, self._contacts = trusted, others
         if anew and self._gateway is not None:
             # A server trusts for its lifetime whom it trusted at first; who left must not be served any more.
-            self.serve_again()
+            self.serve()
         self.connect()
 
     def connect(self) -> None:
@@ -107,12 +117,20 @@ class Blobs:
 
     def close(self) -> None:
         """Stop serving, asking and keeping."""
-        if self._gateway is not None:
-            self._gateway.stop()
+        with self._serving:
+            if self._gateway is not None:
+                self._gateway.stop()
         self.store.close()
         if self._daemon is not None:
             self._exchange.close()
             self._daemon.stop()
+
+    def _serve(self) -> None:
+        if self._gateway is not None:
+            self._gateway.stop()
+            self._gateway = None
+        host, port = split_address(self._table.listen, "store.listen")
+        self._gateway = GatewayServer(self.store, host, port, self._tls).start()
 
     def _open(self) -> BlobStore:
         if self._table.engine == "embedded":

@@ -13,7 +13,7 @@ from medward.node.applications import PROGRAMS, program_of
 from medward.node.blobs import Blobs
 from medward.node.cards import Card
 from medward.node.comet import CometConsensus
-from medward.node.configuration import Configuration, split_address
+from medward.node.configuration import Configuration
 from medward.node.consensus import Consensus, PbftConsensus
 from medward.node.errors import InvalidConfiguration, NodeError
 from medward.node.federation_file import Federation, members_to_call, render_federation
@@ -174,18 +174,11 @@ class Node(Shown):
         raise LedgerError(failure)
 
     async def _watch_gateway(self) -> None:
-        """Knock at the gateway's own door; where nobody opens, start it again."""
-        host, port = split_address(self._configuration.store.listen, "store.listen")
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         while True:
             await asyncio.sleep(_KNOCK_SECONDS)
-            try:
-                _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), _KNOCK_SECONDS)
-                writer.close()
-            except (OSError, TimeoutError):
-                _LOG.warning("the store's gateway does not answer; it is started again")
+            if await asyncio.to_thread(self._blobs.keep_serving):
+                _LOG.warning("the store's gateway did not answer; it was started again")
                 self._restarts.note("the store's gateway")
-                await asyncio.to_thread(self._blobs.serve_again)
 
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         _LOG.info("stopping")

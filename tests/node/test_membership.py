@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from medward.ledger.types import Member
+from medward.node.blobs import Blobs
 from medward.node.cards import Contact
 from medward.node.consensus import check_not_replaced
 from medward.node.errors import Retired
@@ -99,6 +100,29 @@ def test_a_fetch_under_way_ends_well_although_the_members_change(homes: dict[str
                 worker.join()
             exchange.close()
     assert failures == []
+
+
+def test_a_dead_gateway_is_started_again_and_one_that_restarts_meanwhile_is_left_alone(homes: dict[str, Home]) -> None:
+    north, south = homes.values()
+    table, both = north.configuration().store, members(homes)
+    blobs = Blobs(north, "north", table, both)
+    try:
+        blobs.serve()
+        assert not blobs.keep_serving()
+        assert blobs._gateway is not None
+        blobs._gateway.stop()
+        assert blobs.keep_serving()
+        contacts = {home.card().name: home.card().contact for home in (north, south)}
+        outcomes: list[bool] = []
+        for number in range(6):  # members change while the watch knocks
+            knock = threading.Thread(target=lambda: outcomes.append(blobs.keep_serving()))
+            knock.start()
+            blobs.set_members(both[: 1 + number % 2], contacts)
+            knock.join()
+        assert outcomes == [False] * 6
+        assert not blobs.keep_serving()
+    finally:
+        blobs.close()
 
 
 def test_a_gateway_certificate_is_good_for_its_host_only(homes: dict[str, Home], tmp_path: Path) -> None:

@@ -282,7 +282,7 @@ def test_a_node_that_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
 
     async def tell() -> None:
         async with Launcher(homes, restart=True) as launcher:
-            with pytest.raises(NodeError, match="ends again and again: .* there is no journal in"):
+            with pytest.raises(NodeError, match=r"ends again and again: .* there is no journal in"):
                 await launcher.wait_until_healthy()
 
     asyncio.run(tell())

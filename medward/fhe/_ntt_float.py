@@ -1,7 +1,9 @@
 """The negacyclic number-theoretic transform on doubles, radix 4, in blocks that fit the first-level cache.
 
-Cooley-Tukey butterflies forward (natural to bit-reversed order), Gentleman-Sande back, as in Longa and Naehrig
-(CANS'16). The last four layers of a block run on a transposed copy so that they vectorise. The bound on every
+It ends at residues modulo the irreducible X^4 - zeta, two layers before single values. Cooley-Tukey butterflies
+forward (natural to bit-reversed order), Gentleman-Sande back, as in Longa and Naehrig (CANS'16). The last two layers of
+a block run on a transposed copy so that they vectorise, and its order is kept: of the 16 rows of a block, float64[16,
+B/16], rows 4g to 4g+3 hold the coefficients of 1, X, X^2, X^3 of its slots (column, g). The bound on every
 intermediate value, in units of q, is derived in spec/scheme.md ("Range of the transform"): below 2.13 between forward
 passes and at most 2 between inverse passes, where exactness needs 8.
 """
@@ -93,7 +95,7 @@ def _forward4_rows(
 
 @compiled
 def _forward_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float, iq: float) -> None:
-    """One block of at least 16 coefficients; `w`, `wq` are this block's tables with transposed tails."""
+    """One block of at least 64 coefficients; `w`, `wq` are this block's tables with transposed tails."""
     n = a.shape[0]
     t = n
     m = 1
@@ -123,17 +125,9 @@ def _forward_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float,
             rows[k], rows[k + 4], rows[k + 8], rows[k + 12],
             w[m:o], wq[m:o], w[o : o + m], wq[o : o + m], w[o + m : o + 2 * m], wq[o + m : o + 2 * m], q, iq,
         )  # fmt: skip
-    for s in range(4):
-        o = (4 + s) * m
-        p = (8 + 2 * s) * m
-        _forward4_rows(
-            rows[4 * s], rows[4 * s + 1], rows[4 * s + 2], rows[4 * s + 3],
-            w[o : o + m], wq[o : o + m], w[p : p + m], wq[p : p + m],
-            w[p + m : p + 2 * m], wq[p + m : p + 2 * m], q, iq,
-        )  # fmt: skip
-    for c in range(m):
-        for k in range(_TAIL):
-            a[c * _TAIL + k] = reduced(rows[k, c], q, iq)
+    for k in range(_TAIL):
+        for c in range(m):
+            a[k * m + c] = reduced(rows[k, c], q, iq)
 
 
 @compiled
@@ -146,11 +140,12 @@ def forward(
         a: float64[N].
         rows: float64[16, B/16], scratch.
         head, head_q: float64[N/B], twiddle factors of the layers above the blocks, and the same divided by q.
-        blocks, blocks_q: float64[N/B, B], each block's own factors, tails transposed.
+        blocks, blocks_q: float64[N/B, B/4], each block's own factors, tails transposed.
         q, iq: the prime and its rounded inverse.
     """
     n = a.shape[0]
-    count, size = blocks.shape
+    count = blocks.shape[0]
+    size = n // count
     t = n
     m = 1
     layers = 0
@@ -239,17 +234,9 @@ def _inverse4_rows(
 def _inverse_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float, iq: float) -> None:
     n = a.shape[0]
     m = n // _TAIL
-    for c in range(m):
-        for k in range(_TAIL):
-            rows[k, c] = a[c * _TAIL + k]
-    for s in range(4):
-        o = (4 + s) * m
-        p = (8 + 2 * s) * m
-        _inverse4_rows(
-            rows[4 * s], rows[4 * s + 1], rows[4 * s + 2], rows[4 * s + 3],
-            w[o : o + m], wq[o : o + m], w[p : p + m], wq[p : p + m],
-            w[p + m : p + 2 * m], wq[p + m : p + 2 * m], q, iq,
-        )  # fmt: skip
+    for k in range(_TAIL):
+        for c in range(m):
+            rows[k, c] = a[k * m + c]
     o = 2 * m
     for k in range(4):
         _inverse4_rows(
@@ -289,10 +276,11 @@ def inverse(
 ) -> None:
     """Undo `forward` in place; |a| <= q/2 before and after.
 
-    The tables hold the inverses of the forward factors; `scale` is 1/N mod q, balanced, `scale_q` the same over q.
+    The tables hold the inverses of the forward factors; `scale` is 4/N mod q, balanced, `scale_q` the same over q.
     """
     n = a.shape[0]
-    count, size = blocks.shape
+    count = blocks.shape[0]
+    size = n // count
     for i in range(count):
         _inverse_block(a[i * size : (i + 1) * size], rows, blocks[i], blocks_q[i], q, iq)
     t = size
@@ -348,12 +336,11 @@ def inverse_limbs(
 
 
 def transpose_tail(table: Doubles) -> Doubles:
-    """Reorder a block's factors, float64[B], as the transposed last four layers read them."""
+    """Reorder a block's factors, float64[B/4], as the transposed last two layers read them."""
     table = table.copy()
-    size = table.shape[0]
-    columns = size // _TAIL
+    columns = table.shape[0] * 4 // _TAIL
     sub = 1
-    while columns * sub < size:
+    while columns * sub < table.shape[0]:
         layer = slice(columns * sub, 2 * columns * sub)
         table[layer] = table[layer].reshape(columns, sub).T.ravel()
         sub *= 2
@@ -361,18 +348,28 @@ def transpose_tail(table: Doubles) -> Doubles:
 
 
 def block_factors(factors: Doubles, size: int) -> Doubles:
-    """Cut the factors of a whole transform, float64[N] in bit-reversed order, into those of each block.
+    """Cut the factors of a whole transform, float64[N/4] in bit-reversed order, into those of each block.
 
     Returns:
-        float64[N / size, size]; row i is what block i needs, tails transposed.
+        float64[N / size, size / 4]; row i is what block i needs, tails transposed.
     """
-    count = factors.shape[0] // size
-    blocks = np.zeros((count, size))
+    count = factors.shape[0] * 4 // size
+    blocks = np.zeros((count, size // 4))
     for i in range(count):
         m = 1
-        while m < size:
+        while m < size // 4:
             start = m * (count + i)
             blocks[i, m : 2 * m] = factors[start : start + m]
             m *= 2
         blocks[i] = transpose_tail(blocks[i])
     return blocks
+
+
+def slot_roots(blocks: Doubles) -> Doubles:
+    """Return zeta of every slot from one prime's block factors, float64[C, B/4]: float64[C, 4, B/16].
+
+    The last layer splits X^8 - w^2 into X^4 - w and X^4 + w, two such pairs in every 16 coefficients.
+    """
+    columns = blocks.shape[1] * 4 // _TAIL
+    one, other = blocks[:, 2 * columns : 3 * columns], blocks[:, 3 * columns : 4 * columns]
+    return np.stack([one, -one, other, -other], axis=1)

@@ -24,6 +24,8 @@ CONTRIBUTORS = (16, 64, 128, 1024)
 MOST_HOLDERS = 64
 #: Decryptions per key epoch, tau in the flooding rule.
 DECRYPTIONS = 1 << 10
+#: So many sums whose parts were all proved may fail to decode; then the holders answer no more in the epoch.
+MOST_UNDECODED = 4
 #: A sum decodes wrongly with probability below 2^-FAILURE_BITS, over all its coefficients.
 FAILURE_BITS = 64
 #: Errors are centred binomial: the difference of two sums of this many bits, variance ERROR_TERMS / 2.

@@ -19,6 +19,14 @@ def add(a: Doubles, b: Doubles, q: Doubles, iq: Doubles, out: Doubles) -> None:
 
 
 @compiled
+def accumulate(total: Doubles, a: Doubles, b: Doubles, c: Doubles, q: Doubles, iq: Doubles) -> None:
+    """total += a + b + c in place: four balanced residues stay below 2q, so one reduction is canonical."""
+    for i in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            total[i, j] = reduced(total[i, j] + a[i, j] + b[i, j] + c[i, j], q[i], iq[i])
+
+
+@compiled
 def subtract(a: Doubles, b: Doubles, q: Doubles, iq: Doubles, out: Doubles) -> None:
     """out = a - b."""
     for i in range(a.shape[0]):

@@ -313,9 +313,10 @@ class SumMember:
         if checked.checked_by is not self:
             raise AnswerRefused("a share is given only for a sum that this member has checked itself")
         slot = self._slot("share", checked.round, checked.chunk)
-        if self._journal.stored(self._undecoded(MOST_UNDECODED - 1)) is not None and self._journal.stored(slot) is None:
+        last = self._undecoded(MOST_UNDECODED - 1)
+        if self._journal.stored(last) is not None and self._journal.stored(slot) is None:
             raise AnswerRefused(
-                f"{MOST_UNDECODED} sums of epoch {self.keys.epoch} did not decode although all was proved: somebody may "
+                f"{MOST_UNDECODED} sums of epoch {self.keys.epoch} did not decode though all was proved: somebody may "
                 "be probing the joint secret; start a new key epoch"
             )
 

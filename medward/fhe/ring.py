@@ -150,8 +150,12 @@ class Ring:
     def sum(self, elements: Sequence[Element]) -> Element:
         """Return the sum of one or more elements."""
         total = elements[0].copy()
-        for element in elements[1:]:
-            self.add(total, element, total)
+        end = 1 + (len(elements) - 1) // 3 * 3
+        for k in range(1, end, 3):
+            a, b, c = elements[k : k + 3]
+            _pointwise.accumulate(total, a, b, c, self.q, self.inverse_q)
+        for element in elements[end:]:
+            total = self.add(total, element)
         return total
 
     def embed(self, digits: ArrayLike, weights: Sequence[int] = (1,)) -> Element:
@@ -215,7 +219,18 @@ class Ring:
 @lru_cache(maxsize=8)
 def ring(degree: int, limbs: int) -> Ring:
     """Return the ring of this degree and number of limbs, built once per process."""
+    _keep_freed_memory()
     return Ring(degree, limbs)
+
+
+def _keep_freed_memory() -> None:
+    """Let the process keep the memory of elements that it frees, for the next ones.
+
+    glibc returns freed blocks to the system from a certain size on, and the next ones then cost a page fault every
+    4 KiB: half the time of an encryption. Freeing one large block, which is never touched, raises that size for the
+    process (mallopt(3), M_MMAP_THRESHOLD). Other allocators are not affected.
+    """
+    np.empty(31 << 20, np.uint8)
 
 
 def _factors(root: int, prime: int, count: int) -> NDArray[np.uint64]:

@@ -206,9 +206,10 @@ def sum_parameters(
     while (1 << (delta_bits + lane_bits * (lanes + 1))) + (1 << delta_bits) < modulus:
         lanes += 1
     if lanes == 0:
+        larger = [other for other in NAMED_SETS if NAMED_SETS[other][:2] > (degree, limbs)]
         raise UnsafeParameters(
-            f"{name} has no room for {update_bits}-bit updates of {contributors} {members} contributors; "
-            "choose a larger set or fewer bits"
+            f"{name} has no room for {update_bits}-bit updates of {contributors} {members} contributors: the noise "
+            f"takes {delta_bits} and a lane {lane_bits} of {modulus.bit_length()} bits; choose {' or '.join(larger)}"
         )
     return SumParameters(
         name, update_bits, contributors, holders, members, degree, limbs, statistical, weight, flood_bits,

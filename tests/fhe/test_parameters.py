@@ -66,6 +66,11 @@ def test_impossible_set_is_refused_in_one_sentence(arguments: tuple[object, ...]
     assert "\n" not in str(caught.value)
 
 
+def test_set_without_room_for_proofs_names_what_to_choose() -> None:
+    with pytest.raises(UnsafeParameters, match="97 and a lane 12 of 100 bits; choose AGG-M or AGG-L"):
+        sum_parameters("AGG-S40", 8, 16, 16)
+
+
 def test_capacity_is_the_smallest_set_that_fits() -> None:
     assert [capacity(n) for n in (1, 16, 17, 64, 65, 129, 1024)] == [16, 16, 64, 64, 128, 1024, 1024]
     for wrong in (0, -1, 1025):

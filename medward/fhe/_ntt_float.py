@@ -21,6 +21,14 @@ _TAIL = 16
 
 
 @compiled
+def _log2(n: int) -> int:
+    layers = 0
+    while (1 << layers) < n:
+        layers += 1
+    return layers
+
+
+@compiled
 def _forward2(x: Doubles, y: Doubles, w: float, wq: float, q: float) -> None:
     for j in range(x.shape[0]):
         a = x[j]
@@ -94,19 +102,15 @@ def _forward4_rows(
 
 
 @compiled
-def _forward_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float, iq: float) -> None:
-    """One block of at least 64 coefficients; `w`, `wq` are this block's tables with transposed tails."""
-    n = a.shape[0]
-    t = n
+def _forward_layers(a: Doubles, w: Doubles, wq: Doubles, layers: int, stop: int, q: float, iq: float) -> None:
+    """The first `layers` layers of a transform of float64[n], until parts of length `stop` are left."""
+    t = a.shape[0]
     m = 1
-    layers = 0
-    while (1 << layers) < n:
-        layers += 1
     if layers & 1:
         t >>= 1
         _forward2(a[:t], a[t:], w[1], wq[1], q)
         m = 2
-    while t > _TAIL:
+    while t > stop:
         t >>= 2
         for i in range(m):
             o = 4 * i * t
@@ -116,57 +120,49 @@ def _forward_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float,
                 w[k], wq[k], w[2 * k], wq[2 * k], w[2 * k + 1], wq[2 * k + 1], q, iq,
             )  # fmt: skip
         m <<= 2
-    for c in range(m):
-        for k in range(_TAIL):
-            rows[k, c] = a[c * _TAIL + k]
-    o = 2 * m
-    for k in range(4):
-        _forward4_rows(
-            rows[k], rows[k + 4], rows[k + 8], rows[k + 12],
-            w[m:o], wq[m:o], w[o : o + m], wq[o : o + m], w[o + m : o + 2 * m], wq[o + m : o + 2 * m], q, iq,
-        )  # fmt: skip
-    for k in range(_TAIL):
-        for c in range(m):
-            a[k * m + c] = reduced(rows[k, c], q, iq)
 
 
 @compiled
-def forward(
-    a: Doubles, rows: Doubles, head: Doubles, head_q: Doubles, blocks: Doubles, blocks_q: Doubles, q: float, iq: float
+def forward_limbs(
+    a: Doubles,
+    rows: Doubles,
+    head: Doubles,
+    head_q: Doubles,
+    blocks: Doubles,
+    blocks_q: Doubles,
+    q: Doubles,
+    iq: Doubles,
 ) -> None:
-    """Transform `a` in place; |a| <= q/2 before and after.
+    """Transform every limb of `a` in place; |a| <= q/2 before and after.
 
     Args:
-        a: float64[N].
+        a: float64[L, N].
         rows: float64[16, B/16], scratch.
-        head, head_q: float64[N/B], twiddle factors of the layers above the blocks, and the same divided by q.
-        blocks, blocks_q: float64[N/B, B/4], each block's own factors, tails transposed.
-        q, iq: the prime and its rounded inverse.
+        head, head_q: float64[L, N/B], twiddle factors of the layers above the blocks, and the same divided by q.
+        blocks, blocks_q: float64[L, N/B, B/4], each block's own factors, tails transposed.
+        q, iq: float64[L], the primes and their rounded inverses.
     """
-    n = a.shape[0]
-    count = blocks.shape[0]
-    size = n // count
-    t = n
-    m = 1
-    layers = 0
-    while (1 << layers) < count:
-        layers += 1
-    if layers & 1:
-        t >>= 1
-        _forward2(a[:t], a[t:], head[1], head_q[1], q)
-        m = 2
-    while t > size:
-        t >>= 2
-        for i in range(m):
-            o = 4 * i * t
-            k = m + i
-            _forward4(
-                a[o : o + t], a[o + t : o + 2 * t], a[o + 2 * t : o + 3 * t], a[o + 3 * t : o + 4 * t],
-                head[k], head_q[k], head[2 * k], head_q[2 * k], head[2 * k + 1], head_q[2 * k + 1], q, iq,
-            )  # fmt: skip
-        m <<= 2
-    for i in range(count):
-        _forward_block(a[i * size : (i + 1) * size], rows, blocks[i], blocks_q[i], q, iq)
+    count = blocks.shape[1]
+    size = a.shape[1] // count
+    m = size // _TAIL
+    for limb in range(a.shape[0]):
+        p, ip = q[limb], iq[limb]
+        _forward_layers(a[limb], head[limb], head_q[limb], _log2(count), size, p, ip)
+        for i in range(count):
+            x, w, wq = a[limb][i * size : (i + 1) * size], blocks[limb, i], blocks_q[limb, i]
+            _forward_layers(x, w, wq, _log2(m), _TAIL, p, ip)
+            for c in range(m):
+                for k in range(_TAIL):
+                    rows[k, c] = x[c * _TAIL + k]
+            o = 2 * m
+            for k in range(4):
+                _forward4_rows(
+                    rows[k], rows[k + 4], rows[k + 8], rows[k + 12],
+                    w[m:o], wq[m:o], w[o : o + m], wq[o : o + m], w[o + m : o + 2 * m], wq[o + m : o + 2 * m], p, ip,
+                )  # fmt: skip
+            for k in range(_TAIL):
+                for c in range(m):
+                    x[k * m + c] = reduced(rows[k, c], p, ip)
 
 
 @compiled
@@ -231,22 +227,9 @@ def _inverse4_rows(
 
 
 @compiled
-def _inverse_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float, iq: float) -> None:
-    n = a.shape[0]
-    m = n // _TAIL
-    for k in range(_TAIL):
-        for c in range(m):
-            rows[k, c] = a[k * m + c]
-    o = 2 * m
-    for k in range(4):
-        _inverse4_rows(
-            rows[k], rows[k + 4], rows[k + 8], rows[k + 12],
-            w[m:o], wq[m:o], w[o : o + m], wq[o : o + m], w[o + m : o + 2 * m], wq[o + m : o + 2 * m], q, iq,
-        )  # fmt: skip
-    for c in range(m):
-        for k in range(_TAIL):
-            a[c * _TAIL + k] = rows[k, c]
-    t = _TAIL
+def _inverse_layers(a: Doubles, w: Doubles, wq: Doubles, t: int, q: float, iq: float) -> None:
+    """The last layers of an inverse transform of float64[n], from parts of length `t` on."""
+    m = a.shape[0] // t
     while m >= 4:
         m >>= 2
         for i in range(m):
@@ -262,62 +245,6 @@ def _inverse_block(a: Doubles, rows: Doubles, w: Doubles, wq: Doubles, q: float,
 
 
 @compiled
-def inverse(
-    a: Doubles,
-    rows: Doubles,
-    head: Doubles,
-    head_q: Doubles,
-    blocks: Doubles,
-    blocks_q: Doubles,
-    scale: float,
-    scale_q: float,
-    q: float,
-    iq: float,
-) -> None:
-    """Undo `forward` in place; |a| <= q/2 before and after.
-
-    The tables hold the inverses of the forward factors; `scale` is 4/N mod q, balanced, `scale_q` the same over q.
-    """
-    n = a.shape[0]
-    count = blocks.shape[0]
-    size = n // count
-    for i in range(count):
-        _inverse_block(a[i * size : (i + 1) * size], rows, blocks[i], blocks_q[i], q, iq)
-    t = size
-    m = count
-    while m >= 4:
-        m >>= 2
-        for i in range(m):
-            o = 4 * i * t
-            k = m + i
-            _inverse4(
-                a[o : o + t], a[o + t : o + 2 * t], a[o + 2 * t : o + 3 * t], a[o + 3 * t : o + 4 * t],
-                head[k], head_q[k], head[2 * k], head_q[2 * k], head[2 * k + 1], head_q[2 * k + 1], q, iq,
-            )  # fmt: skip
-        t <<= 2
-    if m == 2:
-        _inverse2(a[:t], a[t:], head[1], head_q[1], q, iq)
-    for j in range(n):
-        a[j] = reduced(times_constant(a[j], scale, scale_q, q), q, iq)
-
-
-@compiled
-def forward_limbs(
-    a: Doubles,
-    rows: Doubles,
-    head: Doubles,
-    head_q: Doubles,
-    blocks: Doubles,
-    blocks_q: Doubles,
-    q: Doubles,
-    iq: Doubles,
-) -> None:
-    """Transform every limb of `a`, float64[L, N], in place; the tables have a leading axis of L."""
-    for i in range(a.shape[0]):
-        forward(a[i], rows, head[i], head_q[i], blocks[i], blocks_q[i], q[i], iq[i])
-
-
-@compiled
 def inverse_limbs(
     a: Doubles,
     rows: Doubles,
@@ -330,9 +257,35 @@ def inverse_limbs(
     q: Doubles,
     iq: Doubles,
 ) -> None:
-    """Undo `forward_limbs` in place."""
-    for i in range(a.shape[0]):
-        inverse(a[i], rows, head[i], head_q[i], blocks[i], blocks_q[i], scale[i], scale_q[i], q[i], iq[i])
+    """Undo `forward_limbs` in place; |a| <= q/2 before and after.
+
+    The tables hold the inverses of the forward factors; `scale` is 4/N mod q, balanced, `scale_q` the same over q, both
+    float64[L].
+    """
+    count = blocks.shape[1]
+    size = a.shape[1] // count
+    m = size // _TAIL
+    for limb in range(a.shape[0]):
+        p, ip = q[limb], iq[limb]
+        for i in range(count):
+            x, w, wq = a[limb][i * size : (i + 1) * size], blocks[limb, i], blocks_q[limb, i]
+            for k in range(_TAIL):
+                for c in range(m):
+                    rows[k, c] = x[k * m + c]
+            o = 2 * m
+            for k in range(4):
+                _inverse4_rows(
+                    rows[k], rows[k + 4], rows[k + 8], rows[k + 12],
+                    w[m:o], wq[m:o], w[o : o + m], wq[o : o + m], w[o + m : o + 2 * m], wq[o + m : o + 2 * m], p, ip,
+                )  # fmt: skip
+            for c in range(m):
+                for k in range(_TAIL):
+                    x[c * _TAIL + k] = rows[k, c]
+            _inverse_layers(x, w, wq, _TAIL, p, ip)
+        y = a[limb]
+        _inverse_layers(y, head[limb], head_q[limb], size, p, ip)
+        for j in range(y.shape[0]):
+            y[j] = reduced(times_constant(y[j], scale[limb], scale_q[limb], p), p, ip)
 
 
 def transpose_tail(table: Doubles) -> Doubles:
@@ -366,10 +319,10 @@ def block_factors(factors: Doubles, size: int) -> Doubles:
 
 
 def slot_roots(blocks: Doubles) -> Doubles:
-    """Return zeta of every slot from one prime's block factors, float64[C, B/4]: float64[C, 4, B/16].
+    """Return zeta of every slot from one prime's block factors, float64[C, B/4]: float64[4 C, B/16].
 
     The last layer splits X^8 - w^2 into X^4 - w and X^4 + w, two such pairs in every 16 coefficients.
     """
     columns = blocks.shape[1] * 4 // _TAIL
     one, other = blocks[:, 2 * columns : 3 * columns], blocks[:, 3 * columns : 4 * columns]
-    return np.stack([one, -one, other, -other], axis=1)
+    return np.stack([one, -one, other, -other], axis=1).reshape(-1, columns)

@@ -34,86 +34,33 @@ def subtract(a: Doubles, b: Doubles, q: Doubles, iq: Doubles, out: Doubles) -> N
             out[i, j] = reduced(a[i, j] - b[i, j], q[i], iq[i])
 
 
-# Coefficients of 1, X, X^2, X^3 of a b + c modulo X^4 - zeta, one function each: LLVM vectorises each loop alone, but
-# not the four in one, which would need too many checks that the rows do not overlap.
-
-
-@compiled
-def _slots0(
-    a: Doubles, b: Doubles, c: Doubles, z: Doubles, zq: Doubles, q: float, iq: float, m: int, out: Doubles
-) -> None:
-    a0, a1, a2, a3 = a[:m], a[m : 2 * m], a[2 * m : 3 * m], a[3 * m :]
-    b0, b1, b2, b3 = b[:m], b[m : 2 * m], b[2 * m : 3 * m], b[3 * m :]
-    for j in range(m):
-        high = times(a1[j], b3[j], q, iq) + times(a2[j], b2[j], q, iq) + times(a3[j], b1[j], q, iq)
-        x = times(a0[j], b0[j], q, iq) + times_constant(high, z[j], zq[j], q)
-        out[j] = reduced(reduced(x, q, iq) + c[j], q, iq)
-
-
-@compiled
-def _slots1(
-    a: Doubles, b: Doubles, c: Doubles, z: Doubles, zq: Doubles, q: float, iq: float, m: int, out: Doubles
-) -> None:
-    a0, a1, a2, a3 = a[:m], a[m : 2 * m], a[2 * m : 3 * m], a[3 * m :]
-    b0, b1, b2, b3 = b[:m], b[m : 2 * m], b[2 * m : 3 * m], b[3 * m :]
-    for j in range(m):
-        high = times(a2[j], b3[j], q, iq) + times(a3[j], b2[j], q, iq)
-        x = times(a0[j], b1[j], q, iq) + times(a1[j], b0[j], q, iq) + times_constant(high, z[j], zq[j], q)
-        out[j] = reduced(reduced(x, q, iq) + c[j], q, iq)
-
-
-@compiled
-def _slots2(
-    a: Doubles, b: Doubles, c: Doubles, z: Doubles, zq: Doubles, q: float, iq: float, m: int, out: Doubles
-) -> None:
-    a0, a1, a2, a3 = a[:m], a[m : 2 * m], a[2 * m : 3 * m], a[3 * m :]
-    b0, b1, b2, b3 = b[:m], b[m : 2 * m], b[2 * m : 3 * m], b[3 * m :]
-    for j in range(m):
-        x = times(a0[j], b2[j], q, iq) + times(a1[j], b1[j], q, iq) + times(a2[j], b0[j], q, iq)
-        x += times_constant(times(a3[j], b3[j], q, iq), z[j], zq[j], q)
-        out[j] = reduced(reduced(x, q, iq) + c[j], q, iq)
-
-
-@compiled
-def _slots3(a: Doubles, b: Doubles, c: Doubles, q: float, iq: float, m: int, out: Doubles) -> None:
-    a0, a1, a2, a3 = a[:m], a[m : 2 * m], a[2 * m : 3 * m], a[3 * m :]
-    b0, b1, b2, b3 = b[:m], b[m : 2 * m], b[2 * m : 3 * m], b[3 * m :]
-    for j in range(m):
-        x = times(a0[j], b3[j], q, iq) + times(a1[j], b2[j], q, iq)
-        x += times(a2[j], b1[j], q, iq) + times(a3[j], b0[j], q, iq)
-        out[j] = reduced(reduced(x, q, iq) + c[j], q, iq)
-
-
-@compiled
-def multiply_add_limb(
-    a: Doubles, b: Doubles, c: Doubles, zeta: Doubles, zeta_q: Doubles, q: float, iq: float, out: Doubles
-) -> None:
-    """out = a b + c for one limb in evaluation form, slot by slot modulo X^4 - zeta; `out` is none of the others.
-
-    Args:
-        a, b, c, out: float64[N], the rows of each block as `_ntt_float.forward` leaves them.
-        zeta, zeta_q: float64[C, 4, m], each slot's zeta, and the same over q.
-        q, iq: the prime and its rounded inverse.
-    """
-    m = zeta.shape[2]
-    for block in range(zeta.shape[0]):
-        for g in range(4):
-            o = (16 * block + 4 * g) * m
-            p = o + 4 * m
-            x, y, z, zq = a[o:p], b[o:p], zeta[block, g], zeta_q[block, g]
-            _slots0(x, y, c[o : o + m], z, zq, q, iq, m, out[o : o + m])
-            _slots1(x, y, c[o + m : o + 2 * m], z, zq, q, iq, m, out[o + m : o + 2 * m])
-            _slots2(x, y, c[o + 2 * m : o + 3 * m], z, zq, q, iq, m, out[o + 2 * m : o + 3 * m])
-            _slots3(x, y, c[o + 3 * m : p], q, iq, m, out[o + 3 * m : p])
-
-
 @compiled
 def multiply_add(
     a: Doubles, b: Doubles, c: Doubles, zeta: Doubles, zeta_q: Doubles, q: Doubles, iq: Doubles, out: Doubles
 ) -> None:
-    """out = a b + c for every limb; the tables have a leading axis of L."""
+    """out = a b + c in evaluation form, slot by slot modulo X^4 - zeta; `out` is none of the others.
+
+    Args:
+        a, b, c, out: float64[L, G, 4, m]: G groups of m slots, and the coefficients of 1, X, X^2, X^3 of each.
+        zeta, zeta_q: float64[L, G, m], each slot's zeta, and the same over q.
+        q, iq: float64[L], the primes and their rounded inverses.
+    """
+    m = zeta.shape[2]
+    y = np.empty((7, m))  # row 3 + k is b_k, and zeta b_(4 + k) for k < 0
     for i in range(a.shape[0]):
-        multiply_add_limb(a[i], b[i], c[i], zeta[i], zeta_q[i], q[i], iq[i], out[i])
+        p, ip = q[i], iq[i]
+        for g in range(a.shape[1]):
+            for j in range(m):
+                y[3, j] = b[i, g, 0, j]
+            for k in range(1, 4):
+                for j in range(m):
+                    y[3 + k, j] = b[i, g, k, j]
+                    y[k - 1, j] = times_constant(b[i, g, k, j], zeta[i, g, j], zeta_q[i, g, j], p)
+            for k in range(4):
+                for j in range(m):
+                    x = times(a[i, g, 0, j], y[k + 3, j], p, ip) + times(a[i, g, 1, j], y[k + 2, j], p, ip)
+                    x += times(a[i, g, 2, j], y[k + 1, j], p, ip) + times(a[i, g, 3, j], y[k, j], p, ip)
+                    out[i, g, k, j] = reduced(reduced(x, p, ip) + c[i, g, k, j], p, ip)
 
 
 @compiled

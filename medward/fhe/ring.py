@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medward.fhe import _ntt_float, _ntt_integer, _pointwise, _relation
+from medward.fhe import _ntt_float, _ntt_integer, _pointwise
 from medward.fhe._compile import HAS_FMA
 from medward.fhe._primes import SLOT_DEGREE, balanced, primitive_root, ring_primes
 
@@ -48,7 +48,7 @@ class Ring:
         self._rows = (16, size // 16)
         self._forward = self._float_tables(self._words, size)
         zeta = np.stack([_ntt_float.slot_roots(blocks) for blocks in self._forward[2]])
-        self._slots = (zeta, zeta / self.q[:, None, None, None])
+        self._slots = (zeta, zeta / self.q[:, None, None])
         if use_fma:
             self._inverse = self._float_tables(self._inverse_words, size)
             self._scale = self.constants(pow(slots, -1, self.modulus))
@@ -137,8 +137,12 @@ class Ring:
 
     def multiply_add(self, a: Element, b: Element, c: Element) -> Element:
         """Return a b + c for elements in evaluation form."""
-        out = np.empty_like(a)
-        _pointwise.multiply_add(a, b, c, *self._slots, self.q, self.inverse_q, out)
+        grouped = (self.limbs, -1, SLOT_DEGREE, self._rows[1])
+        out = np.empty((self.limbs, self.degree))
+        _pointwise.multiply_add(
+            a.reshape(grouped), b.reshape(grouped), c.reshape(grouped), *self._slots, self.q, self.inverse_q,
+            out.reshape(grouped),
+        )  # fmt: skip
         return out
 
     def scale_add(self, a: Element, factor: int, c: Element, out: Element | None = None) -> Element:
@@ -191,19 +195,11 @@ class Ring:
             challenge: the coefficients of c, int64[N]; None leaves the last term out.
         """
         out = np.empty((len(multipliers), self.limbs, self.degree), np.int64)
-        if not self._use_fma:
-            z = [self.forward(self.embed(digits, weights[: digits.shape[0]])) for digits in short]
-            c = self.zero() if challenge is None else self.forward(self.embed(-challenge))
-            for r, (g, t) in enumerate(zip(multipliers, targets, strict=True)):
-                out[r] = self.multiply_add(c, t, self.multiply_add(g, z[0], z[r + 1]))
-            return out
-        powers = np.stack([self.constants(weight) for weight in weights])
-        negated = np.zeros((1, self.degree), np.int64) if challenge is None else -challenge[None]
-        scratch = np.empty((len(short) + 3, self.degree))
-        _relation.relation_limbs(
-            tuple(short), powers, multipliers, targets, negated, challenge is not None,
-            np.empty(self._rows), *self._forward, *self._slots, self.q, self.inverse_q, scratch, out,
-        )  # fmt: skip
+        z = [self.forward(self.embed(digits, weights[: digits.shape[0]])) for digits in short]
+        c = None if challenge is None else self.forward(self.embed(-challenge))
+        for r, (g, t) in enumerate(zip(multipliers, targets, strict=True)):
+            w = self.multiply_add(g, z[0], z[r + 1])
+            out[r] = w if c is None else self.multiply_add(c, t, w)
         return out
 
     def integers(self, a: Element) -> list[int]:

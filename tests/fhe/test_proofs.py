@@ -266,7 +266,7 @@ def test_challenges_hardly_ever_agree_in_a_slot() -> None:
     p = sum_parameters("AGG-M", 8, 16, 4)
     ring = parameters_ring(p)
     drawn = [proofs._challenge(p, hashlib.sha256(bytes([k % 256, k // 256])).digest()) for k in range(20_000)]
-    q, zeta = ring.primes[0], int(ring._slots[0][0, 0, 0, 0]) % ring.primes[0]
+    q, zeta = ring.primes[0], int(ring._slots[0][0, 0, 0]) % ring.primes[0]
     powers = [1]
     for _ in range(p.degree // 4):
         powers.append(powers[-1] * zeta % q)

@@ -150,7 +150,7 @@ def forward_limbs(
         _forward_layers(a[limb], head[limb], head_q[limb], _log2(count), size, p, ip)
         for i in range(count):
             x, w, wq = a[limb][i * size : (i + 1) * size], blocks[limb, i], blocks_q[limb, i]
-            _forward_layers(x, w, wq, _log2(m), _TAIL, p, ip)
+            _forward_layers(x, w, wq, _log2(m), size // m, p, ip)
             for c in range(m):
                 for k in range(_TAIL):
                     rows[k, c] = x[c * _TAIL + k]
@@ -281,7 +281,7 @@ def inverse_limbs(
             for c in range(m):
                 for k in range(_TAIL):
                     x[c * _TAIL + k] = rows[k, c]
-            _inverse_layers(x, w, wq, _TAIL, p, ip)
+            _inverse_layers(x, w, wq, size // m, p, ip)
         y = a[limb]
         _inverse_layers(y, head[limb], head_q[limb], size, p, ip)
         for j in range(y.shape[0]):

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from medward.fhe._primes import SLOT_DEGREE
 from medward.fhe.encoding import HEADER_BYTES, Kind, element_bytes
 from medward.fhe.errors import UnsafeParameters
 from medward.fhe.parameters import (
@@ -16,7 +17,6 @@ from medward.fhe.parameters import (
     FLOOD_PAIRS,
     LARGEST_MODULUS_BITS,
     NAMED_SETS,
-    REPETITIONS,
     UPDATE_BITS,
     Mask,
     Members,
@@ -47,7 +47,7 @@ def derived(name: str, bits: int, contributors: int, members: Members) -> SumPar
 
 def acceptance(p: SumParameters, masks: tuple[Mask, ...]) -> float:
     """Probability that one attempt of a proof is shown."""
-    return math.exp(sum(REPETITIONS * p.degree * math.log1p(-m.bound / 2**m.bits) for m in masks))
+    return math.exp(sum(p.degree * math.log1p(-m.bound / 2**m.bits) for m in masks))
 
 
 def sets_table() -> None:
@@ -102,7 +102,8 @@ def proofs_table() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for name in ("AGG-M", "AGG-L"):
         p = sum_parameters(name, 8, 64, 64)
-        count = math.log2(math.comb(p.degree, p.challenge_weight)) + p.challenge_weight
+        each = p.challenge_weight // SLOT_DEGREE
+        count = SLOT_DEGREE * (math.log2(math.comb(p.degree // SLOT_DEGREE, each)) + each)
         c1, share = p.ciphertext_masks, p.share_masks
         c1_bytes, share_bytes = proof_bytes(p, Kind.CIPHERTEXT_PROOF), proof_bytes(p, Kind.SHARE_PROOF)
         sent = 2 * HEADER_BYTES + 3 * element_bytes(p) + c1_bytes + share_bytes

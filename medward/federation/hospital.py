@@ -140,6 +140,11 @@ class Hospital:
         return self.carried.after if self.carried.step < step else self.carried.before
 
 
+def trial_secret(seed: int, number: int) -> bytes:
+    """Return the secret of a member of a trial on one machine, so that its training can be repeated from the seed."""
+    return hashlib.sha256(f"medward simulated hospital {seed} {number}".encode()).digest()
+
+
 def _training_key(secret: bytes, number: int) -> jax.Array:
     """Return the key of a round's training draws."""
     digest = hashlib.sha256(b"medward training seed 1" + number.to_bytes(8, "little") + secret).digest()

@@ -97,9 +97,7 @@ class Member:
             return []
         match event:
             case Produced() if self._in(event.round, Phase.COMMITTING):
-                name, store = self._kept("contribution", self._sums.seal(self._slot, event.values))
-                commitment = commitment_to("contribution", self._now.terms.name, event.round, self.name, name)
-                return [store, Order(Commit(event.round, self.name, commitment))]
+                return self._committed(self._sums.sealed(self._slot) or self._sums.seal(self._slot, event.values))
             case Fetched() if self._in(event.fetch.round, event.fetch.why) and self._now.attempt == event.fetch.attempt:
                 return self._fetched(event)
             case Advanced() if self._in(event.round, Phase.FINISHING):
@@ -140,7 +138,8 @@ class Member:
         aggregate = (now.aggregate,) if now.aggregate is not None else ()
         match now.phase:
             case Phase.COMMITTING if self.name in now.invited:
-                return [Work(now.number, now.task, now.model)]
+                sealed = self._sums.sealed(self._slot)
+                return [Work(now.number, now.task, now.model)] if sealed is None else self._committed(sealed)
             case Phase.SUBMITTING if self.name in now.commitments:
                 return self._shown(now)
             case Phase.ATTESTING:
@@ -165,6 +164,12 @@ class Member:
                 assert now.candidate is not None
                 return [Judge(now.number, now.model, now.candidate.model)]
         return []
+
+    def _committed(self, content: bytes) -> list[Effect]:
+        now = self._now
+        name, store = self._kept("contribution", content)
+        commitment = commitment_to("contribution", now.terms.name, now.number, self.name, name)
+        return [store, Order(Commit(now.number, self.name, commitment))]
 
     def _shown(self, now: Round) -> list[Effect]:
         """Show this member's contribution; after a restart, as the journal has it."""

@@ -226,42 +226,39 @@ class KeyTick(Structure, frozen=True, tag="key.tick"):
 
 
 class Announce(Structure, frozen=True, tag="announce"):
-    """`member` says where its store is reached; what `contact` holds is the nodes' business."""
+    """The author says where its store is reached; what `contact` holds is the nodes' business."""
 
-    member: str
     contact: Annotated[bytes, msgspec.Meta(max_length=1024)]
 
 
 class Change(Structure, frozen=True, tag="change"):
-    """`member` wants `name` to come, to come back with new keys, or to go.
+    """The author wants `name` to come, to come back with new keys, or to go.
 
     Args:
-        member: who wants it.
         name: whom it is about.
         account: the public key under which `name` will speak, None for one that goes.
         replica: what the ledger needs to know of it (an encoded `medward.ledger.types.Member`), None for one that goes.
+        contact: where its store is reached, None for one that goes.
     """
 
-    member: str
     name: Name
     account: bytes | None
     replica: Annotated[bytes, msgspec.Meta(max_length=8192)] | None
+    contact: Annotated[bytes, msgspec.Meta(max_length=1024)] | None = None
 
     def wish(self) -> str:
         """Return the change as one text, equal whoever wants it."""
-        return encode([self.name, self.account, self.replica]).hex()
+        return encode(self).hex()
 
     @staticmethod
     def of_wish(text: str) -> "Change":
-        """Return the change that `wish` made a text of, wanted by nobody in particular."""
-        name, account, replica = decode_form(bytes.fromhex(text), tuple[str, bytes | None, bytes | None])
-        return Change("", name, account, replica)
+        """Return the change that `wish` made a text of."""
+        change: Change = decode_form(bytes.fromhex(text), Change)
+        return change
 
 
 class Resume(Structure, frozen=True, tag="resume"):
-    """`member` wants a federation that has stopped to go on."""
-
-    member: str
+    """The author wants a federation that has stopped to go on."""
 
 
 RoundRecord = Open | Commit | Submit | Attest | Aggregate | Reject | ShareCommit | Share | Reveal | Finish | Vote | Tick

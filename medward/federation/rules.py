@@ -397,9 +397,13 @@ def _settled(state: Federation, time: float) -> Federation:
         if change.account is not None:
             accounts[change.name] = change.account
             replicas[change.name] = change.replica or b""
+        contacts = {name: known for name, known in state.contacts.items() if name != change.name}
+        if change.contact is not None:
+            contacts[change.name] = change.contact
         changes = {other: by for other, by in state.changes.items() if Change.of_wish(other).name != change.name}
         terms = replace(state.terms, members=tuple(names))
         state = replace(state, terms=terms, accounts=accounts, replicas=replicas, changes=changes, idle_since=time)
+        state = replace(state, contacts=contacts)
         # The rest is looked at again: another change may have enough wishes among fewer members.
         return _settled(state, time)
     return state

@@ -1,6 +1,5 @@
 """Training by a federation from start to end: hospitals, keys, rounds, checkpoints, and the model that comes out."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from medward.agents.recipe import Recipe
 from medward.federation import checkpoint
 from medward.federation.blobs import Blobs
 from medward.federation.checkpoint import Checkpoint
-from medward.federation.hospital import Hospital, training_rows
+from medward.federation.hospital import Hospital, training_rows, trial_secret
 from medward.federation.interfaces import FederationError
 from medward.federation.shared_model import Plan, SharedModel, first_model, from_bytes
 from medward.federation.simulation import EpochReport, Protect, RoundReport, Settings, Simulation
@@ -161,7 +160,7 @@ class FederatedTraining:
             validation = [np.zeros(0, np.intp)] * options.sites
         hospitals = []
         for number, shares in enumerate(zip(self.shares, validation, strict=True)):
-            secret = hashlib.sha256(f"medward simulated hospital {options.seed} {number}".encode()).digest()
+            secret = trial_secret(options.seed, number)
             rows, tried = (training_rows(prepared.flows, prepared.x, prepared.stream, share) for share in shares)
             hospitals.append(Hospital(secret, rows, tried))
         return hospitals

@@ -15,12 +15,15 @@ Words = NDArray[np.uint64]
 
 @compiled
 def forward_integer(a: Words, w: Words, w_shoup: Words, q: np.uint64) -> None:
-    """Transform `a`, uint64[N] in [0, q), in place; `w_shoup` = floor(w 2^64 / q). Lazy values stay below 4q."""
+    """Transform `a`, uint64[N] in [0, q), in place, to residues modulo each X^4 - zeta, four after four.
+
+    `w`, uint64[N / 4], are the factors, `w_shoup` = floor(w 2^64 / q). Lazy values stay below 4q.
+    """
     n = a.shape[0]
     twice = q + q
     t = n
     m = 1
-    while m < n:
+    while t > 4:
         t >>= 1
         for i in range(m):
             factor = w[m + i]
@@ -42,8 +45,8 @@ def inverse_integer(a: Words, w: Words, w_shoup: Words, scale: np.uint64, scale_
     """Undo `forward_integer` in place. Lazy values stay below 2q."""
     n = a.shape[0]
     twice = q + q
-    t = 1
-    m = n >> 1
+    t = 4
+    m = n >> 3
     while m >= 1:
         for i in range(m):
             factor = w[m + i]

@@ -1,4 +1,4 @@
-"""Element-wise operations on residues in balanced form, float64[L, N]; every result is balanced."""
+"""Operations on residues in balanced form, float64[L, N], element by element or slot by slot; results are balanced."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,14 @@ def add(a: Doubles, b: Doubles, q: Doubles, iq: Doubles, out: Doubles) -> None:
 
 
 @compiled
+def accumulate(total: Doubles, a: Doubles, b: Doubles, c: Doubles, q: Doubles, iq: Doubles) -> None:
+    """total += a + b + c in place: four balanced residues stay below 2q, so one reduction is canonical."""
+    for i in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            total[i, j] = reduced(total[i, j] + a[i, j] + b[i, j] + c[i, j], q[i], iq[i])
+
+
+@compiled
 def subtract(a: Doubles, b: Doubles, q: Doubles, iq: Doubles, out: Doubles) -> None:
     """out = a - b."""
     for i in range(a.shape[0]):
@@ -27,11 +35,32 @@ def subtract(a: Doubles, b: Doubles, q: Doubles, iq: Doubles, out: Doubles) -> N
 
 
 @compiled
-def multiply_add(a: Doubles, b: Doubles, c: Doubles, q: Doubles, iq: Doubles, out: Doubles) -> None:
-    """out = a b + c."""
+def multiply_add(
+    a: Doubles, b: Doubles, c: Doubles, zeta: Doubles, zeta_q: Doubles, q: Doubles, iq: Doubles, out: Doubles
+) -> None:
+    """out = a b + c in evaluation form, slot by slot modulo X^4 - zeta; `out` is none of the others.
+
+    Args:
+        a, b, c, out: float64[L, G, 4, m]: G groups of m slots, and the coefficients of 1, X, X^2, X^3 of each.
+        zeta, zeta_q: float64[L, G, m], each slot's zeta, and the same over q.
+        q, iq: float64[L], the primes and their rounded inverses.
+    """
+    m = zeta.shape[2]
+    y = np.empty((7, m))  # row 3 + k is b_k, and zeta b_(4 + k) for k < 0
     for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            out[i, j] = reduced(times(a[i, j], b[i, j], q[i], iq[i]) + c[i, j], q[i], iq[i])
+        p, ip = q[i], iq[i]
+        for g in range(a.shape[1]):
+            for j in range(m):
+                y[3, j] = b[i, g, 0, j]
+            for k in range(1, 4):
+                for j in range(m):
+                    y[3 + k, j] = b[i, g, k, j]
+                    y[k - 1, j] = times_constant(b[i, g, k, j], zeta[i, g, j], zeta_q[i, g, j], p)
+            for k in range(4):
+                for j in range(m):
+                    x = times(a[i, g, 0, j], y[k + 3, j], p, ip) + times(a[i, g, 1, j], y[k + 2, j], p, ip)
+                    x += times(a[i, g, 2, j], y[k + 1, j], p, ip) + times(a[i, g, 3, j], y[k, j], p, ip)
+                    out[i, g, k, j] = reduced(reduced(x, p, ip) + c[i, g, k, j], p, ip)
 
 
 @compiled

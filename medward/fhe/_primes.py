@@ -4,6 +4,8 @@
 _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
 PRIME_BITS = 50
+#: Modulo each prime X^N + 1 is a product of N / SLOT_DEGREE irreducible polynomials X^SLOT_DEGREE - zeta.
+SLOT_DEGREE = 4
 
 
 def is_prime(candidate: int) -> bool:
@@ -25,23 +27,27 @@ def is_prime(candidate: int) -> bool:
 
 
 def ring_primes(degree: int, limbs: int) -> tuple[int, ...]:
-    """Return the `limbs` largest primes below 2^50 that are 1 mod 2 * degree, largest first."""
+    """Return the `limbs` largest primes below 2^50 that are 1 + degree / 2 mod degree, largest first.
+
+    So there are roots of unity of order degree / 2 and none of order degree: a zeta with zeta^(degree / 4) = -1 exists
+    and is no square, and X^4 - zeta is irreducible (Lidl and Niederreiter, Finite Fields, theorem 3.75).
+    """
     found: list[int] = []
-    candidate = (1 << PRIME_BITS) + 1
+    candidate = (1 << PRIME_BITS) + 1 + 2 * degree // SLOT_DEGREE
     while len(found) < limbs:
-        candidate -= 2 * degree
+        candidate -= 4 * degree // SLOT_DEGREE
         if is_prime(candidate):
             found.append(candidate)
     return tuple(found)
 
 
-def primitive_root(prime: int, degree: int) -> int:
-    """Return a primitive root of unity of order 2 * degree mod `prime`, the one that the smallest base gives."""
+def primitive_root(prime: int, slots: int) -> int:
+    """Return a primitive root of unity of order 2 * slots mod `prime`, the one that the smallest base gives."""
     for base in range(2, prime):
-        root = pow(base, (prime - 1) // (2 * degree), prime)
-        if pow(root, degree, prime) == prime - 1:
+        root = pow(base, (prime - 1) // (2 * slots), prime)
+        if pow(root, slots, prime) == prime - 1:
             return root
-    raise ArithmeticError(f"{prime} has no root of order {2 * degree}")
+    raise ArithmeticError(f"{prime} has no root of order {2 * slots}")
 
 
 def balanced(value: int, prime: int) -> int:

@@ -34,7 +34,7 @@ def decryption_share(
     owner = parameters_ring(parameters)
     noise = flood(stream, parameters.degree, parameters.flood_bits)
     share = owner.forward(owner.embed(noise, _wide.digit_weights(noise.shape[0])))
-    return owner.multiply_add(secret.evaluated(parameters), c1, share, share), noise
+    return owner.multiply_add(secret.evaluated(parameters), c1, share), noise
 
 
 def opened_share(parameters: SumParameters, secret: Element, c1: Element) -> Element:

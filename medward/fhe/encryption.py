@@ -70,9 +70,8 @@ def encrypt(
     c0 = owner.forward(encode(parameters, values, e0))
     c1 = owner.forward(owner.embed(e1))
     masked = owner.forward(owner.embed(v))
-    owner.multiply_add(masked, key, c0, c0)
-    owner.multiply_add(masked, a, c1, c1)
-    return Ciphertext(c0, c1), EncryptionWitness(v, e1)
+    ciphertext = Ciphertext(owner.multiply_add(masked, key, c0), owner.multiply_add(masked, a, c1))
+    return ciphertext, EncryptionWitness(v, e1)
 
 
 def sum_ciphertexts(parameters: SumParameters, ciphertexts: Sequence[Ciphertext]) -> Ciphertext:

@@ -46,16 +46,12 @@ def encode(parameters: SumParameters, values: Integers, noise: Integers) -> Elem
         raise LaneOverflow(
             f"a block has shape {(parameters.lanes, parameters.degree)}, not {values.shape}; use BlockLayout.split"
         )
-    if values.min() < parameters.smallest_value or values.max() > parameters.largest_value:
-        raise LaneOverflow(
-            f"a value is outside {parameters.smallest_value}..{parameters.largest_value}; clip before encoding"
-        )
     per_chunk = _CHUNK_BITS // parameters.lane_bits
     chunks = math.ceil(parameters.lanes / per_chunk)
     digits = np.zeros((chunks + 1, parameters.degree), np.int64)
-    for lane in range(parameters.lanes):
-        chunk, place = divmod(lane, per_chunk)
-        digits[chunk] += values[lane].astype(np.int64) << (parameters.lane_bits * place)
+    low, high = parameters.smallest_value, parameters.largest_value
+    if _write_lanes(np.ascontiguousarray(values, np.int64), low, high, parameters.lane_bits, per_chunk, digits):
+        raise LaneOverflow(f"a value is outside {low}..{high}; clip before encoding")
     digits[chunks] = noise
     weights = [1 << (parameters.delta_bits + parameters.lane_bits * per_chunk * k) for k in range(chunks)]
     return parameters_ring(parameters).embed(digits, [*weights, 1])
@@ -71,7 +67,7 @@ def decode(parameters: SumParameters, plaintext: Element) -> Integers:
     owner = parameters_ring(parameters)
     digits = plaintext.copy()
     _mixed_radix(digits, table.bias, table.inverses, owner.q, owner.inverse_q)
-    words = np.empty((parameters.degree, table.words), np.uint64)
+    words = np.empty((table.words, parameters.degree), np.uint64)
     _to_words(digits, table.primes, words)
     out = np.empty((parameters.lanes, parameters.degree), np.int64)
     faults = _read_lanes(
@@ -116,6 +112,20 @@ def _decoding_table(parameters: SumParameters) -> _DecodingTable:
 
 
 @compiled
+def _write_lanes(values: Integers, low: int, high: int, lane_bits: int, per_chunk: int, out: Integers) -> int:
+    """Add the lanes' values, int64[lanes, N], to the chunks int64[C, N]; return how many are not in low..high."""
+    outside = 0
+    for lane in range(values.shape[0]):
+        chunk = lane // per_chunk
+        shift = lane_bits * (lane % per_chunk)
+        for j in range(values.shape[1]):
+            x = values[lane, j]
+            outside += (x < low) | (x > high)
+            out[chunk, j] += x << shift
+    return outside
+
+
+@compiled
 def _mixed_radix(x: Doubles, bias: Doubles, inverses: Doubles, q: Doubles, iq: Doubles) -> None:
     """Replace the residues x + bias, float64[L, N], by mixed-radix digits: value = d_0 + d_1 q_0 + d_2 q_0 q_1 + ..."""
     n = x.shape[1]
@@ -135,51 +145,67 @@ def _mixed_radix(x: Doubles, bias: Doubles, inverses: Doubles, q: Doubles, iq: D
 
 @compiled
 def _to_words(digits: Doubles, q: Words, out: Words) -> None:
-    """Write the integers given by mixed-radix digits as little-endian 64-bit words, uint64[N, W]."""
+    """Write the integers given by mixed-radix digits as 64-bit words, the lowest first, uint64[W, N].
+
+    While the highest L - i digits are in, a number fits L - i words.
+    """
+    limbs = digits.shape[0]
+    words = np.zeros(out.shape[0] + limbs, np.uint64)
     for j in range(digits.shape[1]):
-        for k in range(out.shape[1]):
-            out[j, k] = np.uint64(0)
-        for i in range(digits.shape[0] - 1, -1, -1):
+        for k in range(words.shape[0]):
+            words[k] = np.uint64(0)
+        for i in range(limbs - 1, -1, -1):
             carry = np.uint64(np.int64(digits[i, j]))
-            for k in range(out.shape[1]):
-                low = out[j, k] * q[i]
-                high = high_product(out[j, k], q[i])
+            for k in range(limbs - i):
+                low = words[k] * q[i]
+                high = high_product(words[k], q[i])
                 total = low + carry
                 if total < low:
                     high += np.uint64(1)
-                out[j, k] = total
+                words[k] = total
                 carry = high
+        for k in range(out.shape[0]):
+            out[k, j] = words[k]
 
 
 @compiled
-def _bits_at(words: Words, j: int, start: int) -> int:
-    """The 64 bits of number j from bit `start` on."""
+def _bits_at(words: Words, start: int, out: Words) -> None:
+    """The 64 bits of every number from bit `start` on, uint64[W, N] to uint64[N]."""
     k = start >> 6
     shift = np.uint64(start & 63)
-    value = words[j, k] >> shift
-    if shift > np.uint64(0) and k + 1 < words.shape[1]:
-        value |= words[j, k + 1] << (np.uint64(64) - shift)
-    return value  # type: ignore[no-any-return]
+    low = words[k]
+    if shift > np.uint64(0) and k + 1 < words.shape[0]:
+        high = words[k + 1]
+        for j in range(out.shape[0]):
+            out[j] = (low[j] >> shift) | (high[j] << (np.uint64(64) - shift))
+    else:
+        for j in range(out.shape[0]):
+            out[j] = low[j] >> shift
 
 
 @compiled
 def _read_lanes(words: Words, delta_bits: int, lane_bits: int, shift: int, limit: int, out: Integers) -> int:
     """Cut the lanes out of biased values; return how many values had noise or a message out of bounds."""
-    faults = 0
     half = np.int64(1) << np.int64(lane_bits - 1)
     mask = np.uint64((np.uint64(1) << np.uint64(lane_bits)) - np.uint64(1))
     residual_mask = np.uint64((np.uint64(1) << np.uint64(delta_bits - shift)) - np.uint64(1))
     middle = np.int64(1) << np.int64(delta_bits - shift - 1)
     end = delta_bits + lane_bits * out.shape[0]
-    for j in range(words.shape[0]):
-        for i in range(out.shape[0]):
-            out[i, j] = np.int64(_bits_at(words, j, delta_bits + lane_bits * i) & mask) - half
-        residual = np.int64(_bits_at(words, j, shift) & residual_mask) - middle
-        above = _bits_at(words, j, end)
-        for k in range((end >> 6) + 1, words.shape[1]):
-            above |= words[j, k]
-        if above != np.uint64(0) or residual > limit or residual < -limit - 1:
-            faults += 1
+    field = np.empty(words.shape[1], np.uint64)
+    for i in range(out.shape[0]):
+        _bits_at(words, delta_bits + lane_bits * i, field)
+        for j in range(field.shape[0]):
+            out[i, j] = np.int64(field[j] & mask) - half
+    above = np.empty(words.shape[1], np.uint64)
+    _bits_at(words, end, above)
+    for k in range((end >> 6) + 1, words.shape[0]):
+        for j in range(above.shape[0]):
+            above[j] |= words[k, j]
+    _bits_at(words, shift, field)
+    faults = 0
+    for j in range(field.shape[0]):
+        residual = np.int64(field[j] & residual_mask) - middle
+        faults += (above[j] != np.uint64(0)) | (residual > limit) | (residual < -limit - 1)
     return faults
 
 

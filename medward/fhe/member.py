@@ -6,7 +6,8 @@ rules that keep an update secret are enforced here, not left to the caller (the 
 - a share leaves only for a sum that this member has re-added itself from ciphertexts that match the commitments of
   the cohort, its own unchanged among them, every proof verified;
 - one answer per (round, chunk), stored before it is shown; a second cohort or aggregate for it is refused;
-- an update is sealed once; the answers of an epoch are counted against its budget, its openings against n - t.
+- an update is sealed once; the answers of an epoch are counted against its budget, its openings against n - t;
+- after a few sums that do not decode although everything was proved, no share leaves in the epoch any more.
 """
 
 import hashlib
@@ -35,13 +36,14 @@ from medward.fhe.encryption import Ciphertext, encrypt, sum_ciphertexts
 from medward.fhe.epoch import EpochKeys
 from medward.fhe.errors import (
     AnswerRefused,
+    LaneOverflow,
     MalformedEncoding,
     ShareRejected,
     SumRejected,
     UnsafeParameters,
 )
 from medward.fhe.keys import SecretKey
-from medward.fhe.parameters import DECRYPTIONS
+from medward.fhe.parameters import DECRYPTIONS, MOST_UNDECODED
 from medward.fhe.ring import Element
 from medward.fhe.sampling import KeyStream
 
@@ -302,14 +304,21 @@ class SumMember:
         Asked again for the same sum, also after a restart, it returns the same bytes.
 
         Raises:
-            AnswerRefused: another sum was answered for (round, chunk), the epoch's budget is spent, this member holds
-                no key, or the sum was not checked by this member.
+            AnswerRefused: another sum was answered for (round, chunk), the epoch's budget is spent or too many of its
+                sums did not decode, this member holds no key, or the sum was not checked by this member.
         """
         secret = self._secret
         if secret is None:
             raise AnswerRefused(f"member {self.member} holds no key in epoch {self.keys.epoch}")
         if checked.checked_by is not self:
             raise AnswerRefused("a share is given only for a sum that this member has checked itself")
+        slot = self._slot("share", checked.round, checked.chunk)
+        last = self._undecoded(MOST_UNDECODED - 1)
+        if self._journal.stored(last) is not None and self._journal.stored(slot) is None:
+            raise AnswerRefused(
+                f"{MOST_UNDECODED} sums of epoch {self.keys.epoch} did not decode though all was proved: somebody may "
+                "be probing the joint secret; start a new key epoch"
+            )
 
         def make() -> bytes:
             parameters = self.keys.parameters
@@ -323,7 +332,6 @@ class SumMember:
                 parameters, context, claim, secret=secret, flood=flood, stream=self._stream
             )
 
-        slot = self._slot("share", checked.round, checked.chunk)
         return self._journal.once(slot, checked.question, DECRYPTIONS, make)
 
     def share_commitment(self, checked: CheckedSum, holder: int, answer: bytes) -> bytes:
@@ -370,7 +378,7 @@ class SumMember:
 
         Raises:
             ShareRejected, ProofRejected: name the holder whose answer is wrong or missing.
-            LaneOverflow: the sum does not decode.
+            LaneOverflow: the sum does not decode; with proofs, this is remembered and counts against the epoch.
         """
         opened = opened or {}
         if len(opened) > self.keys.most_openings:
@@ -385,7 +393,12 @@ class SumMember:
                 shares.append(self._share_element(checked, holder, answers[holder]))
             else:
                 raise ShareRejected(holder, f"gave no share for round {checked.round} and was not opened")
-        sums = combine(self.keys.parameters, checked.aggregate, shares)
+        try:
+            sums = combine(self.keys.parameters, checked.aggregate, shares)
+        except LaneOverflow:
+            if self.keys.parameters.malicious:
+                self._remember_undecoded(checked)
+            raise
         for holder in answers:
             self._verified.pop((checked.question, holder), None)
         return sums
@@ -395,6 +408,19 @@ class SumMember:
 
     def _slot(self, kind: AnswerKind, round: int, chunk: int) -> Slot:
         return Slot(self.keys.federation, self.keys.epoch, kind, round, chunk)
+
+    def _undecoded(self, number: int) -> Slot:
+        """The journal's place for the epoch's sum number 0, 1, ... that did not decode, apart from all answers."""
+        return Slot(b"medward undecoded 1" + self.keys.federation, self.keys.epoch, "reveal", number, 0)
+
+    def _remember_undecoded(self, checked: CheckedSum) -> None:
+        """Keep that this sum did not decode, once for each sum."""
+        for number in range(MOST_UNDECODED):
+            try:
+                self._journal.once(self._undecoded(number), checked.question, MOST_UNDECODED, lambda: b"undecoded")
+                return
+            except AnswerRefused:
+                continue  # this place is taken by another sum
 
     def _claim(self, checked: CheckedSum, holder: int, share: Element, encoding: bytes) -> proofs.ShareStatement:
         public = (self.keys.digests[holder], checked.digest, hashlib.sha256(encoding).digest())

@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import comb, isqrt
 from typing import Literal
 
-from medward.fhe._primes import PRIME_BITS, ring_primes
+from medward.fhe._primes import PRIME_BITS, SLOT_DEGREE, ring_primes
 from medward.fhe.errors import UnsafeParameters
 
 Members = Literal["malicious", "semi-honest"]
@@ -24,6 +24,8 @@ CONTRIBUTORS = (16, 64, 128, 1024)
 MOST_HOLDERS = 64
 #: Decryptions per key epoch, tau in the flooding rule.
 DECRYPTIONS = 1 << 10
+#: So many sums whose parts were all proved may fail to decode; then the holders answer no more in the epoch.
+MOST_UNDECODED = 4
 #: A sum decodes wrongly with probability below 2^-FAILURE_BITS, over all its coefficients.
 FAILURE_BITS = 64
 #: Errors are centred binomial: the difference of two sums of this many bits, variance ERROR_TERMS / 2.
@@ -36,9 +38,10 @@ FLOOD_INFORMATION = (102, 100)
 NORM_SLACK = (108, 100)
 #: max |x(zeta)|^2 / (N variance) over all roots zeta, for ternary or binomial x, except with probability 2^-64.
 SPECTRAL_GAIN = 110
-#: Challenges answered in parallel by one proof, and the number of challenges each is drawn from.
-REPETITIONS = 3
-CHALLENGE_BITS = 128
+#: log2 of the least number of challenges that a proof's challenge is drawn from.
+CHALLENGE_BITS = 160
+#: Proofs are shown with probability at least exp(-7/10) an attempt.
+ABORT_EXPONENT = (7, 10)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class SumParameters:
     @property
     def digest(self) -> bytes:
         """16 bytes that differ between any two sets; part of every encoding."""
-        text = "medward sum parameters 1|" + "|".join(str(value) for value in vars(self).values())
+        text = "medward sum parameters 2|" + "|".join(str(value) for value in vars(self).values())
         return hashlib.sha256(text.encode()).digest()[:16]
 
 
@@ -203,9 +206,10 @@ def sum_parameters(
     while (1 << (delta_bits + lane_bits * (lanes + 1))) + (1 << delta_bits) < modulus:
         lanes += 1
     if lanes == 0:
+        larger = [other for other in NAMED_SETS if NAMED_SETS[other][:2] > (degree, limbs)]
         raise UnsafeParameters(
-            f"{name} has no room for {update_bits}-bit updates of {contributors} {members} contributors; "
-            "choose a larger set or fewer bits"
+            f"{name} has no room for {update_bits}-bit updates of {contributors} {members} contributors: the noise "
+            f"takes {delta_bits} and a lane {lane_bits} of {modulus.bit_length()} bits; choose {' or '.join(larger)}"
         )
     return SumParameters(
         name, update_bits, contributors, holders, members, degree, limbs, statistical, weight, flood_bits,
@@ -214,22 +218,26 @@ def sum_parameters(
 
 
 def challenge_weight(degree: int) -> int:
-    """Return the least w such that 2^w * binomial(degree, w), the number of challenges, is at least 2^128."""
-    weight = 1
-    while comb(degree, weight) << weight < 1 << CHALLENGE_BITS:
-        weight += 1
-    return weight
+    """Return the least weight with 2^CHALLENGE_BITS challenges, a quarter of it on the powers of X that are r mod 4.
+
+    With w of +-1 for each r there are (2^w * binomial(degree / 4, w))^4. Why so: spec/scheme.md, "Proofs".
+    """
+    each = 1
+    while (comb(degree // SLOT_DEGREE, each) << each) ** SLOT_DEGREE < 1 << CHALLENGE_BITS:
+        each += 1
+    return SLOT_DEGREE * each
 
 
 def _masks(degree: int, weight: int, *witness_bounds: int) -> tuple[Mask, ...]:
-    """Choose masks so that a proof's answers are all shown with probability at least exp(-1.4), about 0.25.
+    """Choose masks so that a proof's answers are all shown with probability at least exp(-0.7), about a half.
 
-    Each of the 3 * degree answers of a witness fails with probability bound / 2^bits; every witness gets an equal part.
+    Each of the `degree` answers of a witness fails with probability bound / 2^bits; every witness gets an equal part.
     """
     masks = []
+    exponent, unit = ABORT_EXPONENT
     for witness_bound in witness_bounds:
         bound = weight * witness_bound
-        least = (10 * REPETITIONS * degree * len(witness_bounds) * bound + 13) // 14
+        least = -(-unit * degree * len(witness_bounds) * bound // exponent)
         masks.append(Mask(bound, (least - 1).bit_length()))
     return tuple(masks)
 

@@ -8,10 +8,10 @@ All three are one statement: short x_0, x_1, ..., x_R exist with
     ciphertext  c1 = a v + e1
     share       b = (-a) s + e   and   mu = C1 s + flood   (the same s)
 
-The proof is Lyubashevsky's (Fiat-Shamir with aborts, ASIACRYPT'09) with three challenges answered in parallel under
-one hash. Masks and answers are uniform on boxes, so an answer that is shown is exactly independent of the witness, and
-the accept step is a comparison of integers. What is shown, with which soundness, and what is not: spec/scheme.md,
-"Proofs".
+The proof is Lyubashevsky's (Fiat-Shamir with aborts, ASIACRYPT'09) with one challenge: the ring's slots are fields of
+degree four, too large to guess a challenge in one of them. Masks and answers are uniform on boxes, so an answer that is
+shown is exactly independent of the witness, and the accept step is a comparison of integers. What is shown, with which
+soundness, and what is not: spec/scheme.md, "Proofs".
 """
 
 import hashlib
@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.fhe import _wide
+from medward.fhe._primes import SLOT_DEGREE
 from medward.fhe.encoding import Kind, body, header, pack_words, unpack_words
 from medward.fhe.encryption import EncryptionWitness
 from medward.fhe.errors import MalformedEncoding, ProofRejected
 from medward.fhe.keys import SecretKey, parameters_ring
-from medward.fhe.parameters import REPETITIONS, Mask, SumParameters
+from medward.fhe.parameters import Mask, SumParameters
 from medward.fhe.ring import Element, Ring
 from medward.fhe.sampling import KeyStream, uniform_mask
 
@@ -80,7 +81,7 @@ def _statement(
     public: Sequence[bytes],
     relation: tuple[tuple[Element, ...], tuple[Element, ...]],
 ) -> _Statement:
-    digest = hashlib.sha256(b"medward proof 1" + header(parameters, kind) + context.encoded())
+    digest = hashlib.sha256(b"medward proof 2" + header(parameters, kind) + context.encoded())
     for item in public:
         digest.update(len(item).to_bytes(8, "little") + item)
     masks = parameters.share_masks if kind is Kind.SHARE_PROOF else parameters.ciphertext_masks
@@ -192,27 +193,21 @@ def proof_bytes(parameters: SumParameters, kind: Kind) -> int:
 
 
 def _body_bytes(parameters: SumParameters, masks: Sequence[Mask]) -> int:
-    return _SEED_BYTES + REPETITIONS * sum(parameters.degree * (mask.bits + 1) // 8 for mask in masks)
+    return _SEED_BYTES + sum(parameters.degree * (mask.bits + 1) // 8 for mask in masks)
 
 
 def _prove(statement: _Statement, witnesses: Sequence[Integers], stream: KeyStream) -> bytes:
-    """Answer three challenges, starting over with fresh masks until all answers lie in their boxes."""
-    degree = statement.parameters.degree
+    """Answer a challenge, starting over with fresh masks until all answers lie in their boxes."""
+    parameters = statement.parameters
     while True:
-        answers = [[uniform_mask(stream, degree, mask.bits) for mask in statement.masks] for _ in range(REPETITIONS)]
-        transcript = hashlib.sha256(statement.digest)
-        for masks in answers:
-            transcript.update(_commitments(statement, masks, None).astype("<i8", copy=False).data)
-        seed = transcript.digest()
-        for repetition, answer in enumerate(answers):
-            positions, signs = _challenge(statement.parameters, seed, repetition)
-            for masked, witness in zip(answer, witnesses, strict=True):
-                _wide.add_sparse_product(positions, signs, witness, masked)
-        if all(_in_box(z, mask) for answer in answers for z, mask in zip(answer, statement.masks, strict=True)):
-            packed = b"".join(
-                _pack(z, mask) for answer in answers for z, mask in zip(answer, statement.masks, strict=True)
-            )
-            return header(statement.parameters, statement.kind) + seed + packed
+        answers = [uniform_mask(stream, parameters.degree, mask.bits) for mask in statement.masks]
+        seed = _seed(statement, _commitments(statement, answers, None))
+        positions, signs = _challenge(parameters, seed)
+        for masked, witness in zip(answers, witnesses, strict=True):
+            _wide.add_sparse_product(positions, signs, witness, masked)
+        if all(_in_box(z, mask) for z, mask in zip(answers, statement.masks, strict=True)):
+            packed = b"".join(_pack(z, mask) for z, mask in zip(answers, statement.masks, strict=True))
+            return header(parameters, statement.kind) + seed + packed
 
 
 def _verify(statement: _Statement, proof: bytes, member: int, reason: str) -> None:
@@ -223,20 +218,22 @@ def _verify(statement: _Statement, proof: bytes, member: int, reason: str) -> No
     except MalformedEncoding as error:
         raise ProofRejected(member, f"{reason}: {error}") from error
     seed, offset = bytes(data[:_SEED_BYTES]), _SEED_BYTES
-    transcript = hashlib.sha256(statement.digest)
-    for repetition in range(REPETITIONS):
-        answers = []
-        for mask in statement.masks:
-            size = parameters.degree * (mask.bits + 1) // 8
-            z = _unpack(data[offset : offset + size], mask, parameters.degree)
-            if not _in_box(z, mask):
-                raise ProofRejected(member, reason)
-            answers.append(z)
-            offset += size
-        commitments = _commitments(statement, answers, _challenge(parameters, seed, repetition))
-        transcript.update(commitments.astype("<i8", copy=False).data)
-    if transcript.digest() != seed:
+    answers = []
+    for mask in statement.masks:
+        size = parameters.degree * (mask.bits + 1) // 8
+        z = _unpack(data[offset : offset + size], mask, parameters.degree)
+        if not _in_box(z, mask):
+            raise ProofRejected(member, reason)
+        answers.append(z)
+        offset += size
+    if _seed(statement, _commitments(statement, answers, _challenge(parameters, seed))) != seed:
         raise ProofRejected(member, reason)
+
+
+def _seed(statement: _Statement, commitments: Integers) -> bytes:
+    transcript = hashlib.sha256(statement.digest)
+    transcript.update(commitments.data)
+    return transcript.digest()
 
 
 def _commitments(
@@ -248,19 +245,28 @@ def _commitments(
     if challenge is not None:
         c = np.zeros(ring.degree, np.int64)
         c[challenge[0]] = challenge[1]
-    return ring.relation(answers, _wide.digit_weights(3), statement.multipliers, statement.targets, c)
+    w = ring.relation(answers, _wide.digit_weights(3), statement.multipliers, statement.targets, c)
+    return w.astype("<i8", copy=False)
 
 
-def _challenge(parameters: SumParameters, seed: bytes, repetition: int) -> tuple[Integers, Integers]:
-    """Return the positions and signs of a challenge with `challenge_weight` coefficients of +-1, the others 0."""
-    stream = hashlib.shake_256(seed + bytes([repetition])).digest(4 * 64)
-    signs: dict[int, int] = {}
-    for start in range(0, len(stream), 4):
-        word = int.from_bytes(stream[start : start + 4], "little")
-        position = word % parameters.degree
-        if position not in signs and len(signs) < parameters.challenge_weight:
-            signs[position] = 1 if word >> 31 else -1
-    return np.array(list(signs), np.int64), np.array(list(signs.values()), np.int64)
+def _challenge(parameters: SumParameters, seed: bytes) -> tuple[Integers, Integers]:
+    """Return the positions and signs of a challenge, a quarter of its weight on the powers of X that are r mod 4.
+
+    Its coefficients are +-1 there and 0 elsewhere. Powers and signs are read from 32-bit little-endian words of
+    SHAKE-256(seed), for r = 0 first; a word that gives a power again is skipped.
+    """
+    words = np.frombuffer(hashlib.shake_256(seed).digest(4 * 96), "<u4").tolist()
+    each, rows = parameters.challenge_weight // SLOT_DEGREE, parameters.degree // SLOT_DEGREE
+    positions: list[int] = []
+    signs: list[int] = []
+    for residue in range(SLOT_DEGREE):
+        chosen: dict[int, int] = {}
+        while len(chosen) < each:
+            word = words.pop(0)
+            chosen.setdefault(SLOT_DEGREE * (word % rows) + residue, 1 if word >> 31 else -1)
+        positions += chosen
+        signs += chosen.values()
+    return np.array(positions, np.int64), np.array(signs, np.int64)
 
 
 def _in_box(z: Integers, mask: Mask) -> bool:

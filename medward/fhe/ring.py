@@ -1,7 +1,8 @@
 """The ring Z_q[X]/(X^N + 1) with q a product of primes below 2^50, one limb per prime.
 
 An element is float64[L, N]: row i holds its residues modulo prime i as integers between -q_i/2 and q_i/2. It is in
-coefficient form or, after `forward`, in evaluation form, where products are element-wise. The caller knows which.
+coefficient form or, after `forward`, in evaluation form: residues modulo N/4 irreducible polynomials X^4 - zeta, where
+products are taken slot by slot. The caller knows which. Why slots of degree 4: spec/scheme.md, "Proofs".
 """
 
 from collections.abc import Sequence
@@ -11,9 +12,9 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medward.fhe import _ntt_float, _ntt_integer, _pointwise, _relation
+from medward.fhe import _ntt_float, _ntt_integer, _pointwise
 from medward.fhe._compile import HAS_FMA
-from medward.fhe._primes import balanced, primitive_root, ring_primes
+from medward.fhe._primes import SLOT_DEGREE, balanced, primitive_root, ring_primes
 
 Element = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -37,17 +38,20 @@ class Ring:
         self.q: NDArray[np.float64] = np.array(self.primes, np.float64)
         self.inverse_q: NDArray[np.float64] = 1.0 / self.q
         self._use_fma = use_fma
-        roots = [primitive_root(q, degree) for q in self.primes]
-        self._words = np.stack([_factors(r, q, degree) for r, q in zip(roots, self.primes, strict=True)])
+        slots = degree // SLOT_DEGREE
+        roots = [primitive_root(q, slots) for q in self.primes]
+        self._words = np.stack([_factors(r, q, slots) for r, q in zip(roots, self.primes, strict=True)])
         self._inverse_words = np.stack(
-            [_factors(pow(r, -1, q), q, degree) for r, q in zip(roots, self.primes, strict=True)]
+            [_factors(pow(r, -1, q), q, slots) for r, q in zip(roots, self.primes, strict=True)]
         )
+        size = min(_ntt_float.BLOCK, degree)
+        self._rows = (16, size // 16)
+        self._forward = self._float_tables(self._words, size)
+        zeta = np.stack([_ntt_float.slot_roots(blocks) for blocks in self._forward[2]])
+        self._slots = (zeta, zeta / self.q[:, None, None])
         if use_fma:
-            size = min(_ntt_float.BLOCK, degree)
-            self._rows = (16, size // 16)
-            self._forward = self._float_tables(self._words, size)
             self._inverse = self._float_tables(self._inverse_words, size)
-            self._scale = self.constants(pow(degree, -1, self.modulus))
+            self._scale = self.constants(pow(slots, -1, self.modulus))
         else:
             self._shoup = _shoup(self._words, self.primes)
             self._inverse_shoup = _shoup(self._inverse_words, self.primes)
@@ -84,7 +88,7 @@ class Ring:
         for i, q in enumerate(self.primes):
             _ntt_integer.to_unsigned(a[i], np.uint64(q), buffer)
             _ntt_integer.forward_integer(buffer, self._words[i], self._shoup[i], np.uint64(q))
-            _ntt_integer.to_balanced(buffer, np.uint64(q), a[i])
+            _ntt_integer.to_balanced(self._in_rows(buffer), np.uint64(q), a[i])
         return a
 
     def inverse(self, a: Element) -> Element:
@@ -97,9 +101,9 @@ class Ring:
             return a
         buffer = np.empty(self.degree, np.uint64)
         for i, q in enumerate(self.primes):
-            factor = pow(self.degree, -1, q)
+            factor = pow(self.degree // SLOT_DEGREE, -1, q)
             shoup = (factor << 64) // q
-            _ntt_integer.to_unsigned(a[i], np.uint64(q), buffer)
+            _ntt_integer.to_unsigned(self._in_columns(a[i]), np.uint64(q), buffer)
             _ntt_integer.inverse_integer(
                 buffer,
                 self._inverse_words[i],
@@ -110,6 +114,14 @@ class Ring:
             )
             _ntt_integer.to_balanced(buffer, np.uint64(q), a[i])
         return a
+
+    def _in_rows(self, a: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Bring every 16 neighbours of each block into 16 rows, the order in which evaluation forms are kept."""
+        return a.reshape(-1, self._rows[1], 16).swapaxes(1, 2).ravel()
+
+    def _in_columns(self, a: Element) -> Element:
+        """Undo `_in_rows`."""
+        return a.reshape(-1, 16, self._rows[1]).swapaxes(1, 2).ravel()
 
     def add(self, a: Element, b: Element, out: Element | None = None) -> Element:
         """Return a + b, written to `out` where given (which may be `a`)."""
@@ -123,10 +135,14 @@ class Ring:
         _pointwise.subtract(a, b, self.q, self.inverse_q, out)
         return out
 
-    def multiply_add(self, a: Element, b: Element, c: Element, out: Element | None = None) -> Element:
+    def multiply_add(self, a: Element, b: Element, c: Element) -> Element:
         """Return a b + c for elements in evaluation form."""
-        out = np.empty_like(a) if out is None else out
-        _pointwise.multiply_add(a, b, c, self.q, self.inverse_q, out)
+        grouped = (self.limbs, -1, SLOT_DEGREE, self._rows[1])
+        out = np.empty((self.limbs, self.degree))
+        _pointwise.multiply_add(
+            a.reshape(grouped), b.reshape(grouped), c.reshape(grouped), *self._slots, self.q, self.inverse_q,
+            out.reshape(grouped),
+        )  # fmt: skip
         return out
 
     def scale_add(self, a: Element, factor: int, c: Element, out: Element | None = None) -> Element:
@@ -138,8 +154,12 @@ class Ring:
     def sum(self, elements: Sequence[Element]) -> Element:
         """Return the sum of one or more elements."""
         total = elements[0].copy()
-        for element in elements[1:]:
-            self.add(total, element, total)
+        end = 1 + (len(elements) - 1) // 3 * 3
+        for k in range(1, end, 3):
+            a, b, c = elements[k : k + 3]
+            _pointwise.accumulate(total, a, b, c, self.q, self.inverse_q)
+        for element in elements[end:]:
+            total = self.add(total, element)
         return total
 
     def embed(self, digits: ArrayLike, weights: Sequence[int] = (1,)) -> Element:
@@ -175,23 +195,11 @@ class Ring:
             challenge: the coefficients of c, int64[N]; None leaves the last term out.
         """
         out = np.empty((len(multipliers), self.limbs, self.degree), np.int64)
-        if not self._use_fma:
-            z = [self.forward(self.embed(digits, weights[: digits.shape[0]])) for digits in short]
-            c = self.zero() if challenge is None else self.forward(self.embed(-challenge))
-            for r, (g, t) in enumerate(zip(multipliers, targets, strict=True)):
-                out[r] = self.multiply_add(c, t, self.multiply_add(g, z[0], z[r + 1]))
-            return out
-        digits = np.zeros((len(short), 3, self.degree), np.int64)
-        for k, z_k in enumerate(short):
-            digits[k, : z_k.shape[0]] = z_k
-        counts = np.array([z_k.shape[0] for z_k in short], np.int64)
-        powers = np.stack([self.constants(weight) for weight in weights])
-        negated = np.zeros((1, self.degree), np.int64) if challenge is None else -challenge[None]
-        scratch = np.empty((len(short) + 1, self.degree))
-        _relation.relation_limbs(
-            digits, counts, powers, multipliers, targets, negated, challenge is not None,
-            np.empty(self._rows), *self._forward, self.q, self.inverse_q, scratch, out,
-        )  # fmt: skip
+        z = [self.forward(self.embed(digits, weights[: digits.shape[0]])) for digits in short]
+        c = None if challenge is None else self.forward(self.embed(-challenge))
+        for r, (g, t) in enumerate(zip(multipliers, targets, strict=True)):
+            w = self.multiply_add(g, z[0], z[r + 1])
+            out[r] = w if c is None else self.multiply_add(c, t, w)
         return out
 
     def integers(self, a: Element) -> list[int]:
@@ -207,17 +215,28 @@ class Ring:
 @lru_cache(maxsize=8)
 def ring(degree: int, limbs: int) -> Ring:
     """Return the ring of this degree and number of limbs, built once per process."""
+    _keep_freed_memory()
     return Ring(degree, limbs)
 
 
-def _factors(root: int, prime: int, degree: int) -> NDArray[np.uint64]:
-    """Return the powers of `root` in bit-reversed order, uint64[degree]."""
-    out = np.empty(degree, np.uint64)
+def _keep_freed_memory() -> None:
+    """Let the process keep the memory of elements that it frees, for the next ones.
+
+    glibc returns freed blocks to the system from a certain size on, and the next ones then cost a page fault every
+    4 KiB: half the time of an encryption. Freeing one large block, which is never touched, raises that size for the
+    process (mallopt(3), M_MMAP_THRESHOLD). Other allocators are not affected.
+    """
+    np.empty(31 << 20, np.uint8)
+
+
+def _factors(root: int, prime: int, count: int) -> NDArray[np.uint64]:
+    """Return the first `count` powers of `root` in bit-reversed order, uint64[count]."""
+    out = np.empty(count, np.uint64)
     shoup = (root << 64) // prime
     _ntt_integer.powers(np.uint64(root), np.uint64(shoup), np.uint64(prime), out)
-    index = np.arange(degree)
-    bits = degree.bit_length() - 1
-    reversed_index = np.zeros(degree, np.int64)
+    index = np.arange(count)
+    bits = count.bit_length() - 1
+    reversed_index = np.zeros(count, np.int64)
     for bit in range(bits):
         reversed_index |= ((index >> bit) & 1) << (bits - 1 - bit)
     return out[reversed_index]

@@ -4,9 +4,21 @@ from collections.abc import Mapping
 
 from medward.node.bank import BankRules, Watcher
 from medward.node.errors import NodeError
-from medward.node.seam import Program
+from medward.node.seam import Host, Participant, Program
+from medward.node.training_rules import TrainingRules
 
-PROGRAMS: Mapping[str, Program] = {"bank": Program(BankRules, Watcher)}
+
+def _training_participant(host: Host) -> Participant:
+    # JAX and the data readers are loaded only by a node that trains.
+    from medward.node.training_participant import TrainingParticipant  # noqa: PLC0415
+
+    return TrainingParticipant(host)
+
+
+PROGRAMS: Mapping[str, Program] = {
+    "bank": Program(BankRules, Watcher),
+    "training": Program(TrainingRules, _training_participant),
+}
 
 
 def program_of(name: str, programs: Mapping[str, Program] = PROGRAMS) -> Program:

@@ -4,7 +4,9 @@ Errors name the file, the key and what was expected.
 """
 
 import ipaddress
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -194,7 +196,12 @@ level = "{log.level}"
 files = {log.files}
 
 [participant]
-"""
+{_scalars(configuration.participant)}"""
+
+
+def _scalars(table: Mapping[str, Any]) -> str:
+    """Return a table of strings, numbers and booleans as TOML, whose forms of these are JSON's."""
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
 
 
 def _addresses(found: Configuration) -> list[tuple[str, str]]:

@@ -1,12 +1,13 @@
 """Beginning a federation: homes for all members on one machine, or from cards that they exchanged."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from medward.ledger.membership import ChainParameters
+from medward.ledger.types import Member
 from medward.node.cards import Card
 from medward.node.comet import prepare_comet
 from medward.node.configuration import (
@@ -25,6 +26,9 @@ from medward.node.federation_file import Application, Federation, found_federati
 from medward.node.home import Home
 from medward.node.private_files import write_private
 from medward.store.kubo.configuration import new_swarm_key
+
+Agree = Callable[[Sequence[Member]], Mapping[str, str]]
+"""Gives what the members of a new federation agree on: the parameters of its application."""
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -77,6 +81,8 @@ def found_on_one_machine(
     application: str,
     *,
     settings: Mapping[str, Mapping[str, object]] | None = None,
+    own_settings: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
+    agree: Agree | None = None,
     parameters: ChainParameters | None = None,
     engine: LedgerEngine = "pbft",
 ) -> dict[str, Home]:
@@ -90,6 +96,8 @@ def found_on_one_machine(
         seats: the members.
         application: see `medward.node.applications`.
         settings: keys of node.toml's tables that differ from the usual, for all members.
+        own_settings: the same for single members, by name.
+        agree: gives the application's parameters.
         parameters: of PBFT, None for the usual ones.
         engine: of the ledger.
 
@@ -100,9 +108,12 @@ def found_on_one_machine(
         raise InvalidConfiguration("two members have the same name; each needs its own")
     _check_addresses(seats)
     tables = {**(settings or {}), "ledger": {**(settings or {}).get("ledger", {}), "engine": engine}}
-    homes = {seat.name: Home.create(folder / seat.name, _changed(seat.configuration(), tables)) for seat in seats}
+    homes = {}
+    for seat in seats:
+        configuration = _changed(_changed(seat.configuration(), tables), (own_settings or {}).get(seat.name, {}))
+        homes[seat.name] = Home.create(folder / seat.name, configuration)
     cards = [home.card() for home in homes.values()]
-    federation = found_with_cards(name, cards, application, parameters=parameters)
+    federation = found_with_cards(name, cards, application, agree=agree, parameters=parameters)
     if engine == "cometbft":
         comet = prepare_comet(dict(sorted(homes.items())), name, federation.genesis.time)
         federation = msgspec.structs.replace(federation, engine=engine, comet=comet)
@@ -115,10 +126,26 @@ def found_on_one_machine(
 
 
 def found_with_cards(
-    name: str, cards: Sequence[Card], application: str, *, parameters: ChainParameters | None = None
+    name: str,
+    cards: Sequence[Card],
+    application: str,
+    *,
+    agree: Agree | None = None,
+    parameters: ChainParameters | None = None,
 ) -> Federation:
-    """Return the federation of those whose cards are given; the first of them governs the example application."""
-    chosen = {"governor": cards[0].member.keys[0].data.hex()} if application == "bank" and cards else {}
+    """Return the federation of those whose cards are given.
+
+    Args:
+        name: its name.
+        cards: the members.
+        application: see `medward.node.applications`; the first member governs the example application.
+        agree: gives the application's parameters.
+        parameters: of PBFT, None for the usual ones.
+    """
+    if agree is not None:
+        chosen = dict(agree([card.member for card in cards]))
+    else:
+        chosen = {"governor": cards[0].member.keys[0].data.hex()} if application == "bank" and cards else {}
     now = int(time.time() * 1000)
     return found_federation(name, now, cards, Application(application, chosen), parameters=parameters)
 
@@ -131,7 +158,10 @@ def _listen(address: str) -> str:
 
 
 def _changed(configuration: Configuration, settings: Mapping[str, Mapping[str, object]]) -> Configuration:
-    tables = {table: msgspec.structs.replace(getattr(configuration, table), **keys) for table, keys in settings.items()}
+    tables: dict[str, object] = {}
+    for table, keys in settings.items():
+        before = getattr(configuration, table)
+        tables[table] = {**before, **keys} if isinstance(before, dict) else msgspec.structs.replace(before, **keys)
     return msgspec.structs.replace(configuration, **tables)
 
 

@@ -16,7 +16,7 @@ from medward.ledger.membership import ChainParameters
 from medward.node.client import NodeClient
 from medward.node.configuration import LedgerEngine, join_address
 from medward.node.errors import NodeError
-from medward.node.founding import Seat, found_on_one_machine
+from medward.node.founding import Agree, Seat, found_on_one_machine
 from medward.node.home import Home
 from medward.node.ports import free_ports
 
@@ -60,6 +60,8 @@ class Launcher:
         application: str,
         *,
         settings: Mapping[str, Mapping[str, object]] | None = None,
+        own_settings: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
+        agree: Agree | None = None,
         parameters: ChainParameters | None = None,
         engine: LedgerEngine = "pbft",
         host: str = "127.0.0.1",
@@ -73,6 +75,8 @@ class Launcher:
             names: the members.
             application: see `medward.node.applications`.
             settings: keys of node.toml's tables, for all members.
+            own_settings: the same for single members, by name.
+            agree: gives the application's parameters.
             parameters: of PBFT.
             engine: of the ledger.
             host: an address of this machine.
@@ -85,6 +89,8 @@ class Launcher:
             free_seats(names, host),
             application,
             settings=settings,
+            own_settings=own_settings,
+            agree=agree,
             parameters=parameters,
             engine=engine,
         )

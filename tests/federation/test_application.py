@@ -94,7 +94,7 @@ def test_round_opens_once_and_only_as_agreed(ledger: Ledger) -> None:
 
 
 def test_snapshot_restores_to_the_same_root_and_goes_on_alike(ledger: Ledger) -> None:
-    ledger.order(("a", ledger.application.federation.expected()), ("b", Announce("b", b"here")))
+    ledger.order(("a", ledger.application.federation.expected()), ("b", Announce(b"here")))
     other = FederationApplication(AGREEMENT)
     snapshot = ledger.application.snapshot()
     assert other.restore(snapshot.encode()) == snapshot.app_hash
@@ -106,7 +106,7 @@ def test_snapshot_restores_to_the_same_root_and_goes_on_alike(ledger: Ledger) ->
 
 
 def test_value_is_proved_against_the_root(ledger: Ledger) -> None:
-    root = ledger.order(("b", Announce("b", b"here"))).app_hash
+    root = ledger.order(("b", Announce(b"here"))).app_hash
     value, key, proof = ledger.application.snapshot().prove("contact/b")
     assert value == b"here"
     verify_proof(root, key, value, proof)
@@ -122,13 +122,13 @@ def test_hash_of_the_blocks_depends_on_all_of_them(ledger: Ledger) -> None:
 
 
 def test_newcomer_needs_two_of_four_and_leaving_is_ones_own_word(ledger: Ledger) -> None:
-    change = {name: Change(name, "e", b"e" * 32, _replica("e")) for name in NAMES}
+    change = {name: Change("e", b"e" * 32, _replica("e")) for name in NAMES}
     assert not ledger.order(("a", change["a"])).member_updates
     assert ledger.codes(("a", change["a"])) == [REFUSED]
     applied = ledger.order(("c", change["c"]))
     assert [update.name for update in applied.member_updates] == ["e"]
     assert ledger.application.federation.terms.members == (*NAMES, "e")
-    gone = ledger.order(("b", Change("b", "b", None, None)))
+    gone = ledger.order(("b", Change("b", None, None)))
     assert [(update.name, update.member) for update in gone.member_updates] == [("b", None)]
     assert ledger.codes(("b", Tick(0))) == [STRANGER]
     assert ledger.codes(("e", ledger.application.federation.expected())) == [0]
@@ -136,7 +136,7 @@ def test_newcomer_needs_two_of_four_and_leaving_is_ones_own_word(ledger: Ledger)
 
 def test_members_change_only_between_rounds(ledger: Ledger) -> None:
     ledger.order(("a", ledger.application.federation.expected()))
-    applied = ledger.order(("a", Change("a", "a", None, None)))
+    applied = ledger.order(("a", Change("a", None, None)))
     assert not applied.member_updates
     applied = ledger.order(("b", Tick(0)), time=100.0)
     assert [update.name for update in applied.member_updates] == ["a"]
@@ -144,7 +144,7 @@ def test_members_change_only_between_rounds(ledger: Ledger) -> None:
 
 def test_lost_disk_comes_back_under_new_keys_and_the_old_ones_are_a_strangers(ledger: Ledger) -> None:
     for name in ("a", "b"):
-        ledger.order((name, Change(name, "d", b"D" * 32, _replica("d"))))
+        ledger.order((name, Change("d", b"D" * 32, _replica("d"))))
     assert ledger.codes(("d", Tick(0))) == [STRANGER]
     assert ledger.application.federation.terms.members == NAMES
     assert ledger.application.federation.accounts["d"] == b"D" * 32
@@ -160,7 +160,7 @@ def test_three_fruitless_rounds_stop_the_federation_until_two_resume_it(ledger: 
     assert ledger.application.federation.stopped is not None
     assert "led to no model" in ledger.application.federation.stopped
     assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [REFUSED]
-    assert ledger.codes(("a", Resume("a")), ("a", Resume("a")), ("c", Resume("c")), time=time) == [0, REFUSED, 0]
+    assert ledger.codes(("a", Resume()), ("a", Resume()), ("c", Resume()), time=time) == [0, REFUSED, 0]
     assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [0]
 
 

@@ -21,7 +21,7 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.answers: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
-        self.spent: dict[tuple[int, str], int] = {}
+        self.spent: dict[tuple[bytes, int, str], int] = {}
 
     def once(self, slot: Slot, question: bytes, budget: int, make: Callable[[], bytes]) -> bytes:
         key = (slot.federation, slot.kind, slot.epoch if slot.kind == "reveal" else 0, slot.round, slot.chunk)
@@ -30,10 +30,11 @@ class MemoryJournal:
             if asked != question:
                 raise AnswerRefused(f"round {slot.round} has another answer of kind {slot.kind!r}")
             return answer
-        if self.spent.get((slot.epoch, slot.kind), 0) >= budget:
+        budgeted = (slot.federation, slot.epoch, slot.kind)
+        if self.spent.get(budgeted, 0) >= budget:
             raise AnswerRefused(f"epoch {slot.epoch} has spent its budget")
         answer = make()
-        self.spent[slot.epoch, slot.kind] = self.spent.get((slot.epoch, slot.kind), 0) + 1
+        self.spent[budgeted] = self.spent.get(budgeted, 0) + 1
         self.answers[key] = (question, answer)
         return answer
 

@@ -63,30 +63,59 @@ def test_transform_has_no_mismatch_on_a_hundred_million_coefficients() -> None:
     assert compared >= 100_000_000
 
 
-def test_forward_transform_evaluates_at_odd_powers_of_the_root() -> None:
-    """The definition itself, in Python integers, at a few outputs."""
+def test_forward_transform_gives_the_residues_modulo_each_slot() -> None:
+    """The definition itself, in Python integers, at a few slots: x^4 = an odd power of the root."""
     ring = Ring(1024, 1)
     q = ring.primes[0]
-    root = primitive_root(q, 1024)
+    root = primitive_root(q, 256)
     a = np.random.default_rng(3).integers(-(q // 2), q // 2, 1024)
     transformed = ring.forward(a.astype(float).reshape(1, -1))[0]
-    for i in (0, 1, 511, 1023):
-        exponent = 2 * int(format(i, "010b")[::-1], 2) + 1
-        expected = sum(int(c) * pow(root, exponent * j, q) for j, c in enumerate(a)) % q
-        assert int(transformed[i]) % q == expected
+    for i in (0, 1, 127, 255):
+        zeta = pow(root, 2 * int(format(i, "08b")[::-1], 2) + 1, q)
+        for power in range(4):
+            expected = sum(int(c) * pow(zeta, j, q) for j, c in enumerate(a[power::4])) % q
+            column, row = divmod(4 * i + power, 16)
+            assert int(transformed[64 * row + column]) % q == expected
+
+
+@pytest.mark.parametrize("degree", [64, *DEGREES])
+def test_slots_are_fields_of_degree_four(degree: int) -> None:
+    """Every zeta has zeta^(N/4) = -1 and is no square, so X^4 - zeta is irreducible; all zetas differ."""
+    ring = Ring(degree, 1)
+    q = ring.primes[0]
+    assert q % 4 == 1
+    zetas = [int(z) % q for z in ring._slots[0][0].ravel()]
+    assert len(set(zetas)) == degree // 4
+    for zeta in zetas[:50]:
+        assert pow(zeta, degree // 4, q) == q - 1
+        assert pow(zeta, (q - 1) // 2, q) == q - 1
 
 
 def test_product_in_evaluation_form_is_the_negacyclic_product() -> None:
-    ring = Ring(64, 3)
-    generator = np.random.default_rng(4)
-    a, b = (generator.integers(-1000, 1000, 64) for _ in range(2))
-    expected = [0] * 64
-    for i in range(64):
-        for j in range(64):
-            sign = 1 if i + j < 64 else -1
-            expected[(i + j) % 64] += sign * int(a[i]) * int(b[j])
-    product = ring.multiply_add(ring.forward(ring.embed(a)), ring.forward(ring.embed(b)), ring.zero())
-    assert ring.integers(ring.inverse(product)) == expected
+    for degree in (64, 256, 2048):  # one block of four and sixteen columns, two blocks
+        ring = Ring(degree, 3)
+        generator = np.random.default_rng(4)
+        a, b = (generator.integers(-1000, 1000, degree) for _ in range(2))
+        full = np.convolve(a, b)
+        expected = full[:degree].copy()
+        expected[: degree - 1] -= full[degree:]
+        product = ring.multiply_add(ring.forward(ring.embed(a)), ring.forward(ring.embed(b)), ring.zero())
+        assert ring.integers(ring.inverse(product)) == expected.tolist()
+
+
+def test_product_of_the_largest_residues_is_exact_in_every_slot() -> None:
+    """Slot products in Python integers, on residues that are all +-(q-1)/2 or random."""
+    ring = Ring(64, 2)
+    for x, y, add in [(x, y, add) for x in _inputs(ring, 9) for y in _inputs(ring, 9) for add in _inputs(ring, 4)[::3]]:
+        out = ring.multiply_add(x, y, add)
+        for i, q in enumerate(ring.primes):
+            rows = [np.array([int(v) for v in a[i]], object).reshape(4, 4, 4) for a in (x, y, add)]
+            zeta = np.array([int(z) for z in ring._slots[0][i].ravel()], object).reshape(4, 4)
+            a, b, total = (r.swapaxes(0, 1) for r in rows)  # [power, group, column]
+            expected = [total[k] + sum(a[j] * b[k - j] * (1 if j <= k else zeta) for j in range(4)) for k in range(4)]
+            got = np.array([int(v) for v in out[i]], object).reshape(4, 4, 4).swapaxes(0, 1)
+            assert not np.any((got - np.stack(expected)) % q)
+            assert np.abs(out[i]).max() <= (q - 1) // 2
 
 
 def test_linear_relation_is_the_same_limb_by_limb_and_term_by_term() -> None:
@@ -150,7 +179,7 @@ def test_primes_fit_the_kernels_and_the_ring() -> None:
         for q in primes:
             assert is_prime(q)
             assert q < 1 << 50
-            assert q % (2 * degree) == 1
+            assert q % degree == 1 + degree // 2
 
 
 def test_primality_test_refuses_strong_pseudoprimes() -> None:

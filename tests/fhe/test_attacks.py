@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 
 from medward.fhe import dealing, proofs
+from medward.fhe._primes import balanced, primitive_root
 from medward.fhe.decryption import combine, decryption_share
 from medward.fhe.encoding import Kind, decode_elements, encode_ciphertext, encode_elements
 from medward.fhe.encryption import Ciphertext, EncryptionWitness, encrypt, sum_ciphertexts
 from medward.fhe.epoch import EpochKeys, contribute
-from medward.fhe.errors import AnswerRefused, ProofRejected, ShareRejected, SumRejected
+from medward.fhe.errors import AnswerRefused, LaneOverflow, ProofRejected, ShareRejected, SumRejected
 from medward.fhe.keys import generate_key, joint_key, parameters_ring
 from medward.fhe.lanes import decode, encode
 from medward.fhe.member import Submission, SumMember
-from medward.fhe.parameters import sum_parameters
+from medward.fhe.parameters import MOST_UNDECODED, sum_parameters
+from medward.fhe.ring import Ring
 from medward.fhe.sumcheck import check_statements, sum_statement
 
 from .rounds import FEDERATION, MemoryJournal, Ward
@@ -112,7 +114,7 @@ def test_answers_for_two_sets_give_the_key_share_exactly() -> None:
     federation = Federation.of(parameters)
     ciphertext = federation.encrypt(updates(parameters, "random", 1))
     key = federation.secrets[1].evaluated(parameters)
-    generator = random.Random(2)
+    generator = random.Random(4)
     weights = [generator.randrange(1, ring.modulus) for _ in range(2)]  # generic evaluation points
     answers = [threshold_answer(parameters, key, w, ciphertext.c1) for w in weights]
     columns = list(zip(*(ring.integers(ring.inverse(a)) for a in answers), strict=True))
@@ -144,7 +146,9 @@ def test_fresh_floods_for_one_c1_average_out_and_ours_do_not() -> None:
 
 def _constant(parameters, value: int) -> np.ndarray:
     ring = parameters_ring(parameters)
-    return ring.constants(value)[:, None] * np.ones((1, ring.degree))
+    one = np.zeros(ring.degree, np.int64)
+    one[0] = 1
+    return ring.forward(ring.embed(one, [value]))
 
 
 def test_last_member_that_saw_the_others_shapes_the_sum_and_reads_a_secret() -> None:
@@ -435,3 +439,87 @@ def test_dealing_threshold_is_above_the_colluders_that_are_tolerated() -> None:
     for n in range(1, 65):
         t = dealing.threshold(n)
         assert (t - 1) + (n - t) == n - 1
+
+
+# 11. Answer on when sums do not decode
+
+
+def _relaxed_error(ring: Ring, prime: int, root: int) -> tuple[np.ndarray, np.ndarray]:
+    """(u, g): u = round(q g / prime), where every d in the ideal (prime, X - root) has d g in prime R.
+
+    g is (X^N + 1) / (X - root) modulo the prime. A prover that guesses its challenge modulo the ideal, one value of
+    `prime`, gets u past the proof: spec/scheme.md, section 5.
+    """
+    g = [1]
+    for _ in range(ring.degree - 1):
+        g.append(g[-1] * root % prime)
+    g.reverse()
+    return element_of(ring, [(2 * ring.modulus * x + prime) // (2 * prime) for x in g]), np.array(g)
+
+
+def test_relaxed_error_shows_the_joint_secret_modulo_an_ideal_each_time() -> None:
+    """16 bits of the joint secret a sum, for as many sums as are answered; none of these sums decodes."""
+    p, ring = MALICIOUS, parameters_ring(MALICIOUS)
+    federation = Federation.of(p)
+    prime, joint = 65537, sum(s.s for s in federation.secrets)
+    for exponent in (1, 7):
+        root = pow(primitive_root(prime, p.degree), exponent, prime)
+        u, g = _relaxed_error(ring, prime, root)
+        fresh = federation.encrypt(updates(p, "random", exponent))
+        spoiled = Ciphertext(fresh.c0, ring.add(fresh.c1, u))
+        plain = ring.inverse(ring.sum([spoiled.c0, *(unguarded_answer(p, s, spoiled.c1) for s in federation.secrets)]))
+        with pytest.raises(LaneOverflow):
+            decode(p, plain)
+        values = ring.integers(plain)
+        width = 1 << (p.delta_bits + p.lane_bits * p.lanes)  # where the message and the noise may lie
+        possible = [
+            k
+            for k in range(prime)
+            if all(
+                abs(balanced(values[j] - (ring.modulus * int(g[j]) * k) // prime, ring.modulus)) < width
+                for j in range(0, p.degree, 128)
+            )
+        ]
+        assert possible == [sum(int(x) * pow(root, j, prime) for j, x in enumerate(joint)) % prime]
+
+
+def _undecodable_round(ward: Ward, round: int) -> None:
+    """Member 4 proves its ciphertext as it must and spoils its c0; everybody answers, verifies and fails to decode."""
+    p, keys, ring = MALICIOUS, ward.keys, parameters_ring(MALICIOUS)
+    submissions = ward.sealed(round)
+    ciphertext, witness = encrypt(p, keys.a, keys.joint, ward.values[round, 0, 4])
+    half = ring.forward(ring.embed(np.ones(p.degree, np.int64), [ring.modulus // 2]))
+    encoding = encode_ciphertext(p, Ciphertext(ring.add(ciphertext.c0, half), ciphertext.c1))
+    context = proofs.Context(FEDERATION, 1, round, 0, 4)
+    submissions[4] = Submission(
+        encoding,
+        proofs.prove_ciphertext(
+            p, context, keys.a, ciphertext.c1, digest=hashlib.sha256(encoding).digest(), witness=witness
+        ),
+    )
+    honest = {i: ward.members[i] for i in (1, 2, 3)}
+    commitments, aggregate = ward.commitments(submissions, round), honest[1].add(submissions)
+    checked = {i: m.check(round, 0, commitments, submissions, aggregate) for i, m in honest.items()}
+    answers = {i: m.share(checked[i]) for i, m in honest.items()}
+    share, flood = decryption_share(p, ward.secrets[4], checked[1].aggregate.c1)
+    share_encoding = encode_elements(p, Kind.DECRYPTION_SHARE, share)
+    claim = honest[1]._claim(checked[1], 4, share, share_encoding)
+    answers[4] = share_encoding + proofs.prove_share(p, context, claim, secret=ward.secrets[4], flood=flood)
+    for i, member in honest.items():
+        for _ in range(2):  # opened again, it still counts once
+            with pytest.raises(LaneOverflow):
+                member.open(checked[i], answers)
+        assert member.share(checked[i]) == answers[i]
+
+
+def test_holders_stop_answering_after_a_few_sums_that_do_not_decode() -> None:
+    ward = _ward(MALICIOUS)
+    for round in range(1, MOST_UNDECODED + 1):
+        _undecodable_round(ward, round)
+    with pytest.raises(AnswerRefused, match="new key epoch"):
+        _undecodable_round(ward, 5)
+    again = SumMember(ward.keys, 1, ward.members[1]._journal, ward.secrets[1])
+    submissions = ward.sealed(6)
+    checked = again.check(6, 0, ward.commitments(submissions, 6), submissions, again.add(submissions))
+    with pytest.raises(AnswerRefused, match="new key epoch"):
+        again.share(checked)

@@ -66,6 +66,11 @@ def test_impossible_set_is_refused_in_one_sentence(arguments: tuple[object, ...]
     assert "\n" not in str(caught.value)
 
 
+def test_set_without_room_for_proofs_names_what_to_choose() -> None:
+    with pytest.raises(UnsafeParameters, match="97 and a lane 12 of 100 bits; choose AGG-M or AGG-L"):
+        sum_parameters("AGG-S40", 8, 16, 16)
+
+
 def test_capacity_is_the_smallest_set_that_fits() -> None:
     assert [capacity(n) for n in (1, 16, 17, 64, 65, 129, 1024)] == [16, 16, 64, 64, 128, 1024, 1024]
     for wrong in (0, -1, 1025):
@@ -73,10 +78,17 @@ def test_capacity_is_the_smallest_set_that_fits() -> None:
             capacity(wrong)
 
 
-def test_there_are_at_least_two_to_the_128_challenges() -> None:
-    for degree, weight in {4096: 13, 8192: 11, 16384: 10}.items():
+def test_there_are_at_least_two_to_the_160_challenges_and_few_agree_in_a_slot() -> None:
+    """A quarter of a challenge has w terms; 2^-160 still holds with the fullest of 2^50 boxes they fall into."""
+    for degree, weight in {4096: 20, 8192: 16, 16384: 16}.items():
         assert challenge_weight(degree) == weight
-        assert math.comb(degree, weight) * 2**weight >= 2**128 > math.comb(degree, weight - 1) * 2 ** (weight - 1)
+        each = weight // 4
+        assert (math.comb(degree // 4, each) * 2**each) ** 4 >= 2**160
+        assert (math.comb(degree // 4, each - 1) * 2 ** (each - 1)) ** 4 < 2**160
+        quarter = math.log2(math.comb(degree // 4, each)) + each
+        mean = quarter - 50
+        load = next(m for m in range(1, 99) if 50 + mean * m - math.log2(math.factorial(m)) < -14)
+        assert 4 * (quarter - math.log2(load)) >= 160
 
 
 def test_sets_that_differ_in_anything_have_different_digests() -> None:

@@ -52,10 +52,28 @@ def unguarded_answer(parameters: SumParameters, secret: SecretKey, c1: Element) 
 
 
 def inverse_of(ring: Ring, element: Element) -> Element:
-    """The inverse of an element in evaluation form without zeros."""
+    """The inverse of an element in evaluation form, none of whose slots is zero: conjugates over the norm."""
+    negated = _negated_powers(ring, element, 1, 3)
+    square = ring.multiply_add(element, negated, ring.zero())
+    other = _negated_powers(ring, square, 2)
+    norm = _by_power(ring, ring.multiply_add(square, other, ring.zero()))
+    assert not norm[:, :, :, 1:].any()
     out = ring.zero()
     for i, q in enumerate(ring.primes):
-        out[i] = [_centred(pow(int(x) % q, -1, q), q) for x in element[i]]
+        values = norm[i, :, :, 0]
+        inverses = [_centred(pow(int(x) % q, -1, q), q) for x in values.ravel()]
+        _by_power(ring, out)[i, :, :, 0] = np.reshape(inverses, values.shape)
+    return ring.multiply_add(ring.multiply_add(negated, other, ring.zero()), out, ring.zero())
+
+
+def _by_power(ring: Ring, element: Element) -> Element:
+    """A view of an evaluation form, [limb, block, group, power of X, column]."""
+    return element.reshape(ring.limbs, -1, 4, 4, min(1024, ring.degree) // 16)
+
+
+def _negated_powers(ring: Ring, element: Element, *powers: int) -> Element:
+    out = element.copy()
+    _by_power(ring, out)[:, :, :, list(powers)] *= -1
     return out
 
 

@@ -1,0 +1,52 @@
+"""Opening a data set by name or by path, whatever it is."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from medward.errors import MedwardError
+from medward.flows.datasets import DATASETS, Dataset, ward
+from medward.flows.prepared import Protocol
+from medward.flows.reading import read_flows, recognise
+from medward.flows.schema import Flows
+
+WARD_ROWS = 40_000
+
+
+def open_data(data: str, seed: int, protocol: Protocol = "honest", rows: int = WARD_ROWS) -> tuple[Dataset, Flows]:
+    """Read what `data` names, under the honest or the paper protocol's schema.
+
+    Args:
+        data: a name or a path.
+        seed: what the synthetic ward is drawn from.
+        protocol: "paper" also reads the columns that leak the label.
+        rows: the size of the synthetic ward.
+
+    Raises:
+        MedwardError: it is no known name and no path, or the files are wrong.
+    """
+    if data == "ward":
+        return DATASETS["ward"], ward.generate(rows, seed)
+    path = Path(data)
+    if not path.exists():
+        path = _known_place(data)
+    dataset = recognise(path)
+    if protocol == "paper":
+        dataset = replace(dataset, schema=dataset.paper_schema())
+    return dataset, read_flows(dataset, path)
+
+
+def _known_place(name: str) -> Path:
+    """Find a data set by name in the folder that MEDWARD_DATA names."""
+    folder = os.environ.get("MEDWARD_DATA")
+    if name not in DATASETS:
+        known = ", ".join(DATASETS)
+        raise MedwardError(f"{name} is neither a file or folder nor a data set's name ({known}): check the spelling.")
+    found = sorted(Path(folder).glob(f"{name}*")) if folder else []
+    if not found:
+        where = f"{folder} holds no {name}*" if folder else "MEDWARD_DATA names no folder"
+        raise MedwardError(
+            f"{name} is known but {where}: get it from {DATASETS[name].home} and give its path, or set MEDWARD_DATA to "
+            "the folder that holds it."
+        )
+    return found[0]

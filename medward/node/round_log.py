@@ -1,0 +1,80 @@
+"""What a node tells of its rounds: what the ledger has of them, and what each took here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from medward.federation.round import Phase, Round
+
+_MOST_TOLD = 100
+
+
+class RoundLog:
+    """Seconds and bytes of this member's rounds since the node started."""
+
+    def __init__(self) -> None:
+        self._spent: dict[int, dict[str, float]] = {}
+        self._stored: dict[str, int] = {}
+        self._entered: dict[int, list[tuple[str, float]]] = {}
+
+    def spent(self, number: int, activity: str, seconds: float) -> None:
+        """Count seconds that this member spent on an activity of a round."""
+        own = self._spent.setdefault(number, {})
+        own[activity] = own.get(activity, 0.0) + seconds
+
+    def stored(self, label: str, size: int) -> None:
+        """Count bytes stored under a label such as `round/7`."""
+        self._stored[label] = self._stored.get(label, 0) + size
+
+    def entered(self, number: int, phase: Phase, now: float) -> None:
+        """Note when a round came to a phase here."""
+        self._entered.setdefault(number, []).append((phase.value, now))
+
+    def told(self, query: Callable[[str], bytes | None]) -> Sequence[Mapping[str, Any]]:
+        """Return what became of the last rounds, the latest first.
+
+        Args:
+            query: reads the ledger's state.
+        """
+        rounds = []
+        for number in sorted(self._known(query), reverse=True)[:_MOST_TOLD]:
+            encoded = query(f"round/{number:08d}")
+            if encoded is not None:
+                rounds.append(self._told(msgspec.msgpack.decode(encoded, type=Round)))
+        return rounds
+
+    def _known(self, query: Callable[[str], bytes | None]) -> range:
+        last = max(self._entered, default=-1)
+        while query(f"round/{last + 1:08d}") is not None:
+            last += 1
+        return range(last + 1)
+
+    def _told(self, now: Round) -> Mapping[str, Any]:
+        phases = self._entered.get(now.number, [])
+        lasted = {phase: until - since for (phase, since), (_, until) in pairwise(phases)}
+        return {
+            **summary(now),
+            "seconds": dict(self._spent.get(now.number, {})),
+            "phases": lasted,
+            "bytes_stored": self._stored.get(f"round/{now.number}", 0),
+        }
+
+
+def summary(now: Round) -> dict[str, Any]:
+    """Return what became of a round that is over, as JSON values."""
+    final = now.phase is Phase.FINAL
+    return {
+        "round": now.number,
+        "task": now.task,
+        "outcome": "final" if final else str(now.outcome),
+        "cohort": list(now.cohort) if final else [],
+        "contributions": dict(now.submissions),
+        "aggregate": now.aggregate,
+        "shares": dict(now.shares),
+        "opened": list(now.silent),
+        "model": now.outcome if final else None,
+        "votes": dict(now.votes),
+        "failed_aggregators": now.attempt,
+    }

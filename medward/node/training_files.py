@@ -1,0 +1,81 @@
+"""What a member that trains must not forget.
+
+    secret           32 bytes; its training draws and roundings derive from them
+    keys/epoch-N     the material of key epoch N (federation/key_file.py)
+    answers.sqlite   every answer given in a sum (federation/journal.py)
+    carried          what clipping and rounding lost of its updates
+
+All are readable by their owner only, and written whole or not at all.
+"""
+
+import io
+import secrets
+from pathlib import Path
+
+import numpy as np
+
+from medward.federation.encrypted_sum import EpochMaterial
+from medward.federation.hospital import Carried
+from medward.federation.key_file import decode_material, encode_material
+from medward.node.private_files import read_private, write_private
+
+_SECRET_BYTES = 32
+_KEPT_EPOCHS = 2
+
+
+class TrainingFiles:
+    """The folder of a participant.
+
+    Args:
+        folder: private to this member; made where it is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.answers = folder / "answers.sqlite"
+
+    def secret(self) -> bytes:
+        """Return the member's secret, drawn when it is first asked for."""
+        path = self._folder / "secret"
+        if not path.exists():
+            write_private(path, secrets.token_bytes(_SECRET_BYTES))
+        return read_private(path)
+
+    def keep_keys(self, material: EpochMaterial) -> None:
+        """Keep an epoch's material, and let go of what came long before."""
+        write_private(self._epoch(material.keys.epoch), encode_material(material))
+        for old in sorted(self._epochs())[:-_KEPT_EPOCHS]:
+            self._epoch(old).unlink()
+
+    def keys(self, epoch: int) -> EpochMaterial | None:
+        """Return an epoch's material, or None where there is none.
+
+        Raises:
+            FederationError: the file is damaged.
+        """
+        path = self._epoch(epoch)
+        return decode_material(read_private(path)) if path.exists() else None
+
+    def carry(self, carried: Carried) -> None:
+        """Keep what is carried to the next update."""
+        buffer = io.BytesIO()
+        np.savez(buffer, step=np.array(carried.step), before=carried.before, after=carried.after)
+        write_private(self._folder / "carried", buffer.getvalue())
+
+    def carried(self) -> Carried | None:
+        """Return what was carried, or None where nothing was or the file is damaged."""
+        path = self._folder / "carried"
+        if not path.exists():
+            return None
+        try:
+            with np.load(io.BytesIO(read_private(path)), allow_pickle=False) as found:
+                return Carried(int(found["step"]), found["before"], found["after"])
+        except (ValueError, KeyError, OSError):
+            return None
+
+    def _epoch(self, number: int) -> Path:
+        return self._folder / "keys" / f"epoch-{number}"
+
+    def _epochs(self) -> list[int]:
+        return [int(path.name.removeprefix("epoch-")) for path in (self._folder / "keys").glob("epoch-*")]

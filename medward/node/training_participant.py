@@ -1,0 +1,418 @@
+"""A hospital in a federation that trains: the pure participant (federation/participant.py), with hands.
+
+One thread runs the participant, so that its journal and its machine see one thing after another; training, fetching
+and trying models run beside it. What is asked for in order (blobs before the records that name them, keys before what
+follows) is done in order.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from medward.federation.application import FederationSnapshot
+from medward.federation.blobs import blob_name
+from medward.federation.effects import (
+    Advance,
+    Advanced,
+    Effect,
+    Event,
+    Fetch,
+    Fetched,
+    FetchKeyBlob,
+    Judge,
+    Judged,
+    KeepKeys,
+    KeyBlobFetched,
+    Order,
+    Produced,
+    Store,
+    Work,
+)
+from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
+from medward.federation.hospital import trial_secret
+from medward.federation.interfaces import SecureSum
+from medward.federation.journal import Journal
+from medward.federation.participant import Participant as Machine
+from medward.federation.records import Record, decode_record, encode_record
+from medward.federation.round import Phase, Round
+from medward.federation.rules import Federation
+from medward.federation.shared_model import SharedModel, first_model, from_bytes, plan_digest
+from medward.ledger.errors import LedgerError, Refused
+from medward.node.errors import InvalidConfiguration, Retired
+from medward.node.round_log import RoundLog, summary
+from medward.node.seam import Host, Ordered, Participant, Restored
+from medward.node.training_data import OwnSide, own_side, read_settings
+from medward.node.training_files import TrainingFiles
+from medward.store.cid import Cid
+from medward.store.errors import StoreError
+
+_LOG = logging.getLogger("medward.node")
+_LOOK_SECONDS = 0.25
+_RETRY_SECONDS = 0.5
+_MODELS = "model/current"
+
+
+class TrainingParticipant(Participant):
+    """A member that trains.
+
+    Args:
+        host: what the node gives it.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._settings = read_settings(host.settings)
+        self._files = TrainingFiles(host.folder)
+        self._own: OwnSide | None = None
+        self._machine: Machine | None = None
+        self._journal: Journal | None = None
+        self._core = ThreadPoolExecutor(1, thread_name_prefix="participant")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._models: dict[str, SharedModel] = {}
+        self._rounds = RoundLog()
+        self._turn = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Take part until the node stops."""
+        try:
+            await self._prepare()
+            clock = self._start(self._watch_clock())
+            async for event in self._host.ledger.events():
+                await self._take(event)
+                self._raise_failed()
+            clock.cancel()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._core.submit(self._close).result()
+            self._core.shutdown()
+
+    async def check_journal(self) -> None:
+        """Refuse to go on where the ledger shows answers that this member's journal does not know."""
+        state = self._host.ledger.query("state")
+        if state is None or not self._files.answers.exists():
+            known = None
+        else:
+            known = await asyncio.to_thread(self._last_answer)
+        shown = await asyncio.to_thread(self._last_shown)
+        if shown is not None and (known is None or known < shown):
+            raise Retired(
+                f"the ledger shows what {self._host.name} answered in round {shown}, and its journal does not: the "
+                "home was restored from an old copy; come back with new keys (`medward federation rotate`)"
+            )
+
+    def rounds(self) -> Sequence[Mapping[str, Any]]:
+        """What became of the rounds, the latest first."""
+        return self._rounds.told(self._host.ledger.query)
+
+    def models(self) -> Sequence[Mapping[str, Any]]:
+        """The shared models, the present one first."""
+        final = [told for told in self.rounds() if told["outcome"] == "final"]
+        return [{"model": told["model"], "round": told["round"], "task": told["task"]} for told in final]
+
+    def status(self) -> Mapping[str, Any]:
+        """Where the federation stands."""
+        if self._machine is None:
+            return {"doing": "reading its data"}
+        state = self._machine.state
+        now, ceremony = state.round, state.ceremony
+        return {
+            "doing": _doing(state),
+            "round": None if now is None else now.number,
+            "phase": None if now is None else now.phase.value,
+            "ceremony": None if ceremony is None else ceremony.first_epoch,
+            "epoch": None if state.epoch is None else state.epoch.epoch,
+            "holders": [] if state.epoch is None else list(state.epoch.keys.holders),
+            "holds_keys": self._machine.holds_keys,
+            "model": state.model,
+            "next": None if state.next is None else state.next.task,
+            "done": state.next is None,
+            "stopped": state.stopped,
+            "training_rows": None if self._own is None else self._own.rows,
+        }
+
+    # Beginning.
+
+    async def _prepare(self) -> None:
+        """Read the data, and hold the first model."""
+        settings, host = self._settings, self._host
+        secret = trial_secret(settings.seed, settings.site) if settings.trial else self._files.secret()
+        self._own = await asyncio.to_thread(own_side, settings, secret)
+        self._own.hospital.carried = self._files.carried()
+        first = first_model(self._own.plan)
+        encoded = first.to_bytes()
+        self._models[blob_name(encoded)] = first
+        await asyncio.to_thread(host.store.add, encoded, pin=_MODELS)
+        _LOG.info("%s has %d training rows of %s", host.name, self._own.rows, settings.data)
+
+    def _check_plan(self, state: Federation) -> None:
+        assert self._own is not None
+        if plan_digest(self._own.plan) != state.agreement.plan:
+            raise InvalidConfiguration(
+                "node.toml, [participant]: data, rounds, bits and seed do not give the plan that the federation agreed "
+                "on; ask another member for its settings"
+            )
+
+    def _make_sums(self, material: EpochMaterial, least_cohort: int) -> SecureSum:
+        return EncryptedSum(material, self._host.name, self._opened_journal(), least_cohort)
+
+    def _opened_journal(self) -> Journal:
+        """Open the journal, in the thread that will use it."""
+        if self._journal is None:
+            self._journal = Journal(self._files.answers)
+        return self._journal
+
+    def _close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    # The journal against the ledger.
+
+    def _last_answer(self) -> int | None:
+        snapshot = self._host.ledger.query("state")
+        assert snapshot is not None
+        with Journal(self._files.answers) as journal:
+            return journal.last_round(_state(snapshot).agreement.name.encode())
+
+    def _last_shown(self) -> int | None:
+        """Return the last round in which this member showed an encrypted contribution or a share."""
+        encoded = self._host.ledger.query("state")
+        if encoded is None:
+            return None
+        state = _state(encoded)
+        name, now = self._host.name, state.round
+        if state.agreement.protect == "none" or state.accounts.get(name) != self._host.member.keys[0].data:
+            return None
+        number = state.number
+        while number > 0:
+            number -= 1
+            past = now if now is not None and now.number == number else None
+            if past is None:
+                found = self._host.ledger.query(f"round/{number:08d}")
+                past = None if found is None else msgspec.msgpack.decode(found, type=Round)
+            if past is not None and (name in past.submissions or name in past.shares):
+                return number
+        return None
+
+    # What is ordered.
+
+    async def _take(self, event: Ordered | Restored) -> None:
+        snapshot = event.state
+        assert isinstance(snapshot, FederationSnapshot)
+        if isinstance(event, Restored):
+            self._check_plan(snapshot.federation)
+            await self._in_turn(self._restored, snapshot.federation)
+            return
+        records = [
+            (record, transaction.client)
+            for transaction, result in zip(event.block.transactions, event.results, strict=True)
+            if not result.code and (record := decode_record(transaction.payload)) is not None
+        ]
+        for record, account in records:
+            await self._in_turn(self._ordered, record, account, event.block.time / 1000, snapshot.block)
+        await self._in_turn(self._duties)
+
+    def _restored(self, state: Federation) -> list[Effect]:
+        material = None if state.epoch is None else self._files.keys(state.epoch.epoch)
+        self._machine = Machine(self._host.name, state, self._make_sums, material)
+        return self._machine.begin()
+
+    def _ordered(self, record: Record, account: bytes, now: float, block: bytes) -> list[Effect]:
+        assert self._machine is not None
+        before = self._machine.state
+        author = before.author(account)
+        effects = [] if author is None else self._machine.ordered(record, author, now, block)
+        self._tell(before, self._machine.state)
+        return effects
+
+    def _duties(self) -> list[Effect]:
+        return [] if self._machine is None else self._machine.duties(time.time())
+
+    def _step(self, event: Event, activity: str | None) -> list[Effect]:
+        assert self._machine is not None
+        began = time.perf_counter()
+        effects = self._machine.step(event)
+        now = self._machine.state.round
+        if activity is not None and now is not None:
+            self._rounds.spent(now.number, activity, time.perf_counter() - began)
+        return effects
+
+    def _tell(self, before: Federation, after: Federation) -> None:
+        """Log what a person wants to know."""
+        was, now = before.round, after.round
+        if now is not None and (was is None or (was.number, was.phase) != (now.number, now.phase)):
+            self._rounds.entered(now.number, now.phase, time.time())
+            if now.over:
+                told = summary(now)
+                of = f"{len(told['cohort'])} in the sum"
+                _LOG.info("round %d (%s): %s, %s", now.number, now.task, told["outcome"], of)
+        if after.epoch is not None and (before.epoch is None or before.epoch.epoch != after.epoch.epoch):
+            _LOG.info("key epoch %d is held by %s", after.epoch.epoch, ", ".join(after.epoch.keys.holders))
+        if after.stopped is not None and before.stopped is None:
+            _LOG.warning("the federation has stopped: %s", after.stopped)
+        if after.next is None and before.next is not None:
+            _LOG.info("the plan is fulfilled; the model is %s", after.model)
+
+    # What is to be done.
+
+    async def _in_turn(self, call: Callable[..., list[Effect]], *arguments: object) -> None:
+        """Run one step of the machine, and then what it asks for."""
+        async with self._turn:
+            loop = asyncio.get_running_loop()
+            for effect in await loop.run_in_executor(self._core, call, *arguments):
+                await self._carry_out(effect)
+
+    async def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Store():
+                self._rounds.stored(effect.label, len(effect.content))
+                await asyncio.to_thread(self._host.store.add, effect.content, pin=effect.label)
+            case KeepKeys():
+                await asyncio.to_thread(self._files.keep_keys, effect.material)
+            case Order():
+                self._start(self._hand_in(effect.record))
+            case Fetch():
+                self._start(self._fetch(effect))
+            case FetchKeyBlob():
+                self._start(self._fetch_key_blob(effect))
+            case Work():
+                self._start(self._work(effect))
+            case Advance():
+                self._start(self._advance(effect))
+            case Judge():
+                self._start(self._judge(effect))
+
+    async def _hand_in(self, record: Record) -> None:
+        try:
+            await self._host.ledger.submit(encode_record(record))
+        except Refused as error:
+            _LOG.debug("the ledger did not take a %s: %s", type(record).__name__, error)
+        except LedgerError as error:
+            _LOG.warning("a %s could not be handed in: %s", type(record).__name__, error)
+
+    async def _fetch(self, fetch: Fetch) -> None:
+        """Get a round's blobs; what comes late is given late, until the phase is over."""
+        missing = set(fetch.names)
+        blobs: dict[str, bytes] = {}
+        while self._stands_at(fetch):
+            began = time.perf_counter()
+            for name in sorted(missing):
+                content = await self._blob(name)
+                if content is not None:
+                    blobs[name] = content
+            came = missing & blobs.keys()
+            missing -= came
+            self._rounds.spent(fetch.round, "fetch", time.perf_counter() - began)
+            if came and (not missing or fetch.why in (Phase.ATTESTING, Phase.OPENING)):
+                given = blobs if not missing else {name: blobs[name] for name in came}
+                await self._in_turn(self._step, Fetched(fetch, given), fetch.why.value)
+            if not missing or (not came and not fetch.names):
+                return
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _stands_at(self, fetch: Fetch) -> bool:
+        now = None if self._machine is None else self._machine.state.round
+        return now is not None and (now.number, now.phase, now.attempt) == (fetch.round, fetch.why, fetch.attempt)
+
+    async def _fetch_key_blob(self, fetch: FetchKeyBlob) -> None:
+        """Get a ceremony's blob; a sealed share that does not come within a quarter of the deadline is missing."""
+        assert self._machine is not None
+        patience = time.monotonic() + self._machine.state.terms.deadline / 4
+        while self._machine.state.ceremony is not None:
+            content = await self._blob(fetch.name)
+            if content is not None or (fetch.dealer is not None and time.monotonic() > patience):
+                await self._in_turn(self._step, KeyBlobFetched(fetch, content), None)
+                return
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _blob(self, name: str) -> bytes | None:
+        try:
+            return await asyncio.to_thread(self._host.store.read, Cid.parse(name))
+        except StoreError as error:
+            _LOG.debug("%s cannot be had yet: %s", name, error)
+            return None
+
+    async def _work(self, effect: Work) -> None:
+        assert self._own is not None
+        shared = await self._shared(effect.model)
+        began = time.perf_counter()
+        values = await asyncio.to_thread(self._own.hospital.work, shared, effect.round)
+        if self._own.hospital.carried is not None:
+            await asyncio.to_thread(self._files.carry, self._own.hospital.carried)
+        self._rounds.spent(effect.round, "work", time.perf_counter() - began)
+        await self._in_turn(self._step, Produced(effect.round, values), "seal")
+
+    async def _advance(self, effect: Advance) -> None:
+        shared = await self._shared(effect.model)
+        after = await asyncio.to_thread(shared.advance, effect.total)
+        encoded = after.to_bytes()
+        self._models[blob_name(encoded)] = after
+        await asyncio.to_thread(self._host.store.add, encoded, pin=_MODELS)
+        await self._in_turn(self._step, Advanced(effect.round, encoded, after.next), None)
+
+    async def _judge(self, effect: Judge) -> None:
+        assert self._own is not None
+        before, after = await self._shared(effect.before), await self._shared(effect.after)
+        accept = await asyncio.to_thread(self._own.hospital.accepts, before, after)
+        await self._in_turn(self._step, Judged(effect.round, accept), None)
+
+    async def _shared(self, name: str) -> SharedModel:
+        """Return a shared model by its name, from a peer where this member did not make it itself."""
+        assert self._own is not None
+        while name not in self._models:
+            content = await self._blob(name)
+            if content is None:
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._models[name] = await asyncio.to_thread(from_bytes, self._own.plan, content)
+            await asyncio.to_thread(self._host.store.pin, Cid.parse(name), _MODELS)
+        for old in list(self._models)[:-3]:
+            del self._models[old]
+        return self._models[name]
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if self._machine is not None and self._machine.wake() <= time.time():
+                await self._in_turn(self._duties)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            self._tasks.discard(task)
+
+    def _raise_failed(self) -> None:
+        """Let the node know of a part that failed; it makes the participant anew."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                failure = task.exception()
+                if failure is not None:
+                    raise failure
+
+
+def _state(encoded: bytes) -> Federation:
+    return msgspec.msgpack.decode(encoded, type=Federation)
+
+
+def _doing(state: Federation) -> str:
+    if state.stopped is not None:
+        return "stopped"
+    if state.next is None:
+        return "done"
+    if state.ceremony is not None:
+        return "making keys"
+    if state.round is not None and not state.round.over:
+        return f"{state.round.task}: {state.round.phase.value}"
+    return "between rounds"

@@ -88,20 +88,15 @@ class Bank(Application):
 
     def check(self, transaction: Transaction) -> TxResult:
         """Refuse what cannot be read or is not allowed; balances may change before the turn comes."""
-        order = _read(transaction.payload)
-        if order is None:
-            return TxResult(UNREADABLE, b"")
-        if isinstance(order, ChangeMembers) and transaction.client != self._governor:
-            return TxResult(NOT_ALLOWED, b"")
-        return TxResult(0, b"")
+        return self._permit(transaction, _read(transaction.payload))
 
     def apply(self, block: Block) -> Applied:
         """Carry out the orders."""
         updates: list[MemberUpdate] = []
         results = []
         for transaction in block.transactions:
-            result = self.check(transaction)
             order = _read(transaction.payload)
+            result = self._permit(transaction, order)
             if isinstance(order, ChangeMembers) and not result.code:
                 updates += order.updates
             elif order is not None and not result.code:
@@ -128,6 +123,13 @@ class Bank(Application):
             state = state.set(key, value)
         self._state = state
         return state.root
+
+    def _permit(self, transaction: Transaction, order: Order | None) -> TxResult:
+        if order is None:
+            return TxResult(UNREADABLE, b"")
+        if isinstance(order, ChangeMembers) and transaction.client != self._governor:
+            return TxResult(NOT_ALLOWED, b"")
+        return TxResult(0, b"")
 
     def _carry_out(self, order: Order) -> TxResult:
         if isinstance(order, Deposit):

@@ -23,7 +23,9 @@ from medward.ledger.encoding import Structure
 ED25519: Final = "ed25519"
 ML_DSA_65: Final = "ml-dsa-65"
 
-Kind = Literal["transaction", "pre-prepare", "prepare", "commit", "checkpoint", "view-change", "new-view"]
+Kind = Literal[
+    "transaction", "transactions", "pre-prepare", "prepare", "commit", "checkpoint", "view-change", "new-view"
+]
 CERTIFYING: Final[frozenset[str]] = frozenset({"commit", "checkpoint"})
 
 
@@ -44,9 +46,9 @@ class Domain(msgspec.Struct, frozen=True):
     Args:
         chain: SHA-256 of the genesis, 32 bytes: a vote of one federation is worth nothing in another.
         kind: the kind of message.
-        epoch: the membership epoch, 0 for a transaction.
+        epoch: the membership epoch, 0 for transactions.
         view: the view, 0 where the kind has none.
-        height: the height (sequence number); a transaction's nonce.
+        height: the height (sequence number); a transaction's nonce, 0 for a tree of transactions.
     """
 
     chain: bytes

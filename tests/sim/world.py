@@ -350,7 +350,7 @@ class World:
     def _submit(self, to: str, encoded: bytes) -> None:
         if self.random.random() >= self.network.loss:
             delay = self.random.randint(*self.network.delay)
-            self.at(self.now + delay, lambda: self.step(self.nodes[to], Submitted(encoded)))
+            self.at(self.now + delay, lambda: self.step(self.nodes[to], Submitted((encoded,))))
 
     def _reply(self, node: SimNode, reply: Reply) -> None:
         if self.random.random() < self.network.loss:

@@ -56,7 +56,7 @@ def free_ports(count: int) -> list[int]:
 
 
 async def run(members: int, payload: int, workers: int, seconds: float) -> tuple[Figures, Shares]:
-    """Measure n = `members` with transactions of about `payload` bytes."""
+    """Measure n = `members` with transactions that carry `payload` bytes."""
     with tempfile.TemporaryDirectory(prefix="medward-bench-") as name:
         root = Path(name)
         ports = free_ports(members)
@@ -87,8 +87,7 @@ async def _load(genesis: Genesis, payload: int, workers: int, seconds: float) ->
         while await clients[0].status(member.name) is None:
             await asyncio.sleep(0.05)
     await clients[0].submit(encode(Note("ready", b"")), give_up=120)
-    # What is not payload in an encoded transaction: key, nonce, signature, and the order's own frame.
-    filling = bytes(max(1, payload - 140))
+    filling = bytes(payload)
 
     async def submit(worker: int) -> None:
         await clients[worker % CLIENTS].submit(encode(Note(f"note-{worker}", filling)))

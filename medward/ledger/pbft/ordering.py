@@ -130,14 +130,16 @@ def decode_batch(state: State, transactions: tuple[bytes, ...]) -> tuple[Transac
     """
     decoded, seen = [], set()
     for encoded in transactions:
-        try:
-            transaction = decode_transaction(encoded)
-            key = (transaction.client, transaction.nonce)
-            waiting = state.pending.get(key)
-            if waiting is None or waiting.encoded != encoded:
+        known = state.verified.get(encoded)
+        if known is None:
+            try:
+                transaction = decode_transaction(encoded)
                 verify_transaction(state.chain, state.verifier, transaction)
-        except (NotCanonical, InvalidSignature) as error:
-            raise Unacceptable(str(error)) from error
+            except (NotCanonical, InvalidSignature) as error:
+                raise Unacceptable(str(error)) from error
+        else:
+            transaction = known
+        key = (transaction.client, transaction.nonce)
         if key in seen:
             raise Unacceptable("a transaction stands twice in one batch")
         seen.add(key)

@@ -97,7 +97,7 @@ class Replica:
             if isinstance(event, Received):
                 self._receive(event.peer, event.message)
             elif isinstance(event, Submitted):
-                requests.on_submitted(state, event.transaction, event.forward)
+                requests.on_submitted(state, event)
             else:
                 self._tick()
             self._advance()
@@ -256,7 +256,7 @@ class Replica:
         state = self._state
         match message:
             case Request():
-                requests.on_request(state, message.transaction)
+                requests.on_request(state, message.transactions)
             case Status():
                 catch_up.on_status(state, peer, message)
             case StableProof():

@@ -142,6 +142,8 @@ class State:
     pending: dict[tuple[bytes, int], Pending] = field(default_factory=dict)
     pending_of: dict[bytes, int] = field(default_factory=dict)
     unproposed: dict[tuple[bytes, int], None] = field(default_factory=dict)
+    # The same waiting requests by their encodings: what a batch repeats is neither decoded nor verified again.
+    verified: dict[bytes, Transaction] = field(default_factory=dict)
 
     # Catching up (spec/ledger.md, "State transfer").
     peers: dict[str, Status] = field(default_factory=dict)

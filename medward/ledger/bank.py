@@ -4,6 +4,8 @@ Accounts hold integers; money moves, never appears out of nothing but by `deposi
 snapshots share and every answer can be proved.
 """
 
+from functools import lru_cache
+
 from medward.ledger.encoding import Count, Name, Structure, decode, decode_form, encode
 from medward.ledger.errors import NotCanonical, SnapshotMismatch
 from medward.ledger.merkle import MerkleMap, MerkleProof
@@ -162,6 +164,7 @@ class Bank(Application):
         return TxResult(0, value)
 
 
+@lru_cache(maxsize=1024)
 def _read(payload: bytes) -> Order | None:
     try:
         order: Order = decode_form(payload, Order)

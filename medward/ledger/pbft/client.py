@@ -48,6 +48,12 @@ class _Waiting:
     nonce: int = 0
     answers: dict[str, Receipt | Refusal] = field(default_factory=dict)
 
+    def give_up(self, seconds: float) -> None:
+        """Tell whoever waits that nothing is known."""
+        if not self.answered.done():
+            unknown = f"no f+1 equal answers about transaction {self.nonce} came within {seconds:.0f} s"
+            self.answered.set_exception(LedgerError(f"{unknown}; it may still be ordered"))
+
 
 class _Connection:
     """One replica, called when needed and again when it hangs up."""
@@ -155,14 +161,11 @@ class PbftClient:
         self._queue.append(waiting)
         # What else is handed in during this turn of the loop goes along.
         self._flush_after(0)
+        alarm = asyncio.get_running_loop().call_later(give_up, waiting.give_up, give_up)
         try:
-            outcome = await asyncio.wait_for(waiting.answered, give_up)
-        except TimeoutError:
-            raise LedgerError(
-                f"no f+1 equal answers about transaction {waiting.nonce} came within {give_up:.0f} s; "
-                "it may still be ordered"
-            ) from None
+            outcome = await waiting.answered
         finally:
+            alarm.cancel()
             self._waiting.pop(waiting.nonce, None)
         if isinstance(outcome, Refusal):
             raise Refused(f"the ledger does not take transaction {waiting.nonce}: {outcome.reason}")

@@ -5,7 +5,6 @@ fsyncs falls as the load rises (group commit). See spec/ledger.md, "The journal"
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -135,6 +134,7 @@ class PbftEngine(Engine):
         self._wake = asyncio.Event()
         self._grown = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
+        self._folding: asyncio.Task[None] | None = None
         self.failure: LedgerError | None = None
         self.commit_seconds = 0.0
 
@@ -152,6 +152,8 @@ class PbftEngine(Engine):
             await end_task(self._task)
         await self._listener.close()
         await asyncio.gather(*(peer.close() for peer in self._peers.values()))
+        if self._folding is not None:
+            await asyncio.wait([self._folding])
         self._journal.close()
 
     async def submit(self, transaction: Transaction) -> Receipt:
@@ -222,9 +224,12 @@ class PbftEngine(Engine):
             await asyncio.sleep(0)
             return
         left = self._replica.next_deadline() / 1000 - time.monotonic()
-        if left > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), left)
+        if left > 0 and not self._wake.is_set():
+            alarm = asyncio.get_running_loop().call_later(left, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                alarm.cancel()
         self._wake.clear()
 
     def _collect(self) -> list[Event]:
@@ -254,8 +259,13 @@ class PbftEngine(Engine):
                     others.append(effect)
         if writes:
             started = time.perf_counter()
-            await asyncio.to_thread(self._journal.commit, writes)
+            # Writing takes the interpreter's lock again and again: done in another thread it would wait for this one
+            # each time. Only the wait for the disk is worth a thread.
+            self._journal.write(writes)
+            self._journal.sync()
             self.commit_seconds += time.perf_counter() - started
+            if (self._folding is None or self._folding.done()) and self._journal.unfolded:
+                self._folding = asyncio.create_task(asyncio.to_thread(self._journal.fold))
         if any(isinstance(write, StoreBlock | StoreSnapshot) for write in writes):
             self._refresh_peers()
             async with self._grown:

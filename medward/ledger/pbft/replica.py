@@ -165,6 +165,9 @@ class Replica:
             deadlines.append(half if half > state.now else since + state.timeout())
         if state.new_view_deadline is not None:
             deadlines.append(state.new_view_deadline)
+        gathered = ordering.gather_deadline(state)
+        if gathered is not None and state.accepted - state.executed < state.parameters.eager_in_flight:
+            deadlines.append(gathered)
         return max(min(deadlines), state.now + 1)
 
     def _tick(self) -> None:

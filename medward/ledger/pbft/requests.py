@@ -126,6 +126,8 @@ def _admit(state: State, encoded: bytes, decoded: Transaction | None, from_clien
     state.pending[key] = Pending(transaction, encoded, state.now)
     state.verified[encoded] = transaction
     state.pending_of[transaction.client] = state.pending_of.get(transaction.client, 0) + 1
+    if not state.unproposed:
+        state.gathering_since = state.now
     state.unproposed[key] = None
     return True
 

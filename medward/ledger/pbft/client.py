@@ -124,6 +124,7 @@ class PbftClient:
         together: int = MAX_TREE,
     ) -> None:
         self._genesis = genesis
+        self._chain = genesis.chain
         self._signer = signer
         self._client = signer.public_keys[0].data
         self._nonce = first_nonce
@@ -183,8 +184,8 @@ class PbftClient:
             answer = await self._ask(name, Query(path))
             if isinstance(status, NodeStatus) and isinstance(answer, QueryAnswer) and answer.answer is not None:
                 try:
-                    epochs = follow_handovers(self._genesis.membership, status.handovers, self._genesis.chain, verifier)
-                    answer.answer.verify(epochs[answer.answer.certificate.body.epoch], self._genesis.chain, verifier)
+                    epochs = follow_handovers(self._genesis.membership, status.handovers, self._chain, verifier)
+                    answer.answer.verify(epochs[answer.answer.certificate.body.epoch], self._chain, verifier)
                 except (InvalidCertificate, IndexError):
                     continue
                 if answer.answer.key == path.encode():
@@ -262,7 +263,7 @@ class PbftClient:
         # when no answers come.
         numbered = [(waiting.nonce, waiting.payload) for waiting in group]
         try:
-            signed = sign_transactions(self._genesis.chain, self._signer, numbered)
+            signed = sign_transactions(self._chain, self._signer, numbered)
             encoded = tuple(encode_transaction(transaction) for transaction in signed)
         except LedgerError as error:
             for waiting in group:

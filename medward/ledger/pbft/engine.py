@@ -257,15 +257,7 @@ class PbftEngine(Engine):
                     writes.append(effect)
                 else:
                     others.append(effect)
-        if writes:
-            started = time.perf_counter()
-            # Writing takes the interpreter's lock again and again: done in another thread it would wait for this one
-            # each time. Only the wait for the disk is worth a thread.
-            self._journal.write(writes)
-            self._journal.sync()
-            self.commit_seconds += time.perf_counter() - started
-            if (self._folding is None or self._folding.done()) and self._journal.unfolded:
-                self._folding = asyncio.create_task(asyncio.to_thread(self._journal.fold))
+        self._make_durable(writes, idle=any(isinstance(event, Tick) for event in events))
         if any(isinstance(write, StoreBlock | StoreSnapshot) for write in writes):
             self._refresh_peers()
             async with self._grown:
@@ -273,6 +265,19 @@ class PbftEngine(Engine):
         for effect in others:
             self._carry_out(effect)
         self._desk.flush()
+
+    def _make_durable(self, writes: list[Write], idle: bool) -> None:
+        """Write, and wait for the disk unless these are blocks alone: votes at a quorum hold those (J6)."""
+        if writes:
+            self._journal.write(writes)
+        if idle or not all(isinstance(write, StoreBlock) for write in writes):
+            # In this thread: another would wait for the interpreter's lock with every statement, which took longer
+            # than the disk did.
+            started = time.perf_counter()
+            self._journal.sync()
+            self.commit_seconds += time.perf_counter() - started
+            if (self._folding is None or self._folding.done()) and self._journal.unfolded:
+                self._folding = asyncio.create_task(asyncio.to_thread(self._journal.fold))
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Broadcast):

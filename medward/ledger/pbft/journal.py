@@ -113,9 +113,12 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the files; everything committed is on disk already."""
-        self._database.close()
-        os.close(self._witness)
+        """Close the files; what was written and not yet synced is synced first."""
+        try:
+            self.sync()
+        finally:
+            self._database.close()
+            os.close(self._witness)
 
     def commit(self, writes: Iterable[Write]) -> None:
         """Make `writes` durable as one unit; on return they survive any crash (J1).
@@ -148,11 +151,13 @@ class Journal:
         self._written = position, chain
 
     def sync(self) -> None:
-        """Make everything written durable as one unit.
+        """Make everything written since the last time durable as one unit; nothing where nothing was.
 
         Raises:
             JournalError: as `commit`.
         """
+        if not self._database.in_transaction:
+            return
         try:
             self._database.execute("UPDATE marks SET position = ?, chain = ? WHERE name = 'head'", self._written)
             self._database.execute("UPDATE marks SET position = ? WHERE name = 'commits'", (self.commits + 1,))

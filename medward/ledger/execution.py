@@ -152,8 +152,7 @@ class Execution:
             if refusal is None:
                 fresh.append(transaction)
                 changed.add(transaction.client)
-        for client in changed:
-            self._clients = self._clients.set(client, self._records[client])
+        self._clients = self._clients.update({client: self._records[client] for client in changed})
         block = Block(height, time, tuple(fresh))
         if not fresh:
             refused = tuple(verdict for verdict in verdicts if verdict is not None)
@@ -192,9 +191,7 @@ class Execution:
             form = decode(data, _SnapshotForm)
         except NotCanonical as error:
             raise SnapshotMismatch(f"the snapshot does not decode: {error}") from error
-        clients = MerkleMap()
-        for key, value in form.clients:
-            clients = clients.set(key, value)
+        clients = MerkleMap().update(dict(form.clients))
         if form.summary.digest() != expected or clients.root != form.summary.clients:
             raise SnapshotMismatch("the snapshot is not the one that the certificate names")
         if self.application.restore(form.application) != form.summary.app_hash:

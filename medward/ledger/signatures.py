@@ -9,6 +9,7 @@ one verifies: an attacker has to break both. See spec/ledger.md, "Signatures".
 import struct
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
@@ -87,7 +88,7 @@ class Verifier(ABC):
 
     def valid(self, keys: PublicKeys, domain: Domain, digest: bytes, signatures: Signatures) -> bool:
         """Return whether `signatures` are exactly those that `keys` and the kind ask for, and all verify."""
-        asked = keys if domain.kind in CERTIFYING else keys[:1]
+        asked = keys if len(keys) == 1 or domain.kind in CERTIFYING else keys[:1]
         if [s.algorithm for s in signatures] != [k.algorithm for k in asked]:
             return False
         message = domain.preimage(digest)
@@ -131,6 +132,11 @@ class MemberSigner(Signer):
         return tuple(signatures)
 
 
+@lru_cache(maxsize=4096)
+def _ed25519(key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(key)
+
+
 class MemberVerifier(Verifier):
     """Verifies Ed25519 and ML-DSA-65, and counts how often (`checks`)."""
 
@@ -142,7 +148,7 @@ class MemberVerifier(Verifier):
         self.checks += 1
         try:
             if key.algorithm == ED25519:
-                Ed25519PublicKey.from_public_bytes(key.data).verify(signature, message)
+                _ed25519(key.data).verify(signature, message)
             elif key.algorithm == ML_DSA_65:
                 MLDSA65PublicKey.from_public_bytes(key.data).verify(signature, message)
             else:

@@ -44,7 +44,6 @@ from tests.sim.signing import Secrets, SimSigner, SimVerifier
 WRITES = (Append, Compact, StoreBlock, StoreSnapshot, SaveChunk, StoreEvidence)
 SIM_CHAIN = ChainParameters(checkpoint_interval=4, log_window=16, in_flight=4, max_batch=8, chunk_bytes=1024)
 SIM_TIMERS = Parameters(
-    eager_in_flight=2,
     request_timeout=600,
     status_interval=200,
     fetch_timeout=250,

@@ -262,26 +262,25 @@ class PbftClient:
         # All are asked for their answers, since f+1 must give them; one passes the requests to the leader, and all do
         # when no answers come.
         numbered = [(waiting.nonce, waiting.payload) for waiting in group]
-        try:
-            signed = sign_transactions(self._chain, self._signer, numbered)
-            encoded = tuple(encode_transaction(transaction) for transaction in signed)
-        except LedgerError as error:
-            for waiting in group:
+        encoded: list[bytes] = []
+        for waiting, transaction in zip(group, sign_transactions(self._chain, self._signer, numbered), strict=True):
+            try:
+                encoded.append(encode_transaction(transaction))
+            except NotCanonical as error:
                 waiting.answered.set_exception(error)
-            return
         names = sorted(self._connections)
         one = names[self._preferred % len(names)]
         forwarding = {one}
         while any(not waiting.answered.done() for waiting in group):
-            forms = {forward: frame(encode(Submit(encoded, forward))) for forward in {n in forwarding for n in names}}
+            kinds = {name in forwarding for name in names}
+            forms = {forward: frame(encode(Submit(tuple(encoded), forward))) for forward in kinds}
             sends = (self._connections[name].send(forms[name in forwarding]) for name in names)
             sent = dict(zip(names, await asyncio.gather(*sends), strict=True))
             left = [waiting.answered for waiting in group if not waiting.answered.done()]
             if left:
                 await asyncio.wait(left, timeout=self._patience if sent[one] else 0.01)
-            if any(not waiting.answered.done() for waiting in group):
-                forwarding = set(names)
-                self._preferred += not sent[one]
+            forwarding = set(names)
+            self._preferred += not sent[one]
 
     # Hearing.
 

@@ -7,6 +7,7 @@ fsyncs falls as the load rises (group commit). See spec/ledger.md, "The journal"
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -134,6 +135,7 @@ class PbftEngine(Engine):
         self._wake = asyncio.Event()
         self._grown = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
+        self._disk = ThreadPoolExecutor(1)
         self._folding: asyncio.Task[None] | None = None
         self.failure: LedgerError | None = None
         self.commit_seconds = 0.0
@@ -154,6 +156,7 @@ class PbftEngine(Engine):
         await asyncio.gather(*(peer.close() for peer in self._peers.values()))
         if self._folding is not None:
             await asyncio.wait([self._folding])
+        self._disk.shutdown()
         self._journal.close()
 
     async def submit(self, transaction: Transaction) -> Receipt:
@@ -257,7 +260,7 @@ class PbftEngine(Engine):
                     writes.append(effect)
                 else:
                     others.append(effect)
-        self._make_durable(writes, idle=any(isinstance(event, Tick) for event in events))
+        await self._make_durable(writes, idle=any(isinstance(event, Tick) for event in events))
         if any(isinstance(write, StoreBlock | StoreSnapshot) for write in writes):
             self._refresh_peers()
             async with self._grown:
@@ -266,18 +269,20 @@ class PbftEngine(Engine):
             self._carry_out(effect)
         self._desk.flush()
 
-    def _make_durable(self, writes: list[Write], idle: bool) -> None:
+    async def _make_durable(self, writes: list[Write], idle: bool) -> None:
         """Write, and wait for the disk unless these are blocks alone: votes at a quorum hold those (J6)."""
         if writes:
             self._journal.write(writes)
-        if idle or not all(isinstance(write, StoreBlock) for write in writes):
-            # In this thread: another would wait for the interpreter's lock with every statement, which took longer
-            # than the disk did.
-            started = time.perf_counter()
-            self._journal.sync()
-            self.commit_seconds += time.perf_counter() - started
-            if (self._folding is None or self._folding.done()) and self._journal.unfolded:
-                self._folding = asyncio.create_task(asyncio.to_thread(self._journal.fold))
+        if not idle and all(isinstance(write, StoreBlock) for write in writes):
+            return
+        started = time.perf_counter()
+        # Only the wait for the disk is done in a thread: one that runs statements waits for the interpreter's lock with
+        # each of them, which took longer than the disk did.
+        if self._journal.seal():
+            await asyncio.get_running_loop().run_in_executor(self._disk, self._journal.flush)
+        self.commit_seconds += time.perf_counter() - started
+        if (self._folding is None or self._folding.done()) and self._journal.unfolded:
+            self._folding = asyncio.create_task(asyncio.to_thread(self._journal.fold))
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Broadcast):

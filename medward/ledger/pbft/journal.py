@@ -156,11 +156,31 @@ class Journal:
         Raises:
             JournalError: as `commit`.
         """
+        if self.seal():
+            self.flush()
+
+    def seal(self) -> bool:
+        """Close the unit of what was written; return whether there is one for `flush`.
+
+        Raises:
+            JournalError: as `commit`.
+        """
         if not self._database.in_transaction:
-            return
+            return False
         try:
             self._database.execute("UPDATE marks SET position = ?, chain = ? WHERE name = 'head'", self._written)
             self._database.execute("UPDATE marks SET position = ? WHERE name = 'commits'", (self.commits + 1,))
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+        return True
+
+    def flush(self) -> None:
+        """Wait until the disk has the unit that `seal` closed; the one call that is worth a thread of its own.
+
+        Raises:
+            JournalError: as `commit`.
+        """
+        try:
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._refused(error) from error

@@ -4,6 +4,8 @@ Accounts hold integers; money moves, never appears out of nothing but by `deposi
 snapshots share and every answer can be proved.
 """
 
+from functools import lru_cache
+
 from medward.ledger.encoding import Count, Name, Structure, decode, decode_form, encode
 from medward.ledger.errors import NotCanonical, SnapshotMismatch
 from medward.ledger.merkle import MerkleMap, MerkleProof
@@ -85,28 +87,25 @@ class Bank(Application):
     def __init__(self, governor: bytes | None = None) -> None:
         self._governor = governor
         self._state = MerkleMap()
+        self._changed: dict[bytes, bytes] = {}
 
     def check(self, transaction: Transaction) -> TxResult:
         """Refuse what cannot be read or is not allowed; balances may change before the turn comes."""
-        order = _read(transaction.payload)
-        if order is None:
-            return TxResult(UNREADABLE, b"")
-        if isinstance(order, ChangeMembers) and transaction.client != self._governor:
-            return TxResult(NOT_ALLOWED, b"")
-        return TxResult(0, b"")
+        return self._permit(transaction, _read(transaction.payload))
 
     def apply(self, block: Block) -> Applied:
         """Carry out the orders."""
         updates: list[MemberUpdate] = []
         results = []
         for transaction in block.transactions:
-            result = self.check(transaction)
             order = _read(transaction.payload)
+            result = self._permit(transaction, order)
             if isinstance(order, ChangeMembers) and not result.code:
                 updates += order.updates
             elif order is not None and not result.code:
                 result = self._carry_out(order)
             results.append(result)
+        self._state, self._changed = self._state.update(self._changed), {}
         return Applied(tuple(results), self._state.root, tuple(updates))
 
     def query(self, path: str) -> bytes | None:
@@ -123,11 +122,15 @@ class Bank(Application):
             form = decode(data, _Form)
         except NotCanonical as error:
             raise SnapshotMismatch(f"this is no snapshot of a bank: {error}") from error
-        state = MerkleMap()
-        for key, value in form.items:
-            state = state.set(key, value)
-        self._state = state
-        return state.root
+        self._state = MerkleMap().update(dict(form.items))
+        return self._state.root
+
+    def _permit(self, transaction: Transaction, order: Order | None) -> TxResult:
+        if order is None:
+            return TxResult(UNREADABLE, b"")
+        if isinstance(order, ChangeMembers) and transaction.client != self._governor:
+            return TxResult(NOT_ALLOWED, b"")
+        return TxResult(0, b"")
 
     def _carry_out(self, order: Order) -> TxResult:
         if isinstance(order, Deposit):
@@ -135,7 +138,7 @@ class Bank(Application):
         if isinstance(order, Transfer):
             return self._transfer(order)
         if isinstance(order, Note):
-            self._state = self._state.set(order.name.encode(), order.data)
+            self._changed[order.name.encode()] = order.data
             return TxResult(0, b"")
         assert isinstance(order, Balance)
         return TxResult(0, self._balance(order.account).to_bytes(8, "big"))
@@ -150,16 +153,19 @@ class Bank(Application):
         return result
 
     def _balance(self, account: str) -> int:
-        return int.from_bytes(self._state.get(account.encode()) or b"", "big")
+        key = account.encode()
+        value = self._changed.get(key)
+        return int.from_bytes(self._state.get(key) or b"" if value is None else value, "big")
 
     def _put(self, account: str, balance: int) -> TxResult:
         if balance > LARGEST:
             return TxResult(OVERDRAWN, b"")
         value = balance.to_bytes(8, "big")
-        self._state = self._state.set(account.encode(), value)
+        self._changed[account.encode()] = value
         return TxResult(0, value)
 
 
+@lru_cache(maxsize=1024)
 def _read(payload: bytes) -> Order | None:
     try:
         order: Order = decode_form(payload, Order)

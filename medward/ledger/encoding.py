@@ -11,6 +11,7 @@ byte and refusal for refusal. See spec/ledger.md, "Encoding".
 """
 
 import hashlib
+import struct
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -30,6 +31,9 @@ _DEEPEST: Final = 64
 _SIMPLE: Final = {0xF4: False, 0xF5: True, 0xF6: None}
 # The least value that needs this many bytes after the head (RFC 8949, 4.2.1).
 _WIDTHS: Final = {24: (1, 24), 25: (2, 2**8), 26: (4, 2**16), 27: (8, 2**32)}
+
+
+_BYTES_1, _BYTES_2 = struct.Struct(">BB"), struct.Struct(">BH")
 
 
 class Structure(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -122,7 +126,12 @@ def _append(out: bytearray, value: Any) -> None:
     elif kind is list or kind is tuple:
         _head(out, 0x80, len(value))
         for item in value:
-            _append(out, item)
+            if type(item) is bytes and 24 <= (length := len(item)) < 0x10000:
+                # `_head` of a string of bytes, without a call for each.
+                out += _BYTES_1.pack(0x58, length) if length < 0x100 else _BYTES_2.pack(0x59, length)
+                out += item
+            else:
+                _append(out, item)
     elif value is None:
         out.append(0xF6)
     elif kind is bool:
@@ -171,8 +180,27 @@ def _read_argument(data: bytes, at: int, short: int) -> tuple[int, int]:
 def _read_list(data: bytes, at: int, count: int, depth: int) -> tuple[list[Any], int]:
     if depth == 0 or count > len(data) - at:
         raise NotCanonical("a list is nested too deeply or cut short")
-    items = []
+    items: list[Any] = []
+    size = len(data)
     for _ in range(count):
+        # Small numbers and strings of bytes, which nearly all items are, without a call for each; whatever is not one
+        # of them, or not canonical, is left to `_read`.
+        first = data[at] if at < size else 0xFF
+        if first < 0x18:
+            items.append(first)
+            at += 1
+            continue
+        start = end = 0
+        if 0x40 <= first < 0x58:
+            start, end = at + 1, at + 1 + (first & 0x1F)
+        elif first == 0x58 and at + 1 < size and data[at + 1] >= 24:
+            start, end = at + 2, at + 2 + data[at + 1]
+        elif first == 0x59 and at + 2 < size and data[at + 1]:
+            start, end = at + 3, at + 3 + (data[at + 1] << 8 | data[at + 2])
+        if start and end <= size:
+            items.append(data[start:end])
+            at = end
+            continue
         item, at = _read(data, at, depth - 1)
         items.append(item)
     return items, at

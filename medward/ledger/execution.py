@@ -103,6 +103,8 @@ class Execution:
     def __init__(self, application: Application, genesis_time: int) -> None:
         self.application = application
         self._clients = MerkleMap()
+        # The same records once more, for reading without hashing.
+        self._records: dict[bytes, bytes] = {}
         self._replies: OrderedDict[bytes, OrderedDict[int, Receipt]] = OrderedDict()
         app_hash = application.snapshot().app_hash
         self.summary = StateSummary(0, genesis_time, app_hash, self._clients.root)
@@ -119,7 +121,7 @@ class Execution:
 
     def applied(self, client: bytes, nonce: int) -> bool:
         """Return whether this nonce was applied or can no longer be."""
-        return _used(self._clients.get(client), nonce)
+        return _used(self._records.get(client), nonce)
 
     def reply(self, client: bytes, nonce: int) -> Receipt | None:
         """Return the cached receipt of one of the client's last transactions."""
@@ -129,7 +131,7 @@ class Execution:
         """Return whether the transaction may wait to be ordered (code 0) or why not; its signature is not checked."""
         if self.applied(transaction.client, transaction.nonce):
             return TxResult(REPLAYED, b"")
-        if self._clients.get(transaction.client) is None and len(self._clients) >= MAX_CLIENTS:
+        if transaction.client not in self._records and len(self._records) >= MAX_CLIENTS:
             return TxResult(TOO_MANY_CLIENTS, b"")
         return self.application.check(transaction)
 
@@ -143,11 +145,14 @@ class Execution:
         height, time = self.height + 1, max(time, self.time)
         fresh: list[Transaction] = []
         verdicts: list[TxResult | None] = []
+        changed: set[bytes] = set()
         for transaction in transactions:
             refusal = self._claim(transaction)
             verdicts.append(refusal)
             if refusal is None:
                 fresh.append(transaction)
+                changed.add(transaction.client)
+        self._clients = self._clients.update({client: self._records[client] for client in changed})
         block = Block(height, time, tuple(fresh))
         if not fresh:
             refused = tuple(verdict for verdict in verdicts if verdict is not None)
@@ -160,8 +165,10 @@ class Execution:
         for transaction, result, verdict in zip(transactions, results, verdicts, strict=True):
             if verdict is None:
                 receipt = Receipt(height, result)
-                self._remember(transaction, receipt)
+                self._replies.setdefault(transaction.client, OrderedDict())[transaction.nonce] = receipt
                 replies.append((transaction, receipt))
+        for client in changed:
+            self._forget_old(client)
         self.summary = StateSummary(height, time, applied.app_hash, self._clients.root)
         return Executed(block, results, tuple(replies), self.summary, applied.member_updates)
 
@@ -184,29 +191,28 @@ class Execution:
             form = decode(data, _SnapshotForm)
         except NotCanonical as error:
             raise SnapshotMismatch(f"the snapshot does not decode: {error}") from error
-        clients = MerkleMap()
-        for key, value in form.clients:
-            clients = clients.set(key, value)
+        clients = MerkleMap().update(dict(form.clients))
         if form.summary.digest() != expected or clients.root != form.summary.clients:
             raise SnapshotMismatch("the snapshot is not the one that the certificate names")
         if self.application.restore(form.application) != form.summary.app_hash:
             raise SnapshotMismatch("the application's part of the snapshot is not the one that the certificate names")
         self.summary, self._clients, self._replies = form.summary, clients, OrderedDict()
+        self._records = dict(form.clients)
         for reply in form.replies:
             self._replies.setdefault(reply.client, OrderedDict())[reply.nonce] = reply.receipt
 
     def _claim(self, transaction: Transaction) -> TxResult | None:
-        record = self._clients.get(transaction.client)
+        """Mark a nonce as used, or say why it is refused; the block's end brings the mark into the Merkle map."""
+        record = self._records.get(transaction.client)
         if _used(record, transaction.nonce):
             return TxResult(REPLAYED, b"")
-        if record is None and len(self._clients) >= MAX_CLIENTS:
+        if record is None and len(self._records) >= MAX_CLIENTS:
             return TxResult(TOO_MANY_CLIENTS, b"")
-        self._clients = self._clients.set(transaction.client, _mark(record, transaction.nonce))
+        self._records[transaction.client] = _mark(record, transaction.nonce)
         return None
 
-    def _remember(self, transaction: Transaction, receipt: Receipt) -> None:
-        kept = self._replies.setdefault(transaction.client, OrderedDict())
-        kept[transaction.nonce] = receipt
+    def _forget_old(self, client: bytes) -> None:
+        kept = self._replies[client]
         lowest = max(kept) - NONCE_WINDOW
         for nonce in [nonce for nonce in kept if nonce <= lowest]:
             del kept[nonce]

@@ -12,7 +12,7 @@ asked for, once per node, so a block of many changes hashes each touched node on
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import msgspec
@@ -101,6 +101,12 @@ class MerkleMap:
         top, added = _insert(self._top, _Leaf(_path(key), key, value), 255)
         return self._with(top, self._count + added)
 
+    def update(self, values: Mapping[bytes, bytes]) -> "MerkleMap":
+        """Return the map in which every key of `values` has its value; shared nodes are made once for all of them."""
+        leaves = [_Leaf(_path(key), key, value) for key, value in values.items()]
+        top, added = _insert_all(self._top, leaves, 255)
+        return self._with(top, self._count + added)
+
     def delete(self, key: bytes) -> "MerkleMap":
         """Return the map without `key`."""
         top, removed = _remove(self._top, _path(key), key, 255)
@@ -182,6 +188,26 @@ def _insert(node: _Node, leaf: _Leaf, depth: int) -> tuple[_Node, int]:
         return _Branch(node.left, right), added
     left, added = _insert(node.left, leaf, depth - 1)
     return _Branch(left, node.right), added
+
+
+def _insert_all(node: _Node, leaves: list[_Leaf], depth: int) -> tuple[_Node, int]:
+    """Insert leaves of different keys; what comes out is what inserting one after the other gives."""
+    if not leaves:
+        return node, 0
+    if len(leaves) == 1:
+        return _insert(node, leaves[0], depth)
+    below_left: _Node = None
+    below_right: _Node = None
+    added = 0
+    if isinstance(node, _Leaf):
+        if all(leaf.path != node.path for leaf in leaves):
+            leaves = [*leaves, node]
+        added = -1
+    elif node is not None:
+        below_left, below_right = node.left, node.right
+    left, more_left = _insert_all(below_left, [leaf for leaf in leaves if not leaf.path >> depth & 1], depth - 1)
+    right, more_right = _insert_all(below_right, [leaf for leaf in leaves if leaf.path >> depth & 1], depth - 1)
+    return _Branch(left, right), added + more_left + more_right
 
 
 def _fork(one: _Leaf, other: _Leaf, depth: int) -> _Branch:

@@ -11,7 +11,9 @@ from pathlib import Path
 from medward.ledger.bank import Bank
 from medward.ledger.encoding import decode, encode
 from medward.ledger.membership import ChainParameters, Genesis
+from medward.ledger.pbft.effects import Broadcast, Effect
 from medward.ledger.pbft.engine import NodeSettings, PbftEngine, prepare_folder
+from medward.ledger.pbft.messages import PrePrepare
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.types import Member
 
@@ -30,11 +32,21 @@ def free_ports(count: int) -> list[int]:
 class Cluster:
     """Members h0, h1 ... with their folders under `root`; every process runs this module."""
 
-    def __init__(self, root: Path, size: int, governor: bytes | None = None, chain: ChainParameters = CHAIN) -> None:
+    def __init__(
+        self,
+        root: Path,
+        size: int,
+        governor: bytes | None = None,
+        chain: ChainParameters = CHAIN,
+        addresses: dict[str, str] | None = None,
+    ) -> None:
         self.root = root
         self.governor = governor
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.addresses = {f"h{i}": f"127.0.0.1:{port}" for i, port in enumerate(free_ports(size))}
+        # What runs before a member's command, for one who lives in a network of its own.
+        self.prefixes: dict[str, list[str]] = {}
+        self.leading_delay: dict[str, float] = {}
+        self.addresses = addresses or {f"h{i}": f"127.0.0.1:{port}" for i, port in enumerate(free_ports(size))}
         members = tuple(self.prepare(name, 0) for name in sorted(self.addresses))
         self.genesis = Genesis("cluster", int(time.time() * 1000), chain, members)
         (root / "genesis").write_bytes(encode(self.genesis))
@@ -50,7 +62,9 @@ class Cluster:
 
     def start(self, name: str, incarnation: int = 0) -> None:
         governor = "" if self.governor is None else self.governor.hex()
-        command = [sys.executable, __file__, str(self.root), name, str(incarnation), self.addresses[name], governor]
+        delay = str(self.leading_delay.get(name, 0))
+        arguments = [str(self.root), name, str(incarnation), self.addresses[name], governor, delay]
+        command = [*self.prefixes.get(name, []), sys.executable, __file__, *arguments]
         log = open(self.root / f"{name}.log", "ab")  # noqa: SIM115
         self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -71,10 +85,25 @@ class Cluster:
         return "\n".join(f"{p.name}: {p.read_text()[-2000:]}" for p in sorted(self.root.glob("*.log")))
 
 
-async def serve(root: Path, name: str, incarnation: int, address: str, governor: str) -> None:
+class SlowLeader(PbftEngine):
+    """Proposes late, just early enough not to be deposed."""
+
+    delay = 0.0
+
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Broadcast) and isinstance(effect.message, PrePrepare):
+            asyncio.get_running_loop().call_later(self.delay, super()._carry_out, effect)
+        else:
+            super()._carry_out(effect)
+
+
+async def serve(root: Path, name: str, incarnation: int, address: str, governor: str, delay: float) -> None:
     genesis = decode((root / "genesis").read_bytes(), Genesis)
     settings = NodeSettings(name, genesis, root / f"{name}-{incarnation}", address, TIMERS)
-    engine = PbftEngine(settings, Bank(bytes.fromhex(governor) if governor else None))
+    kind = SlowLeader if delay else PbftEngine
+    engine = kind(settings, Bank(bytes.fromhex(governor) if governor else None))
+    if isinstance(engine, SlowLeader):
+        engine.delay = delay
     await engine.start()
     while engine.failure is None:
         await asyncio.sleep(0.2)
@@ -83,4 +112,4 @@ async def serve(root: Path, name: str, incarnation: int, address: str, governor:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]))
+    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5], float(sys.argv[6])))

@@ -184,6 +184,8 @@ def test_a_torn_witness_leaves_the_one_before(tmp_path, units):
         "DROP TABLE snapshot",
         "DELETE FROM snapshot WHERE part = 'handovers'",
         "DELETE FROM blocks WHERE height = (SELECT max(height) - 1 FROM blocks)",
+        "DELETE FROM batches WHERE number = (SELECT max(number) FROM batches)",
+        "UPDATE batches SET transactions = zeroblob(length(transactions))",
     ],
 )
 def test_a_record_that_is_gone_or_changed_is_recognised(tmp_path, units, damage):

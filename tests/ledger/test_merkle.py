@@ -74,3 +74,11 @@ def test_an_old_version_keeps_its_content():
 
 def test_absence_in_the_empty_map_is_proved():
     verify_proof(EMPTY, b"a", None, MerkleProof((), None, None))
+
+
+@given(CONTENT, CONTENT)
+def test_many_changes_at_once_are_the_same_changes(content, changes):
+    together = build(content).update(changes)
+    assert together.root == build(content | changes).root
+    assert dict(together.items()) == content | changes
+    assert len(together) == len(content | changes)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from medward.ledger.bank import ChangeMembers, Deposit, Note
 from medward.ledger.encoding import encode
-from medward.ledger.errors import Refused
+from medward.ledger.errors import NotCanonical, Refused
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.messages import Status, encode_message
@@ -78,9 +78,13 @@ def test_paused_replicas_stop_the_ledger_and_it_goes_on_when_they_do(cluster):
         await workload.progress(10)
         for name in ("h1", "h2"):
             os.kill(cluster.processes[name].pid, signal.SIGSTOP)
-        await asyncio.sleep(0.5)
-        before = workload.answered()
-        await asyncio.sleep(1.0)
+        # What the paused ones had sent may still complete a block or two; then nothing does.
+        async with asyncio.timeout(30):
+            before = -1
+            while before != workload.answered():
+                before = workload.answered()
+                await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5)
         assert workload.answered() == before
         for name in ("h1", "h2"):
             os.kill(cluster.processes[name].pid, signal.SIGCONT)
@@ -244,6 +248,27 @@ def test_a_client_gets_proved_answers_and_plain_refusals(cluster):
         with pytest.raises(Refused, match="the rules refuse it"):
             await client.submit(encode(ChangeMembers(())))
         await client.submit(encode(Note("large", b"x" * 60_000)))
+        await client.close()
+
+    asyncio.run(story())
+
+
+def test_what_is_signed_together_is_refused_and_applied_one_by_one(cluster):
+    async def story():
+        client = new_client(cluster)
+        await client.submit(encode(Deposit("a", 1)))
+        payloads = [b"not an order" if number % 5 == 0 else encode(Deposit("a", 1)) for number in range(150)]
+        payloads[7] = encode(Note("too large", bytes(70_000)))
+        outcomes = await asyncio.gather(*(client.submit(payload) for payload in payloads), return_exceptions=True)
+        for number, outcome in enumerate(outcomes):
+            if number == 7:
+                assert isinstance(outcome, NotCanonical)
+            elif number % 5 == 0:
+                assert isinstance(outcome, Refused)
+            else:
+                assert outcome.result.code == 0
+        balances = {int.from_bytes(o.result.data, "big") for o in outcomes if not isinstance(o, Exception)}
+        assert balances == set(range(2, 2 + len(balances)))
         await client.close()
 
     asyncio.run(story())

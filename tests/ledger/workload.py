@@ -11,6 +11,7 @@ from medward.ledger.bank import Balance, Deposit, Order, Transfer
 from medward.ledger.certificates import follow_handovers
 from medward.ledger.encoding import encode
 from medward.ledger.errors import LedgerError
+from medward.ledger.membership import Membership
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.signatures import MemberSigner, MemberVerifier
 from medward.ledger.types import Receipt
@@ -71,9 +72,13 @@ class Workload:
         check_history(self.history)
 
 
-async def assert_agreement(cluster: Cluster, history: list[Done], names: list[str]) -> None:
+async def assert_agreement(
+    cluster: Cluster, history: list[Done], names: list[str], membership: Membership | None = None
+) -> None:
     """All reach one height and state, hold every acknowledged receipt, and nobody ever contradicted itself."""
     client = new_client(cluster)
+    if membership is not None:
+        client.follow(membership)
     needed = max((done.receipt.height for done in history if done.receipt is not None), default=0)
     try:
         async with asyncio.timeout(60):

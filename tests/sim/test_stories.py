@@ -211,6 +211,24 @@ def test_equivocation_is_kept_as_evidence_once_and_proves_itself():
                         world.genesis.chain, world.verifier)  # fmt: skip
 
 
+def test_blocks_that_all_lose_in_one_power_failure_are_decided_again_from_the_votes():
+    lost = 0
+    for seed in range(10):
+        world = World(seed, 4)
+        load(world, 6)
+        world.run(20_000, lambda world=world: len(world.checker.acknowledged) >= 5)
+        for node in world.nodes.values():
+            # Nothing that was not waited for survives (spec/ledger.md, J6).
+            blocks = len(node.disk.units) - node.disk.synced
+            lost += blocks
+            node.disk.units = node.disk.units[: node.disk.synced]
+            world.crash(node)
+        for node in world.nodes.values():
+            world.restart(node)
+        finish(world)
+    assert lost > 0
+
+
 def test_a_slow_network_without_faults_changes_no_view():
     world = World(4, 7)
     world.network.delay = (20, 60)

@@ -1,16 +1,20 @@
-"""A client of the ledger: sends to one replica, then to all, and believes f+1 equal answers.
+"""A client of the ledger: sends to all replicas, and believes f+1 equal answers.
 
-See spec/ledger.md, "Requests"; OSDI'99, 4.1.
+Transactions that are handed in together, or while others are under way, travel together under one signature. See
+spec/ledger.md, "Requests"; OSDI'99, 4.1.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from itertools import count
+from dataclasses import dataclass, field
 
 from medward.ledger.certificates import CertifiedAnswer, follow_handovers
 from medward.ledger.encoding import decode_form, encode
 from medward.ledger.errors import InvalidCertificate, LedgerError, NotCanonical, Refused
+from medward.ledger.execution import NONCE_WINDOW
 from medward.ledger.membership import Genesis, Membership
+from medward.ledger.pbft.client_desk import CLIENT_FRAME
 from medward.ledger.pbft.client_protocol import (
     Answer,
     BlockReply,
@@ -27,24 +31,44 @@ from medward.ledger.pbft.client_protocol import (
 from medward.ledger.pbft.identity import pinned_context
 from medward.ledger.pbft.transport import frame, read_frame
 from medward.ledger.signatures import MemberVerifier, Signer
-from medward.ledger.transactions import encode_transaction, sign_transaction
+from medward.ledger.transactions import MAX_TREE, encode_transaction, sign_transactions
 from medward.ledger.types import Member, Receipt
+
+_GATHER_SECONDS = 0.02
+_UNDER_WAY = 2
+_GROUP_BYTES = CLIENT_FRAME // 2
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A payload and what became of it."""
+
+    payload: bytes
+    answered: "asyncio.Future[Receipt | Refusal]"
+    nonce: int = 0
+    answers: dict[str, Receipt | Refusal] = field(default_factory=dict)
+
+    def give_up(self, seconds: float) -> None:
+        """Tell whoever waits that nothing is known."""
+        if not self.answered.done():
+            unknown = f"no f+1 equal answers about transaction {self.nonce} came within {seconds:.0f} s"
+            self.answered.set_exception(LedgerError(f"{unknown}; it may still be ordered"))
 
 
 class _Connection:
     """One replica, called when needed and again when it hangs up."""
 
-    def __init__(self, member: Member, hear: Callable[[str, ServerMessage], None]) -> None:
+    def __init__(self, member: Member, hear: Callable[[str, bytes], None]) -> None:
         self.member = member
         self._hear = hear
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._calling = asyncio.Lock()
 
-    async def send(self, message: ClientMessage) -> bool:
+    async def send(self, data: bytes) -> bool:
         try:
             writer = await self._called()
-            writer.write(frame(encode(message)))
+            writer.write(data)
             await writer.drain()
         except (OSError, TimeoutError):
             return False
@@ -70,8 +94,7 @@ class _Connection:
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                message: ServerMessage = decode_form(await read_frame(reader), ServerMessage)
-                self._hear(self.member.name, message)
+                self._hear(self.member.name, await read_frame(reader))
         except (OSError, asyncio.IncompleteReadError, NotCanonical):
             pass
         finally:
@@ -86,7 +109,8 @@ class PbftClient:
         signer: the client's key.
         first_nonce: the first number that this client has not used yet.
         members: whom to call, the genesis members where empty.
-        patience: seconds to wait for one replica before asking all.
+        patience: seconds to wait for answers before asking all again.
+        together: how many transactions may go under one signature, 1 to `MAX_TREE`.
     """
 
     def __init__(
@@ -97,19 +121,30 @@ class PbftClient:
         first_nonce: int = 1,
         members: tuple[Member, ...] = (),
         patience: float = 1.0,
+        together: int = MAX_TREE,
     ) -> None:
         self._genesis = genesis
+        self._chain = genesis.chain
         self._signer = signer
-        self._nonces = count(first_nonce)
+        self._client = signer.public_keys[0].data
+        self._nonce = first_nonce
         self._patience = patience
+        self._together = min(max(together, 1), MAX_TREE)
         self._membership = genesis.membership
-        self._waiting: dict[int, tuple[dict[str, Answer | Refusal], asyncio.Future[Answer | Refusal]]] = {}
+        self._queue: deque[_Waiting] = deque()
+        self._waiting: dict[int, _Waiting] = {}
+        self._groups: set[asyncio.Task[None]] = set()
+        self._flushing: asyncio.Handle | None = None
+        self._heard: dict[bytes, ServerMessage] = {}
         self._asked: dict[str, asyncio.Future[ServerMessage]] = {}
         self._connections = {m.name: _Connection(m, self._hear) for m in members or genesis.members}
         self._preferred = 0
 
     async def close(self) -> None:
         """Hang up."""
+        for group in self._groups:
+            group.cancel()
+        await asyncio.gather(*self._groups, return_exceptions=True)
         await asyncio.gather(*(connection.close() for connection in self._connections.values()))
 
     async def submit(self, payload: bytes, give_up: float = 60.0) -> Receipt:
@@ -123,25 +158,21 @@ class PbftClient:
             Refused: f+1 replicas do not take it.
             LedgerError: no f+1 equal answers came in time.
         """
-        transaction = sign_transaction(self._genesis.chain, self._signer, next(self._nonces), payload)
-        encoded = encode_transaction(transaction)
-        answered: asyncio.Future[Answer | Refusal] = asyncio.get_running_loop().create_future()
-        self._waiting[transaction.nonce] = ({}, answered)
+        waiting = _Waiting(payload, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        # What else is handed in during this turn of the loop goes along.
+        self._flush_after(0)
+        alarm = asyncio.get_running_loop().call_later(give_up, waiting.give_up, give_up)
         try:
-            await asyncio.wait_for(self._ask_until_answered(encoded, answered), give_up)
-        except TimeoutError:
-            raise LedgerError(
-                f"no f+1 equal answers about transaction {transaction.nonce} came within {give_up:.0f} s; "
-                "it may still be ordered"
-            ) from None
+            outcome = await waiting.answered
         finally:
-            del self._waiting[transaction.nonce]
-        answer = answered.result()
-        if isinstance(answer, Refusal):
+            alarm.cancel()
+            self._waiting.pop(waiting.nonce, None)
+        if isinstance(outcome, Refusal):
             raise Refused(
-                f"the ledger does not take transaction {transaction.nonce}: {answer.reason}", answer.result.code
+                f"the ledger does not take transaction {waiting.nonce}: {outcome.reason}", outcome.result.code
             )
-        return answer.receipt
+        return outcome
 
     async def query(self, path: str) -> CertifiedAnswer:
         """Return the value at `path` at a stable checkpoint, verified from the genesis on.
@@ -155,8 +186,8 @@ class PbftClient:
             answer = await self._ask(name, Query(path))
             if isinstance(status, NodeStatus) and isinstance(answer, QueryAnswer) and answer.answer is not None:
                 try:
-                    epochs = follow_handovers(self._genesis.membership, status.handovers, self._genesis.chain, verifier)
-                    answer.answer.verify(epochs[answer.answer.certificate.body.epoch], self._genesis.chain, verifier)
+                    epochs = follow_handovers(self._genesis.membership, status.handovers, self._chain, verifier)
+                    answer.answer.verify(epochs[answer.answer.certificate.body.epoch], self._chain, verifier)
                 except (InvalidCertificate, IndexError):
                     continue
                 if answer.answer.key == path.encode():
@@ -181,37 +212,113 @@ class PbftClient:
             if known is None or known.member != member:
                 self._connections[member.name] = _Connection(member, self._hear)
 
-    async def _ask_until_answered(self, encoded: bytes, answered: asyncio.Future[Answer | Refusal]) -> None:
-        # All are asked for their answer, since f+1 must give it; one passes the request to the leader, and all do when
-        # no answer comes.
+    # Sending.
+
+    def _flush_after(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._flushing is None:
+            self._flushing = loop.call_later(seconds, self._flush) if seconds else loop.call_soon(self._flush)
+
+    def _flush(self, overdue: bool = False) -> None:
+        """Send what waits: at once while little is under way, else when enough has gathered or it waited a little."""
+        self._flushing = None
+        while self._queue:
+            few = len(self._queue) < self._together and not overdue
+            if few and len(self._groups) >= _UNDER_WAY:
+                self._flushing = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._flush, True)
+                return
+            group = self._next_group()
+            if not group:
+                # The replay window is full: `_deliver` flushes again when answers have come.
+                return
+            self._groups.add(task := asyncio.create_task(self._deliver(group)))
+            task.add_done_callback(self._delivered)
+
+    def _next_group(self) -> list[_Waiting]:
+        """Give the next payloads their nonces: never more than the ledger's replay window above one not answered."""
+        group: list[_Waiting] = []
+        size = 0
+        last = min(self._waiting, default=self._nonce) + NONCE_WINDOW - 1
+        while self._queue and len(group) < self._together and self._nonce <= last:
+            waiting = self._queue[0]
+            if group and size + len(waiting.payload) > _GROUP_BYTES:
+                break
+            self._queue.popleft()
+            if waiting.answered.done():
+                continue
+            size += len(waiting.payload) + 512
+            waiting.nonce, self._nonce = self._nonce, self._nonce + 1
+            self._waiting[waiting.nonce] = waiting
+            group.append(waiting)
+        return group
+
+    def _delivered(self, task: "asyncio.Task[None]") -> None:
+        self._groups.discard(task)
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        if self._queue:
+            self._flush_after(0)
+
+    async def _deliver(self, group: list[_Waiting]) -> None:
+        # All are asked for their answers, since f+1 must give them; one passes the requests to the leader, and all do
+        # when no answers come.
+        numbered = [(waiting.nonce, waiting.payload) for waiting in group]
+        encoded: list[bytes] = []
+        for waiting, transaction in zip(group, sign_transactions(self._chain, self._signer, numbered), strict=True):
+            try:
+                encoded.append(encode_transaction(transaction))
+            except NotCanonical as error:
+                waiting.answered.set_exception(error)
         names = sorted(self._connections)
         one = names[self._preferred % len(names)]
         forwarding = {one}
-        while not answered.done():
-            sends = (self._connections[name].send(Submit(encoded, name in forwarding)) for name in names)
+        while any(not waiting.answered.done() for waiting in group):
+            kinds = {name in forwarding for name in names}
+            forms = {forward: frame(encode(Submit(tuple(encoded), forward))) for forward in kinds}
+            sends = (self._connections[name].send(forms[name in forwarding]) for name in names)
             sent = dict(zip(names, await asyncio.gather(*sends), strict=True))
-            await asyncio.wait([answered], timeout=self._patience if sent[one] else 0.01)
-            if not answered.done():
-                forwarding = set(names)
-                self._preferred += not sent[one]
+            left = [waiting.answered for waiting in group if not waiting.answered.done()]
+            if left:
+                await asyncio.wait(left, timeout=self._patience if sent[one] else 0.01)
+            forwarding = set(names)
+            self._preferred += not sent[one]
 
-    def _hear(self, name: str, message: ServerMessage) -> None:
-        if not isinstance(message, Answer | Refusal):
+    # Hearing.
+
+    def _hear(self, name: str, data: bytes) -> None:
+        # Replicas answer for the same block with the same bytes, most of the time.
+        message = self._heard.get(data)
+        if message is None:
+            message = decode_form(data, ServerMessage)
+            if len(self._heard) >= 16:
+                self._heard.pop(next(iter(self._heard)))
+            self._heard[data] = message
+        if isinstance(message, Answer):
+            if message.client == self._client:
+                for nonce, receipt in message.receipts:
+                    self._count(name, nonce, receipt)
+        elif isinstance(message, Refusal):
+            if message.client == self._client:
+                self._count(name, message.nonce, message)
+        else:
             asked = self._asked.pop(name, None)
             if asked is not None and not asked.done():
                 asked.set_result(message)
+
+    def _count(self, name: str, nonce: int, outcome: Receipt | Refusal) -> None:
+        waiting = self._waiting.get(nonce)
+        if waiting is None or waiting.answered.done():
             return
-        answers, answered = self._waiting.get(message.nonce, ({}, None))
-        if answered is None or message.client != self._signer.public_keys[0].data:
-            return
-        answers[name] = message
-        if list(answers.values()).count(message) > self._membership.faults and not answered.done():
-            answered.set_result(message)
+        waiting.answers[name] = outcome
+        if list(waiting.answers.values()).count(outcome) > self._membership.faults:
+            waiting.answered.set_result(outcome)
+            del self._waiting[nonce]
 
     async def _ask(self, name: str, message: ClientMessage) -> ServerMessage | None:
         asked: asyncio.Future[ServerMessage] = asyncio.get_running_loop().create_future()
         self._asked[name] = asked
-        if not await self._connections[name].send(message):
+        if not await self._connections[name].send(frame(encode(message))):
             return None
         done, _ = await asyncio.wait([asked], timeout=self._patience * 5)
         return asked.result() if done else None

@@ -8,22 +8,29 @@ from medward.ledger.certificates import CertifiedAnswer, CertifiedBlock, Handove
 from medward.ledger.encoding import Count, Structure
 from medward.ledger.membership import Membership
 from medward.ledger.pbft.messages import Evidence
+from medward.ledger.transactions import MAX_TREE
 from medward.ledger.types import Receipt, TxResult
 
 
 class Submit(Structure, frozen=True, tag="submit"):
-    """Asks for a transaction to be ordered, and for this replica's answer; one replica passes it to the leader."""
+    """Asks for transactions of one client to be ordered, and for this replica's answers; `forward` asks the replica to
+    pass them to the leader.
+    """
 
-    transaction: bytes
+    transactions: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=MAX_TREE)]
     forward: bool
 
 
 class Answer(Structure, frozen=True, tag="answer"):
-    """A transaction was applied; f+1 equal ones from different replicas are to be believed."""
+    """Transactions of a client were applied; f+1 equal receipts from different replicas are to be believed.
+
+    Args:
+        client: whose.
+        receipts: each with the nonce it is about.
+    """
 
     client: bytes
-    nonce: Count
-    receipt: Receipt
+    receipts: tuple[tuple[Count, Receipt], ...]
 
 
 class Refusal(Structure, frozen=True, tag="refusal"):

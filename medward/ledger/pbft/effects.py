@@ -22,7 +22,7 @@ from medward.ledger.pbft.messages import (
     PrePrepare,
     ViewChange,
 )
-from medward.ledger.types import Receipt, TxResult
+from medward.ledger.types import Receipt, Transaction, TxResult
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -33,10 +33,17 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """A client handed this node an encoded transaction, to pass on to the leader unless another node does so."""
+    """Clients handed this node transactions, to pass on to the leader unless another node does so.
 
-    transaction: bytes
+    Args:
+        transactions: encoded.
+        forward: whether this node passes them on.
+        decoded: the same, decoded, where the shell has done that already; else empty.
+    """
+
+    transactions: tuple[bytes, ...]
     forward: bool = True
+    decoded: tuple[Transaction, ...] = ()
 
 
 class Tick(msgspec.Struct, frozen=True):

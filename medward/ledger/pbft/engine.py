@@ -5,27 +5,25 @@ fsyncs falls as the load rises (group commit). See spec/ledger.md, "The journal"
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
-from medward.ledger.encoding import decode_form, digest, encode
+from medward.ledger.encoding import digest
 from medward.ledger.errors import JournalError, LedgerError, Refused
 from medward.ledger.membership import Genesis
+from medward.ledger.pbft.client_desk import ClientDesk, Submission
 from medward.ledger.pbft.client_protocol import (
-    Answer,
     BlockReply,
-    ClientMessage,
     GetBlock,
     GetStatus,
     NodeStatus,
     Query,
     QueryAnswer,
     Refusal,
-    Submit,
 )
 from medward.ledger.pbft.effects import (
     Append,
@@ -53,17 +51,13 @@ from medward.ledger.pbft.journal import Journal
 from medward.ledger.pbft.messages import BlockAnswer, ChunkAnswer, Message, decode_message, encode_message
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.replica import Replica
-from medward.ledger.pbft.transport import Inbox, Listener, Outgoing, end_task, frame, read_frame
+from medward.ledger.pbft.transport import Inbox, Listener, Outgoing, end_task, read_frame
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.transactions import decode_transaction, encode_transaction
 from medward.ledger.types import Application, Block, Engine, Member, Receipt, Transaction
 
 _FRAMES_PER_TURN = 64
 _SUBMISSIONS_PER_TURN = 512
-_MAX_CLIENTS = 256
-_CLIENT_FRAME = 2**17
-
-Waiter = Callable[[Answer | Refusal], None]
 
 
 class NodeSettings(msgspec.Struct, frozen=True):
@@ -136,12 +130,13 @@ class PbftEngine(Engine):
         self._peers: dict[str, Outgoing] = {}
         self._known: dict[str, Member] = {}
         self._inboxes: dict[str, Inbox] = {}
-        self._submitted: list[Submitted] = []
-        self._waiters: dict[tuple[bytes, int], list[Waiter]] = {}
+        self._submitted: list[Submission] = []
+        self._desk = ClientDesk(self._submit, self._answer)
         self._wake = asyncio.Event()
         self._grown = asyncio.Condition()
-        self._clients = 0
         self._task: asyncio.Task[None] | None = None
+        self._disk = ThreadPoolExecutor(1)
+        self._folding: asyncio.Task[None] | None = None
         self.failure: LedgerError | None = None
         self.commit_seconds = 0.0
 
@@ -159,24 +154,22 @@ class PbftEngine(Engine):
             await end_task(self._task)
         await self._listener.close()
         await asyncio.gather(*(peer.close() for peer in self._peers.values()))
+        if self._folding is not None:
+            await asyncio.wait([self._folding])
+        self._disk.shutdown()
         self._journal.close()
 
     async def submit(self, transaction: Transaction) -> Receipt:
         """Return the receipt once this node has executed the certified block that holds the transaction."""
         encoded = encode_transaction(transaction)
-        answered: asyncio.Future[Answer | Refusal] = asyncio.get_running_loop().create_future()
-
-        def settle(answer: Answer | Refusal) -> None:
-            if not answered.done():
-                answered.set_result(answer)
-
-        self._submit(transaction, Submitted(encoded), settle)
-        answer = await answered
-        if isinstance(answer, Refusal):
+        answer = self._desk.wait_for(transaction)
+        self._submit(Submission(encoded, transaction, True))
+        outcome = await answer
+        if isinstance(outcome, Refusal):
             raise Refused(
-                f"the ledger does not take transaction {transaction.nonce}: {answer.reason}", answer.result.code
+                f"the ledger does not take transaction {transaction.nonce}: {outcome.reason}", outcome.result.code
             )
-        return answer.receipt
+        return outcome
 
     async def query(self, path: str) -> bytes | None:
         """Return the value at `path` in this node's latest state."""
@@ -236,9 +229,12 @@ class PbftEngine(Engine):
             await asyncio.sleep(0)
             return
         left = self._replica.next_deadline() / 1000 - time.monotonic()
-        if left > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), left)
+        if left > 0 and not self._wake.is_set():
+            alarm = asyncio.get_running_loop().call_later(left, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                alarm.cancel()
         self._wake.clear()
 
     def _collect(self) -> list[Event]:
@@ -248,7 +244,11 @@ class PbftEngine(Engine):
             events += [Received(peer, message) for message in inbox.take(_FRAMES_PER_TURN)]
         submitted = self._submitted[:_SUBMISSIONS_PER_TURN]
         del self._submitted[:_SUBMISSIONS_PER_TURN]
-        events += submitted
+        for forward in (False, True):
+            group = [submission for submission in submitted if submission.forward == forward]
+            if group:
+                encoded, decoded = tuple(s.encoded for s in group), tuple(s.transaction for s in group)
+                events.append(Submitted(encoded, forward, decoded))
         if time.monotonic() * 1000 >= self._replica.next_deadline():
             events.append(Tick())
         return events
@@ -262,16 +262,29 @@ class PbftEngine(Engine):
                     writes.append(effect)
                 else:
                     others.append(effect)
-        if writes:
-            started = time.perf_counter()
-            await asyncio.to_thread(self._journal.commit, writes)
-            self.commit_seconds += time.perf_counter() - started
+        await self._make_durable(writes, idle=any(isinstance(event, Tick) for event in events))
         if any(isinstance(write, StoreBlock | StoreSnapshot) for write in writes):
             self._refresh_peers()
             async with self._grown:
                 self._grown.notify_all()
         for effect in others:
             self._carry_out(effect)
+        self._desk.flush()
+
+    async def _make_durable(self, writes: list[Write], idle: bool) -> None:
+        """Write, and wait for the disk unless these are blocks alone: votes at a quorum hold those (J6)."""
+        if writes:
+            self._journal.write(writes)
+        if not idle and all(isinstance(write, StoreBlock) for write in writes):
+            return
+        started = time.perf_counter()
+        # Only the wait for the disk is done in a thread: one that runs statements waits for the interpreter's lock with
+        # each of them, which took longer than the disk did.
+        if self._journal.seal():
+            await asyncio.get_running_loop().run_in_executor(self._disk, self._journal.flush)
+        self.commit_seconds += time.perf_counter() - started
+        if (self._folding is None or self._folding.done()) and self._journal.unfolded:
+            self._folding = asyncio.create_task(asyncio.to_thread(self._journal.fold))
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Broadcast):
@@ -291,11 +304,11 @@ class PbftEngine(Engine):
             if data_of is not None:
                 self._send(effect.peer, ChunkAnswer(effect.height, effect.index, data_of))
         elif isinstance(effect, Reply):
-            self._settle(effect.client, effect.nonce, Answer(effect.client, effect.nonce, effect.receipt))
+            self._desk.settle(effect.client, effect.nonce, effect.receipt)
         elif isinstance(effect, Refuse):
             transaction = decode_transaction(effect.transaction)
             refusal = Refusal(transaction.client, transaction.nonce, effect.result, effect.reason[:500])
-            self._settle(transaction.client, transaction.nonce, refusal)
+            self._desk.settle(transaction.client, transaction.nonce, refusal)
         elif isinstance(effect, Halted):
             self.failure = LedgerError(effect.reason)
 
@@ -326,7 +339,7 @@ class PbftEngine(Engine):
 
     async def _serve(self, name: str | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if name is None:
-            await self._serve_client(reader, writer)
+            await self._desk.serve(reader, writer)
             return
         inbox = self._inboxes.setdefault(name, Inbox())
         while True:
@@ -336,47 +349,15 @@ class PbftEngine(Engine):
 
     # Clients.
 
-    async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._clients >= _MAX_CLIENTS:
-            return
-        self._clients += 1
-        mine: list[tuple[tuple[bytes, int], Waiter]] = []
-        try:
-            while True:
-                message: ClientMessage = decode_form(await read_frame(reader, _CLIENT_FRAME), ClientMessage)
-                self._handle_client(message, writer, mine)
-                await writer.drain()
-        finally:
-            self._clients -= 1
-            for key, waiter in mine:
-                waiters = self._waiters.get(key, [])
-                if waiter in waiters:
-                    waiters.remove(waiter)
-                if not waiters:
-                    self._waiters.pop(key, None)
+    def _submit(self, submission: Submission) -> None:
+        self._submitted.append(submission)
+        self._wake.set()
 
-    def _handle_client(
-        self, message: ClientMessage, writer: asyncio.StreamWriter, mine: list[tuple[tuple[bytes, int], Waiter]]
-    ) -> None:
-        def tell(answer: Answer | Refusal | QueryAnswer | BlockReply | NodeStatus) -> None:
-            if not writer.is_closing():
-                writer.write(frame(encode(answer)))
-
-        if isinstance(message, Submit):
-            transaction = decode_transaction(message.transaction)
-            key = (transaction.client, transaction.nonce)
-            del mine[: max(0, len(mine) - 4096)]
-            mine.append((key, tell))
-            self._submit(transaction, Submitted(message.transaction, message.forward), tell)
-        elif isinstance(message, Query):
-            tell(QueryAnswer(self._replica.query(message.path)))
-        elif isinstance(message, GetBlock):
-            tell(BlockReply(self._journal.block(message.height)))
-        else:
-            assert isinstance(message, GetStatus)
-            tell(self._status())
-
-    def _status(self) -> NodeStatus:
+    def _answer(self, message: Query | GetBlock | GetStatus) -> QueryAnswer | BlockReply | NodeStatus:
+        if isinstance(message, Query):
+            return QueryAnswer(self._replica.query(message.path))
+        if isinstance(message, GetBlock):
+            return BlockReply(self._journal.block(message.height))
         replica = self._replica
         epoch, view, _ = replica.view
         failure = replica.halted or (str(self.failure) if self.failure is not None else None)
@@ -390,12 +371,3 @@ class PbftEngine(Engine):
             tuple(self._journal.evidence()[:64]),
             failure,
         )
-
-    def _submit(self, transaction: Transaction, event: Submitted, waiter: Waiter) -> None:
-        self._waiters.setdefault((transaction.client, transaction.nonce), []).append(waiter)
-        self._submitted.append(event)
-        self._wake.set()
-
-    def _settle(self, client: bytes, nonce: int, answer: Answer | Refusal) -> None:
-        for waiter in self._waiters.pop((client, nonce), ()):
-            waiter(answer)

@@ -15,10 +15,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from medward.ledger.certificates import CertifiedBlock, CheckpointCertificate, Handover
+import msgspec
+
+from medward.ledger.certificates import (
+    BlockHeader,
+    CertifiedBlock,
+    CheckpointCertificate,
+    CommitCertificate,
+    Handover,
+)
 from medward.ledger.encoding import decode, decode_form, encode
 from medward.ledger.errors import JournalCorrupt, JournalError, JournalRolledBack, NotCanonical
+from medward.ledger.execution import transactions_root
 from medward.ledger.pbft.effects import (
+    Accepted,
     Append,
     Compact,
     Record,
@@ -34,13 +44,18 @@ from medward.ledger.pbft.messages import Evidence
 _SCHEMA = """
 CREATE TABLE journal (position INTEGER PRIMARY KEY, record BLOB NOT NULL, chain BLOB NOT NULL);
 CREATE TABLE marks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, chain BLOB NOT NULL);
-CREATE TABLE blocks (height INTEGER PRIMARY KEY, block BLOB NOT NULL);
+CREATE TABLE batches (number INTEGER PRIMARY KEY, root BLOB NOT NULL UNIQUE, transactions BLOB NOT NULL);
+CREATE TABLE blocks (height INTEGER PRIMARY KEY, certificate BLOB NOT NULL, root BLOB NOT NULL);
+CREATE INDEX blocks_by_root ON blocks (root);
 CREATE TABLE snapshot (part TEXT PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE chunks (digest BLOB PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE evidence (position INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 _WITNESS = struct.Struct(">Q32s32s")
-_DATABASE, _WITNESS_FILE = "journal.sqlite", "witness"
+_DATABASE, _WITNESS_FILE, _LOG = "journal.sqlite", "witness", "journal.sqlite-wal"
+_FOLD_BYTES = 16 * 2**20
+_FOLD_COMMITS = 256
+_LAST_RESORT_PAGES = 32768
 
 
 def chain_digest(before: bytes, position: int, record: bytes) -> bytes:
@@ -69,6 +84,10 @@ class Journal:
             self._database = _connect(folder / _DATABASE)
             self._position, self._chain = self._mark("head")
             self.commits, _ = self._mark("commits")
+            self._written = self._position, self._chain
+            self._folded = self.commits
+            # Batches written since the last compaction; one that no block took goes with the next.
+            self._kept: set[bytes] = set()
         except sqlite3.DatabaseError as error:
             raise JournalCorrupt(
                 f"the journal in {folder} is damaged ({error}); rejoin as a new incarnation"
@@ -108,9 +127,12 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the files; everything committed is on disk already."""
-        self._database.close()
-        os.close(self._witness)
+        """Close the files; what was written and not yet synced is synced first."""
+        try:
+            self.sync()
+        finally:
+            self._database.close()
+            os.close(self._witness)
 
     def commit(self, writes: Iterable[Write]) -> None:
         """Make `writes` durable as one unit; on return they survive any crash (J1).
@@ -118,9 +140,19 @@ class Journal:
         Raises:
             JournalError: the disk refused; the replica must stop, nothing of these writes may be sent.
         """
-        position, chain = self._position, self._chain
+        self.write(writes)
+        self.sync()
+
+    def write(self, writes: Iterable[Write]) -> None:
+        """Add `writes` to the unit that the next `sync` makes durable.
+
+        Raises:
+            JournalError: as `commit`.
+        """
+        position, chain = self._written
         try:
-            self._database.execute("BEGIN IMMEDIATE")
+            if not self._database.in_transaction:
+                self._database.execute("BEGIN IMMEDIATE")
             for write in writes:
                 if isinstance(write, Compact):
                     position, chain = self._compact(write, position, chain)
@@ -128,14 +160,68 @@ class Journal:
                     position, chain = self._append(write.record, position, chain)
                 else:
                     self._store(write)
-            self._database.execute("UPDATE marks SET position = ?, chain = ? WHERE name = 'head'", (position, chain))
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+        self._written = position, chain
+
+    def sync(self) -> None:
+        """Make everything written since the last time durable as one unit; nothing where nothing was.
+
+        Raises:
+            JournalError: as `commit`.
+        """
+        if self.seal():
+            self.flush()
+
+    def seal(self) -> bool:
+        """Close the unit of what was written; return whether there is one for `flush`.
+
+        Raises:
+            JournalError: as `commit`.
+        """
+        if not self._database.in_transaction:
+            return False
+        try:
+            self._database.execute("UPDATE marks SET position = ?, chain = ? WHERE name = 'head'", self._written)
             self._database.execute("UPDATE marks SET position = ? WHERE name = 'commits'", (self.commits + 1,))
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+        return True
+
+    def flush(self) -> None:
+        """Wait until the disk has the unit that `seal` closed; the one call that is worth a thread of its own.
+
+        Raises:
+            JournalError: as `commit`.
+        """
+        try:
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
-            raise JournalError(f"the disk under {self._folder} does not take the journal: {error}") from error
-        self._position, self._chain = position, chain
+            raise self._refused(error) from error
+        self._position, self._chain = self._written
         self.commits += 1
         self._write_witness()
+
+    @property
+    def unfolded(self) -> bool:
+        """Whether the write-ahead log is long enough for `fold`."""
+        return (self._folder / _LOG).stat().st_size >= _FOLD_BYTES and self.commits >= self._folded + _FOLD_COMMITS
+
+    def fold(self) -> None:
+        """Bring what the write-ahead log holds into the database file, so that the log starts anew; may run in another
+        thread beside `commit`, which it does not hold up.
+        """
+        self._folded = self.commits
+        database = sqlite3.connect(self._folder / _DATABASE, isolation_level=None)
+        try:
+            database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+        finally:
+            database.close()
+
+    def _refused(self, error: sqlite3.Error) -> JournalError:
+        return JournalError(f"the disk under {self._folder} does not take the journal: {error}")
 
     def recover(self) -> Recovered:
         """Read everything back, checking that nothing was lost or changed (J2, J4).
@@ -160,9 +246,16 @@ class Journal:
         return Recovered(tuple(records), snapshot, tuple(blocks), chunks, oldest)
 
     def block(self, height: int) -> CertifiedBlock | None:
-        """Return a stored block, or None."""
-        row = self._database.execute("SELECT block FROM blocks WHERE height = ?", (height,)).fetchone()
-        return None if row is None else decode(row[0], CertifiedBlock)
+        """Return a stored block, or None.
+
+        Raises:
+            JournalCorrupt: it does not read back as it was written.
+        """
+        row = self._database.execute("SELECT certificate FROM blocks WHERE height = ?", (height,)).fetchone()
+        try:
+            return None if row is None else self._whole_block(row[0])
+        except (sqlite3.DatabaseError, NotCanonical) as error:
+            raise JournalCorrupt(f"block {height} in {self._folder} is damaged ({error})") from error
 
     def snapshot_chunk(self, height: int, index: int, chunk_bytes: int) -> bytes | None:
         """Return one chunk of the stored snapshot if it is the one at `height`."""
@@ -185,6 +278,11 @@ class Journal:
     # Writing.
 
     def _append(self, record: Record, position: int, chain: bytes) -> tuple[int, bytes]:
+        if isinstance(record, Accepted):
+            # A batch is written once: the record names it by its header's root, and so does the block it becomes.
+            proposal = record.pre_prepare
+            self._keep_batch(proposal.header.transactions, proposal.transactions)
+            record = msgspec.structs.replace(record, pre_prepare=msgspec.structs.replace(proposal, transactions=()))
         data = encode(record)
         position, chain = position + 1, chain_digest(chain, position + 1, data)
         self._database.execute("INSERT INTO journal VALUES (?, ?, ?)", (position, data, chain))
@@ -195,13 +293,30 @@ class Journal:
         self._database.execute("UPDATE marks SET position = ?, chain = ? WHERE name = 'base'", (position, chain))
         for record in write.records:
             position, chain = self._append(record, position, chain)
+        live = {r.pre_prepare.header.transactions for r in write.records if isinstance(r, Accepted)}
+        for root in self._kept - live:
+            self._database.execute(
+                "DELETE FROM batches WHERE root = ? AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocks.root = ?)",
+                (root, root),
+            )
+        self._kept &= live
         return position, chain
+
+    def _keep_batch(self, root: bytes, transactions: tuple[bytes, ...]) -> None:
+        if transactions and root not in self._kept:
+            self._database.execute(
+                "INSERT OR IGNORE INTO batches (root, transactions) VALUES (?, ?)", (root, encode(transactions))
+            )
+            self._kept.add(root)
 
     def _store(self, write: Write) -> None:
         execute = self._database.execute
         if isinstance(write, StoreBlock):
-            height = write.block.certificate.header.height
-            execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (height, encode(write.block)))
+            certificate = write.block.certificate
+            root = certificate.header.transactions
+            self._keep_batch(root, write.block.transactions)
+            row = (certificate.header.height, encode(certificate), root)
+            execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", row)
         elif isinstance(write, StoreSnapshot):
             execute("INSERT OR REPLACE INTO snapshot VALUES ('certificate', ?)", (encode(write.certificate),))
             execute("INSERT OR REPLACE INTO snapshot VALUES ('handovers', ?)", (encode(list(write.handovers)),))
@@ -230,15 +345,36 @@ class Journal:
     def _read_records(self) -> list[Record]:
         position, chain = self._mark("base")
         records: list[Record] = []
-        for at, data, digest in self._database.execute("SELECT * FROM journal ORDER BY position"):
+        for at, data, digest in self._database.execute("SELECT * FROM journal ORDER BY position").fetchall():
             expected = chain_digest(chain, position + 1, data)
             if at != position + 1 or digest != expected:
                 raise sqlite3.DatabaseError(f"record {position + 1} is missing or changed")
             position, chain = at, digest
-            records.append(decode_form(data, Record))
+            record = decode_form(data, Record)
+            if isinstance(record, Accepted):
+                header = record.pre_prepare.header
+                whole = msgspec.structs.replace(record.pre_prepare, transactions=self._read_batch(header))
+                record = msgspec.structs.replace(record, pre_prepare=whole)
+                self._kept.add(header.transactions)
+            records.append(record)
         if (position, chain) != (self._position, self._chain):
             raise sqlite3.DatabaseError(f"records are missing after {position}")
         return records
+
+    def _read_batch(self, header: BlockHeader) -> tuple[bytes, ...]:
+        if not header.count:
+            return ()
+        row = self._database.execute(
+            "SELECT transactions FROM batches WHERE root = ?", (header.transactions,)
+        ).fetchone()
+        transactions: tuple[bytes, ...] = () if row is None else decode_form(row[0], tuple[bytes, ...])
+        if len(transactions) != header.count or transactions_root(transactions) != header.transactions:
+            raise sqlite3.DatabaseError(f"the transactions of height {header.height} are missing or changed")
+        return transactions
+
+    def _whole_block(self, data: bytes) -> CertifiedBlock:
+        certificate = decode(data, CommitCertificate)
+        return CertifiedBlock(certificate, self._read_batch(certificate.header))
 
     def _compare_witness(self) -> None:
         witnessed: tuple[int, bytes] = (0, b"")
@@ -266,9 +402,11 @@ class Journal:
 
     def _read_blocks(self, base: int) -> list[CertifiedBlock]:
         blocks: list[CertifiedBlock] = []
-        rows = self._database.execute("SELECT height, block FROM blocks WHERE height > ? ORDER BY height", (base,))
-        for height, data in rows:
-            block = decode(data, CertifiedBlock)
+        rows = self._database.execute(
+            "SELECT height, certificate FROM blocks WHERE height > ? ORDER BY height", (base,)
+        )
+        for height, data in rows.fetchall():
+            block = self._whole_block(data)
             if height != base + len(blocks) + 1 or block.certificate.header.height != height:
                 raise sqlite3.DatabaseError(f"block {base + len(blocks) + 1} is missing or changed")
             blocks.append(block)
@@ -289,6 +427,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
+    # `fold` does this beside the commits; within one it held up votes for a quarter of a second.
+    database.execute(f"PRAGMA wal_autocheckpoint = {_LAST_RESORT_PAGES}")
     database.execute("PRAGMA cell_size_check = ON")
     return database
 

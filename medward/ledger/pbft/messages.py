@@ -27,9 +27,9 @@ Batch = Annotated[tuple[bytes, ...], msgspec.Meta(max_length=MAX_BATCH)]
 
 
 class Request(Structure, frozen=True, tag="request"):
-    """A client's transaction on its way to the leader, encoded."""
+    """Clients' transactions on their way to the leader, encoded."""
 
-    transaction: bytes
+    transactions: Batch
 
 
 class PrePrepare(Structure, frozen=True, tag="pre-prepare"):

@@ -48,27 +48,44 @@ def on_pre_prepare(state: State, message: PrePrepare) -> None:
 
 def on_prepare(state: State, message: Prepare) -> None:
     """Note a backup's prepare (N3)."""
-    votes = state.slot(message.height).prepares
+    slot = state.slot(message.height)
     if message.sender != state.membership.leader(message.view):
-        _note_vote(state, message, votes, "prepare")
+        _note_vote(state, message, slot.prepares, slot.late_prepares, slot.prepared and slot.digest, "prepare")
 
 
 def on_commit(state: State, message: Commit) -> None:
     """Note a commit (N4)."""
-    _note_vote(state, message, state.slot(message.height).commits, "commit")
+    slot = state.slot(message.height)
+    _note_vote(state, message, slot.commits, slot.late_commits, slot.decided and slot.digest, "commit")
 
 
-def _note_vote(state: State, message: AnyVote, votes: dict[str, AnyVote], kind: Kind) -> None:
-    first = votes.get(message.sender)
+def _note_vote(
+    state: State,
+    message: AnyVote,
+    votes: dict[str, AnyVote],
+    late: dict[str, AnyVote],
+    settled: bytes | bool,
+    kind: Kind,
+) -> None:
+    """Note a vote; one that agrees with what is `settled` already decides nothing more, and is not verified."""
+    sender = message.sender
+    first = votes.get(sender) or late.get(sender)
     if first is not None and first.digest == message.digest:
         return
-    domain = Domain(state.chain, kind, state.epoch, message.view, message.height)
-    if not state.signed_by(message.sender, domain, message.digest, message.signatures):
+    if first is None and message.digest == settled:
+        late[sender] = message
+        return
+    if not _vote_signed(state, message, kind):
         return
     if first is None:
-        votes[message.sender] = message
-    else:
-        state.record_evidence(message.sender, kind, message.height, first, message)
+        votes[sender] = message
+    elif sender in votes or _vote_signed(state, first, kind):
+        state.record_evidence(sender, kind, message.height, first, message)
+
+
+def _vote_signed(state: State, message: Prepare | Commit, kind: Kind) -> bool:
+    domain = Domain(state.chain, kind, state.epoch, message.view, message.height)
+    return state.signed_by(message.sender, domain, message.digest, message.signatures)
 
 
 def advance_proposals(state: State) -> bool:
@@ -130,14 +147,16 @@ def decode_batch(state: State, transactions: tuple[bytes, ...]) -> tuple[Transac
     """
     decoded, seen = [], set()
     for encoded in transactions:
-        try:
-            transaction = decode_transaction(encoded)
-            key = (transaction.client, transaction.nonce)
-            waiting = state.pending.get(key)
-            if waiting is None or waiting.encoded != encoded:
+        known = state.verified.get(encoded)
+        if known is None:
+            try:
+                transaction = decode_transaction(encoded)
                 verify_transaction(state.chain, state.verifier, transaction)
-        except (NotCanonical, InvalidSignature) as error:
-            raise Unacceptable(str(error)) from error
+            except (NotCanonical, InvalidSignature) as error:
+                raise Unacceptable(str(error)) from error
+        else:
+            transaction = known
+        key = (transaction.client, transaction.nonce)
         if key in seen:
             raise Unacceptable("a transaction stands twice in one batch")
         seen.add(key)
@@ -189,6 +208,9 @@ def advance_execution(state: State) -> None:
             return
         block = state.decided.pop(state.executed + 1)
         execute(state, block)
+        if state.leading and state.executed == state.accepted:
+            state.block_took = state.now - state.proposed_at
+            state.gathering_since = state.now
         # What a quorum has decided needs no vote of one who fetched it, and its time is judged by what followed.
         state.accepted = max(state.accepted, state.executed)
         checkpoints.after_execution(state)
@@ -227,10 +249,23 @@ def propose(state: State) -> None:
 
 
 def _worth_proposing(state: State, under_way: int) -> bool:
-    # A block costs n * n messages and n fsyncs whatever it holds: while some are under way, requests gather for the
-    # next one instead, so batches grow with the load and an idle ledger answers at once.
-    full = len(state.unproposed) >= state.genesis.parameters.max_batch
-    return full or under_way < state.parameters.eager_in_flight
+    # A block costs n * n messages and two fsyncs at every replica whatever it holds. So while some are under way, and
+    # for a moment while fewer requests are here than a block had lately, they gather: blocks grow with the load, and an
+    # idle ledger answers at once.
+    if len(state.unproposed) >= state.genesis.parameters.max_batch:
+        return True
+    if under_way >= state.parameters.eager_in_flight:
+        return False
+    enough = len(state.unproposed) * 4 >= state.usual_batch * 3
+    return enough or (deadline := gather_deadline(state)) is None or state.now >= deadline
+
+
+def gather_deadline(state: State) -> int | None:
+    """Return when waiting requests are proposed however few they are, None where none wait for more."""
+    if not state.unproposed or not state.leading or state.gathering_since is None:
+        return None
+    # Half of what a block takes: answers to one block bring the requests of the next.
+    return state.gathering_since + min(state.parameters.gather, state.block_took // 2)
 
 
 def _propose_one(state: State, height: int) -> None:
@@ -243,6 +278,8 @@ def _propose_one(state: State, height: int) -> None:
             break
         chosen.append(pending)
         size += len(pending.encoded)
+    state.usual_batch = max(len(chosen), state.usual_batch - (state.usual_batch + 3) // 4)
+    state.gathering_since = state.proposed_at = state.now
     transactions = tuple(pending.encoded for pending in chosen)
     time = max(state.clock, state.last_time)
     root = transactions_root(transactions)

@@ -97,7 +97,7 @@ class Replica:
             if isinstance(event, Received):
                 self._receive(event.peer, event.message)
             elif isinstance(event, Submitted):
-                requests.on_submitted(state, event.transaction, event.forward)
+                requests.on_submitted(state, event)
             else:
                 self._tick()
             self._advance()
@@ -170,6 +170,9 @@ class Replica:
             deadlines.append(half if half > state.now else since + state.timeout())
         if state.new_view_deadline is not None:
             deadlines.append(state.new_view_deadline)
+        gathered = ordering.gather_deadline(state)
+        if gathered is not None and state.accepted - state.executed < state.parameters.eager_in_flight:
+            deadlines.append(gathered)
         return max(min(deadlines), state.now + 1)
 
     def _tick(self) -> None:
@@ -261,7 +264,7 @@ class Replica:
         state = self._state
         match message:
             case Request():
-                requests.on_request(state, message.transaction)
+                requests.on_request(state, message.transactions)
             case Status():
                 catch_up.on_status(state, peer, message)
             case StableProof():

@@ -3,36 +3,62 @@
 See spec/ledger.md, "Requests"; OSDI'99, 4.1 and 4.5.2.
 """
 
+from collections.abc import Iterable
+
 from medward.ledger.errors import InvalidSignature, NotCanonical
-from medward.ledger.pbft.effects import Broadcast, Refuse, Reply, Send
-from medward.ledger.pbft.messages import Request
+from medward.ledger.pbft.effects import Broadcast, Refuse, Reply, Send, Submitted
+from medward.ledger.pbft.messages import MAX_BATCH, Request
 from medward.ledger.pbft.state import Pending, State
 from medward.ledger.transactions import decode_transaction, verify_transaction
 from medward.ledger.types import Transaction, TxResult
 
 BUSY = TxResult(2**32 + 2, b"")
 MALFORMED = TxResult(2**32 + 3, b"")
+_REQUEST_BYTES = 2**20
 
 
-def on_submitted(state: State, encoded: bytes, forward: bool) -> None:
-    """Take a request from a client of this node, and pass it on to the leader, again if the client asks again."""
-    waiting = _admit(state, encoded, from_client=True)
-    if waiting and forward and state.changing:
+def on_submitted(state: State, event: Submitted) -> None:
+    """Take requests from clients of this node, and pass them on to the leader, again if the client asks again."""
+    known = event.decoded or (None,) * len(event.transactions)
+    waiting = [
+        encoded
+        for encoded, decoded in zip(event.transactions, known, strict=True)
+        if _admit(state, encoded, decoded, from_client=True)
+    ]
+    if event.forward and state.changing:
         # On its way to a view that the others may not come to, it does not know who leads them.
-        state.effects.append(Broadcast(Request(encoded)))
-    elif waiting and forward and not state.leading:
-        state.effects.append(Send(state.membership.leader(state.view), Request(encoded)))
+        state.effects += [Broadcast(request) for request in as_requests(waiting)]
+    elif event.forward and not state.leading:
+        leader = state.membership.leader(state.view)
+        state.effects += [Send(leader, request) for request in as_requests(waiting)]
 
 
-def on_request(state: State, encoded: bytes) -> None:
-    """Take a request that another replica passed on."""
-    _admit(state, encoded, from_client=False)
+def on_request(state: State, transactions: tuple[bytes, ...]) -> None:
+    """Take requests that another replica passed on."""
+    for encoded in transactions:
+        _admit(state, encoded, None, from_client=False)
+
+
+def as_requests(transactions: Iterable[bytes]) -> list[Request]:
+    """Put encoded transactions into as few messages as the limits of a frame and a batch allow."""
+    requests: list[Request] = []
+    gathered: list[bytes] = []
+    size = 0
+    for encoded in transactions:
+        if gathered and (size + len(encoded) > _REQUEST_BYTES or len(gathered) >= MAX_BATCH):
+            requests.append(Request(tuple(gathered)))
+            gathered, size = [], 0
+        gathered.append(encoded)
+        size += len(encoded)
+    return [*requests, Request(tuple(gathered))] if gathered else requests
 
 
 def forget(state: State, transaction: Transaction) -> None:
     """Drop a request that was executed or can never be."""
     key = (transaction.client, transaction.nonce)
-    if state.pending.pop(key, None) is not None:
+    waited = state.pending.pop(key, None)
+    if waited is not None:
+        state.verified.pop(waited.encoded, None)
         left = state.pending_of[transaction.client] - 1
         if left:
             state.pending_of[transaction.client] = left
@@ -55,7 +81,8 @@ def restart_clocks(state: State) -> None:
     state.unproposed = dict.fromkeys(key for key in state.pending if key not in proposed)
     if not state.leading and state.voting:
         leader = state.membership.leader(state.view)
-        state.effects += [Send(leader, Request(pending.encoded)) for pending in state.pending.values()]
+        waiting = as_requests(pending.encoded for pending in state.pending.values())
+        state.effects += [Send(leader, request) for request in waiting]
 
 
 def oldest_wait(state: State) -> int | None:
@@ -69,18 +96,22 @@ def oldest_wait(state: State) -> int | None:
 def spread_overdue(state: State) -> None:
     """Pass requests that waited half the time-out to all, so that a leader who ignores this replica is found out."""
     half = state.timeout() // 2
+    overdue: list[bytes] = []
     for pending in state.pending.values():
         if state.now - pending.since < half:
             break
         if not pending.spread:
             pending.spread = True
-            state.effects.append(Broadcast(Request(pending.encoded)))
+            overdue.append(pending.encoded)
+    state.effects += [Broadcast(request) for request in as_requests(overdue)]
 
 
-def _admit(state: State, encoded: bytes, from_client: bool) -> bool:
+def _admit(state: State, encoded: bytes, decoded: Transaction | None, from_client: bool) -> bool:
     """Put a request among the waiting ones; return whether it waits."""
+    if encoded in state.verified:
+        return True
     try:
-        transaction = decode_transaction(encoded)
+        transaction = decode_transaction(encoded) if decoded is None else decoded
     except NotCanonical as error:
         _refuse(state, from_client, encoded, MALFORMED, str(error))
         return False
@@ -90,13 +121,16 @@ def _admit(state: State, encoded: bytes, from_client: bool) -> bool:
             _reply_again(state, transaction, encoded)
         return False
     if key in state.pending:
-        return state.pending[key].encoded == encoded
+        return False  # A client that signs two things under one nonce gets one of them.
     refusal = _refusal(state, transaction)
     if refusal is not None:
         _refuse(state, from_client, encoded, *refusal)
         return False
     state.pending[key] = Pending(transaction, encoded, state.now)
+    state.verified[encoded] = transaction
     state.pending_of[transaction.client] = state.pending_of.get(transaction.client, 0) + 1
+    if not state.unproposed:
+        state.gathering_since = state.now
     state.unproposed[key] = None
     return True
 

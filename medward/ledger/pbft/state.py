@@ -41,7 +41,9 @@ class Slot:
         transactions: the batch, None while it is being fetched.
         decoded: the same, decoded and with signatures checked.
         accepted: whether this replica voted for the header (or proposed it).
-        prepares, commits: the first vote of each member, by name.
+        prepares, commits: the first vote of each member, by name, verified.
+        late_prepares, late_commits: those that came when a quorum was there already, not verified: they may become
+            evidence, and they remind their sender of what it said.
     """
 
     header: BlockHeader | None = None
@@ -52,6 +54,8 @@ class Slot:
     accepted: bool = False
     prepares: dict[str, Prepare] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)
+    late_prepares: dict[str, Prepare] = field(default_factory=dict)
+    late_commits: dict[str, Commit] = field(default_factory=dict)
     prepared: bool = False
     decided: bool = False
 
@@ -142,6 +146,14 @@ class State:
     pending: dict[tuple[bytes, int], Pending] = field(default_factory=dict)
     pending_of: dict[bytes, int] = field(default_factory=dict)
     unproposed: dict[tuple[bytes, int], None] = field(default_factory=dict)
+    # As a leader: how many requests a block had lately, when the last one was proposed and how long it took, and since
+    # when waiting requests have been gathering for the next.
+    usual_batch: int = 0
+    proposed_at: int = 0
+    block_took: int = 0
+    gathering_since: int | None = None
+    # The same waiting requests by their encodings: what a batch repeats is neither decoded nor verified again.
+    verified: dict[bytes, Transaction] = field(default_factory=dict)
 
     # Catching up (spec/ledger.md, "State transfer").
     peers: dict[str, Status] = field(default_factory=dict)

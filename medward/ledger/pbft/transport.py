@@ -21,6 +21,7 @@ MAX_FRAME = 8 * 2**20
 _LENGTH = struct.Struct(">I")
 _QUEUE_BYTES = 32 * 2**20
 _QUEUED_FRAMES = 1024
+_BUFFERED = 2**20
 _RETRY = (0.05, 1.0)
 _SILENCE_MILLISECONDS = 10_000
 
@@ -84,7 +85,9 @@ class Outgoing:
         self._context = context
         self._frames: deque[bytes] = deque()
         self._size = 0
-        self._wake = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._flushing = False
+        self._backlog = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def send(self, data: bytes) -> None:
@@ -93,11 +96,28 @@ class Outgoing:
         self._size += len(data) + _LENGTH.size
         while self._size > _QUEUE_BYTES or len(self._frames) > _QUEUED_FRAMES * 4:
             self._size -= len(self._frames.popleft())
-        self._wake.set()
+        if not self._flushing and self._writer is not None:
+            # What else this turn sends goes out with it.
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     async def close(self) -> None:
         """Hang up."""
         await end_task(self._task)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        writer = self._writer
+        if writer is None or writer.is_closing():
+            return
+        if writer.transport.get_write_buffer_size() < _BUFFERED:
+            self._write(writer)
+        else:
+            self._backlog.set()
+
+    def _write(self, writer: asyncio.StreamWriter) -> None:
+        frames, self._frames, self._size = self._frames, deque(), 0
+        writer.write(b"".join(frames))
 
     async def _run(self) -> None:
         host, _, port = self.peer.address.rpartition(":")
@@ -105,33 +125,37 @@ class Outgoing:
         while True:
             writer = None
             try:
-                _, writer = await asyncio.wait_for(
-                    asyncio.open_connection(host.strip("[]"), int(port), ssl=self._context), 5
-                )
+                calling = asyncio.open_connection(host.strip("[]"), int(port), ssl=self._context)
+                reader, writer = await asyncio.wait_for(calling, 5)
                 _notice_silence(writer)
                 delay = _RETRY[0]
-                await self._pump(writer)
-            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                self._writer = writer
+                await self._keep(reader, writer)
+            except (OSError, TimeoutError):
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _RETRY[1])
             finally:
+                self._writer = None
                 if writer is not None:
                     writer.close()
 
-    async def _pump(self, writer: asyncio.StreamWriter) -> None:
-        while True:
-            while self._frames:
-                frames, self._frames, self._size = list(self._frames), deque(), 0
-                writer.writelines(frames)
-                await asyncio.wait_for(writer.drain(), 30)
-            self._wake.clear()
-            waiting = asyncio.create_task(self._wake.wait())
-            # A peer that hung up is noticed here although nothing is read on this connection.
-            while not waiting.done():
-                await asyncio.wait([waiting], timeout=1)
-                if writer.transport.is_closing():
-                    waiting.cancel()
-                    raise ConnectionResetError
+    async def _keep(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Write what gathered while the peer did not read, until it hangs up: it says nothing on this connection."""
+        ended = asyncio.create_task(reader.read(1))
+        try:
+            self._write(writer)
+            while not ended.done():
+                backlog = asyncio.create_task(self._backlog.wait())
+                await asyncio.wait([ended, backlog], return_when=asyncio.FIRST_COMPLETED)
+                backlog.cancel()
+                self._backlog.clear()
+                while self._frames and not ended.done():
+                    self._write(writer)
+                    await asyncio.wait_for(writer.drain(), 30)
+            raise ConnectionResetError
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
 
 
 def _notice_silence(writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,144 @@
+"""The side of a node that clients talk to: who waits for which transaction, and frames that answer many at once."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from medward.ledger.encoding import decode_form, encode
+from medward.ledger.pbft.client_protocol import (
+    Answer,
+    BlockReply,
+    ClientMessage,
+    GetBlock,
+    GetStatus,
+    NodeStatus,
+    Query,
+    QueryAnswer,
+    Refusal,
+    ServerMessage,
+    Submit,
+)
+from medward.ledger.pbft.transport import frame, read_frame
+from medward.ledger.transactions import decode_transaction
+from medward.ledger.types import Receipt, Transaction
+
+_MAX_CLIENTS = 256
+_MAX_WAITING = 4096
+CLIENT_FRAME = 2**17
+"""The longest frame in bytes that a client may send: one transaction of the largest size, or many small ones."""
+
+Outcome = Receipt | Refusal
+_Key = tuple[bytes, int]
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """A transaction that a client of this node handed in."""
+
+    encoded: bytes
+    transaction: Transaction
+    forward: bool
+
+
+class _Caller:
+    """One client's connection, with the transactions whose outcome it waits for, the oldest first."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.waits: dict[_Key, None] = {}
+        self.ready: dict[bytes, list[tuple[int, Receipt]]] = {}
+
+    def tell(self, message: ServerMessage) -> None:
+        if not self.writer.is_closing():
+            self.writer.write(frame(encode(message)))
+
+
+class ClientDesk:
+    """Takes what clients send, and gives out answers, gathered per client until `flush`.
+
+    Args:
+        submit: takes a transaction.
+        answer: answers everything that is not a transaction.
+    """
+
+    def __init__(
+        self,
+        submit: Callable[[Submission], None],
+        answer: Callable[[Query | GetBlock | GetStatus], QueryAnswer | BlockReply | NodeStatus],
+    ) -> None:
+        self._submit = submit
+        self._answer = answer
+        self._waiting: dict[_Key, list[_Caller | asyncio.Future[Outcome]]] = {}
+        self._touched: dict[_Caller, None] = {}
+        self._callers = 0
+
+    def wait_for(self, transaction: Transaction) -> "asyncio.Future[Outcome]":
+        """Return what will hold the transaction's outcome."""
+        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault((transaction.client, transaction.nonce), []).append(answered)
+        return answered
+
+    def settle(self, client: bytes, nonce: int, outcome: Outcome) -> None:
+        """Note what became of a transaction, for whoever waits for it."""
+        key = (client, nonce)
+        for waiter in self._waiting.pop(key, ()):
+            if isinstance(waiter, _Caller):
+                waiter.waits.pop(key, None)
+                if isinstance(outcome, Refusal):
+                    waiter.tell(outcome)
+                else:
+                    waiter.ready.setdefault(client, []).append((nonce, outcome))
+                    self._touched[waiter] = None
+            elif not waiter.done():
+                waiter.set_result(outcome)
+
+    def flush(self) -> None:
+        """Send the receipts that `settle` gathered, one frame for each client."""
+        touched, self._touched = self._touched, {}
+        for caller in touched:
+            ready, caller.ready = caller.ready, {}
+            for client, receipts in ready.items():
+                caller.tell(Answer(client, tuple(receipts)))
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client until it hangs up.
+
+        Raises:
+            NotCanonical: it sent what no client sends.
+        """
+        if self._callers >= _MAX_CLIENTS:
+            return
+        self._callers += 1
+        caller = _Caller(writer)
+        try:
+            while True:
+                message: ClientMessage = decode_form(await read_frame(reader, CLIENT_FRAME), ClientMessage)
+                if isinstance(message, Submit):
+                    self._take(caller, message)
+                else:
+                    caller.tell(self._answer(message))
+                await writer.drain()
+        finally:
+            self._callers -= 1
+            for key in caller.waits:
+                self._forget(key, caller)
+
+    def _take(self, caller: _Caller, message: Submit) -> None:
+        for encoded in message.transactions:
+            transaction = decode_transaction(encoded)
+            key = (transaction.client, transaction.nonce)
+            if key not in caller.waits:
+                if len(caller.waits) >= _MAX_WAITING:
+                    oldest = next(iter(caller.waits))
+                    del caller.waits[oldest]
+                    self._forget(oldest, caller)
+                caller.waits[key] = None
+                self._waiting.setdefault(key, []).append(caller)
+            self._submit(Submission(encoded, transaction, message.forward))
+
+    def _forget(self, key: _Key, caller: _Caller) -> None:
+        waiting = self._waiting.get(key, [])
+        if caller in waiting:
+            waiting.remove(caller)
+        if not waiting:
+            self._waiting.pop(key, None)

@@ -2,6 +2,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no defect: no property has a deadline.
+settings.register_profile("medward", deadline=None)
+settings.load_profile("medward")
 
 ROOT = Path(__file__).resolve().parent.parent
 

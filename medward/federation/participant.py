@@ -20,7 +20,8 @@ from medward.federation.key_ceremony import KeyCeremony, keys_digest
 from medward.federation.member import Member
 from medward.federation.memory import PlainSum
 from medward.federation.records import KeyBegin, KeyCommit, KeyRecord, KeyTick, Record, RoundRecord, Tick
-from medward.federation.rules import Federation, Gathering
+from medward.federation.round import Terms
+from medward.federation.rules import Agreement, Federation, Gathering
 from medward.fhe.parameters import capacity
 
 #: Makes a member's part in encrypted sums from an epoch's material, given the least cohort.
@@ -148,19 +149,14 @@ class Participant:
             return None
         return self._make_sums(material, state.terms.least_cohort)
 
-    def _setup(self) -> Setup:
-        agreement, members = self.state.agreement, len(self.state.terms.members)
-        name = agreement.name.encode()
-        return Setup(name, agreement.key_set, agreement.bits, capacity(members), "malicious")
-
     def _gathered(self, record: KeyBegin, time: float) -> list[Effect]:
-        self._ceremony = KeyCeremony(self.name, self.state.terms, self._setup(), record.epoch)
+        self._ceremony = KeyCeremony(self.name, self.state.terms, setup_of(self.state.agreement, self.state.terms), record.epoch)
         return self._kept(self._ceremony.begin(time))
 
     def _joined(self, now: Gathering) -> list[Effect]:
         """Follow a ceremony from its middle; who has spoken in it and lost its secrets only looks on."""
         spoken = any(isinstance(p.record, KeyCommit) and p.record.member == self.name for p in now.log)
-        self._ceremony = KeyCeremony(self.name, self.state.terms, self._setup(), now.first_epoch, looks_on=spoken)
+        self._ceremony = KeyCeremony(self.name, self.state.terms, setup_of(self.state.agreement, self.state.terms), now.first_epoch, looks_on=spoken)
         effects = self._ceremony.begin(now.began)
         for placed in now.log:
             effects += self._ceremony.ordered(placed.record, placed.time, placed.block)
@@ -171,3 +167,9 @@ class Participant:
             if isinstance(effect, KeepKeys):
                 self._material = effect.material
         return effects
+
+
+def setup_of(agreement: Agreement, terms: Terms) -> Setup:
+    """Return what a ceremony makes keys for, under an agreement and with these members."""
+    name = agreement.name.encode()
+    return Setup(name, agreement.key_set, agreement.bits, capacity(len(terms.members)), "malicious")

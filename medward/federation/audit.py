@@ -30,7 +30,6 @@ from medward.fhe.member import Slot as AnswerSlot
 Read = Callable[[str], bytes | None]
 #: No member has this name: names are one line.
 _AUDITOR = "an auditor\n"
-_SUMMED = (Phase.VERIFYING, Phase.OPENING, Phase.FINISHING, Phase.VOTING, Phase.FINAL, Phase.ROLLED_BACK)
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ def round_blobs(past: PastRound) -> dict[str, str]:
     needed = {now.model: f"the model that round {number} worked from"}
     for member in now.cohort:
         needed[now.submissions[member]] = f"the contribution of {member} to round {number}"
-    if now.aggregate is not None and now.phase in _SUMMED:
+    if now.aggregate is not None and now.exposed:
         needed[now.aggregate] = f"the aggregate of round {number}"
     for holder in now.good_shares:
         needed[now.shares[holder]] = f"the share of {holder} in round {number}"
@@ -292,9 +291,7 @@ def _opened(audit: _Audit, contributions: dict[str, bytes]) -> IntVector | None:
     """Check the sum and its shares and return what it opens to, as far as the round went and the blobs are there."""
     now, slot, sums = audit.now, audit.slot, audit.sums
     aggregate = None if now.aggregate is None else audit.read(now.aggregate)
-    if now.aggregate is None or aggregate is None or now.phase not in (*_SUMMED, Phase.VOID):
-        return None
-    if len(contributions) < len(now.cohort):
+    if not now.exposed or aggregate is None or len(contributions) < len(now.cohort):
         return None
     try:
         sums.check(slot, contributions, aggregate)

@@ -5,7 +5,7 @@ sites = 1                           how many hospitals share these rows, and whi
 site = 0                            on one machine; a hospital with rows of its own leaves both out
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ import numpy as np
 from medward.agents.recipe import RECIPES
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.shared_model import Plan
+from medward.flows.datasets import DATASETS
 from medward.flows.errors import BadSplit
+from medward.flows.history import FeatureSpace
 from medward.flows.opening import WARD_ROWS, open_data
 from medward.flows.partition import Partition, partition_rows
 from medward.flows.prepared import Prepared, prepare
@@ -80,6 +82,16 @@ def read_settings(table: Mapping[str, Any]) -> Settings:
 def plan_of(prepared: Prepared, settings: Settings) -> Plan:
     """Return the plan that all members with these settings have."""
     return Plan(prepared.space, RECIPES[prepared.dataset.name], settings.rounds, settings.seed, settings.bits)
+
+
+def plan_candidates(settings: Settings) -> Iterator[Plan]:
+    """Yield the plan that each data set known here would give with these settings, without reading any rows.
+
+    Which of them was agreed on is told by its digest; the data may lie elsewhere, or nowhere that can be read.
+    """
+    for name, dataset in DATASETS.items():
+        space = FeatureSpace(dataset.schema, dataset.schema.history)
+        yield Plan(space, RECIPES[name], settings.rounds, settings.seed, settings.bits)
 
 
 def read_data(settings: Settings) -> Prepared:

@@ -37,10 +37,11 @@ from medward.federation.rules import Agreement
 from medward.federation.shared_model import Plan, plan_digest
 from medward.ledger.errors import LedgerError
 from medward.ledger.execution import Executed
+from medward.ledger.membership import Membership
 from medward.ledger.pbft.reading import JournalContent, read_journal
-from medward.ledger.types import Transaction, TxResult
-from medward.node.cards import check_card
-from medward.node.errors import InvalidCard, NodeError
+from medward.ledger.types import Member, Transaction, TxResult
+from medward.node.cards import Card
+from medward.node.errors import NodeError
 from medward.node.federation_file import Federation
 from medward.node.home import Home
 from medward.node.ledger_audit import LedgerAudit, Replayed
@@ -99,11 +100,12 @@ def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = l
     """
     found = Audit(folder)
     homes = {home.folder.name: home for home in find_homes(folder)}
-    federation = _read_files(homes, found)
+    federation, files = _read_files(homes, found)
     found.federation, found.fingerprint, found.homes = federation.name, federation.fingerprint, tuple(homes)
     agreement = read_agreement(federation.application.parameters)
     said("the ledger")
-    history, _ = _audit_ledger(homes, federation, agreement, found)
+    history, replayed = _audit_ledger(homes, federation, agreement, found)
+    _audit_cards(homes, files, replayed.memberships, found.groups["files"])
     found.outcomes = tuple((n, past.now.task, past.now.phase.value) for n, past in sorted(history.rounds.items()))
     if only is not None and only not in history.rounds:
         raise NodeError(f"the ledger has no round {only}; it has {len(history.rounds)}, from 0 on")
@@ -134,24 +136,16 @@ def find_homes(folder: Path) -> list[Home]:
     return homes
 
 
-def _read_files(homes: Mapping[str, Home], audit: Audit) -> Federation:
-    """Return the federation that most homes belong to, and tell of those that say something else."""
+def _read_files(homes: Mapping[str, Home], audit: Audit) -> tuple[Federation, dict[str, Federation]]:
+    """Return the federation that most homes belong to, and what each home's file says, where it can be read."""
     found = audit.groups["files"]
     read: dict[str, Federation] = {}
     for name, home in homes.items():
+        found.count("files")
         try:
             read[name] = home.federation()
-            for card in read[name].cards:
-                check_card(card)
-        except InvalidCard as error:
-            found.problems.append(Finding(f"federation.json: {error}", name))
         except MedwardError as error:
             found.problems.append(Finding(str(error), name))
-        try:
-            home.card()
-        except MedwardError as error:
-            found.problems.append(Finding(f"card.json: {error}", name))
-        found.count("files", 2)
     if not read:
         raise NodeError(f"no home in {audit.folder} has a federation file that can be read: {found.problems[0].what}")
     prints = [federation.fingerprint for federation in read.values()]
@@ -165,7 +159,47 @@ def _read_files(homes: Mapping[str, Home], audit: Audit) -> Federation:
         raise NodeError(f"{chosen.name} orders by {chosen.engine}; an audit reads the ledger of PBFT only")
     if chosen.application.name != "training":
         raise NodeError(f"{chosen.name} runs '{chosen.application.name}'; an audit knows federations that train only")
-    return chosen
+    return chosen, read
+
+
+def _audit_cards(
+    homes: Mapping[str, Home], read: Mapping[str, Federation], memberships: Sequence[Membership], found: Found
+) -> None:
+    """Compare the cards in every home with each other, and with the members that the ledger knows."""
+    ordered = {(m.name, m.incarnation): m for epoch in memberships for m in epoch.members}
+    own: dict[tuple[str, int], Card] = {}
+    for name, home in homes.items():
+        found.count("cards")
+        try:
+            card = home.card()
+        except MedwardError as error:
+            found.problems.append(Finding(f"card.json: {error}", name))
+            continue
+        own[card.member.name, card.member.incarnation] = card
+        _compare_card("card.json", name, card, None, ordered, found)
+    for name, federation in read.items():
+        for card in federation.cards:
+            found.count("cards")
+            known = own.get((card.member.name, card.member.incarnation))
+            _compare_card("federation.json", name, card, known, ordered, found)
+
+
+def _compare_card(
+    file: str,
+    home: str,
+    card: Card,
+    own: Card | None,
+    ordered: Mapping[tuple[str, int], Member],
+    found: Found,
+) -> None:
+    member = card.member
+    known = ordered.get((member.name, member.incarnation))
+    if known is not None and (known.keys, known.certificate) != (member.keys, member.certificate):
+        what = f"{file}: the keys of {member.name} are not those that the ledger has of it"
+        found.problems.append(Finding(what, home))
+    elif own is not None and (own.member, own.gateway) != (member, card.gateway):
+        what = f"{file}: the card of {member.name} is another than in its own home"
+        found.problems.append(Finding(what, home))
 
 
 def _audit_ledger(
@@ -192,7 +226,9 @@ def _audit_ledger(
     if encode_state(history.state) != encode_state(application.federation):
         found.problems.append(Finding("the records lead to another state than the ledger's own replay"))
     for one in history.refused:
-        refused.append(Finding(f"a {one.kind} of {one.author or 'a stranger'} was refused: {one.why}", height=one.height))
+        refused.append(
+            Finding(f"a {one.kind} of {one.author or 'a stranger'} was refused: {one.why}", height=one.height)
+        )
     found.count("records", history.taken)
     audit.height, audit.refused = replayed.height, tuple(refused)
     for name, journal in journals.items():

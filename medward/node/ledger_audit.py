@@ -185,7 +185,9 @@ class LedgerAudit:
         except InvalidSignature as error:
             self._problem(f"a quorum ordered what its author did not sign: {error}", height=height)
         except (NotCanonical, LedgerError) as error:
-            self._problem(f"a transaction does not decode, and nothing from here on can be replayed: {error}", None, height)
+            self._problem(
+                f"a transaction does not decode, and nothing from here on can be replayed: {error}", None, height
+            )
             return None
         self._found.count("transactions", len(transactions))
         return transactions
@@ -208,6 +210,8 @@ class LedgerAudit:
                 key = (evidence.member, evidence.first, evidence.second)
                 if key not in told:
                     told.add(key)
-                    what = f"{evidence.member} signed two different things where one is allowed, as stored messages prove"
+                    what = (
+                        f"{evidence.member} signed two different things where one is allowed, as stored messages prove"
+                    )
                     self._found.remarks.append(Finding(what, home))
         self._found.count("equivocations", len(told))

@@ -117,9 +117,7 @@ def _is_batch(root: bytes, encoded: bytes) -> bool:
         return False
 
 
-def _read_blocks(
-    journal: Journal, rows: list[tuple[int, bytes]], damage: list[Damage]
-) -> dict[int, CertifiedBlock]:
+def _read_blocks(journal: Journal, rows: list[tuple[int, bytes]], damage: list[Damage]) -> dict[int, CertifiedBlock]:
     blocks: dict[int, CertifiedBlock] = {}
     for height, root in rows:
         try:

@@ -149,22 +149,17 @@ class Participant:
             return None
         return self._make_sums(material, state.terms.least_cohort)
 
+    def _setup(self) -> Setup:
+        return setup_of(self.state.agreement, self.state.terms)
+
     def _gathered(self, record: KeyBegin, time: float) -> list[Effect]:
-        self._ceremony = KeyCeremony(
-            self.name, self.state.terms, setup_of(self.state.agreement, self.state.terms), record.epoch
-        )
+        self._ceremony = KeyCeremony(self.name, self.state.terms, self._setup(), record.epoch)
         return self._kept(self._ceremony.begin(time))
 
     def _joined(self, now: Gathering) -> list[Effect]:
         """Follow a ceremony from its middle; who has spoken in it and lost its secrets only looks on."""
         spoken = any(isinstance(p.record, KeyCommit) and p.record.member == self.name for p in now.log)
-        self._ceremony = KeyCeremony(
-            self.name,
-            self.state.terms,
-            setup_of(self.state.agreement, self.state.terms),
-            now.first_epoch,
-            looks_on=spoken,
-        )
+        self._ceremony = KeyCeremony(self.name, self.state.terms, self._setup(), now.first_epoch, looks_on=spoken)
         effects = self._ceremony.begin(now.began)
         for placed in now.log:
             effects += self._ceremony.ordered(placed.record, placed.time, placed.block)

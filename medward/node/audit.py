@@ -239,7 +239,7 @@ def _audit_ledger(
 
 
 def _in_use(home: Home) -> bool:
-    """Whether a node runs on the home; its lock is looked at, and not taken."""
+    """Whether a node runs on the home; its lock is taken for an instant, shared, and nothing is written."""
     try:
         descriptor = os.open(home.folder / "lock", os.O_RDONLY)
     except FileNotFoundError:
@@ -313,8 +313,7 @@ def _plan(homes: Mapping[str, Home], agreement: Agreement, found: Found) -> Plan
     for home in homes.values():
         try:
             settings = read_settings(home.configuration().participant)
-        except MedwardError as error:
-            found.problems.append(Finding(str(error), home.folder.name))
+        except MedwardError:
             continue
         for plan in plan_candidates(settings):
             if plan_digest(plan) == agreement.plan:

@@ -75,7 +75,7 @@ class Stores:
 
     def _block(self, cid: Cid) -> bytes:
         """Return a block from the first home that has it and whose bytes match its name."""
-        for home, store in self._stores.items():
+        for store in self._stores.values():
             if store.blocks.has(cid):
                 try:
                     return store.blocks.get(cid)

@@ -280,7 +280,8 @@ def _audit_store(stores: Stores, history: History, found: Found) -> None:
     for ceremony in history.ceremonies:
         needed |= ceremony_blobs(ceremony)
     for past in history.rounds.values():
-        needed |= round_blobs(past)
+        # A model is told as what a round led to, rather than as what the next one worked from.
+        needed = round_blobs(past) | needed
         named |= shown_blobs(past)
     stores.verify(found)
     stores.tell(named | needed, needed, found)

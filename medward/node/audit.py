@@ -40,8 +40,8 @@ from medward.ledger.execution import Executed
 from medward.ledger.membership import Membership
 from medward.ledger.pbft.reading import JournalContent, read_journal
 from medward.ledger.types import Member, Transaction, TxResult
-from medward.node.cards import Card
-from medward.node.errors import NodeError
+from medward.node.cards import Card, check_card
+from medward.node.errors import InvalidCard, NodeError
 from medward.node.federation_file import Federation
 from medward.node.home import Home
 from medward.node.ledger_audit import LedgerAudit, Replayed
@@ -205,7 +205,17 @@ def _compare_card(
 ) -> None:
     member = card.member
     known = ordered.get((member.name, member.incarnation))
-    if known is not None and (known.keys, known.certificate) != (member.keys, member.certificate):
+    try:
+        # A node that writes the file anew takes the cards from the ledger, where they need no signature.
+        if card.signatures:
+            check_card(card)
+    except InvalidCard as error:
+        found.problems.append(Finding(f"{file}: {error}", home))
+        return
+    if known is None:
+        what = f"{file}: the ledger knows no {member.name} of incarnation {member.incarnation}"
+        found.remarks.append(Finding(what, home))
+    elif (known.keys, known.certificate) != (member.keys, member.certificate):
         what = f"{file}: the keys of {member.name} are not those that the ledger has of it"
         found.problems.append(Finding(what, home))
     elif own is not None and (own.member, own.gateway) != (member, card.gateway):

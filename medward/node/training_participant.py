@@ -307,6 +307,7 @@ class TrainingParticipant(Participant):
                 content = await self._blob(name)
                 if content is not None:
                     blobs[name] = content
+                    self._rounds.fetched(fetch.round, len(content))
             came = missing & blobs.keys()
             missing -= came
             self._rounds.spent(fetch.round, "fetch", time.perf_counter() - began)
@@ -353,8 +354,10 @@ class TrainingParticipant(Participant):
         shared = await self._shared(effect.model)
         after = await asyncio.to_thread(shared.advance, effect.total)
         encoded = after.to_bytes()
-        self._models[blob_name(encoded)] = after
+        name = blob_name(encoded)
+        self._models[name] = after
         await asyncio.to_thread(self._host.store.add, encoded, pin=_MODELS)
+        await asyncio.to_thread(self._files.keep_model, name, encoded)
         await self._in_turn(self._step, Advanced(effect.round, encoded, after.next), None)
 
     async def _judge(self, effect: Judge) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Run
 
-SMALL = ("--rows", 4000, "--rounds", 2, "--seed", 1)
+SMALL = ("--rows", 4000, "--rounds", 2, "--seed", 1, "--simulate")
 
 
 def test_document_holds_what_others_rely_on(medward: Run, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 def test_three_rounds_on_real_data_reach_a_floor(
     medward: Run, tmp_path: Path, data_folder: Path, folder: str, least: float
 ) -> None:
-    done = medward("demo", "--data", data_folder / folder, "--rounds", 3, "--out", tmp_path, "--json")
+    done = medward("demo", "--data", data_folder / folder, "--rounds", 3, "--simulate", "--out", tmp_path, "--json")
     assert done.code == 0, done.err
     assert not done.document["synthetic"]
     assert done.document["metrics"]["binary"]["macro_f1"] >= least

@@ -15,7 +15,9 @@ import numpy as np
 from medward.agents.recipe import RECIPES
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.shared_model import Plan
+from medward.flows.datasets import Dataset
 from medward.flows.errors import BadSplit
+from medward.flows.history import FeatureSpace
 from medward.flows.opening import WARD_ROWS, open_data
 from medward.flows.partition import Partition, partition_rows
 from medward.flows.prepared import Prepared, prepare
@@ -79,7 +81,13 @@ def read_settings(table: Mapping[str, Any]) -> Settings:
 
 def plan_of(prepared: Prepared, settings: Settings) -> Plan:
     """Return the plan that all members with these settings have."""
-    return Plan(prepared.space, RECIPES[prepared.dataset.name], settings.rounds, settings.seed, settings.bits)
+    return plan_for(prepared.dataset, settings)
+
+
+def plan_for(dataset: Dataset, settings: Settings) -> Plan:
+    """Return the plan for a data set, which needs no rows of it."""
+    space = FeatureSpace(dataset.schema, dataset.schema.history)
+    return Plan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits)
 
 
 def read_data(settings: Settings) -> Prepared:

@@ -182,7 +182,7 @@ class TrainingParticipant(Participant):
             return journal.last_round(_state(snapshot).agreement.name.encode())
 
     def _last_shown(self) -> int | None:
-        """Return the last round in which this member showed an encrypted contribution or a share."""
+        """Return the last round in which this incarnation showed an encrypted contribution or a share."""
         encoded = self._host.ledger.query("state")
         if encoded is None:
             return None
@@ -190,9 +190,8 @@ class TrainingParticipant(Participant):
         name, now = self._host.name, state.round
         if state.agreement.protect == "none" or state.accounts.get(name) != self._host.member.keys[0].data:
             return None
-        number = state.number
-        while number > 0:
-            number -= 1
+        # Rounds before this incarnation came are another journal's.
+        for number in range(state.number - 1, state.joined.get(name, 0) - 1, -1):
             past = now if now is not None and now.number == number else None
             if past is None:
                 found = self._host.ledger.query(f"round/{number:08d}")

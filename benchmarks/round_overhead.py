@@ -9,8 +9,8 @@ ward. From the nodes' own reports of the training rounds, medians over rounds of
     computing  seal, examine, add, check and share, examine shares, combine: the encryption
     waiting    the rest: ordering records on the ledger, moving blobs, waiting for the slowest member
 
-and each as a share of a round with 10 s of training. All nodes share this machine's cores, so between hospitals, each on
-a machine of its own, less is waited for.
+and each as a share of a round with 10 s of training. All nodes share this machine's cores, so between hospitals, each
+on a machine of its own, less is waited for.
 """
 
 import argparse
@@ -75,7 +75,8 @@ def main() -> None:
     for row in rows:
         print(
             f"| {row['sites']} | {row['seconds_beside_training']:.2f} | {row['seconds_computing']:.2f} | "
-            f"{row['seconds_waiting']:.2f} | {row['share_of_10_s_training']:.0%} | {row['ledger_and_store_share']:.0%} | "
+            f"{row['seconds_waiting']:.2f} | {row['share_of_10_s_training']:.0%} | "
+            f"{row['ledger_and_store_share']:.0%} | "
             f"{row['bytes_up_a_hospital'] / 1e6:.2f} | {row['bytes_down_a_hospital'] / 1e6:.2f} |"
         )
 

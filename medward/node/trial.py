@@ -28,6 +28,8 @@ _LOOK_SECONDS = 0.5
 _HEALTHY_SECONDS = 300.0
 #: Without a fault, phases may take long: nobody is left out because a machine is slow.
 PATIENT_SECONDS, IMPATIENT_SECONDS = 600.0, 20.0
+#: Milliseconds that a leader may leave a request: on a machine that all nodes share, a slow one is not a bad one.
+_REQUEST_TIMEOUT = 10_000
 
 Statuses = Mapping[str, Mapping[str, Any] | None]
 _SHARED_KEYS = ("round", "task", "outcome", "cohort", "opened", "contributions", "aggregate", "model")
@@ -82,7 +84,11 @@ class Trial:
             self.folder,
             options.names,
             "training",
-            settings={"participant": table, "store": {"engine": options.store}},
+            settings={
+                "participant": table,
+                "store": {"engine": options.store},
+                "ledger": {"request_timeout": _REQUEST_TIMEOUT},
+            },
             own_settings={name: {"participant": {"site": site}} for site, name in enumerate(options.names)},
             agree=lambda members: agreement_parameters(
                 *(self.plan, members),

@@ -18,6 +18,13 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score
 
+from medward.agents.central import train_centrally
+from medward.agents.metrics import expected_cost
+from medward.agents.model import Provenance
+from medward.agents.recipe import RECIPES
+from medward.cli._data import open_data
+from medward.flows.prepared import prepare
+
 FOLDER = Path(__file__).parent / "results"
 # For each data set and idea what it changes in the recipe; "now" is the recipe before any of them.
 IDEAS: dict[str, dict[str, dict[str, Any]]] = {
@@ -32,6 +39,9 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "class weights ^-.25": {"class_power": 0.25},
         "mixup .2": {"mixup": 0.2},
         "96 bins, naming, 75 %": {"bins": 96, "embedding": 3, "naming_weight": 1.0, "informed_share": 0.75},
+        "75 % informed, wrong class 1": {"informed_share": 0.75, "wrong_class": 1.0},
+        "dropout .1": {"dropout": 0.1},
+        "75 % informed, wrong class 1, dropout .1": {"informed_share": 0.75, "wrong_class": 1.0, "dropout": 0.1},
     },
     "x-iomt": {
         "now": {},
@@ -54,6 +64,11 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "8 bins of width 2": {"scaler": "quantile", "bins": 8, "embedding": 2},
         "dropout .4": {"dropout": 0.4},
         "class weights ^-.25": {"class_power": 0.25},
+        "average .998, dropout .4": {"average": 0.998, "dropout": 0.4},
+        "average .998, mixup .2": {"average": 0.998, "mixup": 0.2},
+        "average .998, dropout .4, mixup .2": {"average": 0.998, "dropout": 0.4, "mixup": 0.2},
+        "average .998, wrong class 1, 75 %": {"average": 0.998, "wrong_class": 1.0, "informed_share": 0.75},
+        "average .998, quantile": {"average": 0.998, "scaler": "quantile"},
     },
     "ward": {
         "now": {},
@@ -65,6 +80,9 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "mixup .2": {"mixup": 0.2},
         "dropout .1": {"dropout": 0.1},
         "class weights ^-.25": {"class_power": 0.25},
+        "naming, 75 %": {"naming_weight": 1.0, "informed_share": 0.75},
+        "naming, 75 %, class weights ^-.25": {"naming_weight": 1.0, "informed_share": 0.75, "class_power": 0.25},
+        "average .998": {"average": 0.998},
     },
     "nsl-kdd": {
         "now": {},
@@ -74,17 +92,13 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "mixup .2": {"mixup": 0.2},
         "class weights ^-.5": {"class_power": 0.5},
         "8 bins": {"bins": 8},
+        "naming, class weights ^-.5": {"naming_weight": 1.0, "class_power": 0.5},
+        "class weights ^-.25": {"class_power": 0.25},
     },
 }
 
 
 def run(data: str, seeds: int, wanted: list[str]) -> None:
-    from medward.agents.central import train_centrally
-    from medward.agents.metrics import expected_cost
-    from medward.agents.model import Provenance
-    from medward.agents.recipe import RECIPES
-    from medward.cli._data import open_data
-    from medward.flows.prepared import prepare
 
     path = FOLDER / f"ideas-{data}.jsonl"
     done = {(r["idea"], r["seed"]) for r in map(json.loads, path.read_text().splitlines())} if path.exists() else set()
@@ -137,13 +151,14 @@ def show() -> None:
         runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         now = {run["seed"]: run for run in runs if run["idea"] == "now"}
         print(f"\n### {path.stem.removeprefix('ideas-')}, validation rows\n")
-        print("| idea | seeds | binary macro-F1 | multi-class macro-F1 | expected cost | escalated | with all evidence |")
+        print("| idea | seeds | binary macro-F1 | multi-class macro-F1 | expected cost | escalated | all evidence |")
         print("|---|---|---|---|---|---|---|")
         for idea in dict.fromkeys(run["idea"] for run in runs):
             own = [run for run in runs if run["idea"] == idea and (run["seed"] in now)]
-            cells = [_cell([r[k] for r in own], [now[r["seed"]][k] for r in own], idea) for k in ("binary", "multiclass")]
-            cells += [f"{fmean(r['expected_cost'] for r in own):.4f}", f"{fmean(r['escalation_rate'] for r in own):.2f}"]
-            cells += [f"{fmean(r['multiclass_informed'] for r in own):.4f}"]
+            before = [now[run["seed"]] for run in own]
+            cells = [_cell([r[k] for r in own], [r[k] for r in before], idea) for k in ("binary", "multiclass")]
+            rest = {"expected_cost": ".4f", "escalation_rate": ".2f", "multiclass_informed": ".4f"}
+            cells += [format(fmean(run[name] for run in own), form) for name, form in rest.items()]
             print(f"| {idea} | {len(own)} | {' | '.join(cells)} |")
 
 

@@ -24,13 +24,15 @@ from medward.agents.watch.episodes import Episodes
 # Rates of the running averages of what the windows looked like: about the last 2 and the last 10 windows.
 RATES = (0.5, 0.1)
 LONG_AGO = 100
+# The agent sees how long ago its last alert was as it fades over so many windows, besides its logarithm.
+_ALERT_MEMORIES = (3.0, 8.0, 20.0)
 
 
 class Watched(NamedTuple):
     """Logged episodes, and what each of their windows looks like to the window network.
 
     Args:
-        glance: for each row, without and with its evidence, the logits of all actions (medward.agents.watch.perception).
+        glance: for each row, without and with its evidence, all actions' logits (medward.agents.watch.perception).
         row: for each episode and window the row.
         label: its class.
         onset: how long its attack has run.
@@ -137,9 +139,11 @@ def observe(logged: Watched, watch: Watch, costs: WatchCosts) -> Float[Array, "s
     now, (fast, slow) = glance[:, :-1], (watch.means[:, 0], watch.means[:, 1])
     state = jnp.stack(
         [
+            *(suspicion(seen) / 4.0 for seen in (now, fast, slow, (now + fast) / 2)),
             watch.evidence > 0,
             watch.evidence / costs.kept,
             jnp.log1p(watch.since) / 4.0,
+            *(jnp.exp(-watch.since / memory) for memory in _ALERT_MEMORIES),
             watch.since >= LONG_AGO,
             watch.backlog / costs.handling,
             watch.ticket / costs.handling,
@@ -151,7 +155,12 @@ def observe(logged: Watched, watch: Watch, costs: WatchCosts) -> Float[Array, "s
 
 def inputs(actions: int) -> int:
     """Return how wide an observation is."""
-    return actions + 3 * (actions - 1) + 6
+    return actions + 3 * (actions - 1) + 10 + len(_ALERT_MEMORIES)
+
+
+def suspicion(seen: Float[Array, "streams decisions"]) -> Float[Array, " streams"]:
+    """Return how much likelier the likeliest attack is than benign traffic, as a difference of logits."""
+    return seen[:, 1:].max(axis=1) - seen[:, 0]
 
 
 def step(logged: Watched, watch: Watch, action: Int[Array, " streams"], costs: WatchCosts) -> Outcome:
@@ -160,13 +169,13 @@ def step(logged: Watched, watch: Watch, action: Int[Array, " streams"], costs: W
     reward = _reward(logged, watch, action, costs)
     bought = watch._replace(evidence=jnp.full_like(watch.evidence, costs.kept))
     passed, ended = _passed(logged, watch, (action > 0) & ~escalates, costs)
-    after = jax.tree.map(
-        lambda a, b: jnp.where(escalates.reshape(-1, *(1,) * (a.ndim - 1)), a, b), bought, passed
-    )
+    after = jax.tree.map(lambda a, b: jnp.where(escalates.reshape(-1, *(1,) * (a.ndim - 1)), a, b), bought, passed)
     return Outcome(reward, after, ended & ~escalates, ~escalates)
 
 
-def _reward(logged: Watched, watch: Watch, action: Int[Array, " streams"], costs: WatchCosts) -> Float[Array, " streams"]:
+def _reward(
+    logged: Watched, watch: Watch, action: Int[Array, " streams"], costs: WatchCosts
+) -> Float[Array, " streams"]:
     here = (watch.episode, watch.at)
     label, onset = logged.label[here], logged.onset[here]
     attack = label > 0

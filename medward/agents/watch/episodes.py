@@ -45,7 +45,7 @@ class Episodes:
     @property
     def windows(self) -> int:
         """How many windows an episode has."""
-        return self.row.shape[1]
+        return int(self.row.shape[1])
 
 
 def episodes_of(

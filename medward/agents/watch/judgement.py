@@ -1,7 +1,7 @@
 """Judging policies over time on logged episodes, and tuning them on validation episodes, all by the same measure.
 
-A policy is tuned to the lowest cost a window on validation episodes, some of them under the condition that they raise no
-more false alarms there than another one does.
+A policy is tuned to the lowest cost a window on validation episodes; some under the condition that they raise no more
+false alarms there than another one does.
 """
 
 import math
@@ -80,9 +80,7 @@ def walk(policy: Policy, logged: Watched, episodes: Int[Array, " episodes"], cos
             missed=tally.missed + (runs & attack & ~watch.alerted & (action == 0)),
             escalations=tally.escalations + escalates,
         )
-        watch = jax.tree.map(
-            lambda a, b: jnp.where(runs.reshape(-1, *(1,) * (a.ndim - 1)), a, b), after.watch, watch
-        )
+        watch = jax.tree.map(lambda a, b: jnp.where(runs.reshape(-1, *(1,) * (a.ndim - 1)), a, b), after.watch, watch)
         return (watch, quiet, runs & ~after.ended, tally), None
 
     begun = (begin(logged, episodes), quiet_start(count), jnp.ones(count, bool), start)

@@ -41,9 +41,7 @@ class Returns(NamedTuple):
     known: Float[Array, "batch actions"]
 
 
-def returns(
-    online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: Watch, recipe: WatchRecipe
-) -> Returns:
+def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: Watch, recipe: WatchRecipe) -> Returns:
     """Return what every action brings in every state; see this module's head for the formula."""
     costs, batch = recipe.costs, len(watch.at)
     escalate = logged.escalate
@@ -111,9 +109,9 @@ def learn(logged: Watched, recipe: WatchRecipe, seed: int) -> Learned:
 @eqx.filter_jit
 def _learn(network: WatchNetwork, logged: Watched, recipe: WatchRecipe, key: PRNGKeyArray) -> Learned:
     rates = optax.warmup_cosine_decay_schedule(
-        0.0, recipe.learning_rate, max(10, recipe.updates // 20), recipe.updates, recipe.learning_rate * 0.01
+        0.0, recipe.learning_rate, recipe.updates // 20, max(recipe.updates, 2), recipe.learning_rate * 0.01
     )
-    optimiser = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(rates))
+    optimiser = optax.chain(optax.clip_by_global_norm(10.0), optax.adamw(rates, weight_decay=recipe.weight_decay))
     draw_key, key = jax.random.split(key)
     streams = recipe.streams
     episodes = jax.random.randint(draw_key, (streams,), 0, len(logged.row))
@@ -122,15 +120,17 @@ def _learn(network: WatchNetwork, logged: Watched, recipe: WatchRecipe, key: PRN
     def update(at: tuple, now: tuple[Array, PRNGKeyArray]) -> tuple[tuple, Array]:  # type: ignore[type-arg]
         online, average, state, watch = at
         number, own = now
-        explore_key, action_key, episode_key, late_key = jax.random.split(own, 4)
+        explore_key, action_key, episode_key, late_key, noise_key = jax.random.split(own, 5)
         wanted = jax.lax.stop_gradient(returns(online, average, logged, watch, recipe))
         seen = observe(logged, watch, recipe.costs)
 
+        blurred = seen + recipe.noise * jax.random.normal(noise_key, seen.shape)
+
         def loss(network: WatchNetwork) -> Float[Array, ""]:
-            return loss_of(network(seen), wanted, recipe)
+            return loss_of(network(blurred), wanted, recipe)
 
         lost, gradient = eqx.filter_value_and_grad(loss)(online)
-        change, state = optimiser.update(gradient, state)
+        change, state = optimiser.update(gradient, state, eqx.filter(online, eqx.is_array))
         evidence = watch.evidence > 0
         action = greedy(online(seen), evidence)
         online = eqx.apply_updates(online, change)

@@ -1,6 +1,6 @@
 """The watch's Q-network: a value of letting the window pass, and what every other action changes about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import equinox as eqx
 import jax
@@ -28,6 +28,8 @@ class WatchRecipe:
         explore: the share of random actions on the walk, at the start; it falls to a tenth of that.
         average: what the target network keeps at each update.
         value_weight: the weight of the value's loss beside the effects'.
+        noise: the spread of what is added to observations in training, against learning single blocks by heart.
+        weight_decay: AdamW's.
         costs: what is learned to avoid.
     """
 
@@ -42,7 +44,9 @@ class WatchRecipe:
     explore: float = 0.3
     average: float = 0.995
     value_weight: float = 0.1
-    costs: WatchCosts = WatchCosts()
+    noise: float = 0.0
+    weight_decay: float = 0.0
+    costs: WatchCosts = field(default_factory=WatchCosts)
 
 
 class Judged(eqx.Module):

@@ -1,7 +1,7 @@
 """What each window looks like to the window network, with and without its evidence: the watch decides on these.
 
-A network is surer of rows that it was trained on than of any others, and a watch that learned from such rows would trust
-it too much. So training rows are looked at by networks that were trained on the other folds' blocks.
+A network is surer of rows that it was trained on than of any others, and a watch that learned from such rows would
+trust it too much. So training rows are looked at by networks that were trained on the other folds' blocks.
 """
 
 import numpy as np

@@ -1,11 +1,10 @@
-"""What the learned watch is compared with: rules that see the same windows and are tuned on the same validation episodes.
+"""What the learned watch is compared with: rules that see the same windows, tuned on the same validation episodes.
 
-Both rules smooth what the windows look like, ask for evidence when in doubt, alert when sure, and then hold their peace:
+Both smooth what the windows look like, ask for evidence when in doubt, alert when sure, and then hold their peace:
 
-    two-threshold rule  suspicion = smoothed (best alert's logit - ALLOW's); alert above the high threshold, buy evidence
-                        above the low one
-    confidence rule     buy evidence where the likeliest decision's chance is below a confidence; alert where, by the
-                        smoothed chances, alerting costs less than allowing by a stated factor
+    two-threshold rule  suspicion = smoothed (best alert's logit - ALLOW's); alert above the high threshold, buy
+                        evidence above the low one
+    confidence rule     buy evidence where the likeliest decision's logit is below a confidence; alert as above
 
 After an alert a rule is quiet for `quiet` windows; with `calm` only windows that it would not have alerted in count.
 """
@@ -16,7 +15,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from medward.agents.watch.environment import Watch, Watched, glances
+from medward.agents.watch.environment import Watch, Watched, glances, suspicion
 
 
 class Rule(NamedTuple):
@@ -78,9 +77,9 @@ def follow(
     """Return what a rule does, and what it remembers then; `passing` says which streams this decision is about."""
     now = glances(logged, watch)
     seen = (1 - rule.smooth) * now[:, :-1] + rule.smooth * watch.means[:, 0]
-    suspicion = seen[:, 1:].max(axis=1) - seen[:, 0]
-    above = suspicion > rule.high
-    doubt = jnp.where(rule.by_confidence, now[:, :-1].max(axis=1) < rule.low, (suspicion > rule.low) & ~above)
+    suspected = suspicion(seen)
+    above = suspected > rule.high
+    doubt = jnp.where(rule.by_confidence, now[:, :-1].max(axis=1) < rule.low, (suspected > rule.low) & ~above)
     escalates = (watch.evidence == 0) & doubt
     alerts = ~escalates & above & (quiet.windows >= rule.quiet)
     counted = jnp.where(rule.calm & above, quiet.windows, quiet.windows + 1)
@@ -93,5 +92,3 @@ def follow(
 def quiet_start(streams: int) -> Quiet:
     """Return what a rule remembers before the first window: nothing keeps it from alerting."""
     return Quiet(jnp.full(streams, 10_000))
-
-

@@ -84,6 +84,33 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "naming, 75 %, class weights ^-.25": {"naming_weight": 1.0, "informed_share": 0.75, "class_power": 0.25},
         "average .998": {"average": 0.998},
     },
+    # Rows drawn at random from the capture: most of a stream is missing where it is scored.
+    "wustl-ehms-2020, random rows": {
+        "now": {},
+        "thinned to 1/2": {"densities": (0.5,)},
+        "thinned to 1/7": {"densities": (1 / 7,)},
+        "thinned to 1/2 and 1/7": {"densities": (0.5, 1 / 7)},
+        "thinned to 1/2 and 1/7, half the epochs": {"densities": (0.5, 1 / 7), "epochs": 20},
+        "thinned to 1/4, 1/7, 1/7": {"densities": (1 / 4, 1 / 7, 1 / 7)},
+        "no history dropout": {"history_dropout": 0.0},
+        "thinned to 1/2 and 1/7, average .998": {"densities": (0.5, 1 / 7), "average": 0.998},
+        "thinned to 1/2 and 1/7, dropout .4": {"densities": (0.5, 1 / 7), "dropout": 0.4},
+    },
+    # The same changes where whole blocks are held out.
+    "wustl-ehms-2020, thinned": {
+        "now": {},
+        "thinned to 1/2 and 1/7": {"densities": (0.5, 1 / 7)},
+        "thinned to 1/2 and 1/7, half the epochs": {"densities": (0.5, 1 / 7), "epochs": 20},
+        "thinned to 1/7": {"densities": (1 / 7,)},
+    },
+    "ward, thinned": {
+        "now": {},
+        "thinned to 1/2 and 1/7, a third of the epochs": {"densities": (0.5, 1 / 7), "epochs": 10},
+    },
+    "ward, random rows": {
+        "now": {},
+        "thinned to 1/2 and 1/7, a third of the epochs": {"densities": (0.5, 1 / 7), "epochs": 10},
+    },
     "nsl-kdd": {
         "now": {},
         "shorter": {"epochs": 5},
@@ -102,16 +129,17 @@ def run(data: str, seeds: int, wanted: list[str]) -> None:
 
     path = FOLDER / f"ideas-{data}.jsonl"
     done = {(r["idea"], r["seed"]) for r in map(json.loads, path.read_text().splitlines())} if path.exists() else set()
-    flows = None
+    flows, drawn, made = None, None, None
     for seed in range(seeds):
         prepared = None
-        for idea, changes in IDEAS[data].items():
+        for idea, changes in IDEAS[group].items():
             if (idea, seed) in done or (wanted and idea not in wanted):
                 continue
-            if prepared is None:
-                if flows is None or data == "ward":
-                    dataset, flows = open_data(data, seed)
-                prepared = prepare(dataset, flows, "honest", seed)
+            if flows is None or (data == "ward" and drawn != seed):
+                (dataset, flows), drawn = open_data(data, seed), seed
+            densities = changes.get("densities", ())
+            if prepared is None or densities != made:
+                prepared, made = prepare(dataset, flows, protocol, seed, densities), densities
             began = perf_counter()
             recipe = changed(RECIPES[data], changes)
             provenance = Provenance("central", None, 1, "none", flows.schema.synthetic, seed)
@@ -133,12 +161,12 @@ def run(data: str, seeds: int, wanted: list[str]) -> None:
             }
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
-            print(data, found, flush=True)
+            print(group, found, flush=True)
 
 
 def changed(recipe: Any, changes: dict[str, Any]) -> Any:
     costs = {name: value for name, value in changes.items() if name in ("miss", "false_alarm", "wrong_class")}
-    rest = {name: value for name, value in changes.items() if name not in costs}
+    rest = {name: value for name, value in changes.items() if name not in costs and name != "densities"}
     return replace(recipe, costs=replace(recipe.costs, **costs), **rest)
 
 

@@ -125,9 +125,10 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def run(data: str, seeds: int, wanted: list[str]) -> None:
-
-    path = FOLDER / f"ideas-{data}.jsonl"
+def run(group: str, seeds: int, wanted: list[str]) -> None:
+    data, _, kind = group.partition(", ")
+    protocol: Any = "random" if kind == "random rows" else "honest"
+    path = FOLDER / f"ideas-{group.replace(', ', '-').replace(' ', '-')}.jsonl"
     done = {(r["idea"], r["seed"]) for r in map(json.loads, path.read_text().splitlines())} if path.exists() else set()
     flows, drawn, made = None, None, None
     for seed in range(seeds):

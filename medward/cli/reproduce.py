@@ -26,9 +26,9 @@ def reproduce(
     over_time: bool = typer.Option(
         False, "--over-time", help="Compare over time instead: costs of whole streams, an analyst's queue, delay."
     ),
-    seeds: int = typer.Option(5, help="How many seeds: 0, 1, ..."),
+    seeds: int = typer.Option(0, help="How many seeds: 0, 1, ...; 5 where none is given, 1 with --quick."),
     method: list[str] = typer.Option([], help="Only this method; may be given several times."),
-    quick: bool = typer.Option(False, "--quick", help="Fewer epochs and rounds, for a first look."),
+    quick: bool = typer.Option(False, "--quick", help="Fewer epochs and rounds, untuned baselines."),
     results: Path | None = typer.Option(None, help="Keep finished runs in this file, and do not repeat them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
@@ -38,6 +38,9 @@ def reproduce(
     """
     use_one_thread_per_operation()
     chosen = _protocol(protocol)
+    if seeds < 0:
+        raise BadUsage(f"--seeds takes 1 or more, not {seeds}.")
+    seeds = seeds or (1 if quick else 5)
     if over_time:
         if chosen != "honest":
             raise BadUsage("--over-time compares on honest splits only: leave out --protocol.")

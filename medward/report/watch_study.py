@@ -1,6 +1,5 @@
 """The comparison over time: the learned watch beside tuned rules and one without foresight, on the same episodes."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from medward.agents.watch.rules import Rule
 from medward.flows.datasets import Dataset
 from medward.flows.prepared import Prepared, prepare
 from medward.flows.schema import Flows
+from medward.report.kept import keep_run, kept_runs
 
 RULES = {"two-threshold rule": False, "confidence rule": True}
 BASE = "two-threshold rule"
@@ -95,7 +95,7 @@ def run_watch_study(
         All runs: key, data, seed, method, setting, validation (cost and false alarms a window), and `blocks`: for each
         of the test part's blocks the sums of medward.agents.watch.judgement.Tally and its number of windows.
     """
-    done = _finished(study.results)
+    done = kept_runs(study.results)
     runs = []
     for seed in study.seeds:
         keys = {method: f"{dataset.name}|over time|{seed}|{method}" for method in study.methods}
@@ -111,18 +111,10 @@ def run_watch_study(
                 found = _measured(study, stage, base, method, seed)
                 seconds = round(perf_counter() - began, 1)
                 run = {"key": key, "data": dataset.name, "seed": seed, "method": method, **found, "seconds": seconds}
-                if study.results is not None:
-                    with study.results.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(run) + "\n")
+                keep_run(study.results, run)
             runs.append(run)
             on_run(run)
     return runs
-
-
-def _finished(results: Path | None) -> dict[str, dict[str, Any]]:
-    if results is None or not results.exists():
-        return {}
-    return {run["key"]: run for run in map(json.loads, results.read_text(encoding="utf-8").splitlines())}
 
 
 def staged(prepared: Prepared, costs: WatchCosts) -> Stage:

@@ -33,19 +33,19 @@ class WatchRecipe:
         costs: what is learned to avoid.
     """
 
-    discount: float = 0.97
+    discount: float = 0.95
     steps: int = 4
     quantiles: int = 1
     hidden: tuple[int, ...] = (64, 64)
     layer: Layer = "real"
-    learning_rate: float = 2e-3
-    streams: int = 256
-    updates: int = 4000
+    learning_rate: float = 5e-3
+    streams: int = 512
+    updates: int = 5000
     explore: float = 0.3
     average: float = 0.995
     value_weight: float = 0.1
-    noise: float = 0.0
-    weight_decay: float = 0.0
+    noise: float = 0.15
+    weight_decay: float = 1e-2
     costs: WatchCosts = field(default_factory=WatchCosts)
 
 

@@ -15,7 +15,7 @@ from medward.agents.central import train_centrally
 from medward.agents.model import Provenance
 from medward.agents.recipe import RECIPES
 from medward.agents.watch.costs import WatchCosts
-from medward.agents.watch.environment import Watched, watched
+from medward.agents.watch.environment import SIGHTS, Watched, watched
 from medward.agents.watch.episodes import Episodes, episodes_of
 from medward.agents.watch.judgement import (
     Margins,
@@ -43,6 +43,9 @@ LEARNED: dict[str, dict[str, Any]] = {
     "Sentinel, discount 0": {"discount": 0.0, "steps": 1},
     "Sentinel, one-step returns": {"steps": 1},
     "Sentinel, 16 quantiles": {"quantiles": 16},
+    "Sentinel, every class's logits": {"sees": SIGHTS},
+    "Sentinel, blind to the queue": {"sees": ("suspicion", "evidence", "alerts")},
+    "Sentinel, blind to its alerts": {"sees": ("suspicion", "evidence", "queue")},
     "Sentinel, quaternion": {"layer": "quaternion", "hidden": (128, 128)},
 }
 METHODS = (*RULES, "Sentinel over time", "Sentinel, discount 0")
@@ -144,13 +147,14 @@ def _measured(study: WatchStudy, stage: Stage, base: Tuned, method: str, seed: i
         tuned = base if method == BASE else tuned_rule(RULES[method], stage.validation, costs)
         policies = {"blocks": rule_policy(Rule(*tuned.setting))}
     else:
-        network = learn(stage.train, replace(study.recipe, **LEARNED[method]), seed).network
+        recipe = replace(study.recipe, **LEARNED[method])
+        network = learn(stage.train, recipe, seed).network
         # At no more false alarms on validation episodes than the rule there, and at whatever is cheapest.
-        tuned = tuned_margins(network, stage.validation, costs, base.false_alarm_rate)
-        free = tuned_margins(network, stage.validation, costs)
+        tuned = tuned_margins(network, stage.validation, recipe, base.false_alarm_rate)
+        free = tuned_margins(network, stage.validation, recipe)
         policies = {
-            "blocks": learned_policy(network, Margins(*tuned.setting), costs),
-            "blocks_free": learned_policy(network, Margins(*free.setting), costs),
+            "blocks": learned_policy(network, Margins(*tuned.setting), recipe),
+            "blocks_free": learned_policy(network, Margins(*free.setting), recipe),
         }
     return {
         "setting": list(tuned.setting),

@@ -10,7 +10,8 @@ evidence, which keeps coming for some windows. The traffic itself is logged: no 
 Escalating only unmasks features that were logged anyway, so the outcome of every sequence of actions is exact.
 """
 
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,8 @@ from medward.agents.watch.episodes import Episodes
 
 # Rates of the running averages of what the windows looked like: about the last 2 and the last 10 windows.
 RATES = (0.5, 0.1)
+Sight = Literal["suspicion", "glance", "averages", "evidence", "alerts", "queue"]
+SIGHTS: tuple[Sight, ...] = get_args(Sight)
 LONG_AGO = 100
 # The agent sees how long ago its last alert was as it fades over so many windows, besides its logarithm.
 _ALERT_MEMORIES = (3.0, 8.0, 20.0)
@@ -133,29 +136,48 @@ def glances(logged: Watched, watch: Watch) -> Float[Array, "streams actions"]:
     return logged.glance[logged.row[watch.episode, watch.at], (watch.evidence > 0).astype(jnp.int32)]
 
 
-def observe(logged: Watched, watch: Watch, costs: WatchCosts) -> Float[Array, "streams inputs"]:
-    """Return what the agent sees: the window, what came before it, its evidence, its alerts, the analyst's queue."""
+def named(logged: Watched, watch: Watch) -> Int[Array, " streams"]:
+    """Return the class that an alert would name: the likeliest attack, by this window and the last ones."""
+    seen = glances(logged, watch)[:, :-1] + watch.means[:, 0]
+    return 1 + seen[:, 1:].argmax(axis=1)
+
+
+def observe(
+    logged: Watched, watch: Watch, costs: WatchCosts, sees: Collection[Sight] = SIGHTS
+) -> Float[Array, "streams inputs"]:
+    """Return what the agent sees; what is not in `sees` is 0.
+
+    Args:
+        logged: the episodes.
+        watch: where the streams stand.
+        costs: the scales of times.
+        sees: suspicion (of this window and the last ones, and of being worth evidence), glance (each class's logit),
+            averages (each class's, over the last windows), evidence (what comes), alerts (the time since the last
+            one), queue (the backlog, and how long the own alert still waits).
+    """
     glance = glances(logged, watch)
-    now, (fast, slow) = glance[:, :-1], (watch.means[:, 0], watch.means[:, 1])
-    state = jnp.stack(
-        [
-            *(suspicion(seen) / 4.0 for seen in (now, fast, slow, (now + fast) / 2)),
-            watch.evidence > 0,
-            watch.evidence / costs.kept,
+    now, fast, slow = glance[:, :-1], watch.means[:, 0], watch.means[:, 1]
+    suspected = [suspicion(seen) / 4.0 for seen in (now, fast, slow, (now + fast) / 2)]
+    benign = [seen[:, 0] / 4.0 for seen in (now, fast, slow)]
+    groups: dict[Sight, list[Array]] = {
+        "suspicion": [*suspected, *benign, glance[:, -1] / 4.0],
+        "glance": list(now.T / 4.0),
+        "averages": [*(fast.T / 4.0), *(slow.T / 4.0), *((now - slow).T / 4.0)],
+        "evidence": [watch.evidence > 0, watch.evidence / costs.kept],
+        "alerts": [
             jnp.log1p(watch.since) / 4.0,
-            *(jnp.exp(-watch.since / memory) for memory in _ALERT_MEMORIES),
             watch.since >= LONG_AGO,
-            watch.backlog / costs.handling,
-            watch.ticket / costs.handling,
+            *(jnp.exp(-watch.since / memory) for memory in _ALERT_MEMORIES),
         ],
-        axis=1,
-    )
-    return jnp.concatenate([glance / 4.0, fast / 4.0, slow / 4.0, (now - slow) / 4.0, state], axis=1)
+        "queue": [watch.backlog / costs.handling, watch.ticket / costs.handling],
+    }
+    columns = [column * (group in sees) for group, own in groups.items() for column in own]
+    return jnp.stack(columns, axis=1)
 
 
 def inputs(actions: int) -> int:
     """Return how wide an observation is."""
-    return actions + 3 * (actions - 1) + 10 + len(_ALERT_MEMORIES)
+    return 8 + 4 * (actions - 1) + 2 + 2 + len(_ALERT_MEMORIES) + 2
 
 
 def suspicion(seen: Float[Array, "streams decisions"]) -> Float[Array, " streams"]:

@@ -15,8 +15,9 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
 from medward.agents.watch.costs import WatchCosts
-from medward.agents.watch.environment import Watch, Watched, begin, observe, step
-from medward.agents.watch.network import WatchNetwork, greedy
+from medward.agents.watch.environment import Watch, Watched, begin, step
+from medward.agents.watch.learner import judge
+from medward.agents.watch.network import WatchNetwork, WatchRecipe, greedy
 from medward.agents.watch.rules import Grid, Quiet, Rule, follow, quiet_start, settings
 
 # What a policy does in a state, given what it remembers; which streams still run.
@@ -97,11 +98,11 @@ class Margins(NamedTuple):
     tail: float = 1.0
 
 
-def learned_policy(network: WatchNetwork, margins: Any, costs: WatchCosts) -> Policy:
+def learned_policy(network: WatchNetwork, margins: Any, recipe: WatchRecipe) -> Policy:
     """Return the greedy policy of a trained watch."""
 
     def decide(logged: Watched, watch: Watch, quiet: Quiet, runs: Array) -> tuple[Array, Quiet]:
-        judged = network(observe(logged, watch, costs))
+        judged = judge(network, logged, watch, recipe)
         action = greedy(judged, watch.evidence > 0, margins.alert, margins.escalate, margins.tail)
         return action, quiet
 
@@ -176,7 +177,7 @@ def tuned_rule(by_confidence: bool, logged: Watched, costs: WatchCosts, grid: Gr
 
 
 def tuned_margins(
-    network: WatchNetwork, logged: Watched, costs: WatchCosts, false_alarms: float | None = None
+    network: WatchNetwork, logged: Watched, recipe: WatchRecipe, false_alarms: float | None = None
 ) -> Tuned:
     """Tune a learned watch's margins on validation episodes."""
     alert = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -184,9 +185,9 @@ def tuned_margins(
     grid = [jnp.asarray(axis).ravel() for axis in jnp.meshgrid(jnp.array(alert), jnp.array(escalate), indexing="ij")]
     options = Margins(grid[0], grid[1], jnp.ones(len(grid[0])))  # type: ignore[arg-type]
     return tune(
-        lambda setting: learned_policy(network, Margins(setting[0], setting[1]), costs),
+        lambda setting: learned_policy(network, Margins(setting[0], setting[1]), recipe),
         (options.alert, options.escalate),
         logged,
-        costs,
+        recipe.costs,
         false_alarms,
     )

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from medward.agents.watch.environment import Watch, Watched, begin, inputs, observe, step
+from medward.agents.watch.environment import Watch, Watched, begin, inputs, named, observe, step
 from medward.agents.watch.network import Judged, WatchNetwork, WatchRecipe, greedy
 
 
@@ -33,12 +33,17 @@ class Returns(NamedTuple):
     Args:
         allow: T(s, ALLOW).
         effect: for each action T(s, a) - T(s, ALLOW).
-        known: 1 where an action is possible, else 0.
+        known: 1 for ALLOW's alternatives: the alert that names the likeliest class, ESCALATE where no evidence comes.
     """
 
     allow: Float[Array, " batch"]
     effect: Float[Array, "batch actions"]
     known: Float[Array, "batch actions"]
+
+
+def judge(network: WatchNetwork, logged: Watched, watch: Watch, recipe: WatchRecipe) -> Judged:
+    """Return what a network says of the states that streams stand in."""
+    return network(observe(logged, watch, recipe.costs, recipe.sees), named(logged, watch))
 
 
 def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: Watch, recipe: WatchRecipe) -> Returns:
@@ -47,7 +52,7 @@ def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: 
     escalate = logged.escalate
 
     def decide(at: Watch) -> Array:
-        return greedy(online(observe(logged, at, costs)), at.evidence > 0)
+        return greedy(judge(online, logged, at, recipe), at.evidence > 0)
 
     def follow(kind: Array) -> tuple[Array, Array, Array]:
         """Return an action's reward and the discounted rest; alerts of all classes lead to the same state."""
@@ -59,7 +64,7 @@ def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: 
             total += gain * then.reward
             gain *= jnp.where(then.waited, recipe.discount, 1.0) * ~then.ended
             at = then.watch
-        rated = target(observe(logged, at, costs)).q()
+        rated = judge(target, logged, at, recipe).q()
         best = jnp.take_along_axis(rated, decide(at)[:, None], axis=1)[:, 0]
         return first.reward, total + gain * best, first.ended
 
@@ -69,14 +74,15 @@ def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: 
     allow = reward[0] + rest[0]
     alerts = each.T + rest[1][:, None]
     all_actions = jnp.concatenate([allow[:, None], alerts, (reward[2] + rest[2])[:, None]], axis=1)
-    known = jnp.ones((batch, escalate + 1)).at[:, escalate].set(watch.evidence == 0)
-    return Returns(allow, all_actions - allow[:, None], known)
+    known = jnp.arange(escalate + 1) == named(logged, watch)[:, None]
+    known = known.at[:, escalate].set(watch.evidence == 0)
+    return Returns(allow, all_actions - allow[:, None], known.astype(jnp.float32))
 
 
 def loss_of(judged: Judged, wanted: Returns, recipe: WatchRecipe) -> Float[Array, ""]:
     """Return the loss of both streams against the returns."""
     value = recipe.value_weight * jnp.mean((judged.value - wanted.allow) ** 2)
-    difference = wanted.effect[:, :, None] - judged.effect
+    difference = jnp.where(wanted.known[:, :, None] > 0, wanted.effect[:, :, None] - judged.effect, 0.0)
     if recipe.quantiles == 1:
         each = difference[:, :, 0] ** 2
     else:
@@ -122,24 +128,24 @@ def _learn(network: WatchNetwork, logged: Watched, recipe: WatchRecipe, key: PRN
         number, own = now
         explore_key, action_key, episode_key, late_key, noise_key = jax.random.split(own, 5)
         wanted = jax.lax.stop_gradient(returns(online, average, logged, watch, recipe))
-        seen = observe(logged, watch, recipe.costs)
+        seen, name = observe(logged, watch, recipe.costs, recipe.sees), named(logged, watch)
 
         blurred = seen + recipe.noise * jax.random.normal(noise_key, seen.shape)
 
         def loss(network: WatchNetwork) -> Float[Array, ""]:
-            return loss_of(network(blurred), wanted, recipe)
+            return loss_of(network(blurred, name), wanted, recipe)
 
         lost, gradient = eqx.filter_value_and_grad(loss)(online)
         change, state = optimiser.update(gradient, state, eqx.filter(online, eqx.is_array))
         evidence = watch.evidence > 0
-        action = greedy(online(seen), evidence)
+        action = greedy(online(seen, name), evidence)
         online = eqx.apply_updates(online, change)
         average = jax.tree.map(lambda a, w: recipe.average * a + (1 - recipe.average) * w, average, online)
         share = recipe.explore * jnp.maximum(1.0 - number / (0.5 * recipe.updates), 0.1)
         # One random action in three is an alert, whatever their number, so that walks stay like real ones.
         kind = jax.random.randint(action_key, (streams,), 0, 3)
         escalates = jnp.where(evidence, 0, logged.escalate)
-        random = jnp.where(kind == 0, 0, jnp.where(kind == 1, 1, escalates))
+        random = jnp.where(kind == 0, 0, jnp.where(kind == 1, name, escalates))
         action = jnp.where(jax.random.uniform(explore_key, (streams,)) < share, random, action)
         after = step(logged, watch, action, recipe.costs)
         fresh = begin(logged, jax.random.randint(episode_key, (streams,), 0, len(logged.row)))

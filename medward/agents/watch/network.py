@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from medward.agents.layers import Linear, QuaternionLinear
 from medward.agents.recipe import Layer
 from medward.agents.watch.costs import WatchCosts
+from medward.agents.watch.environment import Sight
+
+# Each class's logits help to learn training blocks by heart: on validation episodes the watch does better without them.
+COMPACT: tuple[Sight, ...] = ("suspicion", "evidence", "alerts", "queue")
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class WatchRecipe:
         quantiles: 1 for the mean of an action's effect, more for as many quantiles of it.
         hidden: the widths of the hidden layers.
         layer: real or quaternion hidden layers.
+        sees: what is observed (medward.agents.watch.environment.observe).
         learning_rate: Adam's, after a warm-up and before a cosine to 1 %.
         streams: how many episodes are walked side by side: the samples of an update.
         updates: how many updates are made.
@@ -38,6 +43,7 @@ class WatchRecipe:
     quantiles: int = 1
     hidden: tuple[int, ...] = (64, 64)
     layer: Layer = "real"
+    sees: tuple[Sight, ...] = COMPACT
     learning_rate: float = 5e-3
     streams: int = 512
     updates: int = 5000
@@ -49,12 +55,16 @@ class WatchRecipe:
     costs: WatchCosts = field(default_factory=WatchCosts)
 
 
+OUT_OF_QUESTION = -1e6
+
+
 class Judged(eqx.Module):
     """What the network says of a batch of states.
 
     Args:
         value: what is to come if the window is let pass: Q(s, ALLOW).
-        effect: for each action the quantiles of what it changes about that; 0 for ALLOW.
+        effect: for each action the quantiles of what it changes about that; 0 for ALLOW, and far below for alerts
+            that would name another class than the likeliest.
     """
 
     value: Float[Array, " batch"]
@@ -87,18 +97,22 @@ class WatchNetwork(eqx.Module):
         make = QuaternionLinear if quaternion else Linear
         self.hidden = tuple(make(a, b, k) for a, b, k in zip(widths, widths[1:], keys[2:], strict=False))
         self.value = Linear(widths[-1], 1, keys[0], gain=0.1)
-        self.effect = Linear(widths[-1], (actions - 1) * recipe.quantiles, keys[1], gain=0.1)
+        self.effect = Linear(widths[-1], 2 * recipe.quantiles, keys[1], gain=0.1)
         self.actions = actions
 
-    def __call__(self, seen: Float[Array, "batch inputs"]) -> Judged:
-        """Return what the network says of observed states."""
+    def __call__(self, seen: Float[Array, "batch inputs"], named: Int[Array, " batch"]) -> Judged:
+        """Return what the network says of observed states, in which an alert would name the class `named`."""
         first = self.hidden[0].weight
         width = first.shape[-2] * (4 if first.ndim == 3 else 1)
         x = jnp.pad(seen, ((0, 0), (0, width - seen.shape[1])))
         for layer in self.hidden:
             x = jax.nn.relu(layer(x))
-        effect = self.effect(x).reshape(len(x), self.actions - 1, -1)
-        return Judged(self.value(x)[:, 0], jnp.pad(effect, ((0, 0), (1, 0), (0, 0))))
+        alert, escalate = jnp.split(self.effect(x), 2, axis=1)
+        classes = jnp.arange(1, self.actions - 1)
+        alerts = jnp.where((classes == named[:, None])[:, :, None], alert[:, None], OUT_OF_QUESTION)
+        return Judged(
+            self.value(x)[:, 0], jnp.concatenate([jnp.zeros_like(alert)[:, None], alerts, escalate[:, None]], axis=1)
+        )
 
 
 def greedy(

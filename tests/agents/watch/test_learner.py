@@ -32,12 +32,12 @@ def _returns(online: WatchNetwork, target: WatchNetwork, steps: int, label: list
     return returns(online, target, logged, watch, replace(TINY, steps=steps))
 
 
-ALLOWS = _constant(-4.0, [-1.0, -1.0, -1.0])
-PREFERS_SECOND = _constant(0.0, [0.5, 1.0, -1.0])
+ALLOWS = _constant(-4.0, [-1.0, -1.0])
+ALERTS = _constant(0.0, [1.0, -1.0])
 
 
 def test_one_step_return_is_the_reward_and_the_target_networks_rating_of_the_online_networks_choice() -> None:
-    found = _returns(PREFERS_SECOND, ALLOWS, 1, [1, 1, 1])
+    found = _returns(ALERTS, ALLOWS, 1, [1, 1, 1])
     rest = 0.5 * (-4.0 - 1.0)
     assert float(found.allow[0]) == pytest.approx(-1.0 + rest)
     expected = np.array([-1.0 + rest, 2.0 + rest, 1.5 + rest, -ESCALATION + (-4.0 - 1.0)])
@@ -57,8 +57,8 @@ def test_return_stops_at_the_episodes_end() -> None:
 
 
 def test_evidence_that_comes_already_cannot_be_bought() -> None:
-    assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=1).known[0].tolist() == [1, 1, 1, 0]
-    assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=0).known[0].tolist() == [1, 1, 1, 1]
+    assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=1).known[0].tolist() == [0, 1, 0, 0]
+    assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=0).known[0].tolist() == [0, 1, 0, 1]
     judged = Judged(jnp.zeros(2), jnp.array([[[0.0], [-1.0], [3.0]]] * 2))
     assert greedy(judged, jnp.array([False, True])).tolist() == [2, 0]
 
@@ -90,7 +90,7 @@ def test_watch_learns_to_buy_evidence_and_to_alert_once(attacked: Episodes) -> N
     """Only the evidence tells an attack; it is worth buying, and one alert an attack is enough."""
     logged = plain(attacked)
     recipe = WatchRecipe(updates=2000, streams=64, hidden=(32, 32), discount=0.95, costs=COSTS)
-    tally = walk(learned_policy(learn(logged, recipe, 0).network, Margins(), COSTS), logged, jnp.arange(64), COSTS)
+    tally = walk(learned_policy(learn(logged, recipe, 0).network, Margins(), recipe), logged, jnp.arange(64), COSTS)
     # The best is an alert in every attack's first window, at the price of the evidence; silence costs 1 a window.
     best = -2.0 * 64 + 64 * 24 / COSTS.kept * ESCALATION
     assert float(tally.cost.sum()) < 0.5 * best
@@ -111,7 +111,7 @@ def test_foresight_pays_where_an_alert_serves_the_windows_after_it() -> None:
     found = {}
     for discount in (0.0, 0.95):
         network = learn(logged, replace(recipe, discount=discount), 0).network
-        tally = walk(learned_policy(network, Margins(), recipe.costs), logged, jnp.arange(3), recipe.costs)
+        tally = walk(learned_policy(network, Margins(), recipe), logged, jnp.arange(3), recipe.costs)
         found[discount] = (int(tally.found.sum()), float(tally.cost.sum()))
     assert found[0.0] == (0, 10.0)
     assert found[0.95][0] == 1
@@ -137,5 +137,6 @@ def test_rule_that_sees_plainly_is_tuned_to_alert_once_in_the_first_window(attac
 
 def test_margins_keep_to_the_false_alarms_they_are_allowed(attacked: Episodes) -> None:
     logged = plain(attacked)
-    network = WatchNetwork(inputs(4), 4, WatchRecipe(hidden=(8,), costs=COSTS), jax.random.key(3))
-    assert tuned_margins(network, logged, COSTS, 0.0).false_alarm_rate == 0.0
+    recipe = WatchRecipe(hidden=(8,), costs=COSTS)
+    network = WatchNetwork(inputs(4), 4, recipe, jax.random.key(3))
+    assert tuned_margins(network, logged, recipe, 0.0).false_alarm_rate == 0.0

@@ -100,9 +100,9 @@ _WITH_HISTORY = Recipe(
 )
 
 RECIPES: dict[str, Recipe] = {
-    "wustl-ehms-2020": replace(_WITH_HISTORY, epochs=40, local_steps=30),
+    "wustl-ehms-2020": replace(_WITH_HISTORY, epochs=40, local_steps=30, average=0.998, dropout=0.4),
     "x-iomt": Recipe(bins=32, embedding=6, epochs=60),
     "ciciomt2024": Recipe(),
-    "nsl-kdd": Recipe(epochs=15),
+    "nsl-kdd": Recipe(epochs=15, naming_weight=1.0, class_power=0.5),
     "ward": replace(_WITH_HISTORY, epochs=30, local_steps=120, rounds=30),
 }

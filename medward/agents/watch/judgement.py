@@ -124,7 +124,7 @@ class Tuned(NamedTuple):
 
 
 # Tuning looks at this many episodes first, and then at all with the settings that were best there.
-_FIRST_LOOK, _SECOND_LOOK = 32, 256
+_FIRST_LOOK, _SECOND_LOOK = 32, 128
 
 
 def tune(
@@ -180,8 +180,8 @@ def tuned_margins(
     network: WatchNetwork, logged: Watched, recipe: WatchRecipe, false_alarms: float | None = None
 ) -> Tuned:
     """Tune a learned watch's margins on validation episodes."""
-    alert = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
-    escalate = (-0.05, 0.0, 0.02, 0.05, 0.1, 0.3, 99.0)
+    alert = (-1.0, -0.5, -0.2, 0.0, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0)
+    escalate = (-0.05, 0.0, 0.03, 0.1, 99.0)
     grid = [jnp.asarray(axis).ravel() for axis in jnp.meshgrid(jnp.array(alert), jnp.array(escalate), indexing="ij")]
     options = Margins(grid[0], grid[1], jnp.ones(len(grid[0])))  # type: ignore[arg-type]
     return tune(

@@ -56,11 +56,11 @@ class Grid:
         quiet: see `Rule`.
     """
 
-    high: tuple[float, ...] = (-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-    low: tuple[float, ...] = (-10.0, -8.0, -6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 2.0, 99.0)
-    confidence: tuple[float, ...] = (-99.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
-    smooth: tuple[float, ...] = (0.0, 0.3, 0.6, 1.0)
-    quiet: tuple[int, ...] = (0, 3, 6, 12, 20, 35, 60)
+    high: tuple[float, ...] = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+    low: tuple[float, ...] = (-10.0, -8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 99.0)
+    confidence: tuple[float, ...] = (-99.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
+    smooth: tuple[float, ...] = (0.0, 0.3, 0.7)
+    quiet: tuple[int, ...] = (0, 3, 8, 16, 30)
 
 
 def settings(by_confidence: bool, grid: Grid) -> Rule:

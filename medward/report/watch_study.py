@@ -171,7 +171,7 @@ def _weights(network: WatchNetwork) -> int:
 
 def _by_block(policy: Policy, stage: Stage, costs: WatchCosts) -> dict[str, list[float]]:
     """Return what happened on test episodes, summed for each block."""
-    tally = jax.jit(lambda: walk(policy, stage.test, jnp.arange(len(stage.test.row)), costs))()
+    tally = jax.jit(lambda logged: walk(policy, logged, jnp.arange(len(logged.row)), costs))(stage.test)
     blocks, place = np.unique(stage.block, return_inverse=True)
     each = {name: np.asarray(values, np.float64) for name, values in tally._asdict().items()}
     each["windows"] = np.full(len(place), float(stage.test.row.shape[1]))

@@ -161,13 +161,18 @@ def _rated(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each setting's cost a window and false alarms a benign window."""
 
+    # The episodes go in as an argument: as constants, the compiler would spend minutes on folding them.
     @jax.jit
-    def one(setting: Any) -> tuple[Array, Array]:
-        tally = walk(make(setting), logged, jnp.asarray(episodes), costs)
-        windows = len(episodes) * logged.row.shape[1]
-        return tally.cost.sum() / windows, tally.false_alarms.sum() / jnp.maximum(tally.benign.sum(), 1)
+    def all_of(options: Any, logged: Watched, episodes: Array) -> tuple[Array, Array]:
+        def one(setting: Any) -> tuple[Array, Array]:
+            tally = walk(make(setting), logged, episodes, costs)
+            windows = len(episodes) * logged.row.shape[1]
+            return tally.cost.sum() / windows, tally.false_alarms.sum() / jnp.maximum(tally.benign.sum(), 1)
 
-    cost, rate = jax.jit(lambda o: jax.lax.map(one, o))(options)
+        cost, rate = jax.lax.map(one, options)
+        return cost, rate
+
+    cost, rate = all_of(options, logged, jnp.asarray(episodes))
     return np.asarray(cost, np.float64), np.asarray(rate, np.float64)
 
 

@@ -58,12 +58,15 @@ def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: 
         """Return an action's reward and the discounted rest; alerts of all classes lead to the same state."""
         first = step(logged, watch, jnp.full(batch, kind), costs)
         gain = jnp.where(first.waited, recipe.discount, 1.0) * ~first.ended
-        at, total = first.watch, jnp.zeros(batch)
-        for _ in range(recipe.steps - 1):
+
+        def onward(now: tuple[Watch, Array, Array], _: None) -> tuple[tuple[Watch, Array, Array], None]:
+            at, total, gain = now
             then = step(logged, at, decide(at), costs)
-            total += gain * then.reward
-            gain *= jnp.where(then.waited, recipe.discount, 1.0) * ~then.ended
-            at = then.watch
+            rest = gain * jnp.where(then.waited, recipe.discount, 1.0) * ~then.ended
+            return (then.watch, total + gain * then.reward, rest), None
+
+        begun = (first.watch, jnp.zeros(batch), gain)
+        (at, total, gain), _ = jax.lax.scan(onward, begun, None, length=recipe.steps - 1)
         rated = judge(target, logged, at, recipe).q()
         best = jnp.take_along_axis(rated, decide(at)[:, None], axis=1)[:, 0]
         return first.reward, total + gain * best, first.ended

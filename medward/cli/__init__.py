@@ -6,6 +6,7 @@ import typer
 
 from medward import __version__
 from medward.cli import bench, data, federation, node, store
+from medward.cli.audit import audit
 from medward.cli.demo import demo
 from medward.cli.detect import detect
 from medward.cli.evaluate import evaluate
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-for command in (demo, train, evaluate, detect, reproduce):
+for command in (demo, train, evaluate, detect, audit, reproduce):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")

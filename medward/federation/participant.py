@@ -20,7 +20,8 @@ from medward.federation.key_ceremony import KeyCeremony, keys_digest
 from medward.federation.member import Member
 from medward.federation.memory import PlainSum
 from medward.federation.records import KeyBegin, KeyCommit, KeyRecord, KeyTick, Record, RoundRecord, Tick
-from medward.federation.rules import Federation, Gathering
+from medward.federation.round import Terms
+from medward.federation.rules import Agreement, Federation, Gathering
 from medward.fhe.parameters import capacity
 
 #: Makes a member's part in encrypted sums from an epoch's material, given the least cohort.
@@ -149,9 +150,7 @@ class Participant:
         return self._make_sums(material, state.terms.least_cohort)
 
     def _setup(self) -> Setup:
-        agreement, members = self.state.agreement, len(self.state.terms.members)
-        name = agreement.name.encode()
-        return Setup(name, agreement.key_set, agreement.bits, capacity(members), "malicious")
+        return setup_of(self.state.agreement, self.state.terms)
 
     def _gathered(self, record: KeyBegin, time: float) -> list[Effect]:
         if self.name not in self.state.terms.members:
@@ -175,3 +174,9 @@ class Participant:
             if isinstance(effect, KeepKeys):
                 self._material = effect.material
         return effects
+
+
+def setup_of(agreement: Agreement, terms: Terms) -> Setup:
+    """Return what a ceremony makes keys for, under an agreement and with these members."""
+    name = agreement.name.encode()
+    return Setup(name, agreement.key_set, agreement.bits, capacity(len(terms.members)), "malicious")

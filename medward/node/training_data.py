@@ -5,7 +5,7 @@ sites = 1                           how many hospitals share these rows, and whi
 site = 0                            on one machine; a hospital with rows of its own leaves both out
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from medward.agents.recipe import RECIPES
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.shared_model import Plan
-from medward.flows.datasets import Dataset
+from medward.flows.datasets import DATASETS, Dataset
 from medward.flows.errors import BadSplit
 from medward.flows.history import FeatureSpace
 from medward.flows.opening import WARD_ROWS, open_data
@@ -88,6 +88,15 @@ def plan_for(dataset: Dataset, settings: Settings) -> Plan:
     """Return the plan for a data set, which needs no rows of it."""
     space = FeatureSpace(dataset.schema, dataset.schema.history)
     return Plan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits)
+
+
+def plan_candidates(settings: Settings) -> Iterator[Plan]:
+    """Yield the plan that each data set known here would give with these settings, without reading any rows.
+
+    Which of them was agreed on is told by its digest; the data may lie elsewhere, or nowhere that can be read.
+    """
+    for dataset in DATASETS.values():
+        yield plan_for(dataset, settings)
 
 
 def read_data(settings: Settings) -> Prepared:

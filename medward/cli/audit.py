@@ -1,0 +1,78 @@
+"""`medward audit`: check what a federation's nodes have on disk, offline and without a key."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from medward.cli._console import errors, print_json, use_one_thread_per_operation
+
+if TYPE_CHECKING:
+    from medward.node.audit import Audit
+
+#: What was checked, by group, in the order and the words of the answer.
+_LINES = {
+    "files": "{files} federation files, {cards} cards",
+    "ledger": "{blocks} blocks with {certificates} certificates, {transactions} transactions replayed, "
+    "{checkpoints} checkpoints, {equivocations} equivocations",
+    "store": "{blocks} blocks hashed ({megabytes} MB), {blobs} blobs that the ledger needs",
+    "keys": "{ceremonies} ceremonies, {public keys} public keys proved",
+    "rounds": "{rounds} rounds: {commitments} commitments, {proofs} contributions and shares proved, {sums} sums added "
+    "anew, {models} models computed anew, {votes} votes",
+}
+_MOST_REMARKS = 20
+
+
+def audit(
+    home: Path = typer.Option(..., help="A node's home, or a folder with the homes of several nodes."),
+    only: int | None = typer.Option(None, "--round", help="Check the proofs, the sum and the model of this one only."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
+) -> None:
+    """Check everything that a federation's nodes have on disk: ledger, store, keys, sums and models.
+
+    It reads, changes nothing, needs no key and no network. The exit code is 0 where everything holds and 1 otherwise.
+    What that proves, and what it cannot: docs/audit.md.
+
+    Example: `medward audit --home trial/`
+    """
+    use_one_thread_per_operation()
+    from medward.node.audit import audit as audited
+    from medward.node.audit import document
+
+    console = errors()
+    with console.status("") as status:
+        found = audited(home, only, lambda what: status.update(f"checking {what}"))
+    if as_json:
+        print_json(document(found))
+    else:
+        _print(found)
+    raise typer.Exit(0 if found.sound else 1)
+
+
+def _print(found: "Audit") -> None:
+    typer.echo(f"{found.federation} ({found.fingerprint}), {len(found.homes)} homes: {', '.join(found.homes)}")
+    for name, group in found.groups.items():
+        counts = _Counts(group.checked)
+        counts["megabytes"] = counts["bytes"] // 10**6
+        verdict = "all hold" if not group.problems else f"{len(group.problems)} problems"
+        typer.echo(f"{name:8}{_LINES[name].format_map(counts)}: {verdict}")
+    for problem in found.problems:
+        typer.echo(f"problem  {problem}")
+    remarks = [remark for group in found.groups.values() for remark in group.remarks]
+    for remark in remarks[:_MOST_REMARKS]:
+        typer.echo(f"remark   {remark}")
+    if len(remarks) > _MOST_REMARKS:
+        typer.echo(f"remark   and {len(remarks) - _MOST_REMARKS} more; --json has them all")
+    if found.refused:
+        typer.echo(f"remark   {len(found.refused)} records were refused and changed nothing; --json has them all")
+    if found.sound:
+        typer.echo(f"verdict  sound up to height {found.height}")
+    else:
+        typer.echo(f"verdict  not sound: {len(found.problems)} problems")
+
+
+class _Counts(dict[str, int]):
+    """Counts, 0 for what was not counted."""
+
+    def __missing__(self, key: str) -> int:
+        return 0

@@ -1,0 +1,350 @@
+"""`medward audit`: everything that a federation's nodes have on disk, checked offline, without a key, changing nothing.
+
+    files     federation.json and the cards          every home, compared with each other
+    ledger    ledger_audit.py                        every certificate, one replay
+    store     store_audit.py                         every block hashed; what rounds rest on is there
+    keys      federation.audit.audit_ceremony        the public keys of every epoch
+    rounds    federation.audit.audit_round           proofs, sums, shares, models, votes
+
+What that proves, and what it cannot: docs/audit.md.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medward.errors import MedwardError
+from medward.federation.application import REFUSED, FederationApplication, encode_state
+from medward.federation.audit import (
+    Finding,
+    Found,
+    Read,
+    audit_ceremony,
+    audit_round,
+    ceremony_blobs,
+    round_blobs,
+    shown_blobs,
+    sums_of_auditor,
+)
+from medward.federation.encrypted_sum import EpochMaterial
+from medward.federation.history import History, PastRound
+from medward.federation.interfaces import SecureSum
+from medward.federation.records import decode_record
+from medward.federation.rules import Agreement
+from medward.federation.shared_model import Plan, plan_digest
+from medward.ledger.errors import LedgerError
+from medward.ledger.execution import Executed
+from medward.ledger.membership import Membership
+from medward.ledger.pbft.reading import JournalContent, read_journal
+from medward.ledger.types import Member, Transaction, TxResult
+from medward.node.cards import Card
+from medward.node.errors import NodeError
+from medward.node.federation_file import Federation
+from medward.node.home import Home
+from medward.node.ledger_audit import LedgerAudit, Replayed
+from medward.node.store_audit import Stores
+from medward.node.training_data import plan_candidates, read_settings
+from medward.node.training_rules import read_agreement
+
+GROUPS = ("files", "ledger", "store", "keys", "rounds")
+
+
+@dataclass
+class Audit:
+    """What an audit says.
+
+    Args:
+        folder: what was audited.
+        federation: the federation's name.
+        fingerprint: of what its members agreed on.
+        homes: the homes, by their members' names.
+        groups: what each group of checks found.
+        height: the last height that was replayed.
+        refused: records that broke a rule and changed nothing.
+        outcomes: (round, task, how it ended) of every round.
+    """
+
+    folder: Path
+    federation: str = ""
+    fingerprint: str = ""
+    homes: tuple[str, ...] = ()
+    groups: dict[str, Found] = field(default_factory=lambda: {name: Found() for name in GROUPS})
+    height: int = 0
+    refused: tuple[Finding, ...] = ()
+    outcomes: tuple[tuple[int, str, str], ...] = ()
+
+    @property
+    def problems(self) -> list[Finding]:
+        """Everything that does not hold."""
+        return [problem for found in self.groups.values() for problem in found.problems]
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything holds."""
+        return not self.problems
+
+
+def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = lambda _: None) -> Audit:
+    """Check one home, or all homes in a folder.
+
+    Args:
+        folder: a node's home, or a folder of homes of one federation.
+        only: the one round whose proofs, sum and model are checked; None for all.
+        said: is told what is being checked.
+
+    Raises:
+        NodeError: there is no home, or no federation file that can be read, or a ledger that this does not read.
+    """
+    found = Audit(folder)
+    homes = {home.folder.name: home for home in find_homes(folder)}
+    federation, files = _read_files(homes, found)
+    found.federation, found.fingerprint, found.homes = federation.name, federation.fingerprint, tuple(homes)
+    agreement = read_agreement(federation.application.parameters)
+    said("the ledger")
+    history, replayed = _audit_ledger(homes, federation, agreement, found)
+    _audit_cards(homes, files, replayed.memberships, found.groups["files"])
+    found.outcomes = tuple((n, past.now.task, past.now.phase.value) for n, past in sorted(history.rounds.items()))
+    if only is not None and only not in history.rounds:
+        raise NodeError(f"the ledger has no round {only}; it has {len(history.rounds)}, from 0 on")
+    stores = _open_stores(homes, found.groups["store"])
+    try:
+        said("the store")
+        _audit_store(stores, history, found.groups["store"])
+        said("the keys")
+        keys = _audit_keys(agreement, history, stores.read, found.groups["keys"])
+        chosen = [history.rounds[only]] if only is not None else list(history.rounds.values())
+        _audit_rounds(chosen, keys, agreement, stores.read, _plan(homes, agreement, found.groups["files"]), found, said)
+    finally:
+        stores.close()
+    return found
+
+
+def find_homes(folder: Path) -> list[Home]:
+    """Return the home in `folder`, or those below it.
+
+    Raises:
+        NodeError: there is none.
+    """
+    if (folder / "node.toml").is_file():
+        return [Home(folder)]
+    homes = [Home(path.parent) for path in sorted(folder.glob("*/node.toml"))] if folder.is_dir() else []
+    if not homes:
+        raise NodeError(f"{folder} is no node's home and has none in it: there is no node.toml; check the path")
+    return homes
+
+
+def _read_files(homes: Mapping[str, Home], audit: Audit) -> tuple[Federation, dict[str, Federation]]:
+    """Return the federation that most homes belong to, and what each home's file says, where it can be read."""
+    found = audit.groups["files"]
+    read: dict[str, Federation] = {}
+    for name, home in homes.items():
+        found.count("files")
+        try:
+            read[name] = home.federation()
+        except MedwardError as error:
+            found.problems.append(Finding(str(error), name))
+    if not read:
+        raise NodeError(f"no home in {audit.folder} has a federation file that can be read: {found.problems[0].what}")
+    prints = [federation.fingerprint for federation in read.values()]
+    most = max(prints, key=prints.count)
+    for name, federation in read.items():
+        if federation.fingerprint != most:
+            what = f"federation.json is that of another federation, {federation.name} ({federation.fingerprint})"
+            found.problems.append(Finding(what, name))
+    chosen = next(federation for federation in read.values() if federation.fingerprint == most)
+    if chosen.engine != "pbft":
+        raise NodeError(f"{chosen.name} orders by {chosen.engine}; an audit reads the ledger of PBFT only")
+    if chosen.application.name != "training":
+        raise NodeError(f"{chosen.name} runs '{chosen.application.name}'; an audit knows federations that train only")
+    return chosen, read
+
+
+def _audit_cards(
+    homes: Mapping[str, Home], read: Mapping[str, Federation], memberships: Sequence[Membership], found: Found
+) -> None:
+    """Compare the cards in every home with each other, and with the members that the ledger knows."""
+    ordered = {(m.name, m.incarnation): m for epoch in memberships for m in epoch.members}
+    own: dict[tuple[str, int], Card] = {}
+    for name, home in homes.items():
+        found.count("cards")
+        try:
+            card = home.card()
+        except MedwardError as error:
+            found.problems.append(Finding(f"card.json: {error}", name))
+            continue
+        own[card.member.name, card.member.incarnation] = card
+        _compare_card("card.json", name, card, None, ordered, found)
+    for name, federation in read.items():
+        for card in federation.cards:
+            found.count("cards")
+            known = own.get((card.member.name, card.member.incarnation))
+            _compare_card("federation.json", name, card, known, ordered, found)
+
+
+def _compare_card(
+    file: str,
+    home: str,
+    card: Card,
+    own: Card | None,
+    ordered: Mapping[tuple[str, int], Member],
+    found: Found,
+) -> None:
+    member = card.member
+    known = ordered.get((member.name, member.incarnation))
+    if known is not None and (known.keys, known.certificate) != (member.keys, member.certificate):
+        what = f"{file}: the keys of {member.name} are not those that the ledger has of it"
+        found.problems.append(Finding(what, home))
+    elif own is not None and (own.member, own.gateway) != (member, card.gateway):
+        what = f"{file}: the card of {member.name} is another than in its own home"
+        found.problems.append(Finding(what, home))
+
+
+def _audit_ledger(
+    homes: Mapping[str, Home], federation: Federation, agreement: Agreement, audit: Audit
+) -> tuple[History, Replayed]:
+    found = audit.groups["ledger"]
+    journals: dict[str, JournalContent] = {}
+    for name, home in homes.items():
+        try:
+            journals[name] = read_journal(home.ledger / "journal", in_use=_in_use(home))
+        except LedgerError as error:
+            found.problems.append(Finding(str(error), name))
+    application, history = FederationApplication(agreement), History(agreement)
+    refused: list[Finding] = []
+
+    def take(executed: Executed, transaction: Transaction, result: TxResult) -> None:
+        height, record = executed.block.height, decode_record(transaction.payload)
+        if record is not None and result.code in (0, REFUSED):
+            history.take(record, transaction.client, executed.block.time / 1000, application.snapshot().block, height)
+        else:
+            refused.append(Finding(result.data.decode("utf-8", "replace") or "ordered twice", height=height))
+
+    replayed = LedgerAudit(federation.genesis, journals, found).run(application, take)
+    if encode_state(history.state) != encode_state(application.federation):
+        found.problems.append(Finding("the records lead to another state than the ledger's own replay"))
+    for one in history.refused:
+        refused.append(
+            Finding(f"a {one.kind} of {one.author or 'a stranger'} was refused: {one.why}", height=one.height)
+        )
+    found.count("records", history.taken)
+    audit.height, audit.refused = replayed.height, tuple(refused)
+    for name, journal in journals.items():
+        last = max(journal.blocks, default=0)
+        if last < replayed.height:
+            found.remarks.append(Finding(f"ends at height {last}, others at {replayed.height}", name))
+    return history, replayed
+
+
+def _in_use(home: Home) -> bool:
+    """Whether a node runs on the home; its lock is taken for an instant, shared, and nothing is written."""
+    try:
+        descriptor = os.open(home.folder / "lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _open_stores(homes: Mapping[str, Home], found: Found) -> Stores:
+    folders = {}
+    for name, home in homes.items():
+        if (home.store / "blocks").is_dir():
+            folders[name] = home.store
+        else:
+            found.problems.append(Finding(f"{home.store} holds no store: it has no folder 'blocks'", name))
+    return Stores(folders)
+
+
+def _audit_store(stores: Stores, history: History, found: Found) -> None:
+    needed: dict[str, str] = {history.state.agreement.model: "the first model"}
+    named: dict[str, str] = {}
+    for ceremony in history.ceremonies:
+        needed |= ceremony_blobs(ceremony)
+    for past in history.rounds.values():
+        needed |= round_blobs(past)
+        named |= shown_blobs(past)
+    stores.verify(found)
+    stores.tell(named | needed, needed, found)
+
+
+def _audit_keys(agreement: Agreement, history: History, read: Read, found: Found) -> dict[int, EpochMaterial]:
+    keys: dict[int, EpochMaterial] = {}
+    for past in history.ceremonies:
+        material = audit_ceremony(agreement, past, read, found)
+        if material is not None:
+            keys[material.keys.epoch] = material
+    return keys
+
+
+def _audit_rounds(
+    rounds: Sequence[PastRound],
+    keys: Mapping[int, EpochMaterial],
+    agreement: Agreement,
+    read: Read,
+    plan: Plan | None,
+    audit: Audit,
+    said: Callable[[str], None],
+) -> None:
+    found = audit.groups["rounds"]
+    sums: dict[tuple[int | None, int], SecureSum] = {}
+    for past in rounds:
+        said(f"round {past.now.number}")
+        epoch = None if agreement.protect == "none" else past.epoch
+        if epoch is not None and epoch not in keys:
+            what = f"its proofs cannot be verified without the public keys of epoch {epoch}"
+            found.problems.append(Finding(what, round=past.now.number))
+            continue
+        place = (epoch, past.now.terms.least_cohort)
+        if place not in sums:
+            sums[place] = sums_of_auditor(None if epoch is None else keys[epoch], place[1])
+        audit_round(past, sums[place], read, plan, found)
+
+
+def _plan(homes: Mapping[str, Home], agreement: Agreement, found: Found) -> Plan | None:
+    """Rebuild the plan from the settings of any home and the schemas that this version knows; no rows are read."""
+    for home in homes.values():
+        try:
+            settings = read_settings(home.configuration().participant)
+        except MedwardError:
+            continue
+        for plan in plan_candidates(settings):
+            if plan_digest(plan) == agreement.plan:
+                return plan
+    what = "no home's node.toml gives the plan that was agreed on, so no model can be computed anew"
+    found.problems.append(Finding(what))
+    return None
+
+
+def document(audit: Audit) -> dict[str, Any]:
+    """Return an audit as JSON values."""
+
+    def shown(one: Finding) -> dict[str, Any]:
+        places = {"home": one.home, "height": one.height, "round": one.round, "name": one.name}
+        return {**{key: value for key, value in places.items() if value is not None}, "what": one.what}
+
+    return {
+        "folder": str(audit.folder),
+        "federation": audit.federation,
+        "fingerprint": audit.fingerprint,
+        "homes": list(audit.homes),
+        "height": audit.height,
+        "rounds": [{"round": n, "task": task, "ended": ended} for n, task, ended in audit.outcomes],
+        "checks": {
+            name: {
+                "checked": found.checked,
+                "problems": [shown(one) for one in found.problems],
+                "remarks": [shown(one) for one in found.remarks],
+            }
+            for name, found in audit.groups.items()
+        },
+        "refused": [shown(one) for one in audit.refused],
+        "sound": audit.sound,
+    }

@@ -1,0 +1,109 @@
+"""The stores of several homes, read and hashed, and then read as one."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from medward.federation.audit import Finding, Found
+from medward.store.cid import RAW, Cid
+from medward.store.dag import get_inline, walk
+from medward.store.disk import DiskBlocks
+from medward.store.errors import BlockNotFound, CorruptBlock, StoreError
+from medward.store.local import LocalStore
+from medward.store.pins import PinTable
+from medward.store.reader import read_file
+
+
+class Stores:
+    """The embedded stores of the homes of one federation, open for reading.
+
+    The pins are left alone: opening their table would write beside it, and what must be there is told by the ledger.
+
+    Args:
+        folders: each home's store.
+    """
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._stores = {
+            home: LocalStore(DiskBlocks(folder, read_only=True), PinTable(None)) for home, folder in folders.items()
+        }
+        self._corrupt: dict[str, list[Cid]] = {}
+
+    def close(self) -> None:
+        """Let go of the folders."""
+        for store in self._stores.values():
+            store.close()
+
+    def verify(self, found: Found) -> None:
+        """Read and hash every block of every home; `tell` says later what the corrupt ones belong to."""
+        for home, store in self._stores.items():
+            verified = store.verify()
+            found.count("blocks", verified.blocks)
+            found.count("bytes", verified.bytes)
+            self._corrupt[home] = list(verified.corrupt)
+
+    def read(self, name: str) -> bytes | None:
+        """Return a blob from any home that has it whole, else from the homes' blocks together, or None."""
+        try:
+            root = Cid.parse(name)
+            return b"".join(read_file(root, lambda cid: get_inline(cid, self._block)))
+        except StoreError:
+            return None
+
+    def tell(self, named: Mapping[str, str], needed: Mapping[str, str], found: Found) -> None:
+        """Tell what is corrupt and to what it belongs, and what is in no home.
+
+        Args:
+            named: name -> what it is, of every blob that the ledger names.
+            needed: the same, of those that must be in at least one home.
+        """
+        places: dict[bytes, tuple[str, str]] = {}
+        if any(self._corrupt.values()):
+            for name, what in named.items():
+                for cid in self._below(name):
+                    places.setdefault(cid.digest, (name, what))
+        for home, corrupt in self._corrupt.items():
+            for cid in corrupt:
+                name, what = places.get(cid.digest, (str(cid), "a blob that the ledger does not name"))
+                told = f"the block {cid} does not match its name; it is part of {what}"
+                found.problems.append(Finding(told, home, name=name))
+        for name, what in needed.items():
+            found.count("blobs")
+            if not self._is_whole(name):
+                told = f"{what} is whole in none of the homes" if len(self._stores) > 1 else f"{what} is not whole here"
+                found.problems.append(Finding(told, name=name))
+
+    def _block(self, cid: Cid) -> bytes:
+        """Return a block from the first home that has it and whose bytes match its name."""
+        for store in self._stores.values():
+            if store.blocks.has(cid):
+                try:
+                    return store.blocks.get(cid)
+                except CorruptBlock:
+                    continue
+        raise BlockNotFound(f"{cid} is in no home")
+
+    def _has(self, cid: Cid) -> bool:
+        corrupt = {home: {bad.digest for bad in found} for home, found in self._corrupt.items() if found}
+        return any(
+            store.blocks.has(cid) and cid.digest not in corrupt.get(home, ()) for home, store in self._stores.items()
+        )
+
+    def _is_whole(self, name: str) -> bool:
+        below = self._below(name)
+        return bool(below) and all(self._has(cid) for cid in below)
+
+    def _below(self, name: str) -> list[Cid]:
+        """Return the names of a blob's blocks, as far as the homes together tell; leaves are named, not read."""
+
+        def get(cid: Cid) -> bytes:
+            return b"" if cid.codec == RAW else get_inline(cid, self._block)
+
+        try:
+            root = Cid.parse(name)
+        except StoreError:
+            return []
+        below = [root]
+        with suppress(StoreError):
+            below += [cid for cid, _ in walk(root, get) if cid != root]
+        return below

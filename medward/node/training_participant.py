@@ -217,6 +217,16 @@ class TrainingParticipant(Participant):
         for record, account in records:
             await self._in_turn(self._ordered, record, account, event.block.time / 1000, snapshot.block)
         await self._in_turn(self._duties)
+        await self._let_go(records)
+
+    async def _let_go(self, records: Sequence[tuple[Record, bytes]]) -> None:
+        """Release the blobs of a round that is long over, where not all are to be kept."""
+        assert self._machine is not None
+        now, keep = self._machine.state.round, self._settings.keep_rounds
+        if keep and records and now is not None and now.over and now.number >= keep:
+            released = await asyncio.to_thread(self._host.store.release, f"round/{now.number - keep}")
+            if released:
+                await asyncio.to_thread(self._host.store.collect_garbage)
 
     def _restored(self, state: Federation) -> list[Effect]:
         material = None if state.epoch is None else self._files.keys(state.epoch.epoch)

@@ -122,6 +122,17 @@ def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = l
     return found
 
 
+def read_history(folder: Path) -> History:
+    """Return what the ledgers in one or several homes say became of their federation.
+
+    Raises:
+        NodeError: as `audit`.
+    """
+    found, homes = Audit(folder), {home.folder.name: home for home in find_homes(folder)}
+    federation, _ = _read_files(homes, found)
+    return _audit_ledger(homes, federation, read_agreement(federation.application.parameters), found)[0]
+
+
 def find_homes(folder: Path) -> list[Home]:
     """Return the home in `folder`, or those below it.
 
@@ -269,7 +280,8 @@ def _audit_store(stores: Stores, history: History, found: Found) -> None:
     for ceremony in history.ceremonies:
         needed |= ceremony_blobs(ceremony)
     for past in history.rounds.values():
-        needed |= round_blobs(past)
+        # A model is told as what a round led to, rather than as what the next one worked from.
+        needed = round_blobs(past) | needed
         named |= shown_blobs(past)
     stores.verify(found)
     stores.tell(named | needed, needed, found)

@@ -210,6 +210,6 @@ class LedgerAudit:
                 key = (evidence.member, evidence.first, evidence.second)
                 if key not in told:
                     told.add(key)
-                    what = f"{evidence.member} signed two different things where only one is allowed: its words prove it"
+                    what = f"{evidence.member} signed two different things where one is allowed, as both show"
                     self._found.remarks.append(Finding(what, home))
         self._found.count("equivocations", len(told))

@@ -1,0 +1,262 @@
+"""An audit of four homes: it finds nothing where nothing is wrong, and names what is, wherever one byte was altered."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from medward.cli import app
+from medward.federation.audit import Finding, ceremony_blobs, shown_blobs
+from medward.node.audit import Audit, audit, read_history
+from medward.node.errors import NodeError
+from medward.node.home import Home
+from medward.store.cid import Cid
+from tests.node.audited import LYING_ROUND, NAMES, SILENT_ROUND, altered, found_homes, one_byte_altered
+
+pytestmark = pytest.mark.slow
+ALTERED = "hospital-2"
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Home]:
+    return found_homes(tmp_path_factory.mktemp("audited") / "homes")
+
+
+@pytest.fixture(scope="session")
+def folder(homes: dict[str, Home]) -> Path:
+    return homes[ALTERED].folder.parent
+
+
+@pytest.fixture(scope="session")
+def untouched(folder: Path) -> Audit:
+    return audit(folder)
+
+
+def _only(problems: list[Finding]) -> Finding:
+    assert len(problems) == 1, "\n".join(map(str, problems))
+    return problems[0]
+
+
+def test_untouched_federation_is_sound(untouched: Audit) -> None:
+    assert untouched.sound, "\n".join(map(str, untouched.problems))
+    assert untouched.homes == NAMES
+    assert [task for _, task, _ in untouched.outcomes] == ["survey", "survey", "survey", "train"]
+    ledger, rounds = untouched.groups["ledger"].checked, untouched.groups["rounds"].checked
+    assert ledger["blocks"] == untouched.height == ledger["transactions"]
+    assert ledger["certificates"] == len(NAMES) * untouched.height
+    assert (rounds["rounds"], rounds["sums"], rounds["models"]) == (4, 4, 4)
+    # Four contributions and four shares a round, but for the round with a silent holder, whom three others opened.
+    assert rounds["proofs"] == 4 * 8 - 1 + 3
+    assert untouched.groups["keys"].checked == {"ceremonies": 2, "public keys": 8}
+
+
+def test_lies_that_were_outvoted_are_remarks(untouched: Audit) -> None:
+    lies = [remark.what for remark in untouched.groups["rounds"].remarks if remark.round == LYING_ROUND]
+    assert lies == [
+        f"hospital-1 attested that the {what} of hospital-1 is bad, which it is not"
+        for what in ("contribution", "share")
+    ]
+    equivocation = _only(untouched.groups["ledger"].remarks)
+    assert equivocation.what.startswith("hospital-4 signed two different things")
+    assert untouched.refused
+
+
+def test_nothing_on_disk_changes(folder: Path) -> None:
+    def seen() -> dict[Path, tuple[int, int]]:
+        return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))}
+
+    before = seen()
+    audit(folder, only=0)
+    assert seen() == before
+
+
+def test_one_home_can_be_audited_alone(homes: dict[str, Home]) -> None:
+    alone = audit(homes["hospital-3"].folder, only=3)
+    assert alone.sound
+    assert alone.groups["rounds"].checked["models"] == 1
+
+
+def _certificate(home: Home) -> tuple[int, bytes]:
+    return _row(home, "SELECT height, certificate FROM blocks WHERE height = 100")
+
+
+def _row(home: Home, query: str) -> tuple[int, bytes]:
+    with closing(sqlite3.connect(home.ledger / "journal" / "journal.sqlite")) as database:
+        number, data = database.execute(query).fetchone()
+        return number, data
+
+
+def _in_journal(home: Home, stored: bytes) -> bytes:
+    """Return the journal's file with a byte altered near the end of what it stored."""
+    content = (home.ledger / "journal" / "journal.sqlite").read_bytes()
+    tail = stored[-40:]
+    assert content.count(tail) == 1
+    return one_byte_altered(content, content.index(tail) + 20)
+
+
+def test_altered_certificate_is_named(homes: dict[str, Home], folder: Path) -> None:
+    home = homes[ALTERED]
+    height, stored = _certificate(home)
+    with altered(home.ledger / "journal" / "journal.sqlite", _in_journal(home, stored)):
+        problem = _only(audit(folder, only=0).problems)
+    assert (problem.home, problem.height) == (ALTERED, height)
+    assert "certificate" in problem.what
+
+
+def test_altered_transaction_is_named(homes: dict[str, Home], folder: Path) -> None:
+    home = homes[ALTERED]
+    height, stored = _row(home, "SELECT height, transactions FROM blocks JOIN batches USING (root) WHERE height = 100")
+    with altered(home.ledger / "journal" / "journal.sqlite", _in_journal(home, stored)):
+        found = audit(folder, only=0)
+    assert {problem.home for problem in found.problems} == {ALTERED}
+    assert any(problem.height == height and "transactions" in problem.what for problem in found.problems)
+    assert found.groups["rounds"].checked["sums"] == 1
+
+
+def test_altered_transaction_in_a_home_alone_ends_the_replay_there(homes: dict[str, Home]) -> None:
+    home = homes[ALTERED]
+    height, stored = _row(home, "SELECT height, transactions FROM blocks JOIN batches USING (root) WHERE height = 200")
+    with altered(home.ledger / "journal" / "journal.sqlite", _in_journal(home, stored)):
+        found = audit(home.folder, only=0)
+    assert found.height == height - 1
+    assert any(problem.height == height and "no home has this block" in problem.what for problem in found.problems)
+
+
+@pytest.mark.parametrize("part", ["certificate", "data"])
+def test_altered_snapshot_is_named(homes: dict[str, Home], folder: Path, part: str) -> None:
+    home = homes[ALTERED]
+    _, stored = _row(home, f"SELECT 0, data FROM snapshot WHERE part = '{part}'")
+    with altered(home.ledger / "journal" / "journal.sqlite", _in_journal(home, stored)):
+        problem = _only(audit(folder, only=0).problems)
+    assert problem.home == ALTERED
+    assert "snapshot" in problem.what
+
+
+def test_altered_evidence_is_named(homes: dict[str, Home], folder: Path) -> None:
+    home = homes["hospital-1"]
+    _, stored = _row(home, "SELECT 0, data FROM evidence")
+    with altered(home.ledger / "journal" / "journal.sqlite", _in_journal(home, stored)):
+        problem = _only(audit(folder, only=0).problems)
+    assert (problem.home, "proves nothing" in problem.what) == ("hospital-1", True)
+
+
+def test_journal_whose_records_were_altered_is_named(homes: dict[str, Home], folder: Path) -> None:
+    home = homes[ALTERED]
+    journal = home.ledger / "journal" / "witness"
+    with altered(journal, one_byte_altered(journal.read_bytes(), journal.stat().st_size - 1)):
+        assert audit(folder, only=0).sound, "one of the two witnesses is enough"
+    with altered(home.ledger / "journal" / "journal.sqlite", b"SQLite format 3\x00" + bytes(4096)):
+        problems = audit(folder, only=0).problems
+    assert {problem.home for problem in problems} == {ALTERED}
+
+
+def _named(folder: Path, what: str) -> str:
+    """Return the name of the blob that this is, as an audit of the ledger says."""
+    history = read_history(folder)
+    rounds = [shown_blobs(past) for past in history.rounds.values()]
+    ceremonies = [ceremony_blobs(past) for past in history.ceremonies]
+    return next(name for part in (*rounds, *ceremonies) for name, told in part.items() if told == what)
+
+
+BLOBS = [
+    "the contribution of hospital-4 to round 2",
+    "the aggregate of round 2",
+    "the share of hospital-1 in round 2",
+    f"what hospital-1 revealed of hospital-3 in round {SILENT_ROUND}",
+    "the model that round 2 led to",
+    "the public key of hospital-4 in epoch 1",
+]
+
+
+def _alter_block(home: Home, name: str) -> ExitStack:
+    """Alter a byte of the first block of a blob that is stored as a file."""
+    cid = Cid.parse(name)
+    [file] = home.store.glob(f"blocks/*/{cid.key}")
+    content = file.read_bytes()
+    stack = ExitStack()
+    stack.enter_context(altered(file, one_byte_altered(content, len(content) // 2)))
+    return stack
+
+
+@pytest.mark.parametrize("what", BLOBS)
+def test_altered_block_of_the_store_is_named(homes: dict[str, Home], folder: Path, what: str) -> None:
+    name = _named(folder, what)
+    with _alter_block(homes[ALTERED], name):
+        found = audit(folder, only=2)
+    problem = _only(found.problems)
+    assert (problem.home, problem.name) == (ALTERED, name)
+    # A model is named as what it led to, or what the next round worked from.
+    assert what.split(" that ", maxsplit=1)[0] in problem.what
+    assert found.groups["rounds"].checked["sums"] == 1, "the other homes have it whole"
+
+
+@pytest.mark.parametrize("what", BLOBS[:1])
+def test_blob_that_no_home_has_whole_is_named(homes: dict[str, Home], folder: Path, what: str) -> None:
+    name = _named(folder, what)
+    with ExitStack() as stack:
+        for home in homes.values():
+            stack.enter_context(_alter_block(home, name))
+        found = audit(folder, only=2)
+    missing = [problem for problem in found.problems if problem.home is None]
+    assert str(_only(missing)) == f"{name}: {what} is whole in none of the homes"
+    assert "sums" not in found.groups["rounds"].checked
+
+
+FederationPlace = Callable[[bytes], int]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda content: content.index(b'"genesis": "') + 200,
+        lambda content: content.index(b'"plan": "') + 12,
+        lambda content: content.index(b'"fingerprint": "') + 17,
+        lambda content: content.index(b'"gateway": "127') + 12,
+    ],
+    ids=["genesis", "plan", "fingerprint", "a member's address"],
+)
+def test_altered_federation_file_is_named(homes: dict[str, Home], folder: Path, place: FederationPlace) -> None:
+    file = homes[ALTERED].federation_file
+    content = file.read_bytes()
+    with altered(file, one_byte_altered(content, place(content))):
+        problem = _only(audit(folder, only=0).problems)
+    assert problem.home == ALTERED
+    assert "federation.json" in problem.what
+
+
+def test_home_of_another_federation_is_named(homes: dict[str, Home], folder: Path) -> None:
+    file = homes[ALTERED].federation_file
+    document = json.loads(file.read_bytes())
+    document["application"]["parameters"]["deadline"] = "1.0"
+    with altered(file, json.dumps(document).encode()):
+        assert _only(audit(folder, only=0).problems).home == ALTERED
+
+
+def test_command_says_it_in_lines_and_as_json(homes: dict[str, Home], folder: Path) -> None:
+    said = CliRunner().invoke(app, ["audit", "--home", str(folder), "--round", "0"])
+    assert said.exit_code == 0
+    assert said.stdout.splitlines()[-1].startswith("verdict  sound")
+    with _alter_block(homes[ALTERED], _named(folder, BLOBS[0])):
+        said = CliRunner().invoke(app, ["audit", "--home", str(folder), "--round", "0", "--json"])
+    assert said.exit_code == 1
+    document = json.loads(said.stdout)
+    assert document["sound"] is False
+    assert [problem["home"] for problem in document["checks"]["store"]["problems"]] == [ALTERED]
+
+
+def test_what_is_no_home_or_no_round_is_said_in_one_sentence(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match=r"no node\.toml"):
+        audit(tmp_path)
+    with pytest.raises(NodeError, match="no round 9"):
+        audit(folder, only=9)
+
+
+def test_home_in_use_is_read_between_two_transactions(homes: dict[str, Home], folder: Path) -> None:
+    with homes[ALTERED].locked():
+        assert audit(folder, only=0).sound
+    os.unlink(homes[ALTERED].folder / "lock")

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from medward.federation.effects import Effect, Event, Order, Produced
+from medward.federation.effects import Effect, Event, Order, Produced, Store
 from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
 from medward.federation.interfaces import IntVector, SecureSum, Slot
 from medward.federation.records import Aggregate, Commit, RoundRecord, Share, ShareCommit, Vote
+from medward.federation.round import Phase
 from medward.node.process import run_node
 from medward.node.seam import Host, Program
 from medward.node.training_participant import TrainingParticipant
@@ -30,6 +31,8 @@ _UNSAID: dict[str, tuple[type[RoundRecord], ...]] = {
     "silent aggregator": (Aggregate,),
     "silent at share": (ShareCommit, Share),
 }
+#: What is the last that a member wants to say.
+_LAST: dict[str, type[RoundRecord]] = {"dies at commit": Commit, "dies at share": ShareCommit}
 
 
 class Faults:
@@ -83,15 +86,24 @@ class FaultyParticipant(TrainingParticipant):
         return sums
 
     async def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Store) and self._withholds():
+            return
         if isinstance(effect, Order) and isinstance(effect.record, RoundRecord):
             record, number = effect.record, effect.record.round
-            if isinstance(record, Commit) and self._faults.has("dies at commit", number):
+            if any(self._faults.has(kind, number) and isinstance(record, last) for kind, last in _LAST.items()):
                 os.kill(os.getpid(), signal.SIGKILL)
             if any(self._faults.has(kind, number) and isinstance(record, said) for kind, said in _UNSAID.items()):
                 return
             if isinstance(record, Vote) and self._faults.has("votes against", number):
                 effect = Order(replace(record, accept=False))
         await super()._carry_out(effect)
+
+    def _withholds(self) -> bool:
+        assert self._machine is not None
+        now = self._machine.state.round
+        return (
+            now is not None and now.phase is Phase.AGGREGATING and self._faults.has("withholds aggregate", now.number)
+        )
 
     def _step(self, event: Event, activity: str | None) -> list[Effect]:
         if isinstance(event, Produced) and self._faults.has("poisons", event.round):

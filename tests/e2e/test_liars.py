@@ -9,12 +9,12 @@ from tests.e2e.ward import NAMES, Rounds, Ward, run, undisturbed
 
 pytestmark = pytest.mark.slow
 
-SILENT_AGGREGATOR, WRONG_AGGREGATOR, SILENT_HOLDER, WRONG_SHARE = 1, 2, 3, 4
+WITHHELD, SILENT_AGGREGATOR, WRONG_AGGREGATOR, SILENT_HOLDER, WRONG_SHARE = range(5)
 # The aggregator of round r is member r mod 4.
 FAULTS = {
     "h1": {"silent aggregator": [SILENT_AGGREGATOR]},
     "h2": {"wrong aggregator": [WRONG_AGGREGATOR]},
-    "h0": {"silent at share": [SILENT_HOLDER]},
+    "h0": {"withholds aggregate": [WITHHELD], "silent at share": [SILENT_HOLDER]},
     "h3": {"wrong share": [WRONG_SHARE]},
 }
 
@@ -43,6 +43,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
     run(Path(tmp_path_factory.mktemp("liars")), 2, tell, faults=FAULTS)
     return found
+
+
+def test_aggregator_that_withholds_what_it_named_is_followed_by_the_next(told: Told) -> None:
+    assert told.rounds[WITHHELD]["failed_aggregators"] == 1
+    assert told.rounds[WITHHELD]["outcome"] == "final"
 
 
 def test_silent_aggregator_is_followed_by_the_next(told: Told) -> None:

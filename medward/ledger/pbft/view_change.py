@@ -16,7 +16,6 @@ from medward.ledger.pbft.messages import FetchBatch, NewView, PreparedCertificat
 from medward.ledger.pbft.state import Slot, State
 from medward.ledger.signatures import Domain, Signatures, Verifier
 
-
 #: How many request time-outs a member is left alone in a later view before the others follow it (V7).
 COMPANY = 10
 

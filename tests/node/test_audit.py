@@ -1,5 +1,6 @@
 """An audit of four homes: it finds nothing where nothing is wrong, and names what is, wherever one byte was altered."""
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -15,8 +16,11 @@ from medward.federation.audit import Finding, ceremony_blobs, shown_blobs
 from medward.node.audit import Audit, audit, read_history
 from medward.node.errors import NodeError
 from medward.node.home import Home
+from medward.node.launcher import Launcher
+from medward.node.training_data import Settings, plan_candidates
+from medward.node.training_rules import agreement_parameters
 from medward.store.cid import Cid
-from tests.node.audited import LYING_ROUND, NAMES, SILENT_ROUND, altered, found_homes, one_byte_altered
+from tests.node.audited import LYING_ROUND, NAMES, SILENT_ROUND, TABLE, altered, found_homes, one_byte_altered
 
 pytestmark = pytest.mark.slow
 ALTERED = "hospital-2"
@@ -260,3 +264,32 @@ def test_home_in_use_is_read_between_two_transactions(homes: dict[str, Home], fo
     with homes[ALTERED].locked():
         assert audit(folder, only=0).sound
     os.unlink(homes[ALTERED].folder / "lock")
+
+
+async def _trained(folder: Path) -> None:
+    """Let four nodes train one round; audit them while they run; end one of them as a power failure would."""
+    sides = Settings(**TABLE)  # type: ignore[arg-type]
+    plan = next(plan for plan in plan_candidates(sides) if plan.space.schema.dataset == "ward")
+    launcher = Launcher.found(
+        folder,
+        NAMES,
+        "training",
+        settings={"participant": TABLE},
+        own_settings={name: {"participant": {"site": number}} for number, name in enumerate(NAMES)},
+        agree=lambda members: agreement_parameters(plan, members, name="audited", deadline=600.0),
+    )
+    async with launcher:
+        await launcher.wait_until_healthy()
+        async for told in launcher.watch(1.0):
+            if all(status and status["participant"].get("done") for status in told.values()):
+                break
+        live = await asyncio.to_thread(audit, folder)
+        assert live.sound, "\n".join(map(str, live.problems))
+        launcher.kill("hospital-4")
+
+
+def test_homes_of_real_nodes_are_sound_while_they_run_and_after_one_was_killed(tmp_path: Path) -> None:
+    asyncio.run(_trained(tmp_path / "real"))
+    found = audit(tmp_path / "real")
+    assert found.sound, "\n".join(map(str, found.problems))
+    assert [ended for _, _, ended in found.outcomes] == ["final"] * 4

@@ -9,8 +9,9 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from medward.federation.effects import Effect, Event, Order, Produced, Store
 from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
@@ -95,7 +96,7 @@ class FaultyParticipant(TrainingParticipant):
             if any(self._faults.has(kind, number) and isinstance(record, said) for kind, said in _UNSAID.items()):
                 return
             if isinstance(record, Vote) and self._faults.has("votes against", number):
-                effect = Order(replace(record, accept=False))
+                effect = Order(msgspec.structs.replace(record, accept=False))
         await super()._carry_out(effect)
 
     def _withholds(self) -> bool:

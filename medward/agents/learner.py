@@ -80,6 +80,9 @@ def temporal_difference_loss(
     return loss
 
 
+_Batch = tuple[Float[Array, "batch width"], Targets, Float[Array, "batch classes"]]
+
+
 class Progress(NamedTuple):
     """Where training stands.
 
@@ -137,20 +140,30 @@ def train(
         Where training stands then, and each step's loss.
     """
 
+    factor = _class_factors(traffic, recipe.class_power)
+
     def update(at: Progress, step: tuple[Float[Array, ""], PRNGKeyArray]) -> tuple[Progress, Float[Array, ""]]:
         rate, own = step
-        draw_key, history_key, dropout_key, buy_key = jax.random.split(own, 4)
+        draw_key, history_key, dropout_key, mix_key = jax.random.split(own, 4)
         row, weight = traffic.replay.draw(draw_key, recipe.batch)
-        # States with and without the evidence are visited equally often.
-        state = State(row, jax.random.bernoulli(buy_key, 0.5, (recipe.batch,)))
+        # Draws are independent, so the first ones of a batch may be those whose evidence is bought.
+        state = State(row, jnp.arange(recipe.batch) < round(recipe.informed_share * recipe.batch))
         targets = jax.lax.stop_gradient(
             bellman_targets(at.network, at.average, layout, traffic, state, recipe.discount)
         )
+        named = jax.nn.one_hot(traffic.environment.label[row], traffic.environment.escalate)
         seen = _without_history(traffic.encoded[row], layout, recipe.history_dropout, history_key)
+        if recipe.mixup:
+            seen, targets, named = _mixed((seen, targets, named), recipe, mix_key)
+        weight = weight * factor[traffic.environment.label[row]]
 
         def loss(network: SentinelNetwork) -> Float[Array, ""]:
             streams = network(layout, seen, state.bought.astype(jnp.float32), recipe.dropout, dropout_key)
-            return temporal_difference_loss(streams, targets, weight, recipe.value_weight)
+            lost = temporal_difference_loss(streams, targets, weight, recipe.value_weight)
+            if recipe.naming_weight:
+                chance = jax.nn.log_softmax(streams.advantage[:, : traffic.environment.escalate])
+                lost -= recipe.naming_weight * jnp.mean(weight * (named * chance).sum(axis=1))
+            return lost
 
         lost, gradient = eqx.filter_value_and_grad(loss)(at.network)
         change, optimiser = _optimiser(recipe).update(gradient, at.optimiser, at.network)
@@ -159,6 +172,32 @@ def train(
         return Progress(network, average, optimiser), lost
 
     return jax.lax.scan(update, progress, (rates, jax.random.split(key, len(rates))))
+
+
+def _class_factors(traffic: Traffic, power: float) -> Float[Array, " classes"]:
+    """Return each class's factor on the loss: its share of the draws' weight to the minus `power`, 1 on average."""
+    replay = traffic.replay
+    mass = jnp.diff(replay.reach, prepend=0.0) * replay.weight
+    share = jnp.zeros(traffic.environment.escalate).at[traffic.environment.label[replay.row]].add(mass)
+    raised = jnp.where(share > 0, share, 1.0) ** -power
+    return raised / (share * raised).sum()
+
+
+def _mixed(batch: _Batch, recipe: Recipe, key: PRNGKeyArray) -> _Batch:
+    """Mix each sample with its neighbour, within those whose evidence is bought and within the others."""
+    informed = round(recipe.informed_share * recipe.batch)
+    place = jnp.arange(recipe.batch)
+    neighbour = jnp.where(
+        place < informed, (place + 1) % max(informed, 1), informed + (place + 1 - informed) % (recipe.batch - informed)
+    )
+    part = jax.random.beta(key, recipe.mixup, recipe.mixup, (recipe.batch,))
+
+    def mix(own: Array) -> Array:
+        share = part.reshape(-1, *(1,) * (own.ndim - 1))
+        return share * own + (1 - share) * own[neighbour]
+
+    mixed: _Batch = jax.tree.map(mix, batch)
+    return mixed
 
 
 def _without_history(

@@ -48,6 +48,7 @@ class Provenance:
         synthetic: whether it was trained on synthetic data.
         seed: what data, splits and training were drawn from.
         protocol: "honest" or "paper".
+        shared_model: the CID of the shared model that it was taken from, None where there was none.
     """
 
     how: str
@@ -57,6 +58,7 @@ class Provenance:
     synthetic: bool
     seed: int
     protocol: str = "honest"
+    shared_model: str | None = None
 
 
 @dataclass(frozen=True)

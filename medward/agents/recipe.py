@@ -49,6 +49,10 @@ class Recipe:
         average: what the running average of the weights, which is also the target network, keeps at each update.
         discount: what a cost one window later counts now.
         value_weight: the weight of the value stream's loss beside the advantages'.
+        informed_share: the share of training states whose evidence is bought.
+        class_power: samples are weighted by their class's share to the minus this power; 0 leaves them as they are.
+        mixup: the concentration of the Beta draws that mix pairs of samples (Zhang et al. 2018); 0 mixes none.
+        naming_weight: the weight of a cross-entropy over the decisions beside the costs' own loss.
         local_steps: updates that a hospital makes in one federated round.
         rounds: federated rounds, where the user names none.
         server_momentum: the momentum of the federated model.
@@ -71,6 +75,10 @@ class Recipe:
     average: float = 0.995
     discount: float = 0.9
     value_weight: float = 0.05
+    informed_share: float = 0.5
+    class_power: float = 0.0
+    mixup: float = 0.0
+    naming_weight: float = 0.0
     local_steps: int = 60
     rounds: int = 50
     server_momentum: float = 0.6
@@ -92,9 +100,9 @@ _WITH_HISTORY = Recipe(
 )
 
 RECIPES: dict[str, Recipe] = {
-    "wustl-ehms-2020": replace(_WITH_HISTORY, epochs=40, local_steps=30),
+    "wustl-ehms-2020": replace(_WITH_HISTORY, epochs=40, local_steps=30, average=0.998, dropout=0.4),
     "x-iomt": Recipe(bins=32, embedding=6, epochs=60),
     "ciciomt2024": Recipe(),
-    "nsl-kdd": Recipe(epochs=15),
+    "nsl-kdd": Recipe(epochs=15, naming_weight=1.0, class_power=0.5),
     "ward": replace(_WITH_HISTORY, epochs=30, local_steps=120, rounds=30),
 }

@@ -102,8 +102,17 @@ class Scorer:
 
     def q_values(self, x: NDArray[np.float32], bought: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return each row's Q-values, with or without the evidence, and its suspicion."""
+        q, suspicion, _ = self._run(x, bought)
+        return q, suspicion
+
+    def chances(self, x: NDArray[np.float32], bought: bool) -> NDArray[np.float32]:
+        """Return for each row and action 1 + advantage / highest cost, in [0, 1]; with unit costs, that it is right."""
+        q, _, value = self._run(x, bought)
+        return 1.0 + (q - value[:, None]) / self._highest
+
+    def _run(self, x: NDArray[np.float32], bought: bool) -> tuple[NDArray[np.float32], ...]:
         q = np.empty((len(x), self.actions), np.float32)
-        suspicion = np.empty(len(x), np.float32)
+        suspicion, value = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
         scaler = self._scaler
         _score(
             *(np.ascontiguousarray(x, np.float32), bought),
@@ -111,9 +120,9 @@ class Scorer:
             *(scaler.knots, scaler.knot_count, scaler.mean, scaler.scale),
             *self._places,
             *(self._matrices, self._biases, self._highest),
-            *(q, suspicion),
+            *(q, suspicion, value),
         )
-        return q, suspicion
+        return q, suspicion, value
 
 
 class _Places(NamedTuple):
@@ -142,9 +151,9 @@ def _places(scaler: Scaler, weights: Weights, cheap: NDArray[np.bool_], history:
 @njit(cache=True)
 def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
     x, bought, numbers, indicators, flags, quantile, knots, knot_count, mean, scale, number_cheap, number_history,
-    indicator_cheap, flag_cheap, edges, bin_count, below, slope, matrices, biases, highest, q, suspicion,
+    indicator_cheap, flag_cheap, edges, bin_count, below, slope, matrices, biases, highest, q, suspicion, value,
 ):  # fmt: skip
-    """Fill `q` and `suspicion` for each row of `x`, a chunk at a time; see `Scorer.q_values`."""
+    """Fill `q`, `suspicion` and `value` for each row of `x`, a chunk at a time; see `Scorer.q_values`."""
     actions = q.shape[1]
     for start in range(0, len(x), _CHUNK):
         rows = x[start : start + _CHUNK]
@@ -169,7 +178,7 @@ def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
                 q[start + i, a] = now[i, actions] + advantage
                 if 0 < a < actions - 1:
                     best_alert = max(best_alert, advantage)
-            suspicion[start + i] = best_alert - allow
+            suspicion[start + i], value[start + i] = best_alert - allow, now[i, actions]
             if bought:
                 q[start + i, actions - 1] = -np.inf
 

@@ -1,11 +1,14 @@
 """`medward demo`: a whole federation on this machine."""
 
-from dataclasses import asdict
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from medward.cli._console import errors, print_json, progress, use_one_thread_per_operation
@@ -15,34 +18,39 @@ from medward.errors import BadUsage
 if TYPE_CHECKING:
     from medward.agents.judgement import Judgement
     from medward.agents.model import SentinelModel
-    from medward.federation.simulation import EpochReport, RoundReport
-    from medward.federation.training import FederatedTraining
+    from medward.federation.shared_model import SharedModel
+    from medward.federation.training import FederatedTraining, Options
+    from medward.flows.prepared import Prepared
 
 
 def demo(
     data: str = typer.Option("ward", help=DATA_HELP + " The default is synthetic."),
     sites: int = typer.Option(4, help="How many hospitals there are; at least 3."),
     rounds: int = typer.Option(20, help="How many training rounds they run."),
-    out: Path = typer.Option(Path("medward-out"), help="The folder for metrics.json, report.html and model/."),
+    out: Path = typer.Option(Path("medward-out"), help="The folder for metrics.json, report.html, model/ and nodes."),
     partition: str = typer.Option("blocks", help="How the rows are dealt to hospitals: blocks, devices or dirichlet."),
     sample: float = typer.Option(1.0, help="The share of hospitals invited to each training round."),
     silent: list[str] = typer.Option([], help="A hospital that never answers, for example hospital-2."),
     protect: str = typer.Option("aggregate", help="How updates are protected: aggregate (encrypted sums) or none."),
     bits: int = typer.Option(16, help="The width of a value of an update: 4, 8, 12 or 16."),
     rows: int = typer.Option(WARD_ROWS, help="The size of the synthetic ward."),
-    seed: int = typer.Option(0, help="What data, splits and training are drawn from."),
-    resume: bool = typer.Option(False, "--resume", help="Go on from the last finished round in --out."),
+    seed: int = typer.Option(0, help="What data, splits and training are drawn from; never keys."),
+    simulate: bool = typer.Option(False, "--simulate", help="All hospitals in this process: no nodes, no ledger."),
+    store: str = typer.Option("embedded", help="The nodes' store: embedded or kubo."),
+    ledger: str = typer.Option("pbft", help="The nodes' ledger: pbft or cometbft."),
+    resume: bool = typer.Option(False, "--resume", help="Go on from where a run in --out was interrupted."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
     """Train one detector with several hospitals on this machine, and measure it on traffic that none of them saw.
+
+    Every hospital is a node, a process of its own with its own keys, ledger and store; --simulate keeps all of them in
+    this process, which is faster and gives the same model.
 
     Example: `medward demo --data wustl-ehms-2020/ --sites 4 --rounds 10`
     """
     use_one_thread_per_operation()
     began = perf_counter()
-    from medward.agents.judgement import judge
-    from medward.agents.recipe import RECIPES
-    from medward.federation.training import FederatedTraining, Options
+    from medward.federation.training import Options, refuse_impossible
     from medward.flows.partition import PARTITIONS
     from medward.flows.prepared import prepare
     from medward.report.federation_page import write_report
@@ -53,33 +61,67 @@ def demo(
         bits=bits,
         seed=seed,
     )
+    engines = _one_of("store", store, ("embedded", "kubo")), _one_of("ledger", ledger, ("pbft", "cometbft"))
+    refuse_impossible(options)
     dataset, flows = open_data(data, seed, rows=rows)
     prepared = prepare(dataset, flows, "honest", seed)
-    training = FederatedTraining(prepared, RECIPES[dataset.name], options, out)
-    if resume:
-        training.resume(out / "checkpoint")
+    run = _simulated if simulate else _with_nodes
+    words = _Words(data, rows, out, options, engines, resume)
     with progress() as bars:
-        bar = bars.add_task("rounds", total=training.plan.steps, completed=training.shared.step)
-
-        def on_round(report: "RoundReport") -> None:
-            _measure(training, report)
-            bars.update(bar, completed=training.shared.step)
-
-        model = training.run(out / "checkpoint", on_round)
-    test = prepared.split.test
-    result = judge(model, prepared.x[test], flows.y[test])
-    name = model.save(out / "model")
-    document = _document(training, result, name, out, began)
-    document["options"] = {"data": data, "rows": rows, **asdict(options)}
-    if data != "ward":
-        del document["options"]["rows"]
-    document["rounds_log"] = [{**asdict(report), "cohort": list(report.cohort)} for report in training.reports]
-    document["key_epochs"] = [_epoch(epoch) for epoch in training.epochs]
-    write_report(out, document, _per_hospital(training, model), result.classes)
+        outcome = run(prepared, words, _Bars(bars, rounds))
+    document = _finished(prepared, words, outcome, began)
+    document["options"] |= {"simulate": simulate} if simulate else {"store": store, "ledger": ledger}
+    write_report(out, document, outcome.per_hospital(), document["classes"])
     if as_json:
         print_json(document)
     else:
         _print_summary(document, dataset.schema.title)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What the command was told."""
+
+    data: str
+    rows: int
+    out: Path
+    options: "Options"
+    engines: tuple[Any, Any]
+    resume: bool
+
+
+@dataclass
+class _Outcome:
+    """What a federation led to."""
+
+    model: "SentinelModel"
+    rounds_log: Sequence[dict[str, Any]]
+    epochs: Sequence[dict[str, Any]]
+    per_hospital: Callable[[], list[dict[str, Any]]]
+
+
+@dataclass
+class _Bars:
+    """Progress: one bar for the rounds, one line for each node."""
+
+    bars: Progress
+    rounds: int
+    lines: dict[str, TaskID] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.bar = self.bars.add_task("training rounds", total=self.rounds)
+
+    def show(self, round_number: int) -> None:
+        """Show how many training rounds are done."""
+        self.bars.update(self.bar, completed=round_number)
+
+    def tell(self, statuses: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Show what every node is doing."""
+        for name, status in statuses.items():
+            doing = "does not answer" if status is None else status["participant"].get("doing", status["phase"])
+            if name not in self.lines:
+                self.lines[name] = self.bars.add_task(name, total=None)
+            self.bars.update(self.lines[name], description=f"{name}: {doing}")
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
@@ -88,15 +130,96 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
     return value
 
 
-def _measure(training: "FederatedTraining", report: "RoundReport") -> None:
-    """Measure the shared model on validation rows, once there is one."""
+def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
+    """Run the federation in this process."""
+    from medward.agents.recipe import RECIPES
+    from medward.federation.training import FederatedTraining
+
+    training = FederatedTraining(prepared, RECIPES[prepared.dataset.name], words.options, words.out)
+    if words.resume:
+        training.resume(words.out / "checkpoint")
+
+    def on_round(report: Any) -> None:
+        if training.shared.round >= 1 and report.outcome == "final":
+            report.validation = _validated(prepared, training.model())
+        bars.show(max(training.shared.round, 0))
+
+    model = training.run(words.out / "checkpoint", on_round)
+    log = [{**asdict(report), "cohort": list(report.cohort)} for report in training.reports]
+    epochs = [{**asdict(epoch), "holders": list(epoch.holders)} for epoch in training.epochs]
+    return _Outcome(model, log, epochs, lambda: _per_hospital(training, model))
+
+
+def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
+    """Run the federation as processes."""
+    from medward.agents.recipe import RECIPES
+    from medward.federation.simulation import member_names
+    from medward.federation.training import FederatedTraining
+    from medward.node.training_data import Settings, plan_of
+    from medward.node.trial import Trial, TrialOptions
+
+    options = words.options
+    # Refuses what no federation could do, before any process starts.
+    shares = FederatedTraining(prepared, RECIPES[prepared.dataset.name], options)
+    path = Path(words.data)
+    settings = Settings(
+        data=str(path.resolve()) if path.exists() else words.data,
+        rounds=options.rounds,
+        bits=options.bits,
+        seed=options.seed,
+        rows=words.rows,
+        sites=options.sites,
+        partition=options.partition,
+    )
+    store, ledger = words.engines
+    trial = Trial(
+        words.out,
+        TrialOptions(
+            *(settings, member_names(options.sites), options.silent, options.protect, options.sample),
+            store=store,
+            ledger=ledger,
+        ),
+        plan_of(prepared, settings),
+    )
+    launcher = trial.reopen() if words.resume else trial.found()
+    log: list[dict[str, Any]] = []
+
+    def on_round(report: dict[str, Any], shared: "SharedModel | None") -> None:
+        if shared is not None and shared.round >= 1:
+            report["validation"] = _validated(prepared, _guard(shared, options, None))
+            bars.show(shared.round)
+        log.append(report)
+
+    shared = asyncio.run(trial.run(launcher, bars.tell, on_round))
+    model = _guard(shared, options, log[-1]["model"] if log else None)
+    epochs = [{"left_out": {}, "seconds": None, "bytes": None, **epoch} for epoch in trial.epochs]
+    return _Outcome(model, log, epochs, lambda: _per_hospital(shares, model))
+
+
+def _guard(shared: "SharedModel", options: "Options", name: str | None) -> "SentinelModel":
+    from medward.agents.model import Provenance
+
+    schema = shared.plan.space.schema
+    return shared.guard(
+        Provenance(
+            how="federated",
+            round=shared.round - 1,
+            sites=options.sites,
+            protect=options.protect,
+            synthetic=schema.synthetic,
+            seed=options.seed,
+            shared_model=name,
+        )
+    )
+
+
+def _validated(prepared: "Prepared", model: "SentinelModel") -> dict[str, float]:
+    """Measure a model on validation rows."""
     from medward.agents.judgement import judge
 
-    if training.shared.round < 1 or report.outcome != "final":
-        return
-    prepared, rows = training.prepared, training.prepared.split.validation
-    result = judge(training.model(), prepared.x[rows], prepared.flows.y[rows])
-    report.validation = {
+    rows = prepared.split.validation
+    result = judge(model, prepared.x[rows], prepared.flows.y[rows])
+    return {
         "binary_macro_f1": result.metrics["binary"]["macro_f1"],
         "multiclass_macro_f1": result.metrics["multiclass"]["macro_f1"],
         "expected_cost": result.expected_cost,
@@ -104,8 +227,26 @@ def _measure(training: "FederatedTraining", report: "RoundReport") -> None:
     }
 
 
-def _document(training: "FederatedTraining", result: "Judgement", name: str, out: Path, began: float) -> dict[str, Any]:
-    options, prepared = training.options, training.prepared
+def _finished(prepared: "Prepared", words: _Words, outcome: _Outcome, began: float) -> dict[str, Any]:
+    """Measure the model on test rows, save it, and return the document."""
+    from medward.agents.judgement import judge
+
+    test = prepared.split.test
+    result = judge(outcome.model, prepared.x[test], prepared.flows.y[test])
+    name = outcome.model.save(words.out / "model")
+    document = _document(prepared, words, result, name)
+    document["seconds"] = round(perf_counter() - began, 2)
+    document["options"] = {"data": words.data, "rows": words.rows, **asdict(words.options)}
+    if words.data != "ward":
+        del document["options"]["rows"]
+    document["rounds_log"] = list(outcome.rounds_log)
+    document["key_epochs"] = list(outcome.epochs)
+    document["classes"] = list(result.classes)
+    return document
+
+
+def _document(prepared: "Prepared", words: _Words, result: "Judgement", name: str) -> dict[str, Any]:
+    options, out = words.options, words.out
     return {
         "data": prepared.dataset.name,
         "synthetic": prepared.flows.schema.synthetic,
@@ -126,18 +267,6 @@ def _document(training: "FederatedTraining", result: "Judgement", name: str, out
         "model": str(out / "model"),
         "model_name": name,
         "report": str(out / "report.html"),
-        "seconds": round(perf_counter() - began, 2),
-    }
-
-
-def _epoch(epoch: "EpochReport") -> dict[str, Any]:
-    """What a key epoch was: who holds the joint key, who does not and why, and what its ceremony cost."""
-    return {
-        "epoch": epoch.epoch,
-        "holders": list(epoch.holders),
-        "left_out": dict(epoch.left_out),
-        "seconds": epoch.seconds,
-        "bytes": epoch.bytes,
     }
 
 

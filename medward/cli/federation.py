@@ -10,7 +10,7 @@ from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
     from medward.node.client import NodeClient
-    from medward.node.founding import Seat
+    from medward.node.founding import Agree, Seat
     from medward.node.home import Home
 
 app = typer.Typer(help="Begin a federation, join it, leave it, see how it stands.", no_args_is_help=True)
@@ -43,7 +43,17 @@ def init(
     card: Annotated[
         list[Path] | None, typer.Option("--card", help="Card of a member who made its home itself (join --member).")
     ] = None,
-    application: Annotated[str, typer.Option("--application", help="What the ledger agrees on.")] = "bank",
+    train: Annotated[
+        str | None,
+        typer.Option("--train", help="Data set whose columns the members share, such as ciciomt2024; see `data list`."),
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", help="How many training rounds the plan has.")] = 50,
+    bits: Annotated[int, typer.Option("--bits", help="The width of a value of an update: 4, 8, 12 or 16.")] = 16,
+    seed: Annotated[int, typer.Option("--seed", help="What the first weights are drawn from.")] = 0,
+    deadline: Annotated[float, typer.Option("--deadline", help="Seconds that each phase of a round may take.")] = 600.0,
+    application: Annotated[
+        str, typer.Option("--application", help="What the ledger agrees on, without --train.")
+    ] = "bank",
     ledger: Annotated[str, typer.Option("--ledger", help="pbft, or cometbft on one machine.")] = "pbft",
     as_json: JsonOption = False,
 ) -> None:
@@ -63,6 +73,8 @@ def init(
 
     if bool(member) == bool(card):
         raise BadUsage("give the members with --member, or their cards with --card: one of the two")
+    agree, table = _plan(train, name, rounds, bits, seed, deadline) if train else (None, {})
+    application = "training" if train else application
     program_of(application)
     if ledger not in ("pbft", "cometbft"):
         raise BadUsage(f"--ledger: expected pbft or cometbft, got '{ledger}'")
@@ -75,13 +87,16 @@ def init(
         seats = [_seat(text) for text in member]
         try:
             homes = found_on_one_machine(
-                out, name, seats, application, engine="cometbft" if ledger == "cometbft" else "pbft"
+                *(out, name, seats, application),
+                settings={"participant": table},
+                agree=agree,
+                engine="cometbft" if ledger == "cometbft" else "pbft",
             )
         except InvalidConfiguration as error:
             raise BadUsage(str(error)) from None
     else:
         homes = {}
-        federation = found_with_cards(name, [read_card(path) for path in card or ()], application)
+        federation = found_with_cards(name, [read_card(path) for path in card or ()], application, agree=agree)
         out.mkdir(parents=True, exist_ok=True)
         write_federation(federation, file)
     federation = read_federation(file)
@@ -103,6 +118,23 @@ def init(
         typer.echo(f"  {member_name}: medward node up --home {home.folder}")
     if not homes:
         typer.echo(f"  give {file} to every member; each says: medward federation join --home HOME --federation FILE")
+
+
+def _plan(
+    train: str, name: str, rounds: int, bits: int, seed: int, deadline: float
+) -> "tuple[Agree, dict[str, object]]":
+    """Return what a federation that trains agrees on, and what its members' node.toml says of it."""
+    from medward.flows.datasets import DATASETS
+    from medward.node.training_data import Settings, plan_for
+    from medward.node.training_rules import agreement_parameters
+
+    if train not in DATASETS:
+        raise BadUsage(f"--train: expected one of {', '.join(DATASETS)}, got '{train}'")
+    if deadline <= 0 or rounds < 1:
+        raise BadUsage("--deadline and --rounds: expected numbers above 0")
+    plan = plan_for(DATASETS[train], Settings(data=train, rounds=rounds, bits=bits, seed=seed))
+    table: dict[str, object] = {"data": train, "rounds": rounds, "bits": bits, "seed": seed}
+    return lambda members: agreement_parameters(plan, members, name=name, deadline=deadline), table
 
 
 @app.command("join")

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 
 def reproduce(
     data: list[str] = typer.Option(["ward"], help=DATA_HELP + " May be given several times."),
-    protocol: str = typer.Option("honest", help="honest, or paper: the literature's random split and all columns."),
-    seeds: int = typer.Option(5, help="How many seeds: 0, 1, ..."),
+    protocol: str = typer.Option(
+        "honest",
+        help="honest; random: train on a file, test on rows drawn at random from the same capture; or paper: the "
+        "literature's random split and all columns.",
+    ),
+    over_time: bool = typer.Option(
+        False, "--over-time", help="Compare over time instead: costs of whole streams, an analyst's queue, delay."
+    ),
+    seeds: int = typer.Option(0, help="How many seeds: 0, 1, ...; 5 where none is given, 1 with --quick."),
     method: list[str] = typer.Option([], help="Only this method; may be given several times."),
-    quick: bool = typer.Option(False, "--quick", help="Fewer epochs and rounds, for a first look."),
+    quick: bool = typer.Option(False, "--quick", help="Fewer epochs and rounds, untuned baselines."),
     results: Path | None = typer.Option(None, help="Keep finished runs in this file, and do not repeat them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
@@ -30,9 +37,15 @@ def reproduce(
     Example: `medward reproduce --data wustl-ehms-2020/ --seeds 5 --results runs.jsonl`
     """
     use_one_thread_per_operation()
-    if protocol not in ("honest", "paper"):
-        raise BadUsage(f"--protocol takes honest or paper, not {protocol}.")
-    chosen: Protocol = "honest" if protocol == "honest" else "paper"
+    chosen = _protocol(protocol)
+    if seeds < 0:
+        raise BadUsage(f"--seeds takes 1 or more, not {seeds}.")
+    seeds = seeds or (1 if quick else 5)
+    if over_time:
+        if chosen != "honest":
+            raise BadUsage("--over-time compares on honest splits only: leave out --protocol.")
+        _over_time(data, seeds, method, quick, results, as_json)
+        return
     from medward.report.study import METHODS, Study, markdown_table, run_study
 
     unknown = [name for name in method if name not in METHODS]
@@ -55,6 +68,51 @@ def reproduce(
             Console(soft_wrap=True).print(f"\n### {dataset.schema.title} ({protocol}{kind})\n\n{markdown_table(runs)}")
     if as_json:
         print_json(document)
+
+
+def _protocol(word: str) -> "Protocol":
+    if word == "honest":
+        return "honest"
+    if word == "random":
+        return "random"
+    if word == "paper":
+        return "paper"
+    raise BadUsage(f"--protocol takes honest, random or paper, not {word}.")
+
+
+def _over_time(
+    data: list[str], seeds: int, method: list[str], quick: bool, results: Path | None, as_json: bool
+) -> None:
+    """Print the comparison over time."""
+    from medward.agents.watch.network import WatchRecipe
+    from medward.report.watch_study import BASE, LEARNED, METHODS, RULES, WatchStudy, run_watch_study, watch_table
+
+    known = (*RULES, *LEARNED)
+    unknown = [name for name in method if name not in known]
+    if unknown:
+        raise BadUsage(f"There is no method {unknown[0]} over time: use one of {', '.join(known)}.")
+    # Every difference is to the rule, so the rule is always there.
+    methods = list(dict.fromkeys([BASE, *method])) if method else METHODS
+    recipe = WatchRecipe(updates=1000) if quick else WatchRecipe()
+    study = WatchStudy(range(seeds), methods, recipe, results)
+    document: dict[str, Any] = {"over_time": True, "quick": quick, "data": {}}
+    for name in data:
+        dataset, flows = open_data(name, 0)
+        runs = run_watch_study(study, dataset, partial(_rows, name, flows), _say_over_time)
+        document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}
+        if not as_json:
+            kind = ", synthetic" if dataset.schema.synthetic else ""
+            Console(soft_wrap=True).print(f"\n### {dataset.schema.title} (over time{kind})\n\n{watch_table(runs)}")
+    if as_json:
+        print_json(document)
+
+
+def _say_over_time(run: dict[str, Any]) -> None:
+    cost = sum(run["blocks"]["cost"]) / sum(run["blocks"]["windows"])
+    errors().print(
+        f"{run['data']}, over time, seed {run['seed']}, {run['method']}: cost of 1000 windows {1000 * cost:.2f} "
+        f"({run['seconds']} s)"
+    )
 
 
 def _rows(name: str, flows: "Flows", seed: int) -> "Flows":

@@ -20,6 +20,11 @@ def train(
     everything: bool = typer.Option(
         False, "--all-rows", help="Train on every row, validation and test included; score other files then."
     ),
+    thin: list[float] = typer.Option(
+        [],
+        help="Show training rows again as if this share of their stream were known (0.15, say), for files that hold "
+        "only some rows of a stream. May be given several times.",
+    ),
     rows: int = typer.Option(WARD_ROWS, help="The size of the synthetic ward."),
     seed: int = typer.Option(0, help="What split and training are drawn from."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
@@ -33,6 +38,10 @@ def train(
         raise BadUsage("--local trains on one hospital's rows: leave out --central and --all-rows.")
     if not 0 <= local <= sites:
         raise BadUsage(f"--local takes a hospital's number from 1 to {sites}, not {local}.")
+    if any(not 0 < density <= 1 for density in thin):
+        raise BadUsage("--thin takes shares above 0 and at most 1.")
+    if thin and everything:
+        raise BadUsage("--thin copies the training rows of a split: leave out --all-rows.")
     began = perf_counter()
     import numpy as np
 
@@ -44,13 +53,15 @@ def train(
     from medward.flows.prepared import prepare
 
     dataset, flows = open_data(data, seed, rows=rows)
-    prepared = prepare(dataset, flows, "honest", seed)
+    prepared = prepare(dataset, flows, "honest", seed, thin or None)
     chosen = prepared.split.train
     if local:
-        chosen = partition_rows(flows, chosen, prepared.split.block, sites, "blocks", seed)[local - 1]
+        chosen = partition_rows(prepared.flows, chosen, prepared.split.block, sites, "blocks", seed)[local - 1]
     elif everything:
         chosen = np.arange(len(flows))
-    errors().print(f"training on {len(chosen)} of {len(flows)} rows")
+    own = chosen[chosen < len(flows)]
+    copies = f", and on {len(chosen) - len(own)} thinned copies" if len(chosen) > len(own) else ""
+    errors().print(f"training on {len(own)} of {len(flows)} rows{copies}")
     how = "local" if local else "central"
     provenance = Provenance(how, None, 1, "none", flows.schema.synthetic, seed)
     model = train_centrally(prepared, chosen, RECIPES[dataset.name], provenance)
@@ -59,7 +70,7 @@ def train(
         "data": dataset.name,
         "synthetic": flows.schema.synthetic,
         "how": how,
-        "rows": len(chosen),
+        "rows": len(own),
         "seed": seed,
         "model": str(out),
         "model_name": name,

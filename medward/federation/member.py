@@ -143,7 +143,8 @@ class Member:
             case Phase.SUBMITTING if self.name in now.commitments:
                 return self._shown(now)
             case Phase.ATTESTING:
-                return [self._fetch(tuple(now.submissions.values()))]
+                stores = self._sealed_again() if self.name in now.submissions else []
+                return [*stores, self._fetch(tuple(now.submissions.values()))]
             case Phase.AGGREGATING if now.aggregator == self.name:
                 return [self._fetch(contributions)]
             case Phase.CHECKING:
@@ -172,14 +173,16 @@ class Member:
         return [store, Order(Commit(now.number, self.name, commitment))]
 
     def _shown(self, now: Round) -> list[Effect]:
-        """Show this member's contribution; after a restart, as the journal has it."""
-        stores: list[Effect] = []
+        """Show this member's contribution."""
+        stores = self._sealed_again()
         if "contribution" not in self._own:
-            content = self._sums.sealed(self._slot)
-            if content is None:
-                return []
-            stores = [self._kept("contribution", content)[1]]
+            return []
         return [*stores, Order(Submit(now.number, self.name, self._own["contribution"]))]
+
+    def _sealed_again(self) -> list[Effect]:
+        """After a restart, store the contribution as the journal has it: the store may have lost what no other has."""
+        content = self._sums.sealed(self._slot) if "contribution" not in self._own else None
+        return [] if content is None else [self._kept("contribution", content)[1]]
 
     def _reveal(self, holder: str) -> list[Effect]:
         try:

@@ -153,11 +153,15 @@ class Participant:
         return setup_of(self.state.agreement, self.state.terms)
 
     def _gathered(self, record: KeyBegin, time: float) -> list[Effect]:
+        if self.name not in self.state.terms.members:
+            return []
         self._ceremony = KeyCeremony(self.name, self.state.terms, self._setup(), record.epoch)
         return self._kept(self._ceremony.begin(time))
 
     def _joined(self, now: Gathering) -> list[Effect]:
         """Follow a ceremony from its middle; who has spoken in it and lost its secrets only looks on."""
+        if self.name not in self.state.terms.members:
+            return []
         spoken = any(isinstance(p.record, KeyCommit) and p.record.member == self.name for p in now.log)
         self._ceremony = KeyCeremony(self.name, self.state.terms, self._setup(), now.first_epoch, looks_on=spoken)
         effects = self._ceremony.begin(now.began)

@@ -4,7 +4,8 @@
     SUBMITTING   all committed have submitted, or the deadline     -> ATTESTING
     ATTESTING    f+1 agree on every contribution, or the deadline  -> AGGREGATING: the cohort is fixed
     AGGREGATING  an aggregate                                      -> CHECKING;   the deadline: the next aggregator
-    CHECKING     all holders re-added it and committed to a share  -> SHARING;    f+1 rejections: the next aggregator
+    CHECKING     all holders re-added it and committed to a share  -> SHARING;    f+1 rejections, or at the deadline at
+                                                                      most f holders: the next aggregator
     SHARING      all committed shares are shown, or the deadline   -> VERIFYING
     VERIFYING    f+1 agree on every share, or the deadline         -> FINISHING;  a silent holder: OPENING
     OPENING      t good dealt shares of every silent holder        -> FINISHING
@@ -232,6 +233,9 @@ def _left_later(state: Round, time: float, *, late: bool) -> Round:
     match state.phase:
         case Phase.CHECKING if late or len(state.share_commitments) == len(state.keys.holders):
             if len(state.keys.holders) - len(state.share_commitments) > state.keys.openings:
+                if len(state.share_commitments) <= state.terms.faulty:
+                    # No honest holder may have had the aggregate: who named it withholds it.
+                    return _next_aggregator(state, time)
                 return _void(state, "too few key holders checked the aggregate")
             return _enter(replace(state, exposed=True), Phase.SHARING, time)
         case Phase.SHARING if late or len(state.shares) == len(state.share_commitments):

@@ -141,6 +141,7 @@ class Federation:
         round: the last round, open or over.
         fruitless: how many rounds in a row led to no model.
         earlier: cohorts whose sum may be known although it led to no model.
+        joined: the first round that a member's present account could speak in, for those that came after the start.
         changes: members who want a change of membership, by the change.
         contacts: where members' stores are reached, as they said.
         replicas: what the ledger needs to know of those members that came after the start, encoded.
@@ -161,6 +162,7 @@ class Federation:
     round: Round | None = None
     fruitless: int = 0
     earlier: tuple[frozenset[str], ...] = ()
+    joined: Mapping[str, int] = field(default_factory=dict)
     changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contacts: Mapping[str, bytes] = field(default_factory=dict)
     replicas: Mapping[str, bytes] = field(default_factory=dict)
@@ -403,7 +405,8 @@ def _settled(state: Federation, time: float) -> Federation:
         changes = {other: by for other, by in state.changes.items() if Change.of_wish(other).name != change.name}
         terms = replace(state.terms, members=tuple(names))
         state = replace(state, terms=terms, accounts=accounts, replicas=replicas, changes=changes, idle_since=time)
-        state = replace(state, contacts=contacts)
+        joined = {**state.joined, change.name: state.number} if change.account is not None else state.joined
+        state = replace(state, contacts=contacts, joined=joined)
         # The rest is looked at again: another change may have enough wishes among fewer members.
         return _settled(state, time)
     return state

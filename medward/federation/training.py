@@ -74,7 +74,7 @@ class FederatedTraining:
     """
 
     def __init__(self, prepared: Prepared, recipe: Recipe, options: Options, home: Path | None = None) -> None:
-        _refuse_impossible(options)
+        refuse_impossible(options)
         self.prepared, self.options = prepared, options
         self.shares = self._dealt(prepared.split.train)
         self.plan = Plan(prepared.space, recipe, options.rounds, options.seed, options.bits)
@@ -177,7 +177,12 @@ class FederatedTraining:
         return Simulation(self._hospitals, shared, self._blobs, self._journals, settings)
 
 
-def _refuse_impossible(options: Options) -> None:
+def refuse_impossible(options: Options) -> None:
+    """Refuse options that no federation can meet.
+
+    Raises:
+        FederationError: says which, and what to choose instead.
+    """
     if options.protect == "outsourced":
         raise FederationError(
             "protect = outsourced (training on ciphertexts) does not exist yet: use --protect aggregate."

@@ -43,7 +43,9 @@ def partition_rows(
     """
     rng = np.random.default_rng([seed, 0x517E5, sites])
     if how == "dirichlet":
-        site = _by_class(flows.y[rows], sites, rng)
+        # Copies of a row (medward.flows.thinning) go where the row goes.
+        first, original = _originals(flows, rows)
+        site = _by_class(flows.y[rows[first]], sites, rng)[original]
     else:
         keys = block[rows] if how == "blocks" else flows.device[rows]
         units, unit_of_row = np.unique(keys, return_inverse=True)
@@ -59,6 +61,16 @@ def partition_rows(
     if empty:
         raise BadSplit(f"Hospital {empty[0]} would get no rows: ask for fewer sites, more rows or another partition.")
     return shares
+
+
+def _originals(flows: Flows, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where each flow stands first among `rows`, ascending, and for each of `rows` the number of its flow."""
+    if not flows.schema.history or flows.order is None:
+        return np.arange(len(rows)), np.arange(len(rows))
+    keys = np.stack([flows.device[rows], flows.order[rows]], axis=1)
+    _, first, flow = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    return np.sort(first), rank[flow.ravel()]
 
 
 def _by_class(y: NDArray[np.int32], sites: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -1,5 +1,6 @@
 """A data set made ready for learning: split, with its features, under the honest or the paper protocol."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 from medward.flows.datasets import Dataset
 from medward.flows.history import FeatureSpace
 from medward.flows.schema import Flows
-from medward.flows.splits import Split, honest_split, paper_split
+from medward.flows.splits import Split, honest_split, paper_split, random_rows_split
+from medward.flows.thinning import with_thinned_rows
 
-Protocol = Literal["honest", "paper"]
+Protocol = Literal["honest", "random", "paper"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Prepared:
 
     Args:
         dataset: what it is.
-        flows: its rows.
+        flows: its rows, and after them the thinned copies of training rows, where the data set wants them.
         split: which rows train, choose and test.
         space: its features.
         x: their matrix, for all rows.
@@ -42,18 +44,26 @@ class Prepared:
         return self.split.block if self.split.stream is None else self.split.stream
 
 
-def prepare(dataset: Dataset, flows: Flows, protocol: Protocol, seed: int) -> Prepared:
+def prepare(
+    dataset: Dataset, flows: Flows, protocol: Protocol, seed: int, densities: Sequence[float] | None = None
+) -> Prepared:
     """Split a data set and build its features.
 
     Args:
         dataset: what the rows are; `flows` must have been read under its schema.
         flows: its rows.
-        protocol: "honest" or "paper"; see `medward.flows.splits`.
+        protocol: "honest", "random" or "paper"; see `medward.flows.splits`.
         seed: what the split is drawn from.
+        densities: instead of the data set's own, how dense the streams of thinned copies are.
 
     Raises:
         BadSplit: a part would lack attacks or benign rows.
     """
-    split = (honest_split if protocol == "honest" else paper_split)(flows, dataset, seed)
+    cut = {"honest": honest_split, "random": random_rows_split, "paper": paper_split}[protocol]
+    split = cut(flows, dataset, seed)
     space = FeatureSpace(flows.schema, flows.schema.history)
-    return Prepared(dataset, flows, split, space, space.build(flows, split.stream), protocol, seed)
+    x = space.build(flows, split.stream)
+    if protocol != "paper" and space.history:
+        wanted = dataset.densities if densities is None else densities
+        flows, split, x = with_thinned_rows(flows, split, space, x, wanted, seed)
+    return Prepared(dataset, flows, split, space, x, protocol, seed)

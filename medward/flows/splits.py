@@ -2,6 +2,7 @@
 
 *Honest*: what is close in time stays together. Rows are cut into contiguous blocks inside each capture file, and whole
 blocks are dealt to the parts, 70/15/15; or each device's stream is cut in time; or the publishers' own split is kept.
+*Random*: train on a file, test on rows drawn at random from the same capture, whose history runs over those rows alone.
 *Paper*: the literature's habit, a stratified random 80/20, in which neighbours of every test row are training rows. It
 exists to show what such numbers are worth.
 """
@@ -77,15 +78,43 @@ def honest_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
     return _checked(flows, part, stream, block)
 
 
-def paper_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
-    """Draw a stratified random 80/20, and 15 % of the 80 for validation; history runs across all of it."""
-    rng = np.random.default_rng([seed, 0x9A9E5])
+def random_rows_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
+    """Draw 15 % of the rows for testing and 15 % of the rest for validation, class by class.
+
+    This is how a file is scored that holds some rows of a capture of which the others were trained on: history in each
+    of the two runs over its own rows alone, a sparse sample of the stream. What trains is cut into blocks as usual.
+    """
+    rng = np.random.default_rng([seed, 0x3A4D0])
+    part = _stratified(flows, rng, TEST_SHARE)
+    capture = flows.device if flows.schema.history else flows.source
+    block, blocks = np.empty(len(flows), np.int32), 0
+    for number in np.unique(capture):
+        rows = np.flatnonzero((capture == number) & (part == 0))
+        if flows.order is not None and flows.schema.history:
+            rows = rows[np.argsort(flows.order[rows], kind="stable")]
+        block[rows] = blocks + np.arange(len(rows)) // _block_rows(len(rows), dataset.block_rows)
+        blocks = int(block[rows].max(initial=blocks)) + 1
+        for held in (1, 2):
+            block[(capture == number) & (part == held)] = blocks + held - 1
+        blocks += 2
+    return _checked(flows, part, block.copy() if flows.schema.history else None, block)
+
+
+def _stratified(flows: Flows, rng: np.random.Generator, test_share: float) -> NDArray[np.int8]:
+    """Draw each row's part, class by class: that share tests, 15 % of the rest choose."""
     part = np.zeros(len(flows), np.int8)
     for label in np.unique(flows.y):
         rows = rng.permutation(np.flatnonzero(flows.y == label))
-        tested = round(PAPER_TEST_SHARE * len(rows))
+        tested = round(test_share * len(rows))
         chosen = round(VALIDATION_SHARE * (len(rows) - tested))
         part[rows[:tested]], part[rows[tested : tested + chosen]] = 2, 1
+    return part
+
+
+def paper_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
+    """Draw a stratified random 80/20, and 15 % of the 80 for validation; history runs across all of it."""
+    rng = np.random.default_rng([seed, 0x9A9E5])
+    part = _stratified(flows, rng, PAPER_TEST_SHARE)
     stream = streams_of(flows) if flows.schema.history else None
     block = (np.arange(len(flows)) // dataset.block_rows).astype(np.int32)
     return _checked(flows, part, stream, block)

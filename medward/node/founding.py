@@ -85,6 +85,7 @@ def found_on_one_machine(
     agree: Agree | None = None,
     parameters: ChainParameters | None = None,
     engine: LedgerEngine = "pbft",
+    prefix: str = "",
 ) -> dict[str, Home]:
     """Make a home in `folder` for every seat, and the federation file in each.
 
@@ -100,6 +101,7 @@ def found_on_one_machine(
         agree: gives the application's parameters.
         parameters: of PBFT, None for the usual ones.
         engine: of the ledger.
+        prefix: stands before the member's name in the name of its home's folder.
 
     Returns:
         The homes by member.
@@ -111,7 +113,7 @@ def found_on_one_machine(
     homes = {}
     for seat in seats:
         configuration = _changed(_changed(seat.configuration(), tables), (own_settings or {}).get(seat.name, {}))
-        homes[seat.name] = Home.create(folder / seat.name, configuration)
+        homes[seat.name] = Home.create(folder / f"{prefix}{seat.name}", configuration)
     cards = [home.card() for home in homes.values()]
     federation = found_with_cards(name, cards, application, agree=agree, parameters=parameters)
     if engine == "cometbft":

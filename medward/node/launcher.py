@@ -65,6 +65,7 @@ class Launcher:
         parameters: ChainParameters | None = None,
         engine: LedgerEngine = "pbft",
         host: str = "127.0.0.1",
+        prefix: str = "",
         restart: bool = False,
         command: Sequence[str] = NODE_COMMAND,
     ) -> Self:
@@ -80,6 +81,7 @@ class Launcher:
             parameters: of PBFT.
             engine: of the ledger.
             host: an address of this machine.
+            prefix: stands before a member's name in the name of its home's folder.
             restart: see `Launcher`.
             command: see `Launcher`.
         """
@@ -93,6 +95,7 @@ class Launcher:
             agree=agree,
             parameters=parameters,
             engine=engine,
+            prefix=prefix,
         )
         return cls(homes, restart=restart, command=command)
 

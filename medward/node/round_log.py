@@ -17,6 +17,7 @@ class RoundLog:
     def __init__(self) -> None:
         self._spent: dict[int, dict[str, float]] = {}
         self._stored: dict[str, int] = {}
+        self._fetched: dict[int, int] = {}
         self._entered: dict[int, list[tuple[str, float]]] = {}
 
     def spent(self, number: int, activity: str, seconds: float) -> None:
@@ -27,6 +28,10 @@ class RoundLog:
     def stored(self, label: str, size: int) -> None:
         """Count bytes stored under a label such as `round/7`."""
         self._stored[label] = self._stored.get(label, 0) + size
+
+    def fetched(self, number: int, size: int) -> None:
+        """Count bytes that this member read for a round, from its own store or from a peer."""
+        self._fetched[number] = self._fetched.get(number, 0) + size
 
     def entered(self, number: int, phase: Phase, now: float) -> None:
         """Note when a round came to a phase here."""
@@ -58,7 +63,8 @@ class RoundLog:
             **summary(now),
             "seconds": dict(self._spent.get(now.number, {})),
             "phases": lasted,
-            "bytes_stored": self._stored.get(f"round/{now.number}", 0),
+            "bytes_up": self._stored.get(f"round/{now.number}", 0),
+            "bytes_down": self._fetched.get(now.number, 0),
         }
 
 

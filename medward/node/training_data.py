@@ -15,7 +15,7 @@ import numpy as np
 from medward.agents.recipe import RECIPES
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.shared_model import Plan
-from medward.flows.datasets import DATASETS
+from medward.flows.datasets import DATASETS, Dataset
 from medward.flows.errors import BadSplit
 from medward.flows.history import FeatureSpace
 from medward.flows.opening import WARD_ROWS, open_data
@@ -81,7 +81,13 @@ def read_settings(table: Mapping[str, Any]) -> Settings:
 
 def plan_of(prepared: Prepared, settings: Settings) -> Plan:
     """Return the plan that all members with these settings have."""
-    return Plan(prepared.space, RECIPES[prepared.dataset.name], settings.rounds, settings.seed, settings.bits)
+    return plan_for(prepared.dataset, settings)
+
+
+def plan_for(dataset: Dataset, settings: Settings) -> Plan:
+    """Return the plan for a data set, which needs no rows of it."""
+    space = FeatureSpace(dataset.schema, dataset.schema.history)
+    return Plan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits)
 
 
 def plan_candidates(settings: Settings) -> Iterator[Plan]:
@@ -89,9 +95,8 @@ def plan_candidates(settings: Settings) -> Iterator[Plan]:
 
     Which of them was agreed on is told by its digest; the data may lie elsewhere, or nowhere that can be read.
     """
-    for name, dataset in DATASETS.items():
-        space = FeatureSpace(dataset.schema, dataset.schema.history)
-        yield Plan(space, RECIPES[name], settings.rounds, settings.seed, settings.bits)
+    for dataset in DATASETS.values():
+        yield plan_for(dataset, settings)
 
 
 def read_data(settings: Settings) -> Prepared:

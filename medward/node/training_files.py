@@ -4,6 +4,7 @@
     keys/epoch-N     the material of key epoch N (federation/key_file.py)
     answers.sqlite   every answer given in a sum (federation/journal.py)
     carried          what clipping and rounding lost of its updates
+    models/CID       the last shared models that it made
 
 All are readable by their owner only, and written whole or not at all.
 """
@@ -21,6 +22,7 @@ from medward.node.private_files import read_private, write_private
 
 _SECRET_BYTES = 32
 _KEPT_EPOCHS = 2
+_KEPT_MODELS = 8
 
 
 class TrainingFiles:
@@ -32,7 +34,8 @@ class TrainingFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        (folder / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
+        for part in ("keys", "models"):
+            (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.answers = folder / "answers.sqlite"
 
     def secret(self) -> bytes:
@@ -56,6 +59,18 @@ class TrainingFiles:
         """
         path = self._epoch(epoch)
         return decode_material(read_private(path)) if path.exists() else None
+
+    def keep_model(self, name: str, content: bytes) -> None:
+        """Keep a shared model, and let go of what came long before."""
+        write_private(self._folder / "models" / name, content)
+        kept = sorted((self._folder / "models").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        for old in kept[:-_KEPT_MODELS]:
+            old.unlink()
+
+    def model(self, name: str) -> bytes | None:
+        """Return a shared model that was kept, or None; its name is not checked."""
+        path = self._folder / "models" / name
+        return read_private(path) if path.exists() else None
 
     def carry(self, carried: Carried) -> None:
         """Keep what is carried to the next update."""

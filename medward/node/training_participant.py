@@ -182,7 +182,7 @@ class TrainingParticipant(Participant):
             return journal.last_round(_state(snapshot).agreement.name.encode())
 
     def _last_shown(self) -> int | None:
-        """Return the last round in which this member showed an encrypted contribution or a share."""
+        """Return the last round in which this incarnation showed an encrypted contribution or a share."""
         encoded = self._host.ledger.query("state")
         if encoded is None:
             return None
@@ -190,9 +190,8 @@ class TrainingParticipant(Participant):
         name, now = self._host.name, state.round
         if state.agreement.protect == "none" or state.accounts.get(name) != self._host.member.keys[0].data:
             return None
-        number = state.number
-        while number > 0:
-            number -= 1
+        # Rounds before this incarnation came are another journal's.
+        for number in range(state.number - 1, state.joined.get(name, 0) - 1, -1):
             past = now if now is not None and now.number == number else None
             if past is None:
                 found = self._host.ledger.query(f"round/{number:08d}")
@@ -218,6 +217,16 @@ class TrainingParticipant(Participant):
         for record, account in records:
             await self._in_turn(self._ordered, record, account, event.block.time / 1000, snapshot.block)
         await self._in_turn(self._duties)
+        await self._let_go(records)
+
+    async def _let_go(self, records: Sequence[tuple[Record, bytes]]) -> None:
+        """Release the blobs of a round that is long over, where not all are to be kept."""
+        assert self._machine is not None
+        now, keep = self._machine.state.round, self._settings.keep_rounds
+        if keep and records and now is not None and now.over and now.number >= keep:
+            released = await asyncio.to_thread(self._host.store.release, f"round/{now.number - keep}")
+            if released:
+                await asyncio.to_thread(self._host.store.collect_garbage)
 
     def _restored(self, state: Federation) -> list[Effect]:
         material = None if state.epoch is None else self._files.keys(state.epoch.epoch)
@@ -307,6 +316,7 @@ class TrainingParticipant(Participant):
                 content = await self._blob(name)
                 if content is not None:
                     blobs[name] = content
+                    self._rounds.fetched(fetch.round, len(content))
             came = missing & blobs.keys()
             missing -= came
             self._rounds.spent(fetch.round, "fetch", time.perf_counter() - began)
@@ -353,8 +363,10 @@ class TrainingParticipant(Participant):
         shared = await self._shared(effect.model)
         after = await asyncio.to_thread(shared.advance, effect.total)
         encoded = after.to_bytes()
-        self._models[blob_name(encoded)] = after
+        name = blob_name(encoded)
+        self._models[name] = after
         await asyncio.to_thread(self._host.store.add, encoded, pin=_MODELS)
+        await asyncio.to_thread(self._files.keep_model, name, encoded)
         await self._in_turn(self._step, Advanced(effect.round, encoded, after.next), None)
 
     async def _judge(self, effect: Judge) -> None:

@@ -1,6 +1,5 @@
 """The comparison that docs/results.md prints: Sentinel, pooled and federated, beside tuned baselines, seed by seed."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from medward.flows.datasets import Dataset
 from medward.flows.prepared import Prepared, Protocol, prepare
 from medward.flows.schema import Flows
 from medward.flows.splits import unseen_rows
+from medward.report.kept import keep_run, kept_runs
 
 SITES = 4
 METHODS = ("Sentinel, federated", "Sentinel, pooled", *(baseline.name for baseline in BASELINES))
@@ -40,10 +40,10 @@ class Study:
     """What is compared, and where finished runs are kept.
 
     Args:
-        protocol: "honest" or "paper".
+        protocol: "honest", "random" or "paper".
         seeds: the seeds; each gives a split, shares and a training of its own.
         methods: which of `METHODS`.
-        quick: fewer epochs and rounds, for a first look.
+        quick: fewer epochs and rounds, and baselines untuned, for a first look.
         results: a file of JSON lines; runs that stand there are not repeated.
     """
 
@@ -56,13 +56,6 @@ class Study:
     def key(self, dataset: str, seed: int, method: str) -> str:
         """Name one run."""
         return "|".join((dataset, self.protocol, "quick" if self.quick else "full", str(seed), method))
-
-    def finished(self) -> dict[str, dict[str, Any]]:
-        """Return the runs that are done, by key."""
-        if self.results is None or not self.results.exists():
-            return {}
-        lines = self.results.read_text(encoding="utf-8").splitlines()
-        return {run["key"]: run for run in map(json.loads, lines)}
 
 
 def run_study(
@@ -80,7 +73,7 @@ def run_study(
         All runs: key, data, protocol, seed, method, metrics, unseen (the same measures on test rows whose features
         stand on no training row), repeated_share, seconds.
     """
-    done = study.finished()
+    done = kept_runs(study.results)
     runs = []
     for seed in study.seeds:
         missing = [method for method in study.methods if study.key(dataset.name, seed, method) not in done]
@@ -91,9 +84,7 @@ def run_study(
             if run is None:
                 assert prepared is not None
                 run = {"key": key, **_run(study, prepared, method, seed)}
-                if study.results is not None:
-                    with study.results.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(run) + "\n")
+                keep_run(study.results, run)
             runs.append(run)
             on_run(run)
     return runs
@@ -108,6 +99,8 @@ def _run(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, 
         outcome = _sentinel(_trained(prepared, method, recipe, seed), prepared)
     else:
         baseline = next(baseline for baseline in BASELINES if baseline.name == method)
+        if study.quick:
+            baseline = replace(baseline, grid=baseline.grid[:1])
         result = run_baseline(baseline, prepared, recipe, seed)
         outcome = {"metrics": result.metrics, "setting": result.setting, "validation": result.validation}
         outcome["unseen"] = _unseen(prepared, result.decision, None)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Run
 
-SMALL = ("--rows", 4000, "--rounds", 2, "--seed", 1)
+SMALL = ("--rows", 4000, "--rounds", 2, "--seed", 1, "--simulate")
 
 
 def test_document_holds_what_others_rely_on(medward: Run, tmp_path: Path) -> None:
@@ -84,7 +84,27 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 def test_three_rounds_on_real_data_reach_a_floor(
     medward: Run, tmp_path: Path, data_folder: Path, folder: str, least: float
 ) -> None:
-    done = medward("demo", "--data", data_folder / folder, "--rounds", 3, "--out", tmp_path, "--json")
+    done = medward("demo", "--data", data_folder / folder, "--rounds", 3, "--simulate", "--out", tmp_path, "--json")
     assert done.code == 0, done.err
     assert not done.document["synthetic"]
     assert done.document["metrics"]["binary"]["macro_f1"] >= least
+
+
+@pytest.mark.slow
+def test_four_nodes_train_the_model_that_a_simulation_trains(medward: Run, tmp_path: Path) -> None:
+    words = ("demo", "--rows", 4000, "--rounds", 2, "--seed", 1, "--json")
+    nodes = medward(*words, "--out", tmp_path / "nodes")
+    assert nodes.code == 0, nodes.err
+    simulated = medward(*words, "--out", tmp_path / "simulated", "--simulate")
+    assert nodes.document["model_name"] == simulated.document["model_name"]
+    assert nodes.document["metrics"] == simulated.document["metrics"]
+    for entry in nodes.document["rounds_log"]:
+        assert entry["outcome"] == "final"
+        assert len(entry["contributions"]) == 4
+        assert entry["seconds"].keys() >= {"work", "seal", "fetch", "checking"}
+    for name in ("hospital-1", "hospital-4"):
+        home = tmp_path / "nodes" / f"node-{name}"
+        assert (home / "store" / "blocks").is_dir()
+        assert (home / "ledger").is_dir()
+    written = json.loads((tmp_path / "nodes" / "model" / "model.json").read_text())
+    assert written["provenance"]["shared_model"] == nodes.document["rounds_log"][-1]["model"]

@@ -7,6 +7,7 @@ import pytest
 
 from medward.node.cards import read_card
 from medward.node.home import Home
+from medward.node.training_rules import read_agreement
 from medward.store.local import open_directory
 
 from .conftest import Run
@@ -30,9 +31,21 @@ def test_init_makes_homes_that_agree(medward: Run, tmp_path: Path) -> None:
     assert federations == {done.document["fingerprint"]}
 
 
+def test_init_makes_homes_that_train(medward: Run, tmp_path: Path) -> None:
+    words = ("federation", "init", "--out", tmp_path / "trial", "--train", "ciciomt2024", "--rounds", 7, *MEMBERS)
+    done = medward(*words)
+    assert done.code == 0, done.err
+    home = Home(tmp_path / "trial" / "h1")
+    assert home.configuration().participant == {"data": "ciciomt2024", "rounds": 7, "bits": 16, "seed": 0}
+    agreement = read_agreement(home.federation().application.parameters)
+    assert set(agreement.members) == {"h0", "h1", "h2", "h3"}
+    assert agreement.accounts["h1"] == home.card().member.keys[0].data
+
+
 @pytest.mark.parametrize(
     "words",
     [
+        ["init", "--out", "x", "--train", "horoscopes", *MEMBERS],
         ["init", "--out", "x"],
         ["init", "--out", "x", "--member=north"],
         ["init", "--out", "x", "--member=a=127.0.0.1:7450", "--member=b=127.0.0.1:7451"],

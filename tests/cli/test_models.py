@@ -112,3 +112,13 @@ def test_detect_decides_as_evaluate_does(medward: Run, ward_model: Path, unseen:
     right = sum(line["class"] == label for line, label in zip(lines, truth, strict=True)) / len(lines)
     done = medward("evaluate", "--model", ward_model, "--data", unseen, "--json")
     assert done.document["metrics"]["multiclass"]["accuracy"] == pytest.approx(right)
+
+
+def test_thinned_copies_are_trained_on_and_not_counted_as_rows(medward: Run, tmp_path: Path) -> None:
+    done = medward("train", "--data", "ward", "--rows", 3000, "--thin", 0.2, "--out", tmp_path / "model")
+    assert done.code == 0, done.err
+    line = next(line for line in done.err.splitlines() if line.startswith("training on"))
+    rows = int(line.split()[2])
+    assert line == f"training on {rows} of 3000 rows, and on {rows} thinned copies"
+    assert medward("train", "--data", "ward", "--thin", 0, "--out", tmp_path).code == 2
+    assert medward("train", "--data", "ward", "--thin", 0.2, "--all-rows", "--out", tmp_path).code == 2

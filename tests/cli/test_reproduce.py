@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 
 FAST = ("--data", "ward", "--quick", "--method", "majority", "--method", "logistic regression")
@@ -41,3 +43,36 @@ def test_unknown_method_is_bad_usage(medward: Run) -> None:
     done = medward("reproduce", "--method", "tea leaves")
     assert done.code == 2
     assert "tea leaves" in done.sentence
+
+
+def test_no_protocol_but_three_is_known(medward: Run) -> None:
+    done = medward("reproduce", "--protocol", "wishful")
+    assert done.code == 2
+    assert "honest, random or paper" in done.sentence
+
+
+def test_random_rows_are_an_own_protocol(medward: Run) -> None:
+    done = medward("reproduce", *FAST[:5], "--seeds", 1, "--protocol", "random", "--json")
+    assert done.code == 0, done.err
+    assert done.document["protocol"] == "random"
+    (run,) = done.document["data"]["ward"]["runs"]
+    assert run["key"] == "ward|random|quick|0|majority"
+
+
+def test_over_time_refuses_other_protocols_and_unknown_methods(medward: Run) -> None:
+    assert "--over-time" in medward("reproduce", "--over-time", "--protocol", "paper").sentence
+    assert "two-threshold rule" in medward("reproduce", "--over-time", "--method", "majority").sentence
+
+
+@pytest.mark.slow
+def test_over_time_prints_the_rule_and_what_is_compared_with_it(medward: Run, tmp_path: Path) -> None:
+    results = tmp_path / "runs.jsonl"
+    words = ("reproduce", "--over-time", "--quick", "--method", "confidence rule", "--results", results)
+    done = medward(*words)
+    assert done.code == 0, done.err
+    assert "| two-threshold rule | 1 |" in done.out
+    assert "| confidence rule | 1 |" in done.out
+    kept = results.read_text()
+    assert [json.loads(line)["method"] for line in kept.splitlines()] == ["two-threshold rule", "confidence rule"]
+    medward(*words)
+    assert results.read_text() == kept

@@ -208,6 +208,15 @@ def test_one_rejection_is_not_enough_and_two_are() -> None:
     assert state.aggregator != first
 
 
+def test_aggregator_that_withholds_what_it_named_is_followed_by_the_next() -> None:
+    state = _checking()
+    alone = _after(state, ShareCommit(5, "b", _bound("share", "b", "share-b")))
+    for held_by_nobody in (state, alone):
+        after = _after(held_by_nobody, Tick(5), time=held_by_nobody.due)
+        assert (after.phase, after.attempt, after.aggregate) == (Phase.AGGREGATING, 1, None)
+        assert after.share_commitments == {}
+
+
 def test_round_is_void_when_every_aggregator_fails() -> None:
     state = _closed(*NAMES)
     for attempt in range(4):

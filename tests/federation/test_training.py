@@ -233,7 +233,20 @@ def test_checkpoint_of_other_options_is_refused(federation: Start, tmp_path: Pat
 
 def _demo(out: Path, *more: str) -> list[str]:
     code = "from medward.cli import main; main()"
-    options = ["demo", "--rows", "4000", "--rounds", "6", "--seed", "3", "--out", str(out), "--json", *more]
+    options = [
+        "demo",
+        "--rows",
+        "4000",
+        "--rounds",
+        "6",
+        "--seed",
+        "3",
+        "--simulate",
+        "--out",
+        str(out),
+        "--json",
+        *more,
+    ]
     return [sys.executable, "-c", code, *options]
 
 

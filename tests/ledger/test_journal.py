@@ -205,15 +205,16 @@ WRITER = """
 import os, pickle, signal, sys
 from pathlib import Path
 from medward.ledger.pbft.journal import Journal
+from medward.ledger.pbft.witness import Witness
 import medward.ledger.pbft.journal as module
 units = pickle.load(open(sys.argv[2], "rb"))
 stop_at, place = int(sys.argv[3]), sys.argv[4]
 journal = Journal(Path(sys.argv[1]))
-write_witness = Journal._write_witness
-def dying(self):
-    if place == "before the witness" and self.commits == stop_at + 1: os.kill(os.getpid(), signal.SIGKILL)
-    write_witness(self)
-Journal._write_witness = dying
+write_witness = Witness.write
+def dying(self, unit, chain):
+    if place == "before the witness" and unit == stop_at + 1: os.kill(os.getpid(), signal.SIGKILL)
+    write_witness(self, unit, chain)
+Witness.write = dying
 for number, unit in enumerate(units):
     if number == stop_at and place == "inside the transaction":
         journal._database.execute("BEGIN IMMEDIATE")

@@ -95,11 +95,31 @@ def test_a_replica_alone_in_a_later_view_still_gets_its_own_transactions_ordered
     world.issue(client)
     world.run(10_000)
     world.network.groups = None
-    world.run(20_000)
+    world.run(12_000)
     assert views(world) == {0, 1}
     assert world.nodes["h01"].replica.view[2]
     world._submit("h01", client.open[1][1])
     assert world.run(world.now + 20_000, world.all_answered)
+
+
+def test_the_others_follow_a_replica_that_left_its_view_alone():
+    """It may not come back to the view it left; after a while they come to it, and it votes again."""
+    world = World(1, 4)
+    client = world.add_client("client", [Deposit("a", 1) for _ in range(3)])
+    client.target = "h01"
+    world.run(1000)
+    world.network.groups = [{"h00", "h02", "h03"}, {"h01"}]
+    world.issue(client)
+    world.run(6_000)
+    world.network.groups = None
+    world.run(7_000)
+    assert views(world) == {0, 1}
+    world.run(7_000 + 15 * SIM_TIMERS.request_timeout)
+    assert views(world) == {1}
+    assert not world.nodes["h01"].replica.view[2]
+    # Its vote counts: with another one gone, the three left decide.
+    world.crash(world.nodes["h03"])
+    assert world.run(world.now + 30_000, world.all_answered)
 
 
 def test_members_come_and_go_while_load_runs():

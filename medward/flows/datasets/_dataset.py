@@ -58,6 +58,8 @@ class Dataset:
         choose: which of a folder's data files belong to the data set.
         drops_unlabelled: whether the publishers left rows without a label, which are then passed over.
         fingerprints: features that identify the attack tool or its side effects; results are given with and without.
+        densities: for each copy of the training rows how dense the stream is that its history remembers; see
+            `medward.flows.thinning`.
         paper_extra: columns that the literature's habit feeds and an honest reading forbids.
     """
 
@@ -69,6 +71,7 @@ class Dataset:
     choose: Callable[[list[Path]], list[Path]] = every_file
     drops_unlabelled: bool = False
     fingerprints: tuple[str, ...] = ()
+    densities: tuple[float, ...] = ()
     paper_extra: tuple[Feature, ...] = ()
 
     @property

@@ -10,7 +10,6 @@ it is refused, never repaired: a replica that forgot a vote must not vote. See s
 import hashlib
 import os
 import sqlite3
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +39,7 @@ from medward.ledger.pbft.effects import (
     Write,
 )
 from medward.ledger.pbft.messages import Evidence
+from medward.ledger.pbft.witness import WITNESS_FILE, Witness
 
 _SCHEMA = """
 CREATE TABLE journal (position INTEGER PRIMARY KEY, record BLOB NOT NULL, chain BLOB NOT NULL);
@@ -51,8 +51,7 @@ CREATE TABLE snapshot (part TEXT PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE chunks (digest BLOB PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE evidence (position INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
-_WITNESS = struct.Struct(">Q32s32s")
-_DATABASE, _WITNESS_FILE, _LOG = "journal.sqlite", "witness", "journal.sqlite-wal"
+_DATABASE, _LOG = "journal.sqlite", "journal.sqlite-wal"
 _FOLD_BYTES = 16 * 2**20
 _FOLD_COMMITS = 256
 _LAST_RESORT_PAGES = 32768
@@ -93,7 +92,7 @@ class Journal:
                 f"the journal in {folder} is damaged ({error}); rejoin as a new incarnation"
             ) from error
         self._folder = folder
-        self._witness = os.open(folder / _WITNESS_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        self._witness = Witness(folder)
 
     @classmethod
     def create(cls, folder: Path, identity: bytes) -> "Journal":
@@ -107,7 +106,7 @@ class Journal:
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / _DATABASE
-        if path.exists() or (folder / _WITNESS_FILE).exists():
+        if path.exists() or (folder / WITNESS_FILE).exists():
             raise JournalError(f"there is a journal in {folder} already; a new incarnation needs an empty folder")
         database = _connect(path)
         with database:
@@ -132,7 +131,7 @@ class Journal:
             self.sync()
         finally:
             self._database.close()
-            os.close(self._witness)
+            self._witness.close()
 
     def commit(self, writes: Iterable[Write]) -> None:
         """Make `writes` durable as one unit; on return they survive any crash (J1).
@@ -200,7 +199,7 @@ class Journal:
             raise self._refused(error) from error
         self._position, self._chain = self._written
         self.commits += 1
-        self._write_witness()
+        self._witness.write(self.commits, self._chain)
 
     @property
     def unfolded(self) -> bool:
@@ -327,13 +326,6 @@ class Journal:
         elif isinstance(write, StoreEvidence):
             execute("INSERT INTO evidence (data) VALUES (?)", (encode(write.evidence),))
 
-    def _write_witness(self) -> None:
-        # Two places in turn, so that a torn write leaves the other. Not synced: the witness must never be ahead of the
-        # database, and it need not keep up with it when the power fails.
-        body = struct.pack(">Q32s", self.commits, self._chain)
-        data = _WITNESS.pack(self.commits, self._chain, hashlib.sha256(body).digest())
-        os.pwrite(self._witness, data, self.commits % 2 * _WITNESS.size)
-
     # Reading.
 
     def _mark(self, name: str) -> tuple[int, bytes]:
@@ -377,14 +369,7 @@ class Journal:
         return CertifiedBlock(certificate, self._read_batch(certificate.header))
 
     def _compare_witness(self) -> None:
-        witnessed: tuple[int, bytes] = (0, b"")
-        for place in (0, 1):
-            data = os.pread(self._witness, _WITNESS.size, place * _WITNESS.size)
-            if len(data) == _WITNESS.size:
-                number, chain, check = _WITNESS.unpack(data)
-                if hashlib.sha256(struct.pack(">Q32s", number, chain)).digest() == check:
-                    witnessed = max(witnessed, (number, chain))
-        number, chain = witnessed
+        number, chain = self._witness.read()
         if number > self.commits or (number == self.commits and number and chain != self._chain):
             raise JournalRolledBack(
                 f"the journal in {self._folder} ends with unit {self.commits}, but unit {number} was durable; "

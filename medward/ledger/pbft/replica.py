@@ -170,6 +170,9 @@ class Replica:
             deadlines.append(half if half > state.now else since + state.timeout())
         if state.new_view_deadline is not None:
             deadlines.append(state.new_view_deadline)
+        company = view_change.company_deadline(state)
+        if company is not None and state.voting and not state.changing:
+            deadlines.append(company)
         gathered = ordering.gather_deadline(state)
         if gathered is not None and state.accepted - state.executed < state.parameters.eager_in_flight:
             deadlines.append(gathered)
@@ -184,6 +187,9 @@ class Replica:
             if state.new_view_deadline is not None and state.now >= state.new_view_deadline:
                 state.attempts += 1
                 view_change.leave_view(state, state.view + 1)
+            return
+        view_change.keep_company(state)
+        if state.changing:
             return
         requests.spread_overdue(state)
         since = requests.oldest_wait(state)

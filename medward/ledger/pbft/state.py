@@ -125,6 +125,9 @@ class State:
     view_changes: dict[str, ViewChange] = field(default_factory=dict)
     attempts: int = 0
     new_view_deadline: int | None = None
+    # Since when another member has been alone in a later view, and when this one last left or entered a view.
+    company_asked_since: int | None = None
+    view_since: int = 0
 
     # What is decided and executed.
     decided: dict[int, CertifiedBlock] = field(default_factory=dict)

@@ -160,8 +160,11 @@ class Outgoing:
 
 def _notice_silence(writer: asyncio.StreamWriter) -> None:
     """Give a connection up when nothing it sent was acknowledged for so long; else TCP waits for up to minutes."""
+    connection = writer.get_extra_info("socket")
+    if connection is None:  # hung up on already, as a member does that does not know this one yet
+        raise ConnectionResetError
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MILLISECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MILLISECONDS)
 
 
 async def end_task(task: asyncio.Task[None]) -> None:

@@ -16,6 +16,9 @@ from medward.ledger.pbft.messages import FetchBatch, NewView, PreparedCertificat
 from medward.ledger.pbft.state import Slot, State
 from medward.ledger.signatures import Domain, Signatures, Verifier
 
+#: How many request time-outs a member is left alone in a later view before the others follow it (V7).
+COMPANY = 10
+
 
 def leave_view(state: State, target: int) -> None:
     """Stop voting below view `target` and say so, with the stable checkpoint and all prepared certificates (V1)."""
@@ -23,6 +26,7 @@ def leave_view(state: State, target: int) -> None:
         return
     state.view, state.changing, state.new_view = target, True, None
     state.slots, state.new_view_deadline = {}, None
+    state.company_asked_since, state.view_since = None, state.now
     prepared = tuple(state.prepared[height] for height in sorted(state.prepared))
     unsigned = ViewChange(state.epoch, target, state.stable, prepared, state.name, ())
     domain = Domain(state.chain, "view-change", state.epoch, target, state.low)
@@ -64,6 +68,27 @@ def advance_view_change(state: State) -> None:
         _begin_view(state, present[: state.membership.quorum])
 
 
+def keep_company(state: State) -> None:
+    """Follow a member that has been alone in a later view for long (V7): it cannot come back, and does not vote."""
+    alone = any(vc.view > state.view for vc in state.view_changes.values())
+    if not alone or state.changing:
+        state.company_asked_since = None
+        return
+    if state.company_asked_since is None:
+        state.company_asked_since = state.now
+    deadline = company_deadline(state)
+    if deadline is not None and state.now >= deadline:
+        # Never further than the next view, whatever the member says: a liar must not use up the views.
+        leave_view(state, state.view + 1)
+
+
+def company_deadline(state: State) -> int | None:
+    """Return when this replica follows a lone member: rarely, so that a liar costs little."""
+    if state.company_asked_since is None:
+        return None
+    return max(state.company_asked_since, state.view_since) + COMPANY * state.parameters.request_timeout
+
+
 def _begin_view(state: State, view_changes: Sequence[ViewChange]) -> None:
     """Prove that the view may begin, and with which proposals (V4)."""
     proposals = []
@@ -90,6 +115,7 @@ def enter_view(state: State, message: NewView) -> None:
     """Take up the proposals of a valid new-view (V5), then vote for those whose transactions are here (V6)."""
     state.view, state.changing, state.new_view = message.view, False, message
     state.new_view_deadline = None
+    state.company_asked_since, state.view_since = None, state.now
     state.attempts += 1
     state.slots = {}
     state.effects.append(Append(EnteredView(message)))

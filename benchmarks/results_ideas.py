@@ -1,0 +1,212 @@
+"""Try changes to Sentinel's recipes on VALIDATION rows, and print what each gained or lost there.
+
+    python benchmarks/results_ideas.py DATA [--seeds 5] [--idea NAME ...]     run what is not in the results yet
+    python benchmarks/results_ideas.py --print                                the tables of docs/results.md
+
+A run trains on the training rows of a seed's honest split and is measured on its validation rows; the test rows are
+never looked at. Finished runs stay in benchmarks/results/ideas-*.jsonl and are not repeated.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+from medward.agents.central import train_centrally
+from medward.agents.metrics import expected_cost
+from medward.agents.model import Provenance
+from medward.agents.recipe import RECIPES
+from medward.cli._data import open_data
+from medward.flows.prepared import prepare
+
+FOLDER = Path(__file__).parent / "results"
+# For each data set and idea what it changes in the recipe; "now" is the recipe before any of them.
+IDEAS: dict[str, dict[str, dict[str, Any]]] = {
+    "ciciomt2024": {
+        "now": {},
+        "96 bins of width 3": {"bins": 96, "embedding": 3},
+        "wrong class costs 1": {"wrong_class": 1.0},
+        "75 % of states informed": {"informed_share": 0.75},
+        "naming loss": {"naming_weight": 1.0},
+        "twice as long": {"epochs": 40},
+        "average of .998": {"average": 0.998},
+        "class weights ^-.25": {"class_power": 0.25},
+        "mixup .2": {"mixup": 0.2},
+        "96 bins, naming, 75 %": {"bins": 96, "embedding": 3, "naming_weight": 1.0, "informed_share": 0.75},
+        "75 % informed, wrong class 1": {"informed_share": 0.75, "wrong_class": 1.0},
+        "dropout .1": {"dropout": 0.1},
+        "75 % informed, wrong class 1, dropout .1": {"informed_share": 0.75, "wrong_class": 1.0, "dropout": 0.1},
+    },
+    "x-iomt": {
+        "now": {},
+        "half as long": {"epochs": 30},
+        "naming loss": {"naming_weight": 1.0},
+        "75 % of states informed": {"informed_share": 0.75},
+        "wrong class costs 1": {"wrong_class": 1.0},
+        "64 bins": {"bins": 64},
+        "average of .998": {"average": 0.998},
+    },
+    "wustl-ehms-2020": {
+        "now": {},
+        "naming loss": {"naming_weight": 1.0},
+        "wrong class costs 1": {"wrong_class": 1.0},
+        "75 % of states informed": {"informed_share": 0.75},
+        "twice as long": {"epochs": 80},
+        "mixup .2": {"mixup": 0.2},
+        "average of .998": {"average": 0.998},
+        "quantile scaling": {"scaler": "quantile"},
+        "8 bins of width 2": {"scaler": "quantile", "bins": 8, "embedding": 2},
+        "dropout .4": {"dropout": 0.4},
+        "class weights ^-.25": {"class_power": 0.25},
+        "average .998, dropout .4": {"average": 0.998, "dropout": 0.4},
+        "average .998, mixup .2": {"average": 0.998, "mixup": 0.2},
+        "average .998, dropout .4, mixup .2": {"average": 0.998, "dropout": 0.4, "mixup": 0.2},
+        "average .998, wrong class 1, 75 %": {"average": 0.998, "wrong_class": 1.0, "informed_share": 0.75},
+        "average .998, quantile": {"average": 0.998, "scaler": "quantile"},
+    },
+    "ward": {
+        "now": {},
+        "naming loss": {"naming_weight": 1.0},
+        "wrong class costs 1": {"wrong_class": 1.0},
+        "75 % of states informed": {"informed_share": 0.75},
+        "quantile scaling": {"scaler": "quantile"},
+        "wider": {"hidden": (128, 128)},
+        "mixup .2": {"mixup": 0.2},
+        "dropout .1": {"dropout": 0.1},
+        "class weights ^-.25": {"class_power": 0.25},
+        "naming, 75 %": {"naming_weight": 1.0, "informed_share": 0.75},
+        "naming, 75 %, class weights ^-.25": {"naming_weight": 1.0, "informed_share": 0.75, "class_power": 0.25},
+        "average .998": {"average": 0.998},
+    },
+    # Rows drawn at random from the capture: most of a stream is missing where it is scored.
+    "wustl-ehms-2020, random rows": {
+        "now": {},
+        "thinned to 1/2": {"densities": (0.5,)},
+        "thinned to 1/7": {"densities": (1 / 7,)},
+        "thinned to 1/2 and 1/7": {"densities": (0.5, 1 / 7)},
+        "thinned to 1/2 and 1/7, half the epochs": {"densities": (0.5, 1 / 7), "epochs": 20},
+        "thinned to 1/4, 1/7, 1/7": {"densities": (1 / 4, 1 / 7, 1 / 7)},
+        "no history dropout": {"history_dropout": 0.0},
+        "thinned to 1/2 and 1/7, average .998": {"densities": (0.5, 1 / 7), "average": 0.998},
+        "thinned to 1/2 and 1/7, dropout .4": {"densities": (0.5, 1 / 7), "dropout": 0.4},
+    },
+    # The same changes where whole blocks are held out.
+    "wustl-ehms-2020, thinned": {
+        "now": {},
+        "thinned to 1/2 and 1/7": {"densities": (0.5, 1 / 7)},
+        "thinned to 1/2 and 1/7, half the epochs": {"densities": (0.5, 1 / 7), "epochs": 20},
+        "thinned to 1/7": {"densities": (1 / 7,)},
+    },
+    "ward, thinned": {
+        "now": {},
+        "thinned to 1/2 and 1/7, a third of the epochs": {"densities": (0.5, 1 / 7), "epochs": 10},
+    },
+    "ward, random rows": {
+        "now": {},
+        "thinned to 1/2 and 1/7, a third of the epochs": {"densities": (0.5, 1 / 7), "epochs": 10},
+    },
+    "nsl-kdd": {
+        "now": {},
+        "shorter": {"epochs": 5},
+        "naming loss": {"naming_weight": 1.0},
+        "dropout .2": {"dropout": 0.2},
+        "mixup .2": {"mixup": 0.2},
+        "class weights ^-.5": {"class_power": 0.5},
+        "8 bins": {"bins": 8},
+        "naming, class weights ^-.5": {"naming_weight": 1.0, "class_power": 0.5},
+        "class weights ^-.25": {"class_power": 0.25},
+    },
+}
+
+
+def run(group: str, seeds: int, wanted: list[str]) -> None:
+    data, _, kind = group.partition(", ")
+    protocol: Any = "random" if kind == "random rows" else "honest"
+    path = FOLDER / f"ideas-{group.replace(', ', '-').replace(' ', '-')}.jsonl"
+    done = {(r["idea"], r["seed"]) for r in map(json.loads, path.read_text().splitlines())} if path.exists() else set()
+    flows, drawn, made = None, None, None
+    for seed in range(seeds):
+        prepared = None
+        for idea, changes in IDEAS[group].items():
+            if (idea, seed) in done or (wanted and idea not in wanted):
+                continue
+            if flows is None or (data == "ward" and drawn != seed):
+                (dataset, flows), drawn = open_data(data, seed), seed
+            densities = changes.get("densities", ())
+            if prepared is None or densities != made:
+                prepared, made = prepare(dataset, flows, protocol, seed, densities), densities
+            began = perf_counter()
+            recipe = changed(RECIPES[data], changes)
+            provenance = Provenance("central", None, 1, "none", flows.schema.synthetic, seed)
+            model = train_centrally(prepared, prepared.split.train, recipe, provenance)
+            rows = prepared.split.validation
+            scorer, y = model.scorer(), model.labels(flows.y[rows])
+            own = scorer.score(prepared.x[rows])
+            informed = scorer.q_values(prepared.x[rows], True)[0].argmax(axis=1)
+            found = {
+                "idea": idea,
+                "seed": seed,
+                "binary": _f1(y > 0, own.decision > 0),
+                "multiclass": _f1(y, own.decision),
+                "binary_informed": _f1(y > 0, informed > 0),
+                "multiclass_informed": _f1(y, informed),
+                "expected_cost": expected_cost(y, own.decision, own.escalated, RECIPES[data].costs),
+                "escalation_rate": float(own.escalated.mean()),
+                "seconds": round(perf_counter() - began, 1),
+            }
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
+            print(group, found, flush=True)
+
+
+def changed(recipe: Any, changes: dict[str, Any]) -> Any:
+    costs = {name: value for name, value in changes.items() if name in ("miss", "false_alarm", "wrong_class")}
+    rest = {name: value for name, value in changes.items() if name not in costs and name != "densities"}
+    return replace(recipe, costs=replace(recipe.costs, **costs), **rest)
+
+
+def _f1(y: Any, decision: Any) -> float:
+    return round(float(f1_score(y, decision, labels=np.unique(y), average="macro", zero_division=0.0)), 4)
+
+
+def show() -> None:
+    for path in sorted(FOLDER.glob("ideas-*.jsonl")):
+        runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        now = {run["seed"]: run for run in runs if run["idea"] == "now"}
+        print(f"\n### {path.stem.removeprefix('ideas-')}, validation rows\n")
+        print("| idea | seeds | binary macro-F1 | multi-class macro-F1 | expected cost | escalated | all evidence |")
+        print("|---|---|---|---|---|---|---|")
+        for idea in dict.fromkeys(run["idea"] for run in runs):
+            own = [run for run in runs if run["idea"] == idea and (run["seed"] in now)]
+            before = [now[run["seed"]] for run in own]
+            cells = [_cell([r[k] for r in own], [r[k] for r in before], idea) for k in ("binary", "multiclass")]
+            rest = {"expected_cost": ".4f", "escalation_rate": ".2f", "multiclass_informed": ".4f"}
+            cells += [format(fmean(run[name] for run in own), form) for name, form in rest.items()]
+            print(f"| {idea} | {len(own)} | {' | '.join(cells)} |")
+
+
+def _cell(values: list[float], before: list[float], idea: str) -> str:
+    if idea == "now":
+        return f"{fmean(values):.4f}"
+    change = [a - b for a, b in zip(values, before, strict=True)]
+    spread = f" ± {stdev(change):.4f}" if len(change) > 1 else ""
+    return f"{fmean(values):.4f} ({fmean(change):+.4f}{spread})"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", nargs="?")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--idea", action="append", default=[])
+    parser.add_argument("--print", action="store_true", dest="show")
+    options = parser.parse_args()
+    if options.data:
+        run(options.data, options.seeds, options.idea)
+    if options.show:
+        show()

@@ -1,0 +1,94 @@
+"""What the learned watch is compared with: rules that see the same windows, tuned on the same validation episodes.
+
+Both smooth what the windows look like, ask for evidence when in doubt, alert when sure, and then hold their peace:
+
+    two-threshold rule  suspicion = smoothed (best alert's logit - ALLOW's); alert above the high threshold, buy
+                        evidence above the low one
+    confidence rule     buy evidence where the likeliest decision's logit is below a confidence; alert as above
+
+After an alert a rule is quiet for `quiet` windows; with `calm` only windows that it would not have alerted in count.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from medward.agents.watch.environment import Watch, Watched, glances, suspicion
+
+
+class Rule(NamedTuple):
+    """One rule's setting.
+
+    Args:
+        high: the threshold of alerts, a difference of logits.
+        low: the threshold of buying evidence: a difference of logits, or a confidence's logit.
+        smooth: the weight of the fast running average beside the window itself.
+        quiet: how many windows an alert is followed by without another one.
+        calm: whether only calm windows count for that.
+        by_confidence: whether evidence is bought by lack of confidence instead of by suspicion.
+    """
+
+    high: Float[Array, ""] | float
+    low: Float[Array, ""] | float
+    smooth: Float[Array, ""] | float
+    quiet: Int[Array, ""] | float
+    calm: Bool[Array, ""] | bool
+    by_confidence: Bool[Array, ""] | bool
+
+
+class Quiet(NamedTuple):
+    """What a rule remembers: for how many (calm) windows it was quiet since its last alert."""
+
+    windows: Int[Array, " streams"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The settings that tuning tries.
+
+    Args:
+        high: see `Rule`.
+        low: see `Rule`, for the two-threshold rule.
+        confidence: see `Rule.low`, for the confidence rule.
+        smooth: see `Rule`.
+        quiet: see `Rule`.
+    """
+
+    high: tuple[float, ...] = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+    low: tuple[float, ...] = (-10.0, -8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 99.0)
+    confidence: tuple[float, ...] = (-99.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
+    smooth: tuple[float, ...] = (0.0, 0.3, 0.7)
+    quiet: tuple[int, ...] = (0, 3, 8, 16, 30)
+
+
+def settings(by_confidence: bool, grid: Grid) -> Rule:
+    """Return all of a rule's settings, each field an array over them."""
+    low = grid.confidence if by_confidence else grid.low
+    axes = [jnp.asarray(a, jnp.float32) for a in (grid.high, low, grid.smooth, grid.quiet, (0.0, 1.0))]
+    high, lows, smooth, quiet, calm = (a.ravel() for a in jnp.meshgrid(*axes, indexing="ij"))
+    return Rule(high, lows, smooth, quiet, calm > 0, jnp.full(len(high), by_confidence))
+
+
+def follow(
+    rule: Rule, logged: Watched, watch: Watch, quiet: Quiet, passing: Bool[Array, " streams"] | bool = True
+) -> tuple[Int[Array, " streams"], Quiet]:
+    """Return what a rule does, and what it remembers then; `passing` says which streams this decision is about."""
+    now = glances(logged, watch)
+    seen = (1 - rule.smooth) * now[:, :-1] + rule.smooth * watch.means[:, 0]
+    suspected = suspicion(seen)
+    above = suspected > rule.high
+    doubt = jnp.where(rule.by_confidence, now[:, :-1].max(axis=1) < rule.low, (suspected > rule.low) & ~above)
+    escalates = (watch.evidence == 0) & doubt
+    alerts = ~escalates & above & (quiet.windows >= rule.quiet)
+    counted = jnp.where(rule.calm & above, quiet.windows, quiet.windows + 1)
+    waited = passing & ~escalates
+    windows = jnp.where(waited, jnp.where(alerts, 0, counted), quiet.windows)
+    alert = 1 + jnp.argmax(seen[:, 1:], axis=1)
+    return jnp.where(escalates, logged.escalate, jnp.where(alerts, alert, 0)), Quiet(windows)
+
+
+def quiet_start(streams: int) -> Quiet:
+    """Return what a rule remembers before the first window: nothing keeps it from alerting."""
+    return Quiet(jnp.full(streams, 10_000))

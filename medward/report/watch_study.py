@@ -1,0 +1,245 @@
+"""The comparison over time: the learned watch beside tuned rules and one without foresight, on the same episodes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from medward.agents.central import train_centrally
+from medward.agents.model import Provenance
+from medward.agents.recipe import RECIPES
+from medward.agents.watch.costs import WatchCosts
+from medward.agents.watch.environment import SIGHTS, Watched, watched
+from medward.agents.watch.episodes import Episodes, episodes_of
+from medward.agents.watch.judgement import (
+    Margins,
+    Policy,
+    Tuned,
+    learned_policy,
+    rule_policy,
+    tuned_margins,
+    tuned_rule,
+    walk,
+)
+from medward.agents.watch.learner import learn
+from medward.agents.watch.network import WatchNetwork, WatchRecipe
+from medward.agents.watch.perception import cross_fitted
+from medward.agents.watch.rules import Rule
+from medward.flows.datasets import Dataset
+from medward.flows.prepared import Prepared, prepare
+from medward.flows.schema import Flows
+from medward.report.kept import keep_run, kept_runs
+
+RULES = {"two-threshold rule": False, "confidence rule": True}
+BASE, SHORTSIGHTED = "two-threshold rule", "Sentinel, discount 0"
+LEARNED: dict[str, dict[str, Any]] = {
+    "Sentinel over time": {},
+    "Sentinel, discount 0": {"discount": 0.0, "steps": 1},
+    "Sentinel, one-step returns": {"steps": 1},
+    "Sentinel, 16 quantiles": {"quantiles": 16},
+    "Sentinel, every class's logits": {"sees": SIGHTS},
+    "Sentinel, blind to the queue": {"sees": ("suspicion", "evidence", "alerts")},
+    "Sentinel, blind to its alerts": {"sees": ("suspicion", "evidence", "queue")},
+    "Sentinel, quaternion": {"layer": "quaternion", "hidden": (128, 128)},
+}
+METHODS = (*RULES, "Sentinel over time", "Sentinel, discount 0")
+# An episode's windows: the ward's test part has 150 windows a device, WUSTL-EHMS's blocks have 200.
+WINDOWS = {"ward": 150}
+_FOLDS = 2
+_COMPOSITIONS = {"train": 8, "validation": 4, "test": 4}
+
+
+@dataclass(frozen=True)
+class WatchStudy:
+    """What is compared over time.
+
+    Args:
+        seeds: each gives a split, window networks, episodes and a watch of its own.
+        methods: which of `RULES` and `LEARNED`.
+        recipe: how watches learn.
+        results: a file of JSON lines; runs that stand there are not repeated.
+    """
+
+    seeds: Sequence[int]
+    methods: Sequence[str] = METHODS
+    recipe: WatchRecipe = field(default_factory=WatchRecipe)
+    results: Path | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One seed's episodes, as the environment takes them.
+
+    Args:
+        train: composed of or cut from training rows, seen by networks that never learned from them.
+        validation: for tuning.
+        test: for the figures.
+        block: for each test episode what intervals resample.
+    """
+
+    train: Watched
+    validation: Watched
+    test: Watched
+    block: NDArray[np.int32]
+
+
+def run_watch_study(
+    study: WatchStudy, dataset: Dataset, load: Callable[[int], Flows], on_run: Callable[[dict[str, Any]], None]
+) -> list[dict[str, Any]]:
+    """Run what is not finished yet of a comparison over time on one data set.
+
+    Returns:
+        All runs: key, data, seed, method, setting, validation (cost and false alarms a window), and `blocks`: for each
+        of the test part's blocks the sums of medward.agents.watch.judgement.Tally and its number of windows.
+    """
+    done = kept_runs(study.results)
+    runs = []
+    for seed in study.seeds:
+        keys = {method: f"{dataset.name}|over time|{seed}|{method}" for method in study.methods}
+        stage, base = None, None
+        for method, key in keys.items():
+            run = done.get(key)
+            if run is None:
+                if stage is None:
+                    stage = staged(prepare(dataset, load(seed), "honest", seed), study.recipe.costs)
+                    base = tuned_rule(RULES[BASE], stage.validation, study.recipe.costs)
+                assert base is not None
+                began = perf_counter()
+                found = _measured(study, stage, base, method, seed)
+                seconds = round(perf_counter() - began, 1)
+                run = {"key": key, "data": dataset.name, "seed": seed, "method": method, **found, "seconds": seconds}
+                keep_run(study.results, run)
+            runs.append(run)
+            on_run(run)
+    return runs
+
+
+def staged(prepared: Prepared, costs: WatchCosts) -> Stage:
+    """Train window networks on a seed's training rows, and return its episodes as they see them."""
+    name, flows, seed = prepared.dataset.name, prepared.flows, prepared.seed
+    known = np.unique(flows.y[prepared.split.train])
+    classes = tuple(flows.schema.classes[k] for k in known)
+    provenance = Provenance("central", None, 1, "none", flows.schema.synthetic, seed)
+    model = train_centrally(prepared, prepared.split.train, RECIPES[name], provenance)
+    glance = cross_fitted(prepared, RECIPES[name], model, _FOLDS, classes)
+    parts: dict[str, Episodes] = {}
+    for number, (part, times) in enumerate(_COMPOSITIONS.items()):
+        rows = getattr(prepared.split, part)
+        made = episodes_of(prepared, rows, WINDOWS.get(name, 200), costs, 10 * seed + number, times)
+        # Classes as the glances' actions number them; one that training lacks is an attack that no alert names.
+        place = np.searchsorted(known, made.label)
+        place = np.where(np.isin(made.label, known), place, len(known))
+        parts[part] = replace(made, label=place.astype(np.int32))
+    price = costs.escalation(flows.schema)
+    train, validation, test = (watched(parts[part], glance, price) for part in _COMPOSITIONS)
+    return Stage(train, validation, test, parts["test"].block)
+
+
+def _measured(study: WatchStudy, stage: Stage, base: Tuned, method: str, seed: int) -> dict[str, Any]:
+    costs = study.recipe.costs
+    if method in RULES:
+        tuned = base if method == BASE else tuned_rule(RULES[method], stage.validation, costs)
+        policies = {"blocks": rule_policy(Rule(*tuned.setting))}
+    else:
+        recipe = replace(study.recipe, **LEARNED[method])
+        network = learn(stage.train, recipe, seed).network
+        # At no more false alarms on validation episodes than the rule there, and at whatever is cheapest.
+        tuned = tuned_margins(network, stage.validation, recipe, base.false_alarm_rate)
+        free = tuned_margins(network, stage.validation, recipe)
+        policies = {
+            "blocks": learned_policy(network, Margins(*tuned.setting), recipe),
+            "blocks_free": learned_policy(network, Margins(*free.setting), recipe),
+        }
+    return {
+        "setting": list(tuned.setting),
+        "tried": tuned.tried,
+        "validation": {"cost": tuned.cost, "false_alarm_rate": tuned.false_alarm_rate},
+        "weights": _weights(network) if method in LEARNED else 0,
+        **{name: _by_block(policy, stage, costs) for name, policy in policies.items()},
+    }
+
+
+def _weights(network: WatchNetwork) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(network))
+
+
+def _by_block(policy: Policy, stage: Stage, costs: WatchCosts) -> dict[str, list[float]]:
+    """Return what happened on test episodes, summed for each block."""
+    tally = jax.jit(lambda logged: walk(policy, logged, jnp.arange(len(logged.row)), costs))(stage.test)
+    blocks, place = np.unique(stage.block, return_inverse=True)
+    each = {name: np.asarray(values, np.float64) for name, values in tally._asdict().items()}
+    each["windows"] = np.full(len(place), float(stage.test.row.shape[1]))
+    sums = {name: np.bincount(place, values, len(blocks)) for name, values in each.items()}
+    return {name: [round(float(value), 4) for value in values] for name, values in sums.items()}
+
+
+def interval(
+    runs: Sequence[dict[str, Any]], base: Sequence[dict[str, Any]], counted: str, per: str, resamples: int = 4000
+) -> tuple[float, float, float]:
+    """Return the mean difference of a rate between two methods, and the 95 % interval over resampled blocks.
+
+    Args:
+        runs: one method's runs, one a seed.
+        base: the other's, of the same seeds.
+        counted: a field of `blocks`.
+        per: what it is divided by.
+        resamples: how often blocks are drawn anew, within each seed.
+    """
+    rng = np.random.default_rng(0)
+    draws = np.zeros(resamples)
+    for own, other in zip(runs, base, strict=True):
+        size = len(own["blocks"][counted])
+        chosen = rng.integers(size, size=(resamples, size))
+        chosen[0] = np.arange(size)
+        rates = []
+        for run in (own, other):
+            above, below = (np.array(run["blocks"][name])[chosen].sum(axis=1) for name in (counted, per))
+            rates.append(above / np.maximum(below, 1))
+        draws += (rates[0] - rates[1]) / len(runs)
+    low, high = np.quantile(draws[1:], (0.025, 0.975))
+    return float(draws[0]), float(low), float(high)
+
+
+def watch_table(runs: Sequence[dict[str, Any]]) -> str:
+    """Return one table: a row for each method, means over seeds, differences from the rule with their intervals."""
+    by_method: dict[str, dict[int, dict[str, Any]]] = {}
+    for run in runs:
+        by_method.setdefault(run["method"], {})[run["seed"]] = run
+        if "blocks_free" in run:
+            free = {**run, "blocks": run["blocks_free"]}
+            by_method.setdefault(f"{run['method']} (any false alarms)", {})[run["seed"]] = free
+    base, blind = by_method[BASE], by_method.get(SHORTSIGHTED, {})
+    head = ["method", "seeds", "cost of 1000 windows", "less the two-threshold rule's [95 %]"]
+    head += ["less that with discount 0 [95 %]", "false alarms in 1000 benign windows", "less the rule's [95 %]"]
+    head += ["attacks found", "delay", "evidence bought"]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for method, found in by_method.items():
+        own = [found[seed] for seed in sorted(set(found) & set(base))]
+        cells = [method, str(len(own)), f"{1000 * _mean_rate(own, 'cost', 'windows'):.2f}"]
+        cells.append("–" if method == BASE else _less(own, base, "cost", "windows"))
+        cells.append("–" if method == SHORTSIGHTED else _less(own, blind, "cost", "windows"))
+        cells.append(f"{1000 * _mean_rate(own, 'false_alarms', 'benign'):.2f}")
+        cells.append("–" if method == BASE else _less(own, base, "false_alarms", "benign"))
+        cells += [f"{_mean_rate(own, 'found', 'runs'):.3f}", f"{_mean_rate(own, 'delay', 'found'):.2f}"]
+        cells.append(f"{_mean_rate(own, 'escalations', 'windows'):.3f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _less(own: Sequence[dict[str, Any]], other: dict[int, dict[str, Any]], counted: str, per: str) -> str:
+    """Return the difference of two methods' rates, a thousand, with its interval, over the seeds that both have."""
+    shared = [run for run in own if run["seed"] in other]
+    if not shared:
+        return "–"
+    mean, low, high = interval(shared, [other[run["seed"]] for run in shared], counted, per)
+    return f"{1000 * mean:+.2f} [{1000 * low:+.2f}, {1000 * high:+.2f}]"
+
+
+def _mean_rate(runs: Sequence[dict[str, Any]], counted: str, per: str) -> float:
+    return float(np.mean([sum(run["blocks"][counted]) / max(sum(run["blocks"][per]), 1) for run in runs]))

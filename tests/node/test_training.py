@@ -1,0 +1,126 @@
+"""A node that trains: what its file says, what it keeps, what it tells."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from medward.federation.encrypted_sum import EpochMaterial
+from medward.federation.hospital import Carried
+from medward.federation.interfaces import FederationError
+from medward.federation.key_file import decode_material, encode_material
+from medward.federation.round import Keys, Phase, Round, Terms
+from medward.flows.datasets import DATASETS
+from medward.ledger.signatures import AlgorithmBytes
+from medward.ledger.types import Member, MemberUpdate
+from medward.node.cards import Contact
+from medward.node.errors import InvalidConfiguration
+from medward.node.round_log import RoundLog, summary
+from medward.node.training_data import Settings, own_side, plan_for, read_settings
+from medward.node.training_files import TrainingFiles
+from medward.node.training_rules import TrainingRules, agreement_parameters, read_agreement
+from tests.federation.test_application import Ledger
+from tests.federation.test_ceremony import SETUP, _members, _run
+
+NAMES = ("north", "south", "east", "west")
+MEMBERS = [Member(n, 0, (AlgorithmBytes("ed25519", n[0].encode() * 32),), b"", "127.0.0.1:1") for n in NAMES]
+PLAN = plan_for(DATASETS["ward"], Settings(data="ward", rounds=3))
+
+
+def _parameters() -> dict[str, str]:
+    return agreement_parameters(PLAN, MEMBERS, name="ward", deadline=12.5)
+
+
+def test_agreement_comes_back_from_the_federation_file() -> None:
+    agreement = read_agreement(_parameters())
+    assert agreement.members == NAMES
+    assert agreement.accounts["east"] == b"e" * 32
+    assert (agreement.deadline, agreement.protect, agreement.bits) == (12.5, "aggregate", 16)
+    assert agreement.first.task == "survey"
+    assert read_agreement(_parameters()).name != agreement.name, "two federations of one name are told apart"
+
+
+@pytest.mark.parametrize("key", ["accounts", "first", "protect", "bits"])
+def test_damaged_federation_file_is_refused_in_one_sentence(key: str) -> None:
+    for parameters in ({**_parameters(), key: "?"}, {k: v for k, v in _parameters().items() if k != key}):
+        with pytest.raises(InvalidConfiguration, match="get it again from a member"):
+            read_agreement(parameters)
+
+
+def test_contact_of_a_newcomer_is_known_once_it_is_in() -> None:
+    rules = TrainingRules(_parameters())
+    application = rules.make_application()
+    newcomer = Member("up", 0, (AlgorithmBytes("ed25519", b"u" * 32),), b"", "127.0.0.1:2")
+    contact = Contact("up", "10.0.0.9:7451")
+    (payload,) = rules.change_members(MemberUpdate("up", newcomer), contact)
+    assert rules.contact("up", application.query) is None
+    ledger = Ledger(application)
+    assert [u.name for u in ledger.order(("n", payload), ("s", payload)).member_updates] == ["up"]
+    ledger.order(("u", rules.announce(contact)))
+    assert rules.contact("up", application.query) == contact
+
+
+@pytest.mark.parametrize("table", [{}, {"data": 3}, {"data": "ward", "color": "red"}])
+def test_wrong_settings_name_the_table(table: dict[str, object]) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"\[participant\]"):
+        read_settings(table)
+
+
+def test_members_of_a_trial_share_the_rows_and_the_plan() -> None:
+    sides = [own_side(Settings(data="ward", rows=3000, sites=3, site=site), b"secret") for site in range(3)]
+    assert len({side.plan.space.columns for side in sides}) == 1
+    assert min(side.rows for side in sides) > 0
+
+
+def test_files_of_a_member_are_its_owners_alone_and_survive(tmp_path: Path) -> None:
+    files = TrainingFiles(tmp_path / "participant")
+    assert files.secret() == TrainingFiles(tmp_path / "participant").secret()
+    assert files.carried() is None
+    files.carry(Carried(4, np.zeros(3), np.ones(3)))
+    carried = files.carried()
+    assert carried is not None
+    assert (carried.step, list(carried.after)) == (4, [1.0, 1.0, 1.0])
+    for number in range(12):
+        files.keep_model(f"model-{number}", b"x")
+    assert files.model("model-11") == b"x"
+    assert files.model("model-0") is None
+    assert files.keys(1) is None
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "participant").rglob("*"))
+
+
+def test_material_of_a_key_epoch_comes_back_and_damage_is_refused() -> None:
+    members = _members(3, setup=SETUP)
+    _run(members)
+    active, state = members[2].active, members[2].state
+    assert active is not None
+    secret = members[2].secrets[active.keys.epoch]
+    numbers = {"a": 1, "b": 2, "c": 3}
+    material = EpochMaterial(active.keys, numbers, secret, active.shares, state.digests, b"beacon", state.responses)
+    encoded = encode_material(material)
+    back = decode_material(encoded)
+    assert np.array_equal(back.keys.joint, active.keys.joint)
+    assert back.keys.secret_matches(2, secret)
+    assert back.secret is not None
+    assert np.array_equal(back.secret.s, secret.s)
+    assert (back.dealt, back.digests, back.responses) == (dict(active.shares), state.digests, state.responses)
+    for damaged in (encoded[:-1], b"", encoded[:50] + b"\xff" + encoded[51:]):
+        with pytest.raises(FederationError, match="damaged"):
+            decode_material(damaged)
+
+
+def test_round_log_tells_phases_and_seconds() -> None:
+    log = RoundLog()
+    terms, keys = Terms("t", NAMES), Keys(NAMES, 1)
+    over = Round(terms, keys, 0, "train", "m", NAMES, 1, 1, Phase.VOID, 0.0, outcome="too few")
+    store = {"round/00000000": msgspec.msgpack.encode(over)}
+    for when, phase in enumerate((Phase.COMMITTING, Phase.SUBMITTING, Phase.VOID)):
+        log.entered(0, phase, 10.0 + when)
+    log.spent(0, "seal", 0.5)
+    log.spent(0, "seal", 0.25)
+    log.stored("round/0", 7)
+    (told,) = log.told(store.get)
+    assert told["seconds"] == {"seal": 0.75}
+    assert told["phases"] == {"committing": 1.0, "submitting": 1.0}
+    assert (told["bytes_up"], told["outcome"], told["cohort"]) == (7, "too few", [])
+    assert summary(over)["model"] is None

@@ -47,6 +47,7 @@ async def killed_until_done(ward: Ward, random: Random, most_seconds: float) -> 
         await ward.launcher.wait_until_healthy(most_seconds)
         await ward.until(lambda: all(ward.state(name)["model"] for name in NAMES), "all tell where they stand")
         kills += len(victims)
+        print(f"{kills} nodes killed; {ward.state('h0')['doing']}", file=sys.stderr, flush=True)
     return {"kills": kills, "instants, by phase of the round": dict(phases)}
 
 

@@ -21,7 +21,7 @@ from tests.e2e.faulty_node import COMMAND, FILE
 
 NAMES = ("h0", "h1", "h2", "h3")
 #: No phase of a healthy round comes near this, not even on a busy machine.
-DEADLINE = 20.0
+DEADLINE = 30.0
 #: Nobody is left out because it is away for a while.
 PATIENT = 600.0
 

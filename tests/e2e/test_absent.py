@@ -9,7 +9,7 @@ import pytest
 from medward.federation.shared_model import SharedModel
 from tests.e2e.ward import NAMES, Rounds, Ward, run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 STOPPED, TOO_FEW, MALFORMED, OUTVOTED, POISONED = 0, 3, 4, 5, 6
 FAULTS = {

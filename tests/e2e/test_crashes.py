@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.faulty_node import FILE
 from tests.e2e.ward import NAMES, PATIENT, Ward, run, undisturbed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 KILLS = 3
 

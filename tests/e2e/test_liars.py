@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.ward import NAMES, Rounds, Ward, run, undisturbed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 WITHHELD, SILENT_AGGREGATOR, WRONG_AGGREGATOR, SILENT_HOLDER, WRONG_SHARE = range(5)
 # The aggregator of round r is member r mod 4.

@@ -10,7 +10,7 @@ from medward.node.federation_file import read_federation
 from medward.node.home import Home
 from tests.e2e.ward import NAMES, Ward, run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 
 def test_lost_disk_is_replaced_by_a_new_incarnation_and_the_old_copy_is_refused(tmp_path: Path) -> None:

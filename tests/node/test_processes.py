@@ -25,7 +25,7 @@ from medward.node.launcher import Launcher, free_seats
 from medward.node.ports import free_ports
 from tests.node.world import NAMES, World, story
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 
 def test_a_blob_stored_at_one_node_is_fetched_at_the_others_and_the_stop_is_graceful(tmp_path: Path) -> None:

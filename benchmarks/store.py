@@ -7,5 +7,5 @@ from medward.report.benchmark import print_benchmark
 
 if __name__ == "__main__":
     print_benchmark(
-        "Content-addressed storage, 50 MB", all_rows(50_000_000, 8, lambda _text: None), "--json" in sys.argv
+        "Content-addressed storage, 50 MB", all_rows(50_000_000, 9, lambda _text: None), "--json" in sys.argv
     )

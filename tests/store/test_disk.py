@@ -1,6 +1,7 @@
 """The embedded store on a real disk: crashes, full disks, damage, and two processes at once."""
 
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -48,28 +49,49 @@ while True:
 """
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.03, 0.08])
-def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path, delay: float) -> None:
-    directory = tmp_path / "store"
+def add_until_killed(directory: Path, first: int, delay: float) -> dict[int, str]:
+    """Kill a process `delay` seconds after its first add, and return what it had said was added."""
+    command = [sys.executable, "-c", ADD_UNTIL_KILLED, str(directory), str(first)]
     acknowledged: dict[int, str] = {}
-    for attempt in range(2):
-        command = [sys.executable, "-c", ADD_UNTIL_KILLED, str(directory), str(attempt * 1000)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            time.sleep(delay)  # where in the next add the kill falls is left to chance on purpose
-            process.send_signal(signal.SIGKILL)
-            for complete in (line + process.stdout.read()).splitlines():
-                if len(complete.split()) == 2 and len(complete.split()[1]) == 59:
-                    number, cid = complete.split()
-                    acknowledged[int(number)] = cid
-    assert len(acknowledged) >= 2
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        time.sleep(delay)  # where in the next add the kill falls is left to chance on purpose
+        process.send_signal(signal.SIGKILL)
+        for complete in (line + process.stdout.read()).splitlines():
+            if len(complete.split()) == 2 and len(complete.split()[1]) == 59:
+                number, cid = complete.split()
+                acknowledged[int(number)] = cid
+    return acknowledged
+
+
+def assert_all_is_there(directory: Path, acknowledged: dict[int, str]) -> None:
     with open_directory(directory) as store:
         assert list((directory / "incoming").iterdir()) == []
         for number, cid in acknowledged.items():
             assert store.read(Cid.parse(cid)) == vectors.content(2_500_000, str(number))
         assert store.verify().intact
         assert {str(pin.cid) for pin in store.pins()} >= set(acknowledged.values())
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.03, 0.08])
+def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path, delay: float) -> None:
+    acknowledged: dict[int, str] = {}
+    for attempt in range(2):
+        acknowledged |= add_until_killed(tmp_path / "store", attempt * 1000, delay)
+    assert len(acknowledged) >= 2
+    assert_all_is_there(tmp_path / "store", acknowledged)
+
+
+@pytest.mark.slow
+def test_nothing_acknowledged_is_lost_over_forty_kills_of_one_store(tmp_path: Path) -> None:
+    acknowledged: dict[int, str] = {}
+    chance = random.Random()  # other instants in every run
+    for attempt in range(40):
+        acknowledged |= add_until_killed(tmp_path / "store", attempt * 1000, chance.uniform(0, 0.15))
+        if attempt % 8 == 7:
+            assert_all_is_there(tmp_path / "store", acknowledged)
+    assert len(acknowledged) >= 40
 
 
 def test_a_block_cut_short_by_a_crash_is_never_under_its_name(tmp_path: Path) -> None:

@@ -478,6 +478,17 @@ def test_a_car_with_something_wrong_in_it_never_gives_a_wrong_byte(
     assert store.usage().blocks == len(small_file_blocks())
 
 
+@pytest.mark.parametrize("pieces", [endless_repeats, huge_section, huge_header], ids=lambda pieces: pieces.__name__)
+def test_a_car_without_end_does_not_fill_the_memory(
+    stack: ExitStack, pieces: Callable[[list[tuple[Cid, bytes]]], Iterator[bytes]]
+) -> None:
+    hostile = stack.enter_context(hostile_peer(car_peer(pieces)))
+    store = fetching(stack, [hostile.peer], HASTY)
+    root = cid_of(CONTENT[: 100 * 1024], SMALL)
+    assert peak_beyond_now(lambda: store.fetch(root)) < MEMORY_LIMIT_MIB
+    assert store.read(root) == CONTENT[: 100 * 1024]
+
+
 def test_a_dag_that_is_too_deep_is_given_up_at_the_limit(stack: ExitStack) -> None:
     source, peer = served(stack)
     cid = Cid.of(b"x")

@@ -3,6 +3,7 @@
 Which of its cases apply, and how to get it, is in docs/store-conformance.md.
 """
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +16,12 @@ from medward.store.gateway.server import GatewayServer
 from medward.store.local import LocalStore, in_memory
 
 SPECIFICATIONS = "trustless-block-gateway,trustless-car-gateway,trustless-car-gateway-optional"
+
+
+def conformance_program() -> str | None:
+    """Return the suite's program, from among the engines or from the PATH."""
+    engines = Path(os.environ.get("MEDWARD_ENGINES", "~/.cache/medward/engines")).expanduser()
+    return shutil.which("gateway-conformance", path=f"{engines}{os.pathsep}{os.environ.get('PATH', '')}")
 
 
 def load(store: LocalStore, fixtures: Path) -> None:
@@ -31,9 +38,11 @@ def load(store: LocalStore, fixtures: Path) -> None:
 
 @pytest.mark.engines
 def test_our_gateway_passes_the_public_cases_for_blocks_and_cars(tmp_path: Path) -> None:
-    program = shutil.which("gateway-conformance")
+    program = conformance_program()
     if program is None:
-        pytest.skip("the program gateway-conformance is not on the PATH; docs/store-conformance.md says what it is")
+        pytest.skip(
+            "the program gateway-conformance is not installed; docs/store-conformance.md says where it is sought"
+        )
     fixtures = tmp_path / "fixtures"
     subprocess.run([program, "extract-fixtures", "--directory", str(fixtures)], check=True, capture_output=True)
     with in_memory() as store:

@@ -1,6 +1,7 @@
 """Importing and reading files: the CIDs of Kubo and of the JavaScript importer, whatever pieces the bytes come in."""
 
 import io
+import random
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,15 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
         yield data[start : start + size]
 
 
+def irregular_pieces(data: bytes) -> Iterator[bytes]:
+    """Pieces of sizes from one byte to three chunks, other ones in every run, with empty ones between."""
+    chance, start = random.Random(), 0
+    while start < len(data):
+        size = min(len(data) - start, int(2 ** chance.uniform(0, 21.6)))
+        yield from (data[start : start + size], b"")
+        start += size
+
+
 def profile_of_vector(name: str) -> Profile:
     fields = vectors.load("unixfs.json")["profiles"][name]
     return Profile(name, fields["cid_version"], fields["chunk_size"], fields["max_links"], fields["raw_leaves"])
@@ -60,6 +70,7 @@ def test_every_file_vector_matches_from_bytes_files_and_streams(tmp_path: Path) 
             with path.open("rb") as file:
                 assert import_file(file, forget, profile) == from_bytes
             assert import_file(pieces(data, 65_537), forget, profile) == from_bytes
+            assert import_file(irregular_pieces(data), forget, profile) == from_bytes
             assert b"".join(read_file(from_bytes.cid, blocks.__getitem__)) == data
 
 
@@ -69,7 +80,9 @@ def test_the_300_megabyte_vector_matches() -> None:
         if entry["size"] > 10_000_000:
             data = vectors.content(entry["size"])
             for name, expected in entry["cids"].items():
-                assert str(import_file(data, forget, profile_of_vector(name)).cid) == expected["cid"]
+                profile = profile_of_vector(name)
+                assert str(import_file(data, forget, profile).cid) == expected["cid"]
+                assert str(import_file(irregular_pieces(data), forget, profile).cid) == expected["cid"]
 
 
 def test_every_directory_vector_matches() -> None:

@@ -1,4 +1,7 @@
-"""The figures of `medward bench store`, each taken in turn with what it is compared to."""
+"""The figures of `medward bench store`: medians, each taken in turn with what it is compared to.
+
+Who goes first changes from turn to turn, so that neither always finds the caches warm or the disk busy.
+"""
 
 import hashlib
 import os
@@ -11,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from medward.cli.bench._store_identity import self_signed_identity
 from medward.report.benchmark import BenchmarkRow
@@ -33,7 +37,7 @@ Kubos = tuple[KuboDaemon, KuboDaemon]
 
 
 def all_rows(size: int, repeats: int, progress: Progress) -> list[BenchmarkRow]:
-    """Return every row for `size` bytes: the best of `repeats`, as other work on the machine only adds time."""
+    """Return every row for `size` bytes: the medians of `repeats` alternating runs."""
     with tempfile.TemporaryDirectory(prefix="medward-bench-", dir=Path.cwd()) as folder, ExitStack() as stack:
         where = Path(folder)
         progress("naming")
@@ -53,51 +57,62 @@ def all_rows(size: int, repeats: int, progress: Progress) -> list[BenchmarkRow]:
 
 def _naming(size: int, repeats: int) -> BenchmarkRow:
     content = os.urandom(size)
-    ours, other = [], []
-    for _ in range(repeats):
-        other.append(_seconds(lambda: hashlib.sha256(content).digest()))
-        ours.append(_seconds(lambda: import_file(content, lambda _cid, _block: None)))
-    return _speed_row("naming bytes in memory (CID, unixfs-v1-2025)", size, (ours, other), "SHA-256 alone")
+    measured = _in_turns(
+        repeats,
+        lambda: _seconds(lambda: import_file(content, lambda _cid, _block: None)),
+        lambda: _seconds(lambda: hashlib.sha256(content).digest()),
+    )
+    return _speed_row("naming bytes in memory (CID, unixfs-v1-2025)", size, measured, "SHA-256 alone")
 
 
 def _adding(size: int, repeats: int, where: Path) -> BenchmarkRow:
-    ours, other = [], []
-    for number in range(repeats):
-        file = where / "content"
-        file.write_bytes(os.urandom(size))
-        other.append(_seconds(_copy_and_flush, file, where / "copy"))
-        with open_directory(where / f"add-{number}") as store:
-            ours.append(_seconds(partial(store.add_file, pin="bench"), file))
-        shutil.rmtree(where / f"add-{number}")
-    return _time_row("durable add of a file", (ours, other), "plain copy and fsync")
+    file = where / "content"
+
+    def add() -> float:
+        with open_directory(where / "adding") as store:
+            seconds = _seconds(partial(store.add_file, pin="bench"), file)
+        shutil.rmtree(where / "adding")
+        return seconds
+
+    file.write_bytes(os.urandom(size))
+    measured = _in_turns(repeats, add, lambda: _seconds(_copy_and_flush, file, where / "copy"))
+    return _time_row("durable add of a file", measured, "plain copy and fsync")
 
 
 def _fetching(
     size: int, repeats: int, source: LocalStore, taking: LocalStore, kubos: Kubos | None
 ) -> list[BenchmarkRow]:
     ours, bitswap, kubo_add, our_add = [], [], [], []
-    for _ in range(repeats):
-        content = os.urandom(size)
+
+    def over_gateway(content: bytes) -> None:
         began = time.perf_counter()
         cid = source.add(content, pin="bench")
         our_add.append(time.perf_counter() - began)
         ours.append(_seconds(taking.fetch, cid))
+
+    def over_bitswap(content: bytes) -> None:
         if kubos is not None:
-            add, fetch = _bitswap(content, cid, kubos)
+            add, fetch = _bitswap(content, kubos)
             kubo_add.append(add)
             bitswap.append(fetch)
+
+    for turn in range(repeats):
+        content = os.urandom(size)
+        for way in (over_gateway, over_bitswap)[:: -1 if turn % 2 else 1]:
+            way(content)
+    what = "verified fetch (mutual TLS, loopback)"
     if kubos is None:
-        row = BenchmarkRow("verified fetch (mutual TLS, loopback)", min(ours), None, None, None, "s")
-        return [row]
+        return [BenchmarkRow(what, median(ours), None, None, None, "s")]
     name = f"Kubo {kubos[0].version()}"
     return [
-        _time_row("verified fetch (mutual TLS, loopback)", (ours, bitswap), f"{name}, Bitswap"),
+        _time_row(what, (ours, bitswap), f"{name}, Bitswap"),
         _time_row("durable add of bytes in memory", (our_add, kubo_add), f"{name}, add over RPC"),
     ]
 
 
-def _bitswap(content: bytes, cid: Cid, kubos: Kubos) -> tuple[float, float]:
+def _bitswap(content: bytes, kubos: Kubos) -> tuple[float, float]:
     """Return the seconds of an add at one Kubo and of a fetch by the other, both flushed to disk."""
+    cid = import_file(content, lambda _cid, _block: None).cid
     giving, taking = (daemon.rpc() for daemon in kubos)
     began = time.perf_counter()
     (answer,) = giving.lines(
@@ -173,6 +188,15 @@ def _copy_and_flush(source: Path, target: Path) -> None:
     target.unlink()
 
 
+def _in_turns(repeats: int, ours: Callable[[], float], other: Callable[[], float]) -> Measured:
+    """Measure both so many times, now this one first, now that one."""
+    measured: Measured = ([], [])
+    for turn in range(repeats):
+        for side in (0, 1) if turn % 2 == 0 else (1, 0):
+            measured[side].append((ours, other)[side]())
+    return measured
+
+
 def _seconds(work: Callable[..., object], *arguments: object) -> float:
     began = time.perf_counter()
     work(*arguments)
@@ -180,10 +204,10 @@ def _seconds(work: Callable[..., object], *arguments: object) -> float:
 
 
 def _time_row(what: str, measured: Measured, other_name: str) -> BenchmarkRow:
-    ours, other = (min(seconds) for seconds in measured)
+    ours, other = (median(seconds) for seconds in measured)
     return BenchmarkRow(what, ours, other, other_name, other / ours, "s")
 
 
 def _speed_row(what: str, size: int, measured: Measured, other_name: str) -> BenchmarkRow:
-    ours, other = (size / min(seconds) / 1e6 for seconds in measured)
+    ours, other = (size / median(seconds) / 1e6 for seconds in measured)
     return BenchmarkRow(what, ours, other, other_name, ours / other, "MB/s")

@@ -8,7 +8,7 @@ from medward.report.benchmark import print_benchmark
 def measure(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document instead of a table."),
     megabytes: int = typer.Option(50, "--megabytes", min=1, max=1000, help="Size of the blob."),
-    repeats: int = typer.Option(5, "--repeats", min=1, help="How often each figure is taken; the best counts."),
+    repeats: int = typer.Option(9, "--repeats", min=1, help="How often each figure is taken; the median counts."),
 ) -> None:
     """Measure naming, a durable add and a verified fetch over mutual TLS, and the memory that they need.
 

@@ -44,17 +44,16 @@ from medward.federation.rules import Federation
 from medward.federation.shared_model import SharedModel, first_model, from_bytes, plan_digest
 from medward.ledger.errors import LedgerError, Refused
 from medward.node.errors import InvalidConfiguration, Retired
+from medward.node.retention import MODELS, Retention
 from medward.node.round_log import RoundLog, summary
 from medward.node.seam import Host, Ordered, Participant, Restored
 from medward.node.training_data import OwnSide, own_side, read_settings
 from medward.node.training_files import TrainingFiles
-from medward.store.cid import Cid
 from medward.store.errors import StoreError
 
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.25
 _RETRY_SECONDS = 0.5
-_MODELS = "model/current"
 
 
 class TrainingParticipant(Participant):
@@ -68,6 +67,7 @@ class TrainingParticipant(Participant):
         self._host = host
         self._settings = read_settings(host.settings)
         self._files = TrainingFiles(host.folder)
+        self._kept = Retention(host.store, self._settings.keep_rounds)
         self._own: OwnSide | None = None
         self._machine: Machine | None = None
         self._journal: Journal | None = None
@@ -76,6 +76,7 @@ class TrainingParticipant(Participant):
         self._models: dict[str, SharedModel] = {}
         self._rounds = RoundLog()
         self._turn = asyncio.Lock()
+        self._let_go_until = -1
 
     async def run(self) -> None:
         """Take part until the node stops."""
@@ -148,7 +149,7 @@ class TrainingParticipant(Participant):
         first = first_model(self._own.plan)
         encoded = first.to_bytes()
         self._models[blob_name(encoded)] = first
-        await asyncio.to_thread(host.store.add, encoded, pin=_MODELS)
+        await asyncio.to_thread(host.store.add, encoded, pin=MODELS)
         _LOG.info("%s has %d training rows of %s", host.name, self._own.rows, settings.data)
 
     def _check_plan(self, state: Federation) -> None:
@@ -217,16 +218,21 @@ class TrainingParticipant(Participant):
         for record, account in records:
             await self._in_turn(self._ordered, record, account, event.block.time / 1000, snapshot.block)
         await self._in_turn(self._duties)
-        await self._let_go(records)
+        await self._let_go()
 
-    async def _let_go(self, records: Sequence[tuple[Record, bytes]]) -> None:
-        """Release the blobs of a round that is long over, where not all are to be kept."""
+    async def _let_go(self) -> None:
+        """Let go of what the end of a round made superfluous, where not all is to be kept."""
         assert self._machine is not None
-        now, keep = self._machine.state.round, self._settings.keep_rounds
-        if keep and records and now is not None and now.over and now.number >= keep:
-            released = await asyncio.to_thread(self._host.store.release, f"round/{now.number - keep}")
-            if released:
-                await asyncio.to_thread(self._host.store.collect_garbage)
+        state = self._machine.state
+        now = state.round
+        if self._settings.keep_rounds and now is not None and now.over and now.number > self._let_go_until:
+            self._let_go_until = now.number
+            tried = () if now.candidate is None else (now.candidate.model,)
+            in_use = {state.model, now.model, *tried, *self._models}
+            try:
+                await asyncio.to_thread(self._kept.let_go, now.number, in_use)
+            except StoreError as error:
+                _LOG.warning("the store could not be tidied: %s", error)
 
     def _restored(self, state: Federation) -> list[Effect]:
         material = None if state.epoch is None else self._files.keys(state.epoch.epoch)
@@ -313,7 +319,7 @@ class TrainingParticipant(Participant):
         while self._stands_at(fetch):
             began = time.perf_counter()
             for name in sorted(missing):
-                content = await self._blob(name)
+                content = await self._blob(name, f"round/{fetch.round}")
                 if content is not None:
                     blobs[name] = content
                     self._rounds.fetched(fetch.round, len(content))
@@ -336,15 +342,15 @@ class TrainingParticipant(Participant):
         assert self._machine is not None
         patience = time.monotonic() + self._machine.state.terms.deadline / 4
         while self._machine.state.ceremony is not None:
-            content = await self._blob(fetch.name)
+            content = await self._blob(fetch.name, f"keys/{fetch.epoch}")
             if content is not None or (fetch.dealer is not None and time.monotonic() > patience):
                 await self._in_turn(self._step, KeyBlobFetched(fetch, content), None)
                 return
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _blob(self, name: str) -> bytes | None:
+    async def _blob(self, name: str, label: str) -> bytes | None:
         try:
-            return await asyncio.to_thread(self._host.store.read, Cid.parse(name))
+            return await asyncio.to_thread(self._kept.read, name, label)
         except StoreError as error:
             _LOG.debug("%s cannot be had yet: %s", name, error)
             return None
@@ -365,7 +371,7 @@ class TrainingParticipant(Participant):
         encoded = after.to_bytes()
         name = blob_name(encoded)
         self._models[name] = after
-        await asyncio.to_thread(self._host.store.add, encoded, pin=_MODELS)
+        await asyncio.to_thread(self._host.store.add, encoded, pin=MODELS)
         await asyncio.to_thread(self._files.keep_model, name, encoded)
         await self._in_turn(self._step, Advanced(effect.round, encoded, after.next), None)
 
@@ -379,12 +385,11 @@ class TrainingParticipant(Participant):
         """Return a shared model by its name, from a peer where this member did not make it itself."""
         assert self._own is not None
         while name not in self._models:
-            content = await self._blob(name)
+            content = await self._blob(name, MODELS)
             if content is None:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             self._models[name] = await asyncio.to_thread(from_bytes, self._own.plan, content)
-            await asyncio.to_thread(self._host.store.pin, Cid.parse(name), _MODELS)
         for old in list(self._models)[:-3]:
             del self._models[old]
         return self._models[name]

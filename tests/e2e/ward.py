@@ -94,11 +94,13 @@ def run(
     *,
     deadline: float = DEADLINE,
     faults: Faults | None = None,
+    keep_rounds: int = 0,
 ) -> None:
     """Found a federation, and have `tell` live through it."""
     shared = settings(rounds)
     plan = plan_of(read_data(shared), shared)
     table = {key: getattr(shared, key) for key in ("data", "rows", "rounds", "seed", "sites", "trial")}
+    table["keep_rounds"] = keep_rounds
     launcher = Launcher.found(
         folder / "ward",
         NAMES,

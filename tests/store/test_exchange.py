@@ -483,7 +483,8 @@ def test_a_car_without_end_does_not_fill_the_memory(
     stack: ExitStack, pieces: Callable[[list[tuple[Cid, bytes]]], Iterator[bytes]]
 ) -> None:
     hostile = stack.enter_context(hostile_peer(car_peer(pieces)))
-    store = fetching(stack, [hostile.peer], HASTY)
+    _, honest = served(stack, CONTENT[: 100 * 1024], SMALL)
+    store = fetching(stack, [hostile.peer, honest])
     root = cid_of(CONTENT[: 100 * 1024], SMALL)
     assert peak_beyond_now(lambda: store.fetch(root)) < MEMORY_LIMIT_MIB
     assert store.read(root) == CONTENT[: 100 * 1024]

@@ -216,7 +216,8 @@ class _Audit:
 
     @property
     def slot(self) -> Slot:
-        return Slot(self.now.terms.name, self.now.number, self.now.counts, self.now.values)
+        now = self.now
+        return Slot(now.terms.name, now.number, now.counts, now.values, now.dispatch.bits)
 
     def problem(self, what: str, name: str | None = None) -> None:
         self.found.problems.append(Finding(what, round=self.now.number, name=name))

@@ -1,9 +1,9 @@
 """`protect = "aggregate"`: contributions encrypted under the members' joint key, by medward.fhe.member.
 
-A contribution is cut into blocks of one ciphertext each; block k of a round is its chunk k. What travels is the chunks'
-bytes one after another, whose sizes follow from the parameter set, so that a blob has one reading. The rules that
-protect an update (one answer for a chunk, a share only for a sum that was re-added from examined ciphertexts) are kept
-by `SumMember`; here bytes are cut, names become numbers, and errors name hospitals.
+A contribution is cut into chunks of one ciphertext each, which hold the more values the narrower they are. What travels
+is the chunks' bytes one after another, whose sizes follow from the parameter set, so that a blob has one reading. The
+rules that protect an update (one answer for a chunk, a share only for a sum that was re-added from examined
+ciphertexts) are kept by `SumMember`; here bytes are cut, names become numbers, and errors name hospitals.
 """
 
 from collections.abc import Iterator, Mapping
@@ -64,13 +64,12 @@ class EncryptedSum:
         self._material = material
         self._numbers = dict(material.numbers)
         self._names = {number: name for name, number in self._numbers.items()}
-        self._member = SumMember(
-            material.keys, self._numbers[member], journal, material.secret, least_cohort=least_cohort
-        )
+        self._number, self._journal, self._least_cohort = self._numbers[member], journal, least_cohort
+        self._members: dict[int, SumMember] = {}
         self._checked: dict[tuple[int, bytes], list[CheckedSum]] = {}
 
     def __repr__(self) -> str:
-        return f"EncryptedSum({self._member!r})"
+        return f"EncryptedSum(member={self._number}, epoch={self._keys.epoch})"
 
     def chunks(self, slot: Slot) -> int:
         """Return how many ciphertexts one contribution takes; a sum costs each holder so many answers."""
@@ -84,35 +83,35 @@ class EncryptedSum:
             )
         with self._named(slot):
             blocks = self._layout(slot).split(values[: slot.counts], values[slot.counts :])
-            sealed = [self._member.seal(slot.round, chunk, block) for chunk, block in enumerate(blocks)]
+            sealed = [self._part(slot).seal(slot.round, chunk, block) for chunk, block in enumerate(blocks)]
         return b"".join(submission.ciphertext + submission.proof for submission in sealed)
 
     def sealed(self, slot: Slot) -> bytes | None:
         """Return what the journal has of this member's contribution, once all of it was sealed."""
-        parts = [self._member.sealed(slot.round, chunk) for chunk in range(self._layout(slot).blocks)]
+        parts = [self._part(slot).sealed(slot.round, chunk) for chunk in range(self._layout(slot).blocks)]
         return None if None in parts else b"".join(part for part in parts if part is not None)
 
     def examine(self, slot: Slot, member: str, contribution: bytes) -> None:
         """Verify every chunk's encoding and proof."""
         with self._named(slot):
             for chunk, submission in enumerate(self._submissions(slot, member, contribution)):
-                self._member.verify_submission(slot.round, chunk, self._numbers[member], submission)
+                self._part(slot).verify_submission(slot.round, chunk, self._numbers[member], submission)
 
     def add(self, slot: Slot, contributions: Mapping[str, bytes]) -> bytes:
         """Return the sum of the ciphertexts, chunk by chunk."""
         with self._named(slot):
-            return b"".join(self._member.add(parts) for parts in self._by_chunk(slot, contributions))
+            return b"".join(self._part(slot).add(parts) for parts in self._by_chunk(slot, contributions))
 
     def check(self, slot: Slot, contributions: Mapping[str, bytes], aggregate: bytes) -> None:
         """Re-add everything; what was checked can be shared and opened."""
         size = HEADER_BYTES + 2 * element_bytes(self._keys.parameters)
         claimed = self._cut(slot, aggregate, size, "The aggregate")
-        checked = []
+        part, checked = self._part(slot), []
         with self._named(slot):
             for chunk, parts in enumerate(self._by_chunk(slot, contributions)):
                 # The log bound every member to the name, hence to the bytes, of its contribution before any was shown.
-                commitments = {m: s.commitment(self._keys, slot.round, chunk, m) for m, s in parts.items()}
-                checked.append(self._member.check(slot.round, chunk, commitments, parts, claimed[chunk]))
+                commitments = {m: s.commitment(part.keys, slot.round, chunk, m) for m, s in parts.items()}
+                checked.append(part.check(slot.round, chunk, commitments, parts, claimed[chunk]))
         self._checked = {place: sums for place, sums in self._checked.items() if place[0] == slot.round}
         self._checked[self._place(slot, aggregate)] = checked
 
@@ -120,14 +119,14 @@ class EncryptedSum:
         """Return this holder's decryption shares with their proofs, chunk by chunk."""
         sums = self._sums(slot, aggregate)
         with self._named(slot):
-            return b"".join(self._member.share(checked) for checked in sums)
+            return b"".join(self._part(slot).share(checked) for checked in sums)
 
     def examine_share(self, slot: Slot, aggregate: bytes, holder: str, share: bytes) -> None:
         """Verify a holder's decryption shares."""
         answers = self._cut(slot, share, self._answer_bytes, f"The share of {holder}")
         with self._named(slot):
             for checked, answer in zip(self._sums(slot, aggregate), answers, strict=True):
-                self._member.verify(checked, self._numbers[holder], answer)
+                self._part(slot).verify(checked, self._numbers[holder], answer)
 
     def reveal(self, slot: Slot, holder: str) -> bytes:
         """Return, in the open, the share of its secret that the silent holder dealt to this member."""
@@ -135,7 +134,7 @@ class EncryptedSum:
         if number not in self._material.dealt:
             raise WrongSum(f"{holder} dealt nothing to this member that could be revealed in round {slot.round}.")
         with self._named(slot):
-            return self._member.reveal(number, self._material.dealt[number])
+            return self._part(slot).reveal(number, self._material.dealt[number])
 
     def examine_reveal(self, slot: Slot, holder: str, member: str, revealed: bytes) -> None:
         """Check a dealt share against what the dealer published."""
@@ -157,7 +156,7 @@ class EncryptedSum:
         with self._named(slot):
             secrets = {self._numbers[holder]: self._opened(holder, parts) for holder, parts in revealed.items()}
             blocks = [
-                self._member.open(checked, {holder: parts[chunk] for holder, parts in answers.items()}, secrets)
+                self._part(slot).open(checked, {holder: parts[chunk] for holder, parts in answers.items()}, secrets)
                 for chunk, checked in enumerate(self._sums(slot, aggregate))
             ]
         return np.concatenate(self._layout(slot).join(np.stack(blocks)))
@@ -165,6 +164,15 @@ class EncryptedSum:
     @property
     def _keys(self) -> EpochKeys:
         return self._material.keys
+
+    def _part(self, slot: Slot) -> SumMember:
+        """Return this member's part in sums of the slot's width; all widths share one key, one journal, one budget."""
+        if slot.bits not in self._members:
+            keys = self._keys.of_width(slot.bits)
+            self._members[slot.bits] = SumMember(
+                keys, self._number, self._journal, self._material.secret, least_cohort=self._least_cohort
+            )
+        return self._members[slot.bits]
 
     @property
     def _proof_bytes(self) -> tuple[int, int]:
@@ -179,7 +187,7 @@ class EncryptedSum:
         return HEADER_BYTES + element_bytes(self._keys.parameters) + self._proof_bytes[1]
 
     def _layout(self, slot: Slot) -> BlockLayout:
-        return BlockLayout(self._keys.parameters, slot.counts, slot.values)
+        return BlockLayout(self._part(slot).keys.parameters, slot.counts, slot.values)
 
     def _cut(self, slot: Slot, content: bytes, size: int, what: str) -> list[bytes]:
         """Cut a blob into its chunks' parts."""

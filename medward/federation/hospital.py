@@ -13,6 +13,7 @@ from medward.agents.learner import start, train
 from medward.agents.metrics import window_costs
 from medward.agents.model import Provenance
 from medward.agents.traffic import Traffic, traffic_of
+from medward.federation.courier import COST_UNIT
 from medward.federation.interfaces import IntVector
 from medward.federation.shared_model import SIZES, SharedModel
 from medward.fhe.quantise import quantise_with_feedback, rounding_seed, weighted
@@ -57,7 +58,7 @@ def training_rows(
 
 @dataclass(frozen=True)
 class Carried:
-    """What clipping and rounding lost of a hospital's updates so far, to be sent with the next one.
+    """What was not sent of a hospital's updates so far: what rounding lost, and blocks that wait.
 
     Args:
         step: the shared model's step that the last update was for.
@@ -120,19 +121,41 @@ class Hospital:
 
     def _update(self, shared: SharedModel, number: int) -> IntVector:
         assert shared.weights is not None
-        plan, recipe = shared.plan, shared.plan.recipe
+        plan, recipe, dispatch = shared.plan, shared.plan.recipe, shared.dispatch
+        assert dispatch is not None
         if self._traffic is None:
             self._traffic = _traffic(self._rows, shared)
-        rates = jnp.full(recipe.local_steps, plan.learning_rate(shared.round), jnp.float32)
-        begun = start(shared.network(), recipe)
-        progress, _ = train(begun, shared.layout(), self._traffic, recipe, rates, _training_key(self._secret, number))
+        before = self._carried_into(shared.step, len(shared.weights))
+        begun_from = self._begun_from(shared, before)
+        progress, key = start(shared.network(begun_from), recipe), _training_key(self._secret, number)
+        for period in range(dispatch.periods):
+            rates = jnp.full(recipe.local_steps, plan.learning_rate(shared.round + period), jnp.float32)
+            drawn = jax.random.fold_in(key, period) if period else key
+            progress, _ = train(progress, shared.layout(), self._traffic, recipe, rates, drawn)
         trained = np.asarray(ravel_pytree(progress.network)[0])
-        update = weighted(trained - shared.weights, len(self._rows), shared.most_rows)
-        before = self._carried_into(shared.step, len(update))
-        quantiser, seed = plan.quantiser(shared.round), rounding_seed(self._secret, number)
-        values, after = quantise_with_feedback(quantiser, update, before, seed)
+        after = weighted(trained - begun_from, len(self._rows), shared.most_rows) + before
+        picked, seed = shared.picked(), rounding_seed(self._secret, number)
+        values, after[picked] = quantise_with_feedback(shared.quantiser(), after[picked], np.zeros(1), seed)
         self.carried = Carried(shared.step, before, after)
-        return np.concatenate([[len(self._rows)], values]).astype(np.int64)
+        return np.concatenate([self._counts(shared), values]).astype(np.int64)
+
+    def _begun_from(self, shared: SharedModel, carried: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return the weights to train from: the shared ones, and in blocks that wait to be sent this hospital's own."""
+        assert shared.weights is not None
+        weights, waiting = shared.weights.copy(), shared.waiting()
+        if waiting.any() and len(self._rows):
+            own = carried[waiting] * (shared.most_rows / min(len(self._rows), shared.most_rows))
+            weights[waiting] += own.astype(np.float32)
+        return weights
+
+    def _counts(self, shared: SharedModel) -> list[int]:
+        """Return the counts of a training sum: rows and, for Courier, validation rows and what those cost."""
+        if shared.counts == 1:
+            return [len(self._rows)]
+        if self._validation is None or not len(self._validation):
+            return [len(self._rows), 0, 0]
+        costs = self._costs(shared)
+        return [len(self._rows), len(costs), round(float(costs.sum()) * COST_UNIT)]
 
     def _carried_into(self, step: int, length: int) -> NDArray[np.float64]:
         if self.carried is None:

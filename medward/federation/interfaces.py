@@ -40,12 +40,14 @@ class Slot:
         round: the round's number; it never repeats in a federation.
         counts: how many counts (integers from 0 to 2^30 - 1) are summed.
         values: how many signed values are summed.
+        bits: the width of a value; in an encrypted sum it sets how many share a ciphertext.
     """
 
     federation: str
     round: int
     counts: int
     values: int
+    bits: int = 16
 
 
 class SecureSum(Protocol):

@@ -119,7 +119,8 @@ class Member:
 
     @property
     def _slot(self) -> Slot:
-        return Slot(self._now.terms.name, self._now.number, self._now.counts, self._now.values)
+        now = self._now
+        return Slot(now.terms.name, now.number, now.counts, now.values, now.dispatch.bits)
 
     def _in(self, number: int, phase: Phase) -> bool:
         return self.round is not None and self.round.number == number and self.round.phase is phase

@@ -20,12 +20,31 @@ Subject = str
 What = Literal["contribution", "share"]
 
 
+class Dispatch(Structure, frozen=True):
+    """How a sum is sent (spec/courier.md); the same for every member.
+
+    Args:
+        bits: the width of a value, as `Quantiser` takes it.
+        blocks: the numbers of the blocks of weights that are sent, in ascending order; none in a survey.
+        periods: how many periods of local training a contribution covers; all but the last are skipped rounds.
+    """
+
+    bits: Count = 16
+    blocks: tuple[Count, ...] = ()
+    periods: Count = 1
+
+
+#: Everything there is, at once.
+AT_ONCE = Dispatch()
+
+
 class Next(Structure, frozen=True):
     """What a sum is for: `counts` counts (integers from 0 to 2^30 - 1), then `values` signed values."""
 
     task: Task
     counts: Count
     values: Count
+    dispatch: Dispatch = AT_ONCE
 
 
 class Open(Structure, frozen=True, tag="open"):
@@ -38,6 +57,7 @@ class Open(Structure, frozen=True, tag="open"):
         invited: who is asked.
         counts: how many counts (integers from 0 to 2^30 - 1) a contribution starts with.
         values: how many signed values follow.
+        dispatch: how they are sent.
     """
 
     round: Count
@@ -46,6 +66,7 @@ class Open(Structure, frozen=True, tag="open"):
     invited: tuple[str, ...]
     counts: Count
     values: Count
+    dispatch: Dispatch = AT_ONCE
 
 
 class Commit(Structure, frozen=True, tag="commit"):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from medward.federation.records import Next, Subject, Task, subject
+from medward.federation.records import AT_ONCE, Dispatch, Next, Subject, Task, subject
 
 
 class Phase(Enum):
@@ -101,6 +101,7 @@ class Round:
         counts, values: the shape of a contribution.
         phase: where the round stands.
         since: when that phase began.
+        dispatch: how contributions are sent.
         earlier: cohorts of this step whose sum may be known although it led to no model.
         commitments: each contributor's commitment.
         submissions: each contributor's blob.
@@ -131,6 +132,7 @@ class Round:
     values: int
     phase: Phase
     since: float
+    dispatch: Dispatch = AT_ONCE
     earlier: tuple[frozenset[str], ...] = ()
     commitments: Mapping[str, bytes] = field(default_factory=dict)
     submissions: Mapping[str, str] = field(default_factory=dict)

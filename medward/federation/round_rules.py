@@ -60,7 +60,7 @@ def opened(terms: Terms, keys: Keys, record: Open, time: float, earlier: tuple[f
         raise Refused(f"Round {record.round} sums {record.counts} counts and {record.values} values.")
     shape = (record.counts, record.values)
     begun = (record.round, record.task, record.model, record.invited)
-    return Round(terms, keys, *begun, *shape, Phase.COMMITTING, time, earlier)
+    return Round(terms, keys, *begun, *shape, Phase.COMMITTING, time, record.dispatch, earlier)
 
 
 def apply(state: Round, record: RoundRecord, time: float) -> Round:

@@ -32,6 +32,7 @@ from medward.federation.records import (
 from medward.federation.round import Keys, Phase, Round, Terms
 from medward.federation.round_rules import apply as apply_to_round
 from medward.federation.round_rules import opened
+from medward.fhe.lanes import BlockLayout
 from medward.fhe.parameters import DECRYPTIONS, MOST_HOLDERS, capacity, sum_parameters
 
 MAX_FRUITLESS_ROUNDS = 3
@@ -39,7 +40,6 @@ MAX_FRUITLESS_ROUNDS = 3
 CEREMONY_DEADLINES = 16
 #: A ceremony needs fewer records of one member than this many for each holder.
 RECORDS_A_HOLDER = 32
-_COUNT_BITS = 30
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class Agreement(msgspec.Struct, frozen=True):
         deadline: the seconds that each phase may take.
         protect: "aggregate" for encrypted sums, "none" for sums in the open.
         key_set: the name of the parameter set of the joint key.
-        bits: the width of a value of an update.
+        bits: the width of a value of an update, where a sum's dispatch names no other.
         plan: the digest of the plan, which says what is trained and how.
         sample: the share of members invited to a training round.
         model: the first shared model's name.
@@ -181,10 +181,9 @@ class Federation:
             return 0
         members = len(self.terms.members)
         holders = min(members, MOST_HOLDERS)
-        parameters = sum_parameters(self.agreement.key_set, self.agreement.bits, capacity(members), holders)
-        digits = -(-_COUNT_BITS // (self.agreement.bits - 1))
-        slots = self.next.counts * digits + self.next.values
-        return max(1, -(-slots // parameters.values_per_ciphertext))
+        bits = self.next.dispatch.bits
+        parameters = sum_parameters(self.agreement.key_set, bits, capacity(members), holders)
+        return BlockLayout(parameters, self.next.counts, self.next.values).blocks
 
     @property
     def keys_due(self) -> bool:
@@ -217,7 +216,9 @@ class Federation:
         """
         if self.next is None:
             raise Refused("The plan is fulfilled: there is no next round.")
-        return Open(self.number, self.next.task, self.model, self.invited(), self.next.counts, self.next.values)
+        then = self.next
+        shape = (then.counts, then.values, then.dispatch)
+        return Open(self.number, then.task, self.model, self.invited(), *shape)
 
     def invited(self) -> tuple[str, ...]:
         """Return who is asked to contribute to the next round: everybody, or a share drawn for the round's number."""

@@ -24,8 +24,9 @@ from medward.agents.learner import new_network
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.network import Layout, SentinelNetwork, layout_of
 from medward.agents.recipe import Recipe
+from medward.federation.courier import COUNTS, NO_SIGNALS, Courier, Signals, blocks_of, spans, update_energy
 from medward.federation.interfaces import FederationError, IntVector
-from medward.federation.records import Next, Task
+from medward.federation.records import Dispatch, Next, Task
 from medward.fhe.quantise import Quantiser
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler, fit_scaler
@@ -45,9 +46,10 @@ class Plan:
     Args:
         space: the features.
         recipe: how to train.
-        rounds: how many training rounds.
+        rounds: how many training rounds, each a period of local training; Courier may have one sum cover several.
         seed: what the initial weights derive from.
-        bits: the width of a value of an update, as `Quantiser` takes it.
+        bits: the width of a value of an update, as `Quantiser` takes it, where Courier decides no other.
+        courier: decides how training sums are sent; without one, all blocks after every period.
     """
 
     space: FeatureSpace
@@ -55,10 +57,11 @@ class Plan:
     rounds: int
     seed: int
     bits: int = 16
+    courier: Courier | None = None
 
     @property
     def steps(self) -> int:
-        """How many sums there are: surveys, then training rounds."""
+        """How many steps there are: surveys, then training rounds."""
         return self.recipe.surveys + self.rounds
 
     def learning_rate(self, number: int) -> float:
@@ -72,9 +75,9 @@ class Plan:
         """
         return self.learning_rate(number) * self.recipe.local_steps
 
-    def quantiser(self, number: int) -> Quantiser:
-        """Return how values of a training round's updates become integers."""
-        return Quantiser(self.bits, self.clip(number))
+    def quantiser(self, bits: int, first: int, last: int) -> Quantiser:
+        """Return how values of updates that the rounds from `first` to `last` made become integers."""
+        return Quantiser(bits, sum(self.clip(number) for number in range(first, last + 1)))
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class SharedModel:
 
     Args:
         plan: what they agreed to do.
-        step: how many sums were opened.
+        step: how many of the plan's steps are done.
         grid: the cells that the next survey counts in; empty once the surveys are over.
         classes: the numbers of the classes that some member holds, once known.
         most_rows: no member has more rows, once known; the weight of so many rows is 1.
@@ -92,6 +95,8 @@ class SharedModel:
         momentum: the running mean of the rounds' updates.
         tail: the sum of the last rounds' weights.
         averaged: how many rounds that sum holds.
+        sent: for each block of weights the training round up to which it holds the members' training.
+        signals: what the training sums have told Courier.
     """
 
     plan: Plan
@@ -104,6 +109,8 @@ class SharedModel:
     momentum: NDArray[np.float32] | None = None
     tail: NDArray[np.float64] | None = None
     averaged: int = 0
+    sent: tuple[int, ...] = ()
+    signals: Signals = NO_SIGNALS
 
     @property
     def task(self) -> Task:
@@ -117,25 +124,62 @@ class SharedModel:
 
     @property
     def done(self) -> bool:
-        """Whether the plan is fulfilled."""
-        return self.step >= self.plan.steps
+        """Whether the plan is fulfilled, or Courier wants no more sums."""
+        return self.dispatch is None
+
+    @property
+    def dispatch(self) -> Dispatch | None:
+        """How the next sum is sent, or None if there is none."""
+        plan = self.plan
+        if self.step >= plan.steps:
+            return None
+        if self.task == "survey" or self.weights is None:
+            return Dispatch(plan.bits)
+        if plan.courier is None:
+            return Dispatch(plan.bits, tuple(range(len(self.sent))))
+        return plan.courier.decide(self.signals, self.round, plan.rounds, self.sent, len(self.weights))
 
     @property
     def next(self) -> Next | None:
         """What the next sum is for, or None once the plan is fulfilled."""
-        return None if self.done else Next(self.task, self.counts, self.values)
+        dispatch = self.dispatch
+        return None if dispatch is None else Next(self.task, self.counts, self.values, dispatch)
 
     @property
     def counts(self) -> int:
-        """How many counts the next sum has: a survey's cells, or the training rows."""
+        """How many counts the next sum has: a survey's cells, or the training rows and what Courier wants to know."""
         if self.task == "survey":
             return self.grid.size + len(self.plan.space.schema.classes) + SIZES
-        return 1
+        return 1 if self.plan.courier is None else COUNTS
 
     @property
     def values(self) -> int:
         """How many values the next sum has."""
-        return 0 if self.task == "survey" or self.weights is None else len(self.weights)
+        return int(np.count_nonzero(self.picked()))
+
+    def picked(self) -> NDArray[np.bool_]:
+        """Return which weights the next sum has, bool[weights]."""
+        dispatch = self.dispatch
+        picked = np.zeros(0 if self.weights is None else len(self.weights), bool)
+        for start, stop in spans(() if dispatch is None else dispatch.blocks, len(picked)):
+            picked[start:stop] = True
+        return picked
+
+    def waiting(self) -> NDArray[np.bool_]:
+        """Return which weights lack training that members have done and not sent, bool[weights]."""
+        assert self.weights is not None
+        late = [block for block, sent in enumerate(self.sent) if sent < self.round]
+        waiting = np.zeros(len(self.weights), bool)
+        for start, stop in spans(late, len(waiting)):
+            waiting[start:stop] = True
+        return waiting
+
+    def quantiser(self) -> Quantiser:
+        """Return how values of the next sum's updates become integers."""
+        dispatch = self.dispatch
+        assert dispatch is not None
+        first = min(self.sent[block] for block in dispatch.blocks)
+        return self.plan.quantiser(dispatch.bits, first, self.round + dispatch.periods - 1)
 
     def advance(self, total: IntVector) -> "SharedModel":
         """Return the shared model after the next task's sum was opened.
@@ -171,27 +215,55 @@ class SharedModel:
             weights=weights,
             momentum=zeros,
             tail=np.zeros(len(weights)),
+            sent=(0,) * blocks_of(len(weights)),
         )
 
     def _trained(self, total: IntVector) -> "SharedModel":
         assert self.weights is not None
         assert self.momentum is not None
         assert self.tail is not None
-        recipe, plan = self.plan.recipe, self.plan
-        rows, values = int(total[0]), total[1:]
-        mean = plan.quantiser(self.round).dequantise(values, rows / self.most_rows).astype(np.float32)
-        keep = np.float32(recipe.server_momentum)
-        momentum = np.asarray(keep * self.momentum + (1 - keep) * mean, np.float32)
-        weights = np.asarray(self.weights + np.float32(recipe.server_rate) * momentum, np.float32)
-        counted = self.round >= plan.rounds - max(1, round(AVERAGED_SHARE * plan.rounds))
+        recipe, plan, dispatch = self.plan.recipe, self.plan, self.dispatch
+        assert dispatch is not None
+        rows, values, picked = int(total[0]), total[self.counts :], self.picked()
+        mean = self.quantiser().dequantise(values, rows / self.most_rows).astype(np.float32)
+        until = self.round + dispatch.periods
+        keep = self._kept(until)[picked]
+        momentum, weights = self.momentum.copy(), self.weights.copy()
+        momentum[picked] = keep * momentum[picked] + (1 - keep) * mean
+        weights[picked] += np.float32(recipe.server_rate) * momentum[picked]
+        counted = until > plan.rounds - max(1, round(AVERAGED_SHARE * plan.rounds))
         return replace(
             self,
-            step=self.step + 1,
+            step=self.step + dispatch.periods,
             weights=weights,
             momentum=momentum,
             tail=self.tail + weights if counted else self.tail,
             averaged=self.averaged + counted,
+            sent=tuple(until if block in dispatch.blocks else sent for block, sent in enumerate(self.sent)),
+            signals=self._told(total, mean, dispatch),
         )
+
+    def _kept(self, until: int) -> NDArray[np.float32]:
+        """Return what each weight's momentum keeps: one factor for each round since its block was last sent."""
+        assert self.weights is not None
+        kept = np.empty(len(self.weights), np.float32)
+        for (start, stop), sent in zip(spans(range(len(self.sent)), len(kept)), self.sent, strict=True):
+            factor = np.float32(1)
+            for _ in range(until - sent):
+                factor *= np.float32(self.plan.recipe.server_momentum)
+            kept[start:stop] = factor
+        return kept
+
+    def _told(self, total: IntVector, mean: NDArray[np.float32], dispatch: Dispatch) -> Signals:
+        """Return what Courier knows after a sum."""
+        courier = self.plan.courier
+        if courier is None:
+            return self.signals
+        assert self.weights is not None
+        energy = update_energy(mean, self.plan.clip(0) * dispatch.periods)
+        _, windows, costs = (int(count) for count in total[:COUNTS])
+        cost = courier.cost(dispatch, len(self.weights))
+        return self.signals.after(cost, dispatch.periods, energy, windows, costs)
 
     def layout(self) -> Layout:
         """Return how encoded rows are laid out, once the scaler is fitted."""
@@ -251,6 +323,8 @@ class SharedModel:
                 "step": self.step,
                 "averaged": self.averaged,
                 "most_rows": self.most_rows,
+                "sent": self.sent,
+                "signals": self.signals.fields(),
             },
             sort_keys=True,
         )
@@ -293,6 +367,8 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
         momentum=arrays.get("momentum"),
         tail=arrays.get("tail"),
         averaged=head["averaged"],
+        sent=tuple(head["sent"]),
+        signals=Signals(**head["signals"]),
     )
 
 
@@ -306,6 +382,7 @@ def plan_digest(plan: Plan) -> str:
             plan.rounds,
             plan.seed,
             plan.bits,
+            None if plan.courier is None else plan.courier.text(),
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()

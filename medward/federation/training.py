@@ -14,6 +14,7 @@ from medward.agents.recipe import Recipe
 from medward.federation import checkpoint
 from medward.federation.blobs import Blobs
 from medward.federation.checkpoint import Checkpoint
+from medward.federation.courier import courier_of
 from medward.federation.hospital import Hospital, training_rows, trial_secret
 from medward.federation.interfaces import FederationError
 from medward.federation.shared_model import Plan, SharedModel, first_model, from_bytes
@@ -42,6 +43,8 @@ class Options:
         protect: how updates are protected.
         bits: the width of a value of an update: 4, 8, 12 or 16, or 32 in a federation that protects nothing.
         seed: what splits, shares and training derive from.
+        courier: Courier's policy, as `read_policy` takes it; empty for a sum of everything after every period.
+        budget: the bytes that the training sums may take under Courier; 0 for no limit.
     """
 
     sites: int
@@ -52,6 +55,8 @@ class Options:
     protect: Protect = "aggregate"
     bits: int = 16
     seed: int = 0
+    courier: str = ""
+    budget: int = 0
 
     def text(self) -> str:
         """Return the options as one text, which two runs compare."""
@@ -77,7 +82,8 @@ class FederatedTraining:
         refuse_impossible(options)
         self.prepared, self.options = prepared, options
         self.shares = self._dealt(prepared.split.train)
-        self.plan = Plan(prepared.space, recipe, options.rounds, options.seed, options.bits)
+        courier = courier_of(options.courier, options.sites, options.budget)
+        self.plan = Plan(prepared.space, recipe, options.rounds, options.seed, options.bits, courier)
         self.reports: list[RoundReport] = []
         self._hospitals = self._admitted()
         self._temporary = TemporaryDirectory(prefix="medward-")

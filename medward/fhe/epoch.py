@@ -7,13 +7,13 @@ the proof it could publish a part for which it knows no short secret.
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from medward.fhe.dealing import threshold
 from medward.fhe.encoding import Kind, decode_elements, encode_elements
 from medward.fhe.errors import MalformedEncoding, ShareRejected, UnsafeParameters
 from medward.fhe.keys import SecretKey, generate_key, joint_key, parameters_ring, reference_string
-from medward.fhe.parameters import SumParameters
+from medward.fhe.parameters import SumParameters, sum_parameters
 from medward.fhe.proofs import Context, prove_key, verify_key
 from medward.fhe.ring import Element
 from medward.fhe.sampling import KeyStream
@@ -135,6 +135,18 @@ class EpochKeys:
         }
         a = reference_string(parameters, federation, epoch)
         return cls(parameters, federation, epoch, a, public, digests, joint_key(parameters, list(public.values())))
+
+    def of_width(self, update_bits: int) -> "EpochKeys":
+        """Return the same keys for sums of values of another width.
+
+        Ring, noise and Delta do not depend on the width: only how many lanes share a coefficient does. The width is
+        part of every encoding's header and, through it, of every proof and commitment.
+
+        Raises:
+            UnsafeParameters: there is no such width.
+        """
+        p = self.parameters
+        return replace(self, parameters=sum_parameters(p.name, update_bits, p.contributors, p.holders, p.members))
 
     @property
     def holders(self) -> tuple[int, ...]:

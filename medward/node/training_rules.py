@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from medward.federation.application import FederationApplication
 from medward.federation.blobs import blob_name
-from medward.federation.records import Announce, Change, Next, encode_record
+from medward.federation.records import Announce, Change, Dispatch, Next, encode_record
 from medward.federation.rules import Agreement
 from medward.federation.shared_model import Plan, first_model, plan_digest
 from medward.ledger.encoding import decode, encode
@@ -78,7 +78,7 @@ def read_agreement(parameters: Mapping[str, str]) -> Agreement:
             bits=int(parameters["bits"]),
             plan=parameters["plan"],
             model=parameters["model"],
-            first=Next(task, counts, values),
+            first=Next(task, counts, values, Dispatch(int(parameters["bits"]))),
             sample=float(parameters["sample"]),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:

@@ -196,7 +196,7 @@ def test_auditor_can_neither_seal_nor_share(past: Past) -> None:
     material = audit_ceremony(past.history.state.agreement, past.history.ceremonies[0], past.blobs.get, Found())
     sums = sums_of_auditor(material, 3)
     now = past.round().now
-    slot = Slot(now.terms.name, now.number, now.counts, now.values)
+    slot = Slot(now.terms.name, now.number, now.counts, now.values, now.dispatch.bits)
     with pytest.raises(WrongSum, match="gives no answers"):
         sums.seal(slot, np.zeros(now.counts + now.values, np.int64))
     assert now.aggregate is not None

@@ -1,9 +1,9 @@
 """What members say to each other through the ordered log: small records; what is large is named by its content.
 
 `task` names what a round sums: "survey" (counts for the scaler and the classes) or "train" (weighted updates).
-A `RoundRecord` belongs to a round, a `KeyRecord` to the ceremony of a key epoch. Names of blobs are CIDs; members are
-named, except inside a ceremony, where holders have the numbers that their shares are evaluated at (1..n, in the order
-of the terms).
+A `RoundRecord` belongs to a round, a `KeyRecord` to the ceremony of a key epoch, a `DataRecord` to sealed data. Names
+of blobs are CIDs; members are named, except inside a ceremony, where holders have the numbers that their shares are
+evaluated at (1..n, in the order of the terms).
 """
 
 import hashlib
@@ -18,6 +18,7 @@ Task = Literal["survey", "train"]
 #: What an `Attest` speaks of, as `subject` names it.
 Subject = str
 What = Literal["contribution", "share"]
+BlobName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class Dispatch(Structure, frozen=True):
@@ -282,9 +283,38 @@ class Resume(Structure, frozen=True, tag="resume"):
     """The author wants a federation that has stopped to go on."""
 
 
+class DataKey(Structure, frozen=True, tag="data.key"):
+    """The author's key for sealed data sets is the one in the blob `key`, from now on."""
+
+    key: BlobName
+
+
+class SealedData(Structure, frozen=True, tag="data"):
+    """The author keeps a sealed data set (sealed_data.py).
+
+    Args:
+        data: the sealed blob.
+        schema: the digest of its schema (`Schema.digest`); empty for bytes that nothing is said of.
+        rows: how many rows it has, 0 where that is not known.
+        readers: the members whose keys open it, the author first.
+    """
+
+    data: BlobName
+    schema: Annotated[bytes, msgspec.Meta(max_length=32)]
+    rows: Count
+    readers: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Withdraw(Structure, frozen=True, tag="data.withdraw"):
+    """The author no longer keeps the sealed data set `data`; an audit need not find it."""
+
+    data: BlobName
+
+
 RoundRecord = Open | Commit | Submit | Attest | Aggregate | Reject | ShareCommit | Share | Reveal | Finish | Vote | Tick
 KeyRecord = KeyBegin | KeyCommit | KeyOpen | KeyDeal | KeyRespond | KeyJudge | KeyAnswer | KeyHold | KeyActive | KeyTick
-Record = RoundRecord | KeyRecord | Announce | Change | Resume
+DataRecord = DataKey | SealedData | Withdraw
+Record = RoundRecord | KeyRecord | DataRecord | Announce | Change | Resume
 
 
 def subject(*names: str) -> Subject:

@@ -16,10 +16,12 @@ from typing import Literal
 
 import msgspec
 
+from medward.federation.data_rules import DataSets, apply_to_data, without_member
 from medward.federation.interfaces import Refused
 from medward.federation.records import (
     Announce,
     Change,
+    DataRecord,
     KeyActive,
     KeyBegin,
     KeyRecord,
@@ -147,6 +149,7 @@ class Federation:
         replicas: what the ledger needs to know of those members that came after the start, encoded.
         stopped: why nothing goes on, or None.
         resuming: members who want to go on after that.
+        data: the sealed data sets that members keep.
     """
 
     agreement: Agreement
@@ -168,6 +171,7 @@ class Federation:
     replicas: Mapping[str, bytes] = field(default_factory=dict)
     stopped: str | None = None
     resuming: frozenset[str] = frozenset()
+    data: DataSets = field(default_factory=DataSets)
 
     @property
     def busy(self) -> bool:
@@ -260,6 +264,8 @@ def apply(state: Federation, record: Record, author: str, time: float, block: by
             return replace(state, contacts={**state.contacts, author: record.contact})
         case Change():
             return _changed(state, record, author, time)
+    if isinstance(record, DataRecord):
+        return replace(state, data=apply_to_data(state.data, record, author, state.terms.members, time))
     if isinstance(record, Resume):
         return _resumed(state, author)
     if state.stopped is not None:
@@ -406,6 +412,8 @@ def _settled(state: Federation, time: float) -> Federation:
         changes = {other: by for other, by in state.changes.items() if Change.of_wish(other).name != change.name}
         terms = replace(state.terms, members=tuple(names))
         state = replace(state, terms=terms, accounts=accounts, replicas=replicas, changes=changes, idle_since=time)
+        if change.account is None:
+            state = replace(state, data=without_member(state.data, change.name))
         joined = {**state.joined, change.name: state.number} if change.account is not None else state.joined
         state = replace(state, contacts=contacts, joined=joined)
         # The rest is looked at again: another change may have enough wishes among fewer members.

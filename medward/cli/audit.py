@@ -16,6 +16,7 @@ _LINES = {
     "ledger": "{blocks} blocks with {certificates} certificates, {transactions} transactions replayed, "
     "{checkpoints} checkpoints, {equivocations} equivocations",
     "store": "{blocks} blocks hashed ({megabytes} MB), {blobs} blobs that the ledger needs",
+    "data": "{sets} sealed data sets with {rows} rows on record, {data keys} keys to seal data to",
     "keys": "{ceremonies} ceremonies, {public keys} public keys proved",
     "rounds": "{rounds} rounds: {commitments} commitments, {proofs} contributions and shares proved, {sums} sums added "
     "anew, {models} models computed anew, {votes} votes",

@@ -3,6 +3,7 @@
     files     federation.json and the cards          every home, compared with each other
     ledger    ledger_audit.py                        every certificate, one replay
     store     store_audit.py                         every block hashed; what rounds rest on is there
+    data      data_audit.py                          sealed data sets are what is on record of them
     keys      federation.audit.audit_ceremony        the public keys of every epoch
     rounds    federation.audit.audit_round           proofs, sums, shares, models, votes
 
@@ -12,6 +13,7 @@ What that proves, and what it cannot: docs/audit.md.
 import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ from medward.ledger.membership import Membership
 from medward.ledger.pbft.reading import JournalContent, read_journal
 from medward.ledger.types import Member, Transaction, TxResult
 from medward.node.cards import Card, check_card
+from medward.node.data_audit import audit_data, data_blobs
 from medward.node.errors import InvalidCard, NodeError
 from medward.node.federation_file import Federation
 from medward.node.home import Home
@@ -49,7 +52,7 @@ from medward.node.store_audit import Stores
 from medward.node.training_data import plan_candidates, read_settings
 from medward.node.training_rules import read_agreement
 
-GROUPS = ("files", "ledger", "store", "keys", "rounds")
+GROUPS = ("files", "ledger", "store", "data", "keys", "rounds")
 
 
 @dataclass
@@ -112,7 +115,8 @@ def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = l
     stores = _open_stores(homes, found.groups["store"])
     try:
         said("the store")
-        _audit_store(stores, history, found.groups["store"])
+        _audit_store(stores, history, homes, found.groups["store"])
+        audit_data(history.state, stores, found.groups["data"])
         said("the keys")
         keys = _audit_keys(agreement, history, stores.read, found.groups["keys"])
         chosen = [history.rounds[only]] if only is not None else list(history.rounds.values())
@@ -284,7 +288,7 @@ def _open_stores(homes: Mapping[str, Home], found: Found) -> Stores:
     return Stores(folders)
 
 
-def _audit_store(stores: Stores, history: History, found: Found) -> None:
+def _audit_store(stores: Stores, history: History, homes: Mapping[str, Home], found: Found) -> None:
     needed: dict[str, str] = {history.state.agreement.model: "the first model"}
     named: dict[str, str] = {}
     for ceremony in history.ceremonies:
@@ -293,8 +297,20 @@ def _audit_store(stores: Stores, history: History, found: Found) -> None:
         # A model is told as what a round led to, rather than as what the next one worked from.
         needed = round_blobs(past) | needed
         named |= shown_blobs(past)
+    # A data set is its owner's alone to keep.
+    named |= data_blobs(history.state.data)
+    needed |= data_blobs(history.state.data, _owners(homes))
     stores.verify(found)
     stores.tell(named | needed, needed, found)
+
+
+def _owners(homes: Mapping[str, Home]) -> set[str]:
+    """Return whose homes these are, as far as their cards can be read."""
+    owners = set()
+    for home in homes.values():
+        with suppress(MedwardError):
+            owners.add(home.card().name)
+    return owners
 
 
 def _audit_keys(agreement: Agreement, history: History, read: Read, found: Found) -> dict[int, EpochMaterial]:

@@ -1,6 +1,6 @@
 """The stores of several homes, read and hashed, and then read as one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from medward.store.disk import DiskBlocks
 from medward.store.errors import BlockNotFound, CorruptBlock, StoreError
 from medward.store.local import LocalStore
 from medward.store.pins import PinTable
-from medward.store.reader import read_file
+from medward.store.reader import decode_file_node, read_file
 
 
 class Stores:
@@ -49,6 +49,19 @@ class Stores:
             return b"".join(read_file(root, lambda cid: get_inline(cid, self._block)))
         except StoreError:
             return None
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        """Yield a blob's bytes from the homes' blocks together; StoreError at a hole."""
+        return read_file(Cid.parse(name), lambda cid: get_inline(cid, self._block))
+
+    def size(self, name: str) -> int:
+        """Return how many bytes a blob has; StoreError where its root is not here."""
+        root = Cid.parse(name)
+        return decode_file_node(root, get_inline(root, self._block)).size
+
+    def has(self, name: str) -> bool:
+        """Say whether a blob is whole in the homes together."""
+        return self._is_whole(name)
 
     def tell(self, named: Mapping[str, str], needed: Mapping[str, str], found: Found) -> None:
         """Tell what is corrupt and to what it belongs, and what is in no home.

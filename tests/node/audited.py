@@ -4,6 +4,7 @@ The members' machines, their sums, stores, journals and signatures are the real 
 the test's, which holds everybody's keys and signs what a quorum would have signed.
 """
 
+import io
 import math
 import os
 import shutil
@@ -19,11 +20,13 @@ from medward.federation.effects import Effect, Order
 from medward.federation.hospital import Hospital, trial_secret
 from medward.federation.interfaces import IntVector
 from medward.federation.memory import Entry
-from medward.federation.records import Attest, Record, Share, encode_record
+from medward.federation.records import Attest, DataKey, Record, SealedData, Share, encode_record
 from medward.federation.rules import Agreement, Federation, founded
+from medward.federation.sealed_data import Origin, seal_data
 from medward.federation.shared_model import SharedModel, first_model
 from medward.federation.simulation import Settings as SimulationSettings
 from medward.federation.simulation import Simulation
+from medward.fhe.hybrid import HybridKey
 from medward.ledger.certificates import (
     BlockHeader,
     CertifiedBlock,
@@ -47,11 +50,13 @@ from medward.node.founding import Seat, found_on_one_machine
 from medward.node.home import Home
 from medward.node.training_data import OwnSide, Settings, own_side
 from medward.node.training_rules import agreement_parameters, read_agreement
-from medward.store.local import open_directory
+from medward.store.local import LocalStore, open_directory
 
 NAMES = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
 #: The round in which hospital-3 keeps its share to itself, and the one in which hospital-1 attests what is not so.
 SILENT_ROUND, LYING_ROUND = 1, 0
+#: Who sealed a data set, to itself and hospital-1.
+OWNER, ROWS = "hospital-4", 1200
 TABLE = {"data": "ward", "rows": 2000, "rounds": 1, "seed": 1, "sites": 4, "bits": 8, "trial": True}
 
 
@@ -176,6 +181,16 @@ def _lied(record: Attest) -> Attest:
     return Attest(record.round, record.member, record.good[1:], (*record.bad, record.good[0]))
 
 
+def _data_records(store: LocalStore, federation: str) -> Iterator[Record]:
+    """Seal a data set of several blocks, keep it, and yield what the owner says of it and of its key."""
+    keys = {OWNER: HybridKey(), "hospital-1": HybridKey()}
+    yield DataKey(str(store.add(keys[OWNER].public, pin="data")))
+    origin = Origin(federation, OWNER, b"s" * 32, ROWS)
+    public = {name: key.public for name, key in keys.items()}
+    cid = store.add(seal_data(io.BytesIO(os.urandom(3_000_000)), origin, public), pin="data")
+    yield SealedData(str(cid), origin.schema, ROWS, tuple(public))
+
+
 def found_homes(folder: Path) -> dict[str, Home]:
     """Make the homes of four hospitals that ran three surveys and one training round."""
     sides = [own_side(Settings(**TABLE, site=number), b"") for number in range(len(NAMES))]  # type: ignore[arg-type]
@@ -202,6 +217,8 @@ def found_homes(folder: Path) -> dict[str, Home]:
         while not simulation.shared.done:
             simulation.run_round()
         simulation.close()
+        for record in _data_records(store, agreement.name):
+            ledger.append(record, OWNER)
     for name, home in homes.items():
         ledger.write(home, name)
         if name != NAMES[0]:

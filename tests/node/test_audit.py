@@ -6,21 +6,37 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from medward.cli import app
-from medward.federation.audit import Finding, ceremony_blobs, shown_blobs
+from medward.federation.audit import Finding, Found, ceremony_blobs, shown_blobs
+from medward.federation.data_rules import DataSets
 from medward.node.audit import Audit, audit, read_history
+from medward.node.data_audit import audit_data
 from medward.node.errors import NodeError
 from medward.node.home import Home
 from medward.node.launcher import Launcher
+from medward.node.store_audit import Stores
 from medward.node.training_data import Settings, plan_candidates
 from medward.node.training_rules import agreement_parameters
-from medward.store.cid import Cid
-from tests.node.audited import LYING_ROUND, NAMES, SILENT_ROUND, TABLE, altered, found_homes, one_byte_altered
+from medward.store.cid import RAW, Cid
+from medward.store.dag import walk
+from medward.store.local import open_directory
+from tests.node.audited import (
+    LYING_ROUND,
+    NAMES,
+    OWNER,
+    ROWS,
+    SILENT_ROUND,
+    TABLE,
+    altered,
+    found_homes,
+    one_byte_altered,
+)
 
 pytestmark = pytest.mark.slow
 ALTERED = "hospital-2"
@@ -59,6 +75,10 @@ def test_untouched_federation_is_sound(untouched: Audit) -> None:
     assert untouched.groups["keys"].checked == {"ceremonies": 2, "public keys": 8}
 
 
+def test_sealed_data_are_compared_with_their_record(untouched: Audit) -> None:
+    assert untouched.groups["data"].checked == {"sets": 1, "rows": ROWS, "data keys": 1}
+
+
 def test_lies_that_were_outvoted_are_remarks(untouched: Audit) -> None:
     lies = [remark.what for remark in untouched.groups["rounds"].remarks if remark.round == LYING_ROUND]
     assert lies == [
@@ -77,6 +97,80 @@ def test_nothing_on_disk_changes(folder: Path) -> None:
     before = seen()
     audit(folder, only=0)
     assert seen() == before
+
+
+def test_altered_block_of_sealed_data_is_named(homes: dict[str, Home], folder: Path) -> None:
+    [(name, one)] = read_history(folder).state.data.sets.items()
+    leaf = _leaves(homes[ALTERED], name)[1]
+    path = _block_file(homes[ALTERED], leaf)
+    with altered(path, one_byte_altered(path.read_bytes(), 1000)):
+        problem = _only(audit(folder, only=0).problems)
+        alone = audit(homes[ALTERED].folder, only=0)
+    assert (problem.home, problem.name) == (ALTERED, name)
+    assert f"the sealed data set of {one.member}" in problem.what
+    # In a home that is not the owner's, a data set need not be; what is there must not be altered all the same.
+    assert [found.home for found in alone.problems] == [ALTERED]
+
+
+def test_sealed_data_must_be_in_their_owners_home(homes: dict[str, Home]) -> None:
+    home = homes[OWNER]
+    [(name, _)] = read_history(home.folder).state.data.sets.items()
+    path = _block_file(home, _leaves(home, name)[0])
+    away = path.with_name(f"{path.name}.away")
+    path.rename(away)
+    try:
+        problem = _only(audit(home.folder, only=0).problems)
+    finally:
+        away.rename(path)
+    assert problem.name == name
+    assert problem.what == f"the sealed data set of {OWNER} is not whole here"
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ({"rows": ROWS + 1}, "number of rows"),
+        ({"schema": b"t" * 32}, "schema"),
+        ({"member": "hospital-1"}, "member"),
+        ({"readers": (OWNER,)}, "readers"),
+    ],
+)
+def test_record_that_says_other_than_what_was_sealed_is_named(
+    homes: dict[str, Home], folder: Path, said: dict[str, object], what: str
+) -> None:
+    state = read_history(folder).state
+    [(name, one)] = state.data.sets.items()
+    lied = replace(state, data=replace(state.data, sets={name: replace(one, **said)}))  # type: ignore[arg-type]
+    stores, found = Stores({OWNER: homes[OWNER].store}), Found()
+    try:
+        audit_data(lied, stores, found)
+    finally:
+        stores.close()
+    problem = _only(found.problems)
+    assert problem.name == name
+    assert f"with the {what}" in problem.what
+
+
+def test_blob_that_is_no_sealed_data_and_key_that_is_none_are_named(homes: dict[str, Home], folder: Path) -> None:
+    state = read_history(folder).state
+    [(name, one)] = state.data.sets.items()
+    data = DataSets(keys={OWNER: name}, sets={state.agreement.model: one})
+    stores, found = Stores({OWNER: homes[OWNER].store}), Found()
+    try:
+        audit_data(replace(state, data=data), stores, found)
+    finally:
+        stores.close()
+    said = sorted(problem.what.split(": ")[0] for problem in found.problems)
+    assert said == [f"the data key of {OWNER} is of no use", f"the data set of {OWNER} is not sealed"]
+
+
+def _leaves(home: Home, name: str) -> list[Cid]:
+    with open_directory(home.store, read_only=True) as store:
+        return [cid for cid, _ in walk(Cid.parse(name), store.get_block) if cid.codec == RAW]
+
+
+def _block_file(home: Home, cid: Cid) -> Path:
+    return home.store / "blocks" / cid.key[-2] / cid.key
 
 
 def test_one_home_can_be_audited_alone(homes: dict[str, Home]) -> None:

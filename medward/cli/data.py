@@ -1,4 +1,4 @@
-"""`medward data`: which data sets there are, what they mean, whether files are right."""
+"""`medward data`: which data sets there are, what they mean, whether files are right; sealed.py has the rest."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from medward.cli import sealed
 from medward.cli._console import print_json
 from medward.cli._data import DATA_HELP, open_data
 from medward.errors import BadUsage, MedwardError
 
-app = typer.Typer(help="Data sets: list, explain, check, and make the synthetic ward.", no_args_is_help=True)
+app = typer.Typer(
+    help="Data sets: list, explain, check, seal and unseal, and make the synthetic ward.", no_args_is_help=True
+)
+sealed.add_to(app)
 
 
 @app.command("list")

@@ -330,7 +330,8 @@ def status(
     for where, client in clients.items():
         with client:
             try:
-                rows.append({"node": where, **client.get("/status"), "known_members": client.get("/members")})
+                known = {"known_members": client.get("/members"), "datasets": client.get("/datasets")}
+                rows.append({"node": where, **client.get("/status"), **known})
             except NodeError as error:
                 rows.append({"node": where, "problem": str(error)})
     if as_json:
@@ -364,6 +365,10 @@ def _show(rows: list[dict[str, Any]]) -> None:
     if first is not None:
         console.print(f"{first['federation']} ({first['fingerprint']})", highlight=False)
     console.print(table)
+    for one in next((row["datasets"] for row in rows if "datasets" in row), []):
+        what = f"{one['rows']} rows of {one['data_set']}" if one["data_set"] else "sealed data"
+        readers = ", ".join(one["readers"])
+        console.print(f"{one['member']} keeps {one['data']}: {what}, to {readers}", highlight=False, soft_wrap=True)
     for row in rows:
         if row["problem"]:
             console.print(f"{row.get('name', row['node'])}: {row['problem']}", highlight=False, soft_wrap=True)

@@ -6,8 +6,10 @@ text column takes, which classes there are, and which columns must never become 
 that were checked against a schema, as arrays.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
@@ -123,6 +125,13 @@ class Schema:
             else:
                 out.append(Column(feature.name, feature.group))
         return tuple(out)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of all that decides what a row means: two parties with equal digests read the same features."""
+        said = {key: value for key, value in asdict(self).items() if key not in ("title", "citation", "never")}
+        text = json.dumps({**said, "never": sorted(self.never)}, sort_keys=True, default=lambda group: group.value)
+        return hashlib.sha256(f"medward schema 1\n{text}".encode()).digest()
 
     @property
     def benign(self) -> str:

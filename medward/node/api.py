@@ -5,9 +5,11 @@
     GET  /members     who votes, and where they are reached
     GET  /rounds      what the participant says of rounds, the latest first
     GET  /models      what it says of models
+    GET  /datasets    the sealed data sets that are on record
     GET  /metrics     Prometheus text
     GET  /federation  the federation file, with the present members: what a newcomer needs
     POST /members     {"admit": CARD}, {"remove": NAME} or {"leave": true}
+    POST /datasets    {"take": FILE}, {"withdraw": CID}, {"fetch": CID}, {"key_of": NAME} or {"publish": "key"}
 
 Answers are JSON but for /metrics; a refusal is {"error": one sentence}.
 """
@@ -47,6 +49,16 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leave: bool = False
 
 
+class AboutData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What `POST /datasets` is asked: exactly one of these (data_desk.py)."""
+
+    take: str | None = None
+    withdraw: str | None = None
+    fetch: str | None = None
+    key_of: str | None = None
+    publish: str | None = None
+
+
 class Shown(ABC):
     """What the API shows of a node, and what it may ask of it."""
 
@@ -69,6 +81,14 @@ class Shown(ABC):
     @abstractmethod
     def models(self) -> Sequence[Mapping[str, Any]]:
         """Return the models."""
+
+    @abstractmethod
+    def datasets(self) -> Sequence[Mapping[str, Any]]:
+        """Return the sealed data sets."""
+
+    @abstractmethod
+    async def about_data(self, wanted: Mapping[str, str]) -> Mapping[str, Any]:
+        """Do one thing with sealed data sets; return what came of it."""
 
     @abstractmethod
     async def metrics(self) -> bytes:
@@ -124,6 +144,19 @@ def api_application(node: Shown) -> Starlette:
         except MedwardError as error:
             return _problem(409, str(error))
 
+    async def about_data(request: Request) -> Response:
+        try:
+            wanted = msgspec.to_builtins(msgspec.json.decode(await request.body(), type=AboutData))
+            if len(wanted) != 1:
+                return _problem(400, "expected one of take, withdraw, fetch, key_of and publish")
+            return JSONResponse(await node.about_data(wanted))
+        except ClientDisconnect:
+            return _problem(413, "the body is too long")
+        except msgspec.MsgspecError as error:
+            return _problem(400, f"the body asks for nothing that can be done with data sets: {error}")
+        except MedwardError as error:
+            return _problem(409, str(error))
+
     return Starlette(
         routes=[
             Route("/health", health),
@@ -132,6 +165,8 @@ def api_application(node: Shown) -> Starlette:
             Route("/members", change, methods=["POST"]),
             Route("/rounds", listing(node.rounds)),
             Route("/models", listing(node.models)),
+            Route("/datasets", listing(node.datasets), methods=["GET"]),
+            Route("/datasets", about_data, methods=["POST"]),
             Route("/metrics", metrics),
             Route("/federation", federation),
         ],

@@ -17,6 +17,7 @@ from medward.node.private_files import read_private
 
 _SECONDS = 10.0
 _ORDER_SECONDS = 120.0
+_DATA_SECONDS = 3600.0
 
 
 class NodeClient:
@@ -89,6 +90,11 @@ class NodeClient:
     def leave(self) -> Mapping[str, Any]:
         """Have the node's own departure ordered."""
         return self._change({"leave": True})
+
+    def about_data(self, what: str, which: str) -> Mapping[str, Any]:
+        """Have one thing done with sealed data; see `POST /datasets` in api.py. Large data take their time."""
+        answer: Mapping[str, Any] = self._ask("POST", "/datasets", {what: which}, _DATA_SECONDS)
+        return answer
 
     def close(self) -> None:
         """Hang up."""

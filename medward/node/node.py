@@ -103,6 +103,7 @@ class Node(Shown):
             card.member,
             chain,
             home.participant,
+            home.data,
             configuration.participant,
             self._blobs.store,
             _LedgerSeen(self._consensus, self._feed, self._submitter),
@@ -263,6 +264,16 @@ class Node(Shown):
     def models(self) -> Sequence[Mapping[str, Any]]:
         """See `Shown.models`."""
         return () if self._participant is None else self._participant.models()
+
+    def datasets(self) -> Sequence[Mapping[str, Any]]:
+        """See `Shown.datasets`."""
+        return () if self._participant is None else self._participant.datasets()
+
+    async def about_data(self, wanted: Mapping[str, str]) -> Mapping[str, Any]:
+        """See `Shown.about_data`."""
+        if self._participant is None:
+            raise NodeError(f"the node is {self._phase}; try again once it runs")
+        return await self._participant.about_data(wanted)
 
     async def metrics(self) -> bytes:
         """See `Shown.metrics`."""

@@ -23,6 +23,7 @@ import msgspec
 
 from medward.ledger.types import Application, Block, Member, MemberUpdate, Receipt, Snapshot, TxResult
 from medward.node.cards import Contact
+from medward.node.errors import NodeError
 from medward.store.interface import BlobStore
 
 Query = Callable[[str], bytes | None]
@@ -81,6 +82,7 @@ class Host(msgspec.Struct, frozen=True):
         member: its present incarnation.
         chain: the chain id, 32 bytes.
         folder: a private folder of its own, for a journal.
+        data: a folder for sealed data, which outlives the member's other keys.
         settings: the `[participant]` table of node.toml.
         store: blocks while it works, so call it in a thread (`asyncio.to_thread`).
         ledger: see `Ledger`.
@@ -91,6 +93,7 @@ class Host(msgspec.Struct, frozen=True):
     member: Member
     chain: bytes
     folder: Path
+    data: Path
     settings: Mapping[str, Any]
     store: BlobStore
     ledger: Ledger
@@ -124,6 +127,18 @@ class Participant(ABC):
     def models(self) -> Sequence[Mapping[str, Any]]:
         """Return what `GET /models` shows: JSON values, the model in use first, no secrets."""
         return ()
+
+    def datasets(self) -> Sequence[Mapping[str, Any]]:
+        """Return what `GET /datasets` shows: the sealed data sets that are on record."""
+        return ()
+
+    async def about_data(self, wanted: Mapping[str, str]) -> Mapping[str, Any]:
+        """Do what `POST /datasets` asks, one thing; return what came of it as JSON values.
+
+        Raises:
+            MedwardError: it cannot be done, and why.
+        """
+        raise NodeError("this federation keeps no data sets")
 
     def status(self) -> Mapping[str, Any]:
         """Return what `GET /status` shows under `participant`: JSON values, no secrets."""

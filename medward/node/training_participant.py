@@ -43,6 +43,7 @@ from medward.federation.round import Phase, Round
 from medward.federation.rules import Federation
 from medward.federation.shared_model import SharedModel, first_model, from_bytes, plan_digest
 from medward.ledger.errors import LedgerError, Refused
+from medward.node.data_desk import DataDesk
 from medward.node.errors import InvalidConfiguration, Retired
 from medward.node.retention import MODELS, Retention
 from medward.node.round_log import RoundLog, summary
@@ -67,6 +68,7 @@ class TrainingParticipant(Participant):
         self._host = host
         self._settings = read_settings(host.settings)
         self._files = TrainingFiles(host.folder)
+        self._desk = DataDesk(host)
         self._kept = Retention(host.store, self._settings.keep_rounds)
         self._own: OwnSide | None = None
         self._machine: Machine | None = None
@@ -83,6 +85,7 @@ class TrainingParticipant(Participant):
         try:
             await self._prepare()
             clock = self._start(self._watch_clock())
+            self._start(self._desk.finish())
             async for event in self._host.ledger.events():
                 await self._take(event)
                 self._raise_failed()
@@ -116,6 +119,14 @@ class TrainingParticipant(Participant):
         """The shared models, the present one first."""
         final = [told for told in self.rounds() if told["outcome"] == "final"]
         return [{"model": told["model"], "round": told["round"], "task": told["task"]} for told in final]
+
+    def datasets(self) -> Sequence[Mapping[str, Any]]:
+        """The sealed data sets, the latest first."""
+        return self._desk.listed()
+
+    async def about_data(self, wanted: Mapping[str, str]) -> Mapping[str, Any]:
+        """See `Participant.about_data`."""
+        return await self._desk.do(wanted)
 
     def status(self) -> Mapping[str, Any]:
         """Where the federation stands."""

@@ -50,7 +50,7 @@ from medward.node.round_log import RoundLog, summary
 from medward.node.seam import Host, Ordered, Participant, Restored
 from medward.node.training_data import OwnSide, own_side, read_settings
 from medward.node.training_files import TrainingFiles
-from medward.store.errors import StoreError
+from medward.store.errors import StoreError, StoreFull
 
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.25
@@ -79,6 +79,7 @@ class TrainingParticipant(Participant):
         self._rounds = RoundLog()
         self._turn = asyncio.Lock()
         self._let_go_until = -1
+        self._told_full = False
 
     async def run(self) -> None:
         """Take part until the node stops."""
@@ -361,10 +362,15 @@ class TrainingParticipant(Participant):
 
     async def _blob(self, name: str, label: str) -> bytes | None:
         try:
-            return await asyncio.to_thread(self._kept.read, name, label)
+            content = await asyncio.to_thread(self._kept.read, name, label)
         except StoreError as error:
-            _LOG.debug("%s cannot be had yet: %s", name, error)
+            # Whoever must make room is told once, and again when it was not enough.
+            level = logging.WARNING if isinstance(error, StoreFull) and not self._told_full else logging.DEBUG
+            _LOG.log(level, "%s cannot be had yet: %s", name, error)
+            self._told_full |= isinstance(error, StoreFull)
             return None
+        self._told_full = False
+        return content
 
     async def _work(self, effect: Work) -> None:
         assert self._own is not None

@@ -1,0 +1,51 @@
+"""A member whose store is full: the others go on, it says why it does not, and it is back once there is room."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from medward.store.local import open_directory
+from tests.e2e.ward import NAMES, Ward, run
+
+pytestmark = pytest.mark.processes
+FULL = "h3"
+
+
+def limit(ward: Ward, bytes_more: int | None) -> None:
+    """Let the store of the stopped node hold so many bytes more than it does; None takes the limit away."""
+    home = ward.launcher.homes[FULL]
+    gib = 0.0
+    if bytes_more is not None:
+        with open_directory(home.store, read_only=True) as store:
+            gib = (store.usage().bytes + bytes_more) / 2**30
+    text = home.configuration_file.read_text()
+    home.configuration_file.write_text(re.sub(r"limit_gib = [0-9.e-]+", f"limit_gib = {gib:.9f}", text))
+
+
+def test_member_whose_store_is_full_says_so_and_takes_part_again_once_there_is_room(tmp_path: Path) -> None:
+    async def tell(ward: Ward) -> None:
+        await ward.until(lambda: len(ward.rounds("h0")) >= 1, "a round is over")
+        await ward.launcher.stop([FULL])
+        acknowledged = ward.rounds("h0")
+        limit(ward, 50_000)
+        ward.launcher.start(FULL)
+        await ward.until(lambda: "the store is full" in ward.launcher.output(FULL), "it says that its store is full")
+
+        def went_on_without_it() -> bool:
+            later = [told for number, told in ward.rounds("h0").items() if number not in acknowledged]
+            return any(told["outcome"] == "final" and FULL not in told["cohort"] for told in later)
+
+        await ward.until(went_on_without_it, "a round led to a model without it")
+        await ward.launcher.stop([FULL])
+        limit(ward, None)
+        ward.launcher.start(FULL)
+        found = await ward.until_done()
+        assert acknowledged.items() <= found.items()
+        assert found[max(found)]["cohort"] == list(NAMES)
+        await ward.launcher.stop(list(NAMES))
+        for name in NAMES:
+            with open_directory(ward.launcher.homes[name].store) as store:
+                assert store.verify().intact
+
+    run(tmp_path, 4, tell, deadline=10.0)

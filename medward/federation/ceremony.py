@@ -297,6 +297,16 @@ class Ceremony:
 Step = tuple[Ceremony, tuple[Effect, ...]]
 
 
+def most_shown(holders: int) -> int:
+    """Return how many of its shares a dealer may show in answer to complaints, t - 1 - f.
+
+    Everybody sees them. With those of f liars they are one short of what opens its secret; a network that loses shares
+    on purpose gets no further.
+    """
+    t = threshold(holders)
+    return t - 1 - (holders - t)
+
+
 def begin(setup: Setup, member: int, epoch: int, holders: tuple[int, ...]) -> Step:
     """Start a ceremony for `epoch` among `holders`."""
     state = Ceremony(setup, member, epoch, tuple(sorted(holders)))
@@ -450,6 +460,9 @@ def _judged(state: Ceremony, event: Acknowledged | Complained | Answered) -> Ste
             state = replace(state, acknowledged=state.acknowledged | {pair}, complaints=state.complaints - {pair})
         case Complained() if (event.member, event.dealer) not in state.acknowledged and event.dealer in state.holders:
             state = replace(state, complaints=state.complaints | {(event.member, event.dealer)})
+            if _complainants(state, event.dealer) > most_shown(len(state.holders)):
+                reason = f"has more complaints than shares that it may show, {most_shown(len(state.holders))}"
+                return _leave_out(state, {event.dealer: reason})
             if event.dealer == state.member and state.dealing is not None:
                 share = state.dealing.shares[event.member]
                 effects = (Order(Answered(state.epoch, state.member, event.member, share)),)
@@ -461,6 +474,12 @@ def _judged(state: Ceremony, event: Acknowledged | Complained | Answered) -> Ste
     if not state.complaints and len(state.acknowledged) == len(state.holders) ** 2:
         return _activate(state)
     return state, effects
+
+
+def _complainants(state: Ceremony, dealer: int) -> int:
+    """How many holders have complained of a dealer, answered or not."""
+    waiting = {holder for holder, accused in state.complaints if accused == dealer}
+    return len(waiting | {holder for accused, holder in state.shown if accused == dealer})
 
 
 def _settle(state: Ceremony, event: Answered) -> Ceremony:

@@ -1,6 +1,5 @@
 """The key ceremony among members in one process: faults are named, the faulty left out, the others finish."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,98 +7,16 @@ import pytest
 
 from medward.federation import ceremony as c
 from medward.federation.journal import Journal
-from medward.fhe import dealing, epoch, sealing
+from medward.fhe import dealing, sealing
 from medward.fhe.decryption import combine, decryption_share, opened_share
 from medward.fhe.encoding import Kind, decode_elements, encode_elements
 from medward.fhe.encryption import encrypt
 from medward.fhe.epoch import KeyContribution
 from medward.fhe.errors import MalformedEncoding
-from medward.fhe.keys import SecretKey, parameters_ring
+from medward.fhe.keys import parameters_ring
 from medward.fhe.member import SumMember
 
-SETUP = c.Setup(b"ward", "AGG-S40", 8, 16, "semi-honest")
-Twist = Callable[["Member", c.OrderedEvent], c.OrderedEvent | None]
-
-
-class Member:
-    """A member's machine: does what the effects say; `twist` changes what it has ordered (None: stays silent)."""
-
-    def __init__(self, number: int, holders: tuple[int, ...], twist: Twist | None, setup: c.Setup) -> None:
-        self.number, self.twist, self.setup = number, twist, setup
-        self.inbox: list[tuple[int, c.MakeDealing, bytes]] = []
-        self.secrets: dict[int, SecretKey] = {}
-        self.transport = sealing.TransportKey()
-        self.active: c.Activate | None = None
-        self.left_out: dict[int, str] = {}
-        self.spoil_shares_for: set[int] = set()
-        self.state, effects = c.begin(setup, number, 1, holders)
-        self.pending = list(effects)
-
-    def feed(self, event: c.Event) -> None:
-        self.state, effects = c.step(self.state, event)
-        self.pending += effects
-
-    def work(self, members: dict[int, "Member"]) -> list[c.OrderedEvent]:
-        """Carry out effects until there are none; return what is to be ordered."""
-        ordered: list[c.OrderedEvent] = []
-        while self.pending:
-            effect = self.pending.pop(0)
-            match effect:
-                case c.MakeKeys():
-                    secret, made = epoch.contribute(effect.parameters, self.setup.federation, effect.epoch, self.number)
-                    self.secrets[effect.epoch] = secret
-                    self.transport = sealing.TransportKey()
-                    self.feed(c.KeysMade(effect.epoch, secret, made, self.transport.public))
-                case c.MakeDealing():
-                    self._deal(effect, members)
-                case c.Order():
-                    event = self.twist(self, effect.event) if self.twist else effect.event
-                    ordered += [event] if event is not None else []
-                case c.Activate():
-                    self.active = effect
-                case c.LeftOut():
-                    self.left_out[effect.member] = effect.reason
-                case c.EraseSecrets() if not effect.keep_secret:
-                    self.secrets.pop(effect.epoch).erase()
-        return ordered
-
-    def _deal(self, effect: c.MakeDealing, members: dict[int, "Member"]) -> None:
-        context = effect.context
-        made = dealing.deal(self.state.parameters, context, self.secrets[context.epoch])
-        self.feed(c.DealingMade(context.epoch, made))
-        for holder in context.holders:
-            if holder != self.number:
-                share = made.shares[self.number if holder in self.spoil_shares_for else holder]
-                sealed = sealing.seal(context, holder, effect.transports[holder], share)
-                opened = members[holder].transport.unseal(context, holder, sealed)
-                members[holder].feed(c.ShareArrived(context.epoch, self.number, opened))
-
-
-def _run(members: dict[int, Member]) -> None:
-    """Order everything that members want ordered; when nothing more comes, beacons, timers and deadlines pass."""
-    for _ in range(400):
-        ordered = [event for member in members.values() for event in member.work(members)]
-        if not ordered:
-            running = [m for m in members.values() if m.state.phase < c.Phase.ACTIVE]
-            if not running:
-                return
-            at = running[0].state
-            if at.phase is c.Phase.BEACON:
-                ordered = [c.Beacon(at.epoch, b"block after the dealings")]
-            else:
-                for member in running:
-                    member.feed(c.SharesOverdue(at.epoch))
-                ordered = [event for member in members.values() for event in member.work(members)]
-                ordered = ordered or [c.Deadline(at.epoch, at.phase)]
-        for event in ordered:
-            for member in members.values():
-                member.feed(event)
-    raise AssertionError("the ceremony does not end")
-
-
-def _members(count: int, twists: dict[int, Twist] | None = None, setup: c.Setup = SETUP) -> dict[int, Member]:
-    holders = tuple(range(1, count + 1))
-    return {i: Member(i, holders, (twists or {}).get(i), setup) for i in holders}
+from .ceremonies import Member, members_of, run
 
 
 def _finished_without(members: dict[int, Member], out: int, reason: str) -> None:
@@ -142,8 +59,8 @@ def _keys_work(members: dict[int, Member]) -> None:
 
 
 def test_healthy_ceremony_ends_with_the_same_keys_everywhere() -> None:
-    members = _members(4)
-    _run(members)
+    members = members_of(4)
+    run(members)
     assert {m.state.epoch for m in members.values()} == {1}
     assert all(not m.left_out and m.active for m in members.values())
     _keys_work(members)
@@ -151,8 +68,8 @@ def test_healthy_ceremony_ends_with_the_same_keys_everywhere() -> None:
 
 @pytest.mark.parametrize("phase", [c.Committed, c.Opened, c.Dealt, c.Responded])
 def test_late_member_is_left_out_and_the_others_finish(phase: type) -> None:
-    members = _members(5, {2: lambda _, event: None if isinstance(event, phase) else event})
-    _run(members)
+    members = members_of(5, {2: lambda _, event: None if isinstance(event, phase) else event})
+    run(members)
     _finished_without(members, 2, "missed the deadline")
     looking_on = members[2].active
     assert looking_on is not None
@@ -178,11 +95,11 @@ def test_malformed_key_is_named_and_left_out() -> None:
             return c.Committed(event.epoch, 3, short.commitment(parameters, b"ward", event.epoch, 3))
         return event
 
-    members = _members(4, {3: cut})
-    _run(members)
+    members = members_of(4, {3: cut})
+    run(members)
     _finished_without(members, 3, "malformed key")
-    members = _members(4, {3: twist})
-    _run(members)
+    members = members_of(4, {3: twist})
+    run(members)
     _finished_without(members, 3, "another key than it had committed to")
 
 
@@ -193,8 +110,8 @@ def test_malformed_transport_key_is_named_and_left_out(transport: bytes) -> None
             return c.Opened(event.epoch, event.member, event.contribution, transport)
         return event
 
-    members = _members(4, {3: twist})
-    _run(members)
+    members = members_of(4, {3: twist})
+    run(members)
     _finished_without(members, 3, "malformed transport key")
 
 
@@ -217,8 +134,8 @@ def test_rogue_key_is_named_and_left_out() -> None:
         part = encode_elements(parameters, Kind.PUBLIC_KEY, ring.subtract(own, ring.sum(others)))
         return c.Opened(event.epoch, 4, KeyContribution(part, event.contribution.proof), event.transport)
 
-    members = _members(4, {1: watch, 2: watch, 3: watch, 4: rogue})
-    _run(members)
+    members = members_of(4, {1: watch, 2: watch, 3: watch, 4: rogue})
+    run(members)
     _finished_without(members, 4, "another key than it had committed to")
 
 
@@ -233,35 +150,52 @@ def test_dealer_with_inconsistent_shares_is_named_and_left_out() -> None:
             return c.Dealt(event.epoch, event.member, {**event.digests, 1: digest})
         return event
 
-    members = _members(5, {3: twist})
-    _run(members)
+    members = members_of(5, {3: twist})
+    run(members)
     _finished_without(members, 3, "answered the complaint of member 1 with a share that is not good")
 
 
 def test_dealer_that_does_not_answer_a_complaint_is_left_out() -> None:
-    members = _members(5, {3: lambda _, event: None if isinstance(event, c.Answered) else event})
+    members = members_of(5, {3: lambda _, event: None if isinstance(event, c.Answered) else event})
     members[3].spoil_shares_for = {1}
-    _run(members)
+    run(members)
     _finished_without(members, 3, "did not answer the complaint of member 1")
 
 
 def test_share_lost_on_the_way_is_shown_and_the_ceremony_goes_on() -> None:
-    members = _members(5)
+    members = members_of(5)
     members[3].spoil_shares_for = {1}
-    _run(members)
+    run(members)
     assert all(m.active and not m.left_out for m in members.values())
     assert members[1].state.shown.keys() == {(3, 1)}
     _keys_work(members)
 
 
+@pytest.mark.parametrize(("count", "lost"), [(4, {1, 2}), (5, {1, 2, 4}), (7, {1, 2, 4}), (7, {1, 2, 4, 5, 6, 7})])
+def test_dealer_of_whom_too_many_complain_shows_no_more_and_is_left_out(count: int, lost: set[int]) -> None:
+    """It may be honest, and its shares lost on the way: what it would show then is its secret."""
+    members = members_of(count)
+    members[3].spoil_shares_for = lost
+    run(members)
+    _finished_without(members, 3, f"more complaints than shares that it may show, {c.most_shown(count)}")
+    assert all(not m.state.shown for m in members.values())
+
+
+def test_shares_that_may_be_shown_and_those_of_the_liars_never_open_a_secret() -> None:
+    for holders in range(1, 65):
+        t = dealing.threshold(holders)
+        assert 0 <= c.most_shown(holders) == t - 1 - (holders - t)
+        assert holders <= 3 or c.most_shown(holders) >= holders - t  # so that f liars cannot have a dealer left out
+
+
 def test_ceremony_gives_up_with_too_few_members() -> None:
-    members = _members(3, {2: lambda _, event: None})
-    _run(members)
+    members = members_of(3, {2: lambda _, event: None})
+    run(members)
     assert {m.state.phase for m in members.values()} == {c.Phase.FAILED}
 
 
 def test_step_changes_nothing_on_foreign_repeated_or_early_events() -> None:
-    members = _members(4)
+    members = members_of(4)
     state = members[1].state
     for event in (
         c.Committed(9, 2, bytes(32)), c.Committed(1, 77, bytes(32)), c.Beacon(1, b"early"),
@@ -273,8 +207,8 @@ def test_step_changes_nothing_on_foreign_repeated_or_early_events() -> None:
 
 
 def test_failed_attempt_erases_its_secrets() -> None:
-    members = _members(4, {2: lambda _, event: None if isinstance(event, c.Dealt) else event})
-    _run(members)
+    members = members_of(4, {2: lambda _, event: None if isinstance(event, c.Dealt) else event})
+    run(members)
     for i in (1, 3, 4):
         assert list(members[i].secrets) == [2]
         assert members[i].state.dealing is None
@@ -301,8 +235,8 @@ def test_sealed_share_opens_only_for_its_holder_and_dealing() -> None:
 
 def test_round_after_a_ceremony_survives_a_restart_and_a_silent_holder(tmp_path: Path) -> None:
     """From the first commitment to an exact sum, with proofs, journals on disk, one restart and one opened holder."""
-    members = _members(4, setup=c.Setup(b"ward", "AGG-M", 8, 16, "malicious"))
-    _run(members)
+    members = members_of(4, setup=c.Setup(b"ward", "AGG-M", 8, 16, "malicious"))
+    run(members)
     journals = {i: Journal(tmp_path / f"{i}.sqlite") for i in members}
     roles = {i: _role(m, journals[i]) for i, m in members.items()}
     keys = roles[1].keys

@@ -35,7 +35,7 @@ from medward.federation.round import Keys, Phase, Round, Terms
 from medward.federation.round_rules import apply as apply_to_round
 from medward.federation.round_rules import opened
 from medward.fhe.lanes import BlockLayout
-from medward.fhe.parameters import DECRYPTIONS, MOST_HOLDERS, capacity, sum_parameters
+from medward.fhe.parameters import DECRYPTIONS, MOST_HOLDERS, MOST_UNDECODED, capacity, sum_parameters
 
 MAX_FRUITLESS_ROUNDS = 3
 #: A ceremony that takes longer than this many deadlines may be begun again.
@@ -82,8 +82,9 @@ class Epoch:
         epoch: its number.
         keys: who holds it, and how many of them may still be opened.
         accounts: the members' public keys when it was made; with others, new keys are due.
-        spent: how many answers each holder has given under it.
+        spent: how many answers each holder may have given under it.
         digest: stands for its public keys.
+        undecoded: how many of its sums were opened and led to no model; holders answer only so many.
     """
 
     epoch: int
@@ -91,6 +92,7 @@ class Epoch:
     accounts: Mapping[str, bytes]
     spent: int
     digest: bytes
+    undecoded: int = 0
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,8 @@ class Federation:
         if epoch is None or epoch.accounts != self.accounts:
             return True
         opened = len(epoch.keys.holders) - epoch.keys.threshold > epoch.keys.openings
-        return opened or DECRYPTIONS - epoch.spent < self.chunks * (2 + self.terms.faulty)
+        spent = DECRYPTIONS - epoch.spent < self.chunks * (2 + self.terms.faulty)
+        return opened or spent or epoch.undecoded >= MOST_UNDECODED
 
     def keys(self) -> Keys:
         """Return who opens sums: the holders of the joint key, or in the open everybody."""
@@ -310,9 +313,12 @@ def _closed(state: Federation, now: Round, time: float) -> Federation:
     chunks = state.chunks
     state = replace(state, idle_since=time)
     if state.epoch is not None:
-        keys = replace(state.epoch.keys, openings=state.epoch.keys.openings - len(now.silent))
-        spent = state.epoch.spent + (chunks if now.exposed else 0)
-        state = replace(state, epoch=replace(state.epoch, keys=keys, spent=spent))
+        epoch = state.epoch
+        keys = replace(epoch.keys, openings=epoch.keys.openings - len(now.silent))
+        # A holder stores its answer when it commits to it: with a cohort there may be answers, shown or not.
+        spent = epoch.spent + (chunks if now.cohort else 0)
+        undecoded = epoch.undecoded + (now.phase is Phase.VOID and bool(now.good_shares))
+        state = replace(state, epoch=replace(epoch, keys=keys, spent=spent, undecoded=undecoded))
     if now.phase is Phase.FINAL:
         assert now.candidate is not None
         model, then = now.candidate.model, now.candidate.next

@@ -1,6 +1,7 @@
 """Whole federations whose sums are encrypted: the same model as in the open, and faults that are named or outlived."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 from medward.federation.effects import Effect, Order, Store
 from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
 from medward.federation.interfaces import FederationError, IntVector, SecureSum, Slot, WrongSum
-from medward.federation.records import Reject, Reveal, Share
+from medward.federation.records import Reject, Resume, Reveal, Share
 from medward.federation.simulation import RoundReport
 from medward.federation.training import FederatedTraining
+from medward.fhe import encryption
+from medward.fhe.keys import parameters_ring
+from medward.fhe.parameters import MOST_UNDECODED, SumParameters
 from tests.federation.conftest import Start
 
 NAMES = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
@@ -176,6 +180,44 @@ def test_share_that_is_not_proved_is_found_and_its_holder_opened(encrypted: Star
 
     report = _with_liar(encrypted(), "hospital-4", share=share)
     assert (report.outcome, report.opened) == ("final", ("hospital-4",))
+
+
+def test_sums_that_do_not_decode_lead_to_new_keys(encrypted: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member proves its c1 as it must and spoils c0: no proof names anybody.
+
+    After four such sums the holders answer no more under these keys (spec/scheme.md, attack 11); the federation makes
+    new ones, also when it had stopped in between.
+    """
+    honest_encrypt = encryption.encrypt
+
+    def spoiling(parameters: SumParameters, *arguments: object) -> tuple[encryption.Ciphertext, object]:
+        ciphertext, witness = honest_encrypt(parameters, *arguments)  # type: ignore[arg-type]
+        ring = parameters_ring(parameters)
+        half = ring.forward(ring.embed(np.ones(ring.degree, np.int64), [ring.modulus // 2]))
+        return replace(ciphertext, c0=ring.add(ciphertext.c0, half)), witness
+
+    def seal(honest: EncryptedSum, slot: Slot, values: IntVector) -> bytes:
+        with monkeypatch.context() as patched:
+            if slot.round < MOST_UNDECODED:
+                patched.setattr("medward.fhe.member.encrypt", spoiling)
+            return honest.seal(slot, values)
+
+    training = encrypted()
+    simulation = training._simulation
+    reports = [_with_liar(training, "hospital-2", seal=seal)]
+    for round in range(1, MOST_UNDECODED):
+        assert training.epochs[-1].epoch == 1
+        if round % 3 == 0:
+            assert simulation.state.stopped is not None
+            for name in NAMES[2:]:
+                simulation._log.append(Resume(), name)
+        reports.append(simulation.run_round())
+    assert {report.outcome for report in reports} == {"no model was found by enough members"}
+    assert simulation.state.epoch is not None
+    assert simulation.state.epoch.undecoded == MOST_UNDECODED
+    assert simulation.state.keys_due
+    assert simulation.run_round().outcome == "final"
+    assert [epoch.epoch for epoch in training.epochs] == [1, 5]
 
 
 def test_wrong_dealt_share_does_not_stop_an_opening_by_enough_others(encrypted: Start) -> None:

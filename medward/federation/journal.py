@@ -72,23 +72,27 @@ class Journal:
         """Return the answer stored for `slot`, or make, durably store and return one.
 
         Raises:
-            AnswerRefused: the slot holds the answer to another question, its answer was forgotten, or `budget`
-                answers of this kind were already given in this epoch.
+            AnswerRefused: the slot holds the answer to another question, its answer was forgotten, `budget` answers of
+                this kind were already given in this epoch, or the answer could not be stored.
         """
-        with _Transaction(self._connection):
-            row = self._row(slot)
-            if row is not None:
-                return self._repeat(slot, question, row)
-            spent = self.spent(slot.federation, slot.epoch, slot.kind)
-            if spent >= budget:
-                raise AnswerRefused(
-                    f"epoch {slot.epoch} has given its {budget} answers of kind {slot.kind!r}; start a new key epoch"
+        try:
+            with _Transaction(self._connection):
+                row = self._row(slot)
+                if row is not None:
+                    return self._repeat(slot, question, row)
+                if self.spent(slot.federation, slot.epoch, slot.kind) >= budget:
+                    spent = f"epoch {slot.epoch} has given its {budget} answers of kind {slot.kind!r}"
+                    raise AnswerRefused(f"{spent}; start a new key epoch")
+                answer = make()
+                self._connection.execute(
+                    "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*_key(slot), slot.epoch, question, hashlib.sha256(answer).digest(), answer),
                 )
-            answer = make()
-            self._connection.execute(
-                "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*_key(slot), slot.epoch, question, hashlib.sha256(answer).digest(), answer),
-            )
+        except sqlite3.OperationalError as error:
+            raise AnswerRefused(
+                f"the answer for round {slot.round}, chunk {slot.chunk} could not be stored in {self._path} ({error}) "
+                "and is not given; look after the disk"
+            ) from error
         return answer
 
     def stored(self, slot: Slot) -> bytes | None:
@@ -171,4 +175,16 @@ class _Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error:
+                self._rollback()
+                raise
+        else:
+            self._rollback()
+
+    def _rollback(self) -> None:
+        """Roll back, unless the failure has done so already."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")

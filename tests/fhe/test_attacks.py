@@ -542,11 +542,9 @@ def _secret_from_shown_shares(members: dict[int, Member], dealer: int) -> np.nda
         for (author, holder), share in state.shown.items()
         if author == dealer
     }  # fmt: skip
-    if state.keys is None or len(checked) < dealing.threshold(len(state.holders)):
+    if keys is None or len(checked) < dealing.threshold(len(state.holders)):
         return None
-    return dealing.open_secret(
-        state.parameters, state.context(dealer), state.keys.a, state.keys.public[dealer], checked
-    )
+    return dealing.open_secret(state.parameters, context, keys.a, keys.public[dealer], checked)
 
 
 def test_network_that_loses_sealed_shares_opens_a_dealer_that_shows_them_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ Run: python benchmarks/fhe_ntt.py [--json]
 
 import sys
 
-from medward.cli.bench._fhe_rows import transform_rows
+from medward.cli.bench._fhe_transforms import transform_rows
 from medward.report.benchmark import print_benchmark
 
 if __name__ == "__main__":

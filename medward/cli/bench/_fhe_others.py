@@ -1,12 +1,18 @@
 """What others offer for encrypted sums, each measured on the same job: encrypt, add and decrypt one member's values."""
 
 import importlib
+import importlib.util
+import json
 import math
+import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from medward.cli.bench._historical import QuaternionScheme
+from medward.errors import MedwardError
 
 # RFC 3526, group 14: 2048-bit safe prime 2^2048 - 2^1984 - 1 + 2^64 * (floor(2^1918 pi) + 124476).
 _GROUP_14 = int(
@@ -89,35 +96,30 @@ def tenseal() -> Measured | None:
 
 
 def openfhe() -> Measured | None:
-    """OpenFHE's CKKS with one level, where its build loads on this Python."""
-    library = installed("openfhe")
-    if library is None:
+    """OpenFHE's CKKS, one thread, timed by a program of its own.
+
+    Its builds load on one Python version each. It runs with this Python where `openfhe` is installed here, or with the
+    interpreter that the environment variable MEDWARD_OPENFHE_PYTHON names, for example one of Python 3.10.
+
+    Raises:
+        MedwardError: that interpreter cannot run it.
+    """
+    other = os.environ.get("MEDWARD_OPENFHE_PYTHON")
+    if other is None and importlib.util.find_spec("openfhe") is None:
         return None
-    parameters = library.CCParamsCKKSRNS()
-    parameters.SetMultiplicativeDepth(1)
-    parameters.SetScalingModSize(40)
-    parameters.SetBatchSize(8192)
-    parameters.SetRingDim(16384)
-    context = library.GenCryptoContext(parameters)
-    for feature in (library.PKESchemeFeature.PKE, library.PKESchemeFeature.LEVELEDSHE):
-        context.Enable(feature)
-    keys = context.KeyGen()
-    values = np.random.default_rng(1).uniform(-1, 1, 8192)
-
-    def encrypt() -> Any:
-        return context.Encrypt(keys.publicKey, context.MakeCKKSPackedPlaintext(values.tolist()))
-
-    first, second = encrypt(), encrypt()
-    total = context.EvalAdd(first, second)
-    result = np.array(context.Decrypt(total, keys.secretKey).GetRealPackedValue()[:8192])
-    return Measured(
-        f"OpenFHE {version('openfhe')} CKKS",
-        seconds(encrypt) / 8192 * 1e6,
-        seconds(lambda: context.EvalAdd(first, second)) / 8192 * 1e6,
-        seconds(lambda: context.Decrypt(total, keys.secretKey)) / 8192 * 1e6,
-        len(library.Serialize(first, library.BINARY)) / 8192,
-        float(np.abs(result - 2 * values).max()),
-    )
+    program = Path(__file__).with_name("_openfhe.py")
+    try:
+        done = subprocess.run(
+            [other or sys.executable, "-I", str(program)],
+            env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError) as error:
+        if other is None:
+            return None
+        raise MedwardError(
+            f"MEDWARD_OPENFHE_PYTHON = {other} cannot run OpenFHE ({error}); install `openfhe` there"
+        ) from error
+    return Measured(**json.loads(done.stdout))
 
 
 def paillier() -> Measured | None:

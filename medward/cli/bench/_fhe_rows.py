@@ -1,152 +1,38 @@
-"""The figures of `medward bench fhe`: processor time on one thread, medians of alternating runs in this process."""
+"""Encrypted sums beside what others offer: processor time on one thread, medians of runs in this process."""
 
 import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
 from medward.cli.bench import _fhe_others as others
-from medward.cli.bench._fhe_others import Measured, installed
+from medward.cli.bench._fhe_others import Measured
+from medward.cli.bench._fhe_transforms import transform_rows
 from medward.fhe import proofs
 from medward.fhe.decryption import combine, decryption_share
 from medward.fhe.encoding import Kind, encode_ciphertext, encode_elements
 from medward.fhe.encryption import encrypt, sum_ciphertexts
 from medward.fhe.keys import generate_key, joint_key, reference_string
-from medward.fhe.parameters import Members, SumParameters, sum_parameters
-from medward.fhe.ring import Ring
-from medward.fhe.sampling import KeyStream, uniform_element
+from medward.fhe.parameters import Members, SumParameters, capacity, sum_parameters
 from medward.report.benchmark import BenchmarkRow
 
 Progress = Callable[[str], None]
-_MEMBERS = 16
 _KINDS: tuple[Members, Members] = ("semi-honest", "malicious")
-
-
-def alternating(ours: Callable[[], object], theirs: Callable[[], object], runs: int = 7) -> tuple[float, float]:
-    """Return the median seconds of both, run by turns so that both see the same machine."""
-    ours(), theirs()
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(runs):
-        for action, collected in zip((ours, theirs), times, strict=True):
-            start = time.process_time()
-            action()
-            collected.append(time.process_time() - start)
-    return float(np.median(times[0])), float(np.median(times[1]))
-
-
-def transform_rows(repeat: int = 100) -> list[BenchmarkRow]:
-    """Compare transforms and products with SEAL's, per limb, through seal-python.
-
-    Ours end two layers before SEAL's, at slots of degree four; what that saves comes back in the products.
-    """
-    seal = installed("seal")
-    rows = []
-    limbs = 4
-    for degree in (8192, 16384, 32768):
-        ring = Ring(degree, limbs)
-        element = uniform_element(KeyStream(), ring)
-        rounds = max(4, repeat * 8192 * 4 // (degree * limbs))
-        other_element = ring.forward(element.copy())
-        ours = (
-            *_Toggle(ring.forward, ring.inverse, element, rounds, limbs).pair(),
-            _repeated(partial(ring.multiply_add, element, other_element, element), rounds, limbs),
-        )
-        theirs = _seal_actions(seal, degree, limbs, rounds) if seal else (None, None, None)
-        names = ("forward transform", "inverse transform", "product of transforms")
-        for what, mine, other in zip(names, ours, theirs, strict=True):
-            if other is None:
-                our_time, their_time = alternating(mine, lambda: None)[0], None
-            else:
-                our_time, their_time = _timed_by_turns(mine, other)
-            rows.append(
-                BenchmarkRow(
-                    f"{what}, one 50-bit limb, N = {degree}",
-                    our_time * 1e6,
-                    None if their_time is None else their_time * 1e6,
-                    f"SEAL (seal-python {version('seal-python')})" if seal else None,
-                    None if their_time is None else their_time / our_time,
-                    "us",
-                )
-            )
-    return rows
-
-
-class _Toggle:
-    """Times forward and inverse transforms of one object in turn, each direction on its own clock."""
-
-    def __init__(
-        self, forward: Callable[[Any], object], inverse: Callable[[Any], object], target: Any, rounds: int, limbs: int
-    ) -> None:
-        self._forward, self._inverse, self._target = forward, inverse, target
-        self._rounds, self._limbs = rounds, limbs
-
-    def pair(self) -> tuple[Callable[[], float], Callable[[], float]]:
-        """Return two actions that run both directions and return the seconds per limb of one of them."""
-        return lambda: self._run()[0], lambda: self._run()[1]
-
-    def _run(self) -> tuple[float, float]:
-        spent = [0.0, 0.0]
-        for _ in range(self._rounds):
-            for k, direction in enumerate((self._forward, self._inverse)):
-                start = time.thread_time()
-                direction(self._target)
-                spent[k] += time.thread_time() - start
-        return spent[0] / self._rounds / self._limbs, spent[1] / self._rounds / self._limbs
-
-
-def _timed_by_turns(mine: Callable[[], float], other: Callable[[], float], runs: int = 7) -> tuple[float, float]:
-    mine(), other()
-    pairs = [(mine(), other()) for _ in range(runs)]
-    return float(np.median([p[0] for p in pairs])), float(np.median([p[1] for p in pairs]))
-
-
-def _repeated(action: Callable[[], object], rounds: int, limbs: int) -> Callable[[], float]:
-    """Return an action that repeats another and returns its seconds per limb."""
-
-    def run() -> float:
-        start = time.thread_time()
-        for _ in range(rounds):
-            action()
-        return (time.thread_time() - start) / rounds / limbs
-
-    return run
-
-
-def _seal_actions(
-    seal: Any, degree: int, limbs: int, rounds: int
-) -> tuple[Callable[[], float], Callable[[], float], Callable[[], float]]:
-    """Return SEAL's forward and inverse transform and its product of transforms (ciphertext by plaintext)."""
-    parameters = seal.EncryptionParameters(seal.scheme_type.bfv)
-    parameters.set_poly_modulus_degree(degree)
-    parameters.set_coeff_modulus(seal.CoeffModulus.Create(degree, [50] * limbs))
-    parameters.set_plain_modulus(seal.PlainModulus.Batching(degree, 20))
-    context = seal.SEALContext(parameters)
-    encryptor = seal.Encryptor(context, seal.KeyGenerator(context).create_public_key())
-    plaintext = seal.BatchEncoder(context).encode([1] * degree)
-    ciphertext = encryptor.encrypt(plaintext)
-    evaluator = seal.Evaluator(context)
-    per_object = ciphertext.size() * ciphertext.coeff_modulus_size()
-    factor = encryptor.encrypt(plaintext)
-    evaluator.transform_to_ntt_inplace(factor)
-    evaluator.transform_to_ntt_inplace(plaintext, factor.parms_id())
-    return (
-        *_Toggle(
-            evaluator.transform_to_ntt_inplace, evaluator.transform_from_ntt_inplace, ciphertext, rounds, per_object
-        ).pair(),
-        _repeated(lambda: evaluator.multiply_plain_inplace(factor, plaintext), rounds, per_object),
-    )
+#: (set, bits, members): every member contributes and holds a key.
+_CELLS = (
+    *(("AGG-M", bits, count) for bits in (8, 16) for count in (16, 64)),
+    *(("AGG-L", bits, count) for bits in (8, 16) for count in (16, 64)),
+)
 
 
 @dataclass(frozen=True)
 class SumTimes:
-    """Seconds of each step for one member of 16, one block; bytes that it sends for the block."""
+    """Seconds of each step for one member of `count`, one block; bytes that it sends for the block."""
 
     parameters: SumParameters
+    count: int
     encrypt: float
     prove_ciphertext: float
     verify_ciphertext: float
@@ -157,6 +43,7 @@ class SumTimes:
     combine: float
     bytes_sent: int
     ciphertext_bytes: int
+    ciphertext_proof_bytes: int
 
     @property
     def values(self) -> int:
@@ -169,20 +56,39 @@ class SumTimes:
         return self.encrypt + self.add + self.share + self.combine
 
     @property
+    def encrypt_proved(self) -> float:
+        """Encrypt a block and prove its ciphertext."""
+        return self.encrypt + self.prove_ciphertext
+
+    @property
+    def add_proved(self) -> float:
+        """Verify the others' ciphertexts and add."""
+        return self.add + (self.count - 1) * self.verify_ciphertext
+
+    @property
+    def decrypt(self) -> float:
+        """Give a share, combine all and decode."""
+        return self.share + self.combine
+
+    @property
+    def decrypt_proved(self) -> float:
+        """The same with its own share proved and the others' verified."""
+        return self.decrypt + self.prove_share + (self.count - 1) * self.verify_share
+
+    @property
     def proved(self) -> float:
-        """The same with both proofs made and those of the 15 others verified."""
-        checks = (_MEMBERS - 1) * (self.verify_ciphertext + self.verify_share)
-        return self.bare + self.prove_ciphertext + self.prove_share + checks
+        """Encrypt, add and decrypt with own proofs made and the others' verified."""
+        return self.encrypt_proved + self.add_proved + self.decrypt_proved
 
 
-def sum_times(name: str, bits: int, members: Members, runs: int = 7) -> SumTimes:
-    """Measure one member's work in a sum of 16 members who all hold keys."""
-    p = sum_parameters(name, bits, _MEMBERS, _MEMBERS, members)
+def sum_times(name: str, bits: int, members: Members, count: int = 16, runs: int = 7) -> SumTimes:
+    """Measure one member's work in a sum of `count` members who all hold keys."""
+    p = sum_parameters(name, bits, capacity(count), count, members)
     a = reference_string(p, b"benchmark", 1)
-    pairs = [generate_key(p, a) for _ in range(_MEMBERS)]
+    pairs = [generate_key(p, a) for _ in range(count)]
     key = joint_key(p, [b for _, b in pairs])
     generator = np.random.default_rng(1)
-    values = [generator.integers(p.smallest_value, p.largest_value + 1, (p.lanes, p.degree)) for _ in range(_MEMBERS)]
+    values = [generator.integers(p.smallest_value, p.largest_value + 1, (p.lanes, p.degree)) for _ in range(count)]
     made = [encrypt(p, a, key, v) for v in values]
     total = sum_ciphertexts(p, [c for c, _ in made])
     shares = [decryption_share(p, s, total.c1) for s, _ in pairs]
@@ -197,6 +103,7 @@ def sum_times(name: str, bits: int, members: Members, runs: int = 7) -> SumTimes
     encoding = encode_ciphertext(p, ciphertext)
     digest = hashlib.sha256(encoding).digest()  # known from checking the commitment
     share_encoding = encode_elements(p, Kind.DECRYPTION_SHARE, share)
+    proof = b""
     proved = {"prove_ciphertext": 0.0, "verify_ciphertext": 0.0, "prove_share": 0.0, "verify_share": 0.0}
     sent = len(encoding) + len(share_encoding)
     if p.malicious:
@@ -222,15 +129,17 @@ def sum_times(name: str, bits: int, members: Members, runs: int = 7) -> SumTimes
             "prove_share": _mean(prove_share, 5 * runs),
             "verify_share": timed(lambda: proofs.verify_share(p, context, claim(), share_proof)),
         }
-        sent += proofs.proof_bytes(p, Kind.CIPHERTEXT_PROOF) + proofs.proof_bytes(p, Kind.SHARE_PROOF)
+        sent += len(proof) + len(share_proof)
     return SumTimes(
         parameters=p,
+        count=count,
         encrypt=timed(lambda: encrypt(p, a, key, values[0])),
         add=timed(lambda: sum_ciphertexts(p, [c for c, _ in made])),
         share=timed(lambda: decryption_share(p, secret, total.c1)),
         combine=timed(lambda: combine(p, total, [s for s, _ in shares])),
         bytes_sent=sent,
         ciphertext_bytes=len(encoding),
+        ciphertext_proof_bytes=len(proof),
         **proved,
     )
 
@@ -248,47 +157,47 @@ def sum_rows(progress: Progress) -> list[BenchmarkRow]:
     progress("measuring what others offer")
     reference = others.tenseal()
     rows: list[BenchmarkRow] = []
-    for name in ("AGG-M", "AGG-L"):
+    for name, bits, count in _CELLS:
         for members in _KINDS:
-            progress(f"measuring {name}, {members} members")
-            times = sum_times(name, 8, members)
-            rows += _rows_of(times, reference)
-    for other in (
-        others.openfhe(),
-        others.paillier(),
-        others.elgamal(),
-        others.rsa_oaep(),
-        others.quaternion(),
-        others.aes_gcm(),
-    ):
+            progress(f"measuring {name}, {bits} bits, {count} {members} members")
+            rows += rows_of(sum_times(name, bits, members, count), reference)
+    found = (
+        others.openfhe(), others.paillier(), others.elgamal(), others.rsa_oaep(), others.quaternion(), others.aes_gcm()
+    )  # fmt: skip
+    for other in found:
         if other is not None:
-            rows += _rows_beside(sum_times("AGG-M", 8, "semi-honest", 3), other)
+            rows += _rows_beside(sum_times("AGG-M", 8, "semi-honest", runs=3), other)
     return rows
 
 
-def _rows_of(times: SumTimes, reference: Measured | None) -> list[BenchmarkRow]:
+def rows_of(times: SumTimes, reference: Measured | None) -> list[BenchmarkRow]:
+    """Return the rows of one cell: everything without proofs and, where there are proofs, once more with them."""
     p = times.parameters
-    label = f"{p.name}, 8 bits, 16 {p.members} members"
-    scale = 1e6 / times.values
-    encrypt_time = reference.encrypt if reference else None
-    add_time = 15 * (reference.add or 0.0) if reference else None
-    decrypt_time = reference.decrypt if reference else None
-    size = reference.size if reference else None
-    whole = None if reference is None else reference.encrypt + 15 * (reference.add or 0.0) + reference.decrypt
-    lines: list[tuple[str, float, float | None, str]] = [
-        ("encrypt, add, share, combine, decode, without proofs", times.bare * scale, whole, "us a weight"),
-    ]
+    label = f"{p.name}, {p.update_bits} bits, {times.count} {p.members} members"
+    own = _Reference(reference, times.count)
+    steps: list[tuple[str, str, float, float, float | None]] = [
+        ("encrypt, add, share, combine, decode", "own proofs made, the others' verified",
+         times.bare, times.proved, own.whole),
+        ("encrypt", "proved", times.encrypt, times.encrypt_proved, own.encrypt),
+        (f"add {times.count}", "the others' proofs verified", times.add, times.add_proved, own.add),
+        ("decrypt (share, combine, decode)", "own share proved, the others' verified",
+         times.decrypt, times.decrypt_proved, own.decrypt),
+    ]  # fmt: skip
+    rows = []
+    for what, proofs_too, bare, proved, theirs in steps:
+        rows.append(_rate(f"{what}; {label}, without proofs", times.values / bare, theirs, reference))
+        if p.malicious:
+            rows.append(_rate(f"{what}, {proofs_too}; {label}", times.values / proved, theirs, reference))
+    size, everything = times.ciphertext_bytes / times.values, times.bytes_sent / times.values
+    rows.append(_size(f"ciphertext; {label}, without proofs", size, reference))
     if p.malicious:
-        lines.append(("the same with proofs made and verified", times.proved * scale, whole, "us a weight"))
-    lines += [
-        ("encrypt", times.encrypt * scale, encrypt_time, "us a weight"),
-        ("add 16", times.add * scale, add_time, "us a weight"),
-        ("decrypt (share, combine)", (times.share + times.combine) * scale, decrypt_time, "us a weight"),
-        ("ciphertext", times.ciphertext_bytes / times.values, size, "bytes a weight"),
-        ("all that a member sends", times.bytes_sent / times.values, size, "bytes a weight"),
-        ("largest error", 0.0, reference.error if reference else None, "of a sum of values"),
-    ]
-    rows = [_row(f"{what}; {label}", ours, theirs, reference, unit) for what, ours, theirs, unit in lines]
+        proved_size = size + times.ciphertext_proof_bytes / times.values
+        rows.append(_size(f"ciphertext and its proof; {label}", proved_size, reference))
+    rows.append(_size(f"all that a member sends; {label}", everything, reference))
+    rows.append(BenchmarkRow(f"all that a member sends; {label}", times.bytes_sent, None, None, None, "bytes a block"))
+    error = reference.error if reference else None
+    name = reference.name if reference else None
+    rows.append(BenchmarkRow(f"largest error; {label}", 0.0, error, name, None, "of a sum of values"))
     if p.malicious:
         for what, spent in (
             ("prove a ciphertext", times.prove_ciphertext), ("verify a ciphertext", times.verify_ciphertext),
@@ -298,22 +207,60 @@ def _rows_of(times: SumTimes, reference: Measured | None) -> list[BenchmarkRow]:
     return rows
 
 
+@dataclass(frozen=True)
+class _Reference:
+    """Another system's weights a second for one member's part in a sum of `count` (None where it is not installed)."""
+
+    measured: Measured | None
+    count: int
+
+    @property
+    def encrypt(self) -> float | None:
+        return None if self.measured is None else 1e6 / self.measured.encrypt
+
+    @property
+    def decrypt(self) -> float | None:
+        return None if self.measured is None else 1e6 / self.measured.decrypt
+
+    @property
+    def add(self) -> float | None:
+        adding = self._adding
+        return None if adding is None else 1e6 / adding
+
+    @property
+    def whole(self) -> float | None:
+        adding = self._adding
+        if self.measured is None or adding is None:
+            return None
+        return 1e6 / (self.measured.encrypt + adding + self.measured.decrypt)
+
+    @property
+    def _adding(self) -> float | None:
+        if self.measured is None or self.measured.add is None:
+            return None
+        return (self.count - 1) * self.measured.add
+
+
 def _rows_beside(times: SumTimes, other: Measured) -> list[BenchmarkRow]:
-    scale = 1e6 / times.values
-    decrypt = (times.share + times.combine) * scale
-    rows = [
-        _row("encrypt; AGG-M, 8 bits", times.encrypt * scale, other.encrypt, other, "us a weight"),
-        _row("decrypt (share, combine); AGG-M, 8 bits", decrypt, other.decrypt, other, "us a weight"),
-        _row("ciphertext; AGG-M, 8 bits", times.ciphertext_bytes / times.values, other.size, other, "bytes a weight"),
-    ]
+    label = "AGG-M, 8 bits, without proofs"
+    rows = [_rate(f"encrypt; {label}", times.values / times.encrypt, 1e6 / other.encrypt, other)]
     if other.add is not None:
-        rows.insert(1, _row("add two; AGG-M, 8 bits", times.add / 15 * scale, other.add, other, "us a weight"))
+        two = times.values / (times.add / (times.count - 1))
+        rows.append(_rate(f"add two; {label}", two, 1e6 / other.add, other))
+    rows.append(_rate(f"decrypt; {label}", times.values / times.decrypt, 1e6 / other.decrypt, other))
+    rows.append(_size(f"ciphertext; {label}", times.ciphertext_bytes / times.values, other))
     return rows
 
 
-def _row(what: str, ours: float, theirs: float | None, other: Measured | None, unit: str) -> BenchmarkRow:
-    ratio = theirs / ours if theirs is not None and ours > 0 else None
-    return BenchmarkRow(what, ours, theirs, other.name if other else None, ratio, unit)
+def _rate(what: str, ours: float, theirs: float | None, other: Measured | None) -> BenchmarkRow:
+    ratio = None if theirs is None else ours / theirs
+    return BenchmarkRow(what, ours, theirs, other.name if other else None, ratio, "weights/s")
+
+
+def _size(what: str, ours: float, other: Measured | None) -> BenchmarkRow:
+    if other is None:
+        return BenchmarkRow(what, ours, None, None, None, "bytes a weight")
+    return BenchmarkRow(what, ours, other.size, other.name, other.size / ours, "bytes a weight")
 
 
 def all_rows(progress: Progress) -> list[BenchmarkRow]:

@@ -294,7 +294,8 @@ class KeyCeremony:
         try:
             if sealed is None:
                 raise FheError("the sealed share cannot be had")
-            share = self._transport.unseal(self.state.context(dealer), self._number, sealed)
+            size = dealing.dealt_share_bytes(self.state.parameters)
+            share = self._transport.unseal(self.state.context(dealer), self._number, sealed, size)
         except FheError:
             self._missing.add(dealer)
             self._work()

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.fhe import _pointwise
-from medward.fhe.encoding import Kind, body, element_bytes, header, pack_element, unpack_element
+from medward.fhe.encoding import HEADER_BYTES, Kind, body, element_bytes, header, pack_element, unpack_element
 from medward.fhe.errors import MalformedEncoding, ShareRejected, UnsafeParameters
 from medward.fhe.keys import SecretKey, parameters_ring
 from medward.fhe.parameters import ERROR_TERMS, SumParameters
@@ -254,6 +254,11 @@ def _challenges(owner: Ring, context: DealingContext, beacon: bytes) -> list[Ele
 def _inner_product(owner: Ring, challenge: Element, value: Element, limb: int) -> int:
     q = owner.primes[limb]
     return int(_pointwise.inner_product(challenge[limb], value[limb], float(q), 1.0 / q)) % q
+
+
+def dealt_share_bytes(parameters: SumParameters) -> int:
+    """Return the size of an encoded share."""
+    return HEADER_BYTES + element_bytes(parameters) + TESTS * parameters.limbs * 8 + _SALT_BYTES
 
 
 def _encode_share(parameters: SumParameters, share: DealtShare) -> bytes:

@@ -24,14 +24,20 @@ class TransportKey:
         """The public part, PUBLIC_BYTES long, published with the holder's key."""
         return self._key.public
 
-    def unseal(self, context: DealingContext, holder: int, sealed: bytes) -> bytes:
+    def unseal(self, context: DealingContext, holder: int, sealed: bytes, size: int) -> bytes:
         """Return the share in `sealed`.
 
+        Args:
+            context: the dealing.
+            holder: whose share it is.
+            sealed: what `seal` returned.
+            size: bytes of a share (dealing.dealt_share_bytes); anything else is refused before it is deciphered.
+
         Raises:
-            MalformedEncoding: it was not sealed to this key, or for another dealing.
+            MalformedEncoding: it was not sealed to this key, or for another dealing, or has another size.
         """
-        if len(sealed) < hybrid.OVERHEAD:
-            raise MalformedEncoding(f"the sealed share of member {context.dealer} is too short")
+        if len(sealed) != hybrid.OVERHEAD + size:
+            raise MalformedEncoding(f"the sealed share of member {context.dealer} has {len(sealed)} bytes, too few or many")
         try:
             return self._key.open(sealed, _label(context, holder))
         except ValueError as error:

@@ -60,7 +60,7 @@ class Member:
             if holder != self.number:
                 share = made.shares[self.number if holder in self.spoil_shares_for else holder]
                 sealed = sealing.seal(context, holder, effect.transports[holder], share)
-                opened = members[holder].transport.unseal(context, holder, sealed)
+                opened = members[holder].transport.unseal(context, holder, sealed, len(share))
                 members[holder].feed(c.ShareArrived(context.epoch, self.number, opened))
 
 

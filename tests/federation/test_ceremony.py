@@ -218,7 +218,7 @@ def test_sealed_share_opens_only_for_its_holder_and_dealing() -> None:
     context = dealing.DealingContext(b"ward", 1, 3, (1, 2, 3), 3)
     key, other = sealing.TransportKey(), sealing.TransportKey()
     sealed = sealing.seal(context, 1, key.public, b"share")
-    assert key.unseal(context, 1, sealed) == b"share"
+    assert key.unseal(context, 1, sealed, 5) == b"share"
     elsewhere = dealing.DealingContext(b"ward", 2, 3, (1, 2, 3), 3)
     for holder_key, where, holder, data in (
         (other, context, 1, sealed), (key, elsewhere, 1, sealed), (key, context, 2, sealed),
@@ -226,7 +226,7 @@ def test_sealed_share_opens_only_for_its_holder_and_dealing() -> None:
         (key, context, 1, bytes([sealed[0] ^ 1]) + sealed[1:]), (key, context, 1, sealed[:40] + b"\1" + sealed[41:]),
     ):  # fmt: skip
         with pytest.raises(MalformedEncoding):
-            holder_key.unseal(where, holder, data)
+            holder_key.unseal(where, holder, data, 5)
     for public in (b"", bytes(sealing.PUBLIC_BYTES)):
         with pytest.raises(MalformedEncoding):
             sealing.seal(context, 1, public, b"share")

@@ -6,6 +6,8 @@ The rows of spec/scheme.md, "Attacks", in the same order and under the same name
 import hashlib
 import random
 from dataclasses import replace
+from fractions import Fraction
+from math import prod
 
 import numpy as np
 import pytest
@@ -125,6 +127,39 @@ def test_answers_for_two_sets_give_the_key_share_exactly() -> None:
     product = [(c[0] - nearest.error(c)[0]) * inverse % ring.modulus for c in columns]
     recovered = ring.multiply_add(element_of(ring, product), inverse_of(ring, ciphertext.c1), ring.zero())
     assert np.array_equal(recovered, key)
+
+
+def test_answers_for_two_sets_of_points_one_to_n_take_bits_off_the_flood() -> None:
+    """Lagrange weights of small points are small fractions w, w': w' mu - w mu' is free of the key and shows the floods.
+
+    What is left of a flood is w / sqrt(w^2 + w'^2) of it, here a fiftieth (6 bits); more sets take off more.
+    """
+    parameters = TRUSTING
+    ring = parameters_ring(parameters)
+    federation = Federation.of(parameters)
+    ciphertext = federation.encrypt(updates(parameters, "random", 1))
+    key = federation.secrets[1].evaluated(parameters)
+    holder, one, other = 4, (1, 2, 4, 7), (3, 4, 5, 6)
+    exact = [prod((Fraction(k, k - holder) for k in s if k != holder), start=Fraction(1)) for s in (one, other)]
+    weights = [lagrange(s, holder, 0, ring.modulus) for s in (one, other)]
+    answers = [
+        np.array(ring.integers(ring.inverse(threshold_answer(parameters, key, w, ciphertext.c1))), object)
+        for w in weights
+    ]
+    ratio = exact[1] / exact[0]
+    p, q = ratio.numerator, ratio.denominator  # p w = q w'
+    combined = [balanced(int(p * x - q * y), ring.modulus) for x, y in zip(*answers, strict=True)]
+    flood = (1 << parameters.flood_bits) * 0.5**0.5
+    left = abs(q) / (p * p + q * q) ** 0.5
+    assert left < 0.02
+    assert np.std(np.array(combined, float)) < 1.1 * flood * (p * p + q * q) ** 0.5  # nothing of the key is in it
+    product = ring.integers(
+        ring.inverse(ring.multiply_add(ring.scale_add(key, weights[0], ring.zero()), ciphertext.c1, ring.zero()))
+    )
+    noise = [balanced(int(x) - y, ring.modulus) for x, y in zip(answers[0], product, strict=True)]
+    rest = [f - p * d / (p * p + q * q) for f, d in zip(noise, combined, strict=True)]
+    assert np.std(np.array(noise, float)) > 0.9 * flood
+    assert np.std(np.array(rest, float)) < 1.1 * left * flood
 
 
 def test_fresh_floods_for_one_c1_average_out_and_ours_do_not() -> None:

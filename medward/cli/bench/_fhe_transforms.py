@@ -104,9 +104,8 @@ class _Seal:
         context = seal.SEALContext(parameters)
         encryptor = seal.Encryptor(context, seal.KeyGenerator(context).create_public_key())
         self._plaintext = seal.BatchEncoder(context).encode([1] * degree)
-        self._encrypted = lambda: encryptor.encrypt(self._plaintext)
         self._evaluator = seal.Evaluator(context)
-        self._first, self._second = self._encrypted(), self._encrypted()
+        self._first, self._second = (encryptor.encrypt(self._plaintext) for _ in range(2))
         self._limbs = self._first.size() * self._first.coeff_modulus_size()
         self._evaluator.transform_to_ntt_inplace(self._plaintext, self._first.parms_id())
         self._repeat = repeat

@@ -4,6 +4,7 @@ OpenFHE's builds on PyPI load on one version of Python each (at present CPython 
 their version), which need not be the one that runs medward: see `others.openfhe`.
 """
 
+import importlib
 import json
 import time
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from importlib.metadata import version
 
 def main() -> None:
     """Encrypt, add and decrypt one ciphertext's worth of values; one level, no rescaling, 128 bits of security."""
-    import openfhe  # the others of this package are imported where it is not installed
+    openfhe = importlib.import_module("openfhe")
 
     parameters = openfhe.CCParamsCKKSRNS()
     parameters.SetMultiplicativeDepth(1)

@@ -130,7 +130,7 @@ def test_answers_for_two_sets_give_the_key_share_exactly() -> None:
 
 
 def test_answers_for_two_sets_of_points_one_to_n_take_bits_off_the_flood() -> None:
-    """Lagrange weights of small points are small fractions w, w': w' mu - w mu' is free of the key and shows the floods.
+    """Lagrange weights of small points are small fractions w, w': w' mu - w mu' is free of the key, shows floods.
 
     What is left of a flood is w / sqrt(w^2 + w'^2) of it, here a fiftieth (6 bits); more sets take off more.
     """

@@ -37,7 +37,9 @@ class TransportKey:
             MalformedEncoding: it was not sealed to this key, or for another dealing, or has another size.
         """
         if len(sealed) != hybrid.OVERHEAD + size:
-            raise MalformedEncoding(f"the sealed share of member {context.dealer} has {len(sealed)} bytes, too few or many")
+            raise MalformedEncoding(
+                f"the sealed share of member {context.dealer} has {len(sealed)} bytes, too few or many"
+            )
         try:
             return self._key.open(sealed, _label(context, holder))
         except ValueError as error:

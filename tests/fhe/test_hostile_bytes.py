@@ -40,7 +40,7 @@ STATEMENT = encode_statement(
 )
 NUMBERS = {"one": 1, "two": 2, "three": 3}
 SUMS = EncryptedSum(EpochMaterial(WARD.keys, NUMBERS), "one", MemoryJournal(), 3)
-PLACE = Slot("ward", 1, 0, 100)
+PLACE = Slot("ward", 1, 0, 100, 8)
 
 
 def _contributed(data: bytes) -> None:

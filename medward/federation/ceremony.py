@@ -253,7 +253,7 @@ class Ceremony:
         phase: where the attempt stands.
         commitments, contributions, transports, digests, responses: by author.
         beacon: the beacon's value, once known.
-        acknowledged, complaints: pairs (holder, dealer).
+        acknowledged, complaints, accused: pairs (holder, dealer); complaints that wait, and all that there were.
         shown: (dealer, holder) -> share shown in answer to a complaint.
         arrived: dealer -> this member's share.
         dealing: this member's own dealing until it is not needed any more.
@@ -275,6 +275,7 @@ class Ceremony:
     responses: Mapping[int, bytes] = field(default_factory=dict)
     acknowledged: frozenset[tuple[int, int]] = frozenset()
     complaints: frozenset[tuple[int, int]] = frozenset()
+    accused: frozenset[tuple[int, int]] = frozenset()
     shown: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
     arrived: Mapping[int, bytes] = field(default_factory=dict)
     dealing: Dealing | None = None
@@ -459,7 +460,8 @@ def _judged(state: Ceremony, event: Acknowledged | Complained | Answered) -> Ste
             pair = (event.member, event.dealer)
             state = replace(state, acknowledged=state.acknowledged | {pair}, complaints=state.complaints - {pair})
         case Complained() if (event.member, event.dealer) not in state.acknowledged and event.dealer in state.holders:
-            state = replace(state, complaints=state.complaints | {(event.member, event.dealer)})
+            pair = (event.member, event.dealer)
+            state = replace(state, complaints=state.complaints | {pair}, accused=state.accused | {pair})
             if _complainants(state, event.dealer) > most_shown(len(state.holders)):
                 reason = f"has more complaints than shares that it may show, {most_shown(len(state.holders))}"
                 return _leave_out(state, {event.dealer: reason})
@@ -477,9 +479,8 @@ def _judged(state: Ceremony, event: Acknowledged | Complained | Answered) -> Ste
 
 
 def _complainants(state: Ceremony, dealer: int) -> int:
-    """How many holders have complained of a dealer, answered or not."""
-    waiting = {holder for holder, accused in state.complaints if accused == dealer}
-    return len(waiting | {holder for accused, holder in state.shown if accused == dealer})
+    """How many holders have ever complained of a dealer: each may have had its share shown, even if it withdrew."""
+    return sum(1 for _, accused in state.accused if accused == dealer)
 
 
 def _settle(state: Ceremony, event: Answered) -> Ceremony:

@@ -86,6 +86,17 @@ def run(members: dict[int, Member]) -> None:
     raise AssertionError("the ceremony does not end")
 
 
+def run_until(members: dict[int, Member], phase: c.Phase) -> None:
+    """Order everything until all stand in this phase of their first attempt."""
+    while any(member.state.phase < phase for member in members.values()):
+        ordered = [event for member in members.values() for event in member.work(members)]
+        if not ordered:
+            ordered = [c.Beacon(members[1].state.epoch, b"block after the dealings")]
+        for event in ordered:
+            for member in members.values():
+                member.feed(event)
+
+
 def members_of(count: int, twists: dict[int, Twist] | None = None, setup: c.Setup = SETUP) -> dict[int, Member]:
     holders = tuple(range(1, count + 1))
     return {i: Member(i, holders, (twists or {}).get(i), setup) for i in holders}

@@ -16,7 +16,7 @@ from medward.fhe.errors import MalformedEncoding
 from medward.fhe.keys import parameters_ring
 from medward.fhe.member import SumMember
 
-from .ceremonies import Member, members_of, run
+from .ceremonies import Member, members_of, run, run_until
 
 
 def _finished_without(members: dict[int, Member], out: int, reason: str) -> None:
@@ -179,6 +179,17 @@ def test_dealer_of_whom_too_many_complain_shows_no_more_and_is_left_out(count: i
     run(members)
     _finished_without(members, 3, f"more complaints than shares that it may show, {c.most_shown(count)}")
     assert all(not m.state.shown for m in members.values())
+
+
+def test_complaint_that_is_withdrawn_still_counts_since_the_share_may_have_been_shown() -> None:
+    """A network that delays shares, and delivers them when they have been complained of, opens nothing either."""
+    members = members_of(4)
+    run_until(members, c.Phase.ACKNOWLEDGE)
+    for event in (c.Complained(1, 1, 3), c.Acknowledged(1, 1, 3), c.Complained(1, 2, 3)):
+        members[4].feed(event)
+    assert members[4].state.epoch == 2
+    assert members[4].state.holders == (1, 2, 4)
+    assert "more complaints" in members[4].state.left_out[3]
 
 
 def test_shares_that_may_be_shown_and_those_of_the_liars_never_open_a_secret() -> None:

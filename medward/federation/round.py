@@ -158,6 +158,25 @@ class Round:
         return self.cohort[(self.number + self.attempt) % len(self.cohort)] if self.cohort else None
 
     @property
+    def checks(self) -> dict[str, int]:
+        """How much was shown and how much of it was found good, as reports tell it once the round is over.
+
+        `contributions`, `shares` and `reveals` were shown; of them `proved_...` were found good by f+1 members.
+        `added_anew` members added the cohort's contributions themselves and got the aggregate, `rejected` did not.
+        """
+        revealed = [(holder, member) for holder, shown in self.reveals.items() for member in shown]
+        return {
+            "contributions": len(self.submissions),
+            "proved_contributions": len(self.cohort),
+            "added_anew": len(self.share_commitments),
+            "rejected": len(self.rejects),
+            "shares": len(self.shares),
+            "proved_shares": len(self.good_shares),
+            "reveals": len(revealed),
+            "proved_reveals": sum(self.good(*names) for names in revealed),
+        }
+
+    @property
     def over(self) -> bool:
         """Whether nothing can change any more."""
         return self.phase in OVER

@@ -43,18 +43,9 @@ from medward.federation.participant import Participant
 from medward.federation.round import Phase, Round
 from medward.federation.rules import Agreement, Federation, founded
 from medward.federation.shared_model import SharedModel, from_bytes, plan_digest
+from medward.federation.stopwatch import Stopwatch, TimedSum
 
 Protect = Literal["none", "aggregate", "outsourced"]
-
-#: Which activity of a report an answer to fetched blobs counts as.
-_ACTIVITIES = {
-    Phase.ATTESTING: "examine",
-    Phase.AGGREGATING: "add",
-    Phase.CHECKING: "check and share",
-    Phase.VERIFYING: "examine shares",
-    Phase.OPENING: "open a holder",
-    Phase.FINISHING: "combine",
-}
 
 
 @dataclass
@@ -69,11 +60,13 @@ class RoundReport:
         opened: the silent key holders that were opened.
         contributions: the name of each contribution, by member.
         aggregate: the name of the aggregate.
+        shares: the name of each share in opening it, by holder.
+        checks: see `Round.checks`.
         model: the name of the next shared model.
         bytes_up: bytes that all members together put into the store.
         bytes_down: bytes that they got from it.
-        seconds: by activity: "work" (training or counting; the members work side by side), and what a member spends on
-            average to seal, examine, add, check and share, examine shares, combine.
+        seconds: by activity (stopwatch.py): "train" is the clock's, as the members train side by side; the others are
+            what a member spends on average.
         validation: measures of the shared model after the round, where somebody measured it.
     """
 
@@ -84,6 +77,8 @@ class RoundReport:
     opened: tuple[str, ...] = ()
     contributions: dict[str, str] = field(default_factory=dict)
     aggregate: str = ""
+    shares: dict[str, str] = field(default_factory=dict)
+    checks: dict[str, int] = field(default_factory=dict)
     model: str = ""
     bytes_up: int = 0
     bytes_down: int = 0
@@ -155,6 +150,7 @@ class Simulation:
         self._read = 0
         self._next: tuple[IntVector, SharedModel, bytes] | None = None
         self._journals: dict[str, Journal] = {}
+        self._watch = Stopwatch()
         self._folder = journals
         state = self._founded(names, settings)
         self._participants = {
@@ -188,7 +184,7 @@ class Simulation:
                 folder = self._folder / material.keys.federation.decode()
                 folder.mkdir(parents=True, exist_ok=True)
                 self._journals[name] = Journal(folder / f"{name}.sqlite")
-            return EncryptedSum(material, name, self._journals[name], least_cohort)
+            return TimedSum(EncryptedSum(material, name, self._journals[name], least_cohort), self._watch)
 
         return make
 
@@ -214,6 +210,7 @@ class Simulation:
         number = self.state.number
         self._blobs.bytes_in = self._blobs.bytes_out = 0
         self._report = RoundReport(number, self.shared.task)
+        self._watch.turn(number)
         self._next = None
         with ThreadPoolExecutor() as pool:
             while True:
@@ -229,6 +226,7 @@ class Simulation:
         assert report is not None
         report.outcome, report.opened = str(now.outcome), now.silent
         report.contributions, report.aggregate = dict(now.submissions), now.aggregate or ""
+        report.shares, report.checks = dict(now.shares), now.checks
         if now.phase is Phase.FINAL:
             report.cohort, report.outcome, report.model = now.cohort, "final", str(now.outcome)
             assert self._next is not None
@@ -238,8 +236,12 @@ class Simulation:
             self._blobs.forget("model")
             self._blobs.put(self._next[2], "model")
         report.bytes_up, report.bytes_down = self._blobs.bytes_in, self._blobs.bytes_out
-        for activity in report.seconds.keys() - {"work"}:
-            report.seconds[activity] /= len(self._participants)
+        self._watch.turn(None)
+        members = len(self._participants)
+        for activity, seconds in self._watch.seconds(now.number).items():
+            # Nobody waits here, and what is left is the simulation's own.
+            if activity != "wait":
+                report.seconds[activity] = seconds if activity == "train" else seconds / members
         self._blobs.forget(f"round/{now.number}")
         return report
 
@@ -295,45 +297,45 @@ class Simulation:
         """Let the hospitals work side by side; the first alone, so that they share what it compiles."""
         report = self._report
         assert report is not None
-        began = perf_counter()
-        values = [self._hospitals[names[0]].work(self.shared, report.round)]
-        values += pool.map(lambda name: self._hospitals[name].work(self.shared, report.round), names[1:])
-        _add(report, "work", perf_counter() - began)
+        with self._watch.doing("train"):
+            values = [self._hospitals[names[0]].work(self.shared, report.round)]
+            values += pool.map(lambda name: self._hospitals[name].work(self.shared, report.round), names[1:])
         for name, own in zip(names, values, strict=True):
-            self._give(name, Produced(report.round, own), "seal")
+            self._give(name, Produced(report.round, own))
 
     def _carry_out(self, name: str, effect: Effect) -> None:
         """Do what a member asked for, and give it what comes back."""
         match effect:
             case Store():
-                self._blobs.put(effect.content, effect.label)
+                with self._watch.doing("store"):
+                    self._blobs.put(effect.content, effect.label)
             case Order():
                 self._log.append(effect.record, name)
             case Fetch():
-                self._give(name, Fetched(effect, self._fetched(effect)), _ACTIVITIES.get(effect.why, "combine"))
+                self._give(name, Fetched(effect, self._fetched(effect)))
             case FetchKeyBlob():
-                self._give(name, KeyBlobFetched(effect, self._blob(effect.name)), None)
+                self._give(name, KeyBlobFetched(effect, self._blob(effect.name)))
             case Advance():
-                model, encoded = self._advanced(effect.total)
-                self._give(name, Advanced(effect.round, encoded, model.next), None)
+                with self._watch.doing("combine"):
+                    model, encoded = self._advanced(effect.total)
+                self._give(name, Advanced(effect.round, encoded, model.next))
             case Judge():
-                self._give(name, Judged(effect.round, self._accepts(name, effect)), None)
+                with self._watch.doing("train"):
+                    accepts = self._accepts(name, effect)
+                self._give(name, Judged(effect.round, accepts))
             case Work() | KeepKeys():
                 pass
 
-    def _give(self, name: str, event: Event, activity: str | None) -> None:
-        began = perf_counter()
-        effects = self._participants[name].step(event)
-        if activity is not None and self._report is not None:
-            _add(self._report, activity, perf_counter() - began)
-        for effect in effects:
+    def _give(self, name: str, event: Event) -> None:
+        for effect in self._participants[name].step(event):
             self._carry_out(name, effect)
 
     def _blob(self, name: str) -> bytes | None:
-        try:
-            return self._blobs.get(name)
-        except MissingBlob:
-            return None
+        with self._watch.doing("store"):
+            try:
+                return self._blobs.get(name)
+            except MissingBlob:
+                return None
 
     def _fetched(self, fetch: Fetch) -> dict[str, bytes]:
         found = {name: self._blob(name) for name in fetch.names}
@@ -357,7 +359,3 @@ class Simulation:
 def member_names(count: int) -> tuple[str, ...]:
     """Return the names of a simulated federation's members."""
     return tuple(f"hospital-{number + 1}" for number in range(count))
-
-
-def _add(report: RoundReport, activity: str, seconds: float) -> None:
-    report.seconds[activity] = report.seconds.get(activity, 0.0) + seconds

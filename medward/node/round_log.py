@@ -1,12 +1,14 @@
 """What a node tells of its rounds: what the ledger has of them, and what each took here."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 
-from medward.federation.round import Phase, Round
+from medward.federation.round import OVER, Phase, Round
+from medward.federation.stopwatch import Stopwatch
 
 _MOST_TOLD = 100
 
@@ -14,16 +16,11 @@ _MOST_TOLD = 100
 class RoundLog:
     """Seconds and bytes of this member's rounds since the node started."""
 
-    def __init__(self) -> None:
-        self._spent: dict[int, dict[str, float]] = {}
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.watch = Stopwatch(clock)
         self._stored: dict[str, int] = {}
         self._fetched: dict[int, int] = {}
         self._entered: dict[int, list[tuple[str, float]]] = {}
-
-    def spent(self, number: int, activity: str, seconds: float) -> None:
-        """Count seconds that this member spent on an activity of a round."""
-        own = self._spent.setdefault(number, {})
-        own[activity] = own.get(activity, 0.0) + seconds
 
     def stored(self, label: str, size: int) -> None:
         """Count bytes stored under a label such as `round/7`."""
@@ -34,7 +31,8 @@ class RoundLog:
         self._fetched[number] = self._fetched.get(number, 0) + size
 
     def entered(self, number: int, phase: Phase, now: float) -> None:
-        """Note when a round came to a phase here."""
+        """Note when a round came to a phase here; time counts for the round until it is over."""
+        self.watch.turn(None if phase in OVER else number)
         self._entered.setdefault(number, []).append((phase.value, now))
 
     def told(self, query: Callable[[str], bytes | None]) -> Sequence[Mapping[str, Any]]:
@@ -61,7 +59,7 @@ class RoundLog:
         lasted = {phase: until - since for (phase, since), (_, until) in pairwise(phases)}
         return {
             **summary(now),
-            "seconds": dict(self._spent.get(now.number, {})),
+            "seconds": dict(self.watch.seconds(now.number)),
             "phases": lasted,
             "bytes_up": self._stored.get(f"round/{now.number}", 0),
             "bytes_down": self._fetched.get(now.number, 0),
@@ -79,6 +77,7 @@ def summary(now: Round) -> dict[str, Any]:
         "contributions": dict(now.submissions),
         "aggregate": now.aggregate,
         "shares": dict(now.shares),
+        "checks": now.checks,
         "opened": list(now.silent),
         "model": now.outcome if final else None,
         "votes": dict(now.votes),

@@ -42,6 +42,7 @@ from medward.federation.records import Record, decode_record, encode_record
 from medward.federation.round import Phase, Round
 from medward.federation.rules import Federation
 from medward.federation.shared_model import SharedModel, first_model, from_bytes, plan_digest
+from medward.federation.stopwatch import TimedSum
 from medward.ledger.errors import LedgerError, Refused
 from medward.node.data_desk import DataDesk
 from medward.node.errors import InvalidConfiguration, Retired
@@ -173,7 +174,8 @@ class TrainingParticipant(Participant):
             )
 
     def _make_sums(self, material: EpochMaterial, least_cohort: int) -> SecureSum:
-        return EncryptedSum(material, self._host.name, self._opened_journal(), least_cohort)
+        sums = EncryptedSum(material, self._host.name, self._opened_journal(), least_cohort)
+        return TimedSum(sums, self._rounds.watch)
 
     def _opened_journal(self) -> Journal:
         """Open the journal, in the thread that will use it."""
@@ -262,14 +264,9 @@ class TrainingParticipant(Participant):
     def _duties(self) -> list[Effect]:
         return [] if self._machine is None else self._machine.duties(time.time())
 
-    def _step(self, event: Event, activity: str | None) -> list[Effect]:
+    def _step(self, event: Event) -> list[Effect]:
         assert self._machine is not None
-        began = time.perf_counter()
-        effects = self._machine.step(event)
-        now = self._machine.state.round
-        if activity is not None and now is not None:
-            self._rounds.spent(now.number, activity, time.perf_counter() - began)
-        return effects
+        return self._machine.step(event)
 
     def _tell(self, before: Federation, after: Federation) -> None:
         """Log what a person wants to know."""
@@ -300,7 +297,8 @@ class TrainingParticipant(Participant):
         match effect:
             case Store():
                 self._rounds.stored(effect.label, len(effect.content))
-                await asyncio.to_thread(self._host.store.add, effect.content, pin=effect.label)
+                with self._rounds.watch.doing("store"):
+                    await asyncio.to_thread(self._host.store.add, effect.content, pin=effect.label)
             case KeepKeys():
                 await asyncio.to_thread(self._files.keep_keys, effect.material)
             case Order():
@@ -318,7 +316,8 @@ class TrainingParticipant(Participant):
 
     async def _hand_in(self, record: Record) -> None:
         try:
-            await self._host.ledger.submit(encode_record(record))
+            with self._rounds.watch.doing("order"):
+                await self._host.ledger.submit(encode_record(record))
         except Refused as error:
             _LOG.debug("the ledger did not take a %s: %s", type(record).__name__, error)
         except LedgerError as error:
@@ -329,7 +328,6 @@ class TrainingParticipant(Participant):
         missing = set(fetch.names)
         blobs: dict[str, bytes] = {}
         while self._stands_at(fetch):
-            began = time.perf_counter()
             for name in sorted(missing):
                 content = await self._blob(name, f"round/{fetch.round}")
                 if content is not None:
@@ -337,10 +335,9 @@ class TrainingParticipant(Participant):
                     self._rounds.fetched(fetch.round, len(content))
             came = missing & blobs.keys()
             missing -= came
-            self._rounds.spent(fetch.round, "fetch", time.perf_counter() - began)
             if came and (not missing or fetch.why in (Phase.ATTESTING, Phase.OPENING)):
                 given = blobs if not missing else {name: blobs[name] for name in came}
-                await self._in_turn(self._step, Fetched(fetch, given), fetch.why.value)
+                await self._in_turn(self._step, Fetched(fetch, given))
             if not missing or (not came and not fetch.names):
                 return
             await asyncio.sleep(_RETRY_SECONDS)
@@ -356,13 +353,14 @@ class TrainingParticipant(Participant):
         while self._machine.state.ceremony is not None:
             content = await self._blob(fetch.name, f"keys/{fetch.epoch}")
             if content is not None or (fetch.dealer is not None and time.monotonic() > patience):
-                await self._in_turn(self._step, KeyBlobFetched(fetch, content), None)
+                await self._in_turn(self._step, KeyBlobFetched(fetch, content))
                 return
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _blob(self, name: str, label: str) -> bytes | None:
         try:
-            content = await asyncio.to_thread(self._kept.read, name, label)
+            with self._rounds.watch.doing("store"):
+                content = await asyncio.to_thread(self._kept.read, name, label)
         except StoreError as error:
             # Whoever must make room is told once, and again when it was not enough.
             level = logging.WARNING if isinstance(error, StoreFull) and not self._told_full else logging.DEBUG
@@ -375,28 +373,30 @@ class TrainingParticipant(Participant):
     async def _work(self, effect: Work) -> None:
         assert self._own is not None
         shared = await self._shared(effect.model)
-        began = time.perf_counter()
-        values = await asyncio.to_thread(self._own.hospital.work, shared, effect.round)
-        if self._own.hospital.carried is not None:
-            await asyncio.to_thread(self._files.carry, self._own.hospital.carried)
-        self._rounds.spent(effect.round, "work", time.perf_counter() - began)
-        await self._in_turn(self._step, Produced(effect.round, values), "seal")
+        with self._rounds.watch.doing("train"):
+            values = await asyncio.to_thread(self._own.hospital.work, shared, effect.round)
+            if self._own.hospital.carried is not None:
+                await asyncio.to_thread(self._files.carry, self._own.hospital.carried)
+        await self._in_turn(self._step, Produced(effect.round, values))
 
     async def _advance(self, effect: Advance) -> None:
         shared = await self._shared(effect.model)
-        after = await asyncio.to_thread(shared.advance, effect.total)
+        with self._rounds.watch.doing("combine"):
+            after = await asyncio.to_thread(shared.advance, effect.total)
         encoded = after.to_bytes()
         name = blob_name(encoded)
         self._models[name] = after
-        await asyncio.to_thread(self._host.store.add, encoded, pin=MODELS)
-        await asyncio.to_thread(self._files.keep_model, name, encoded)
-        await self._in_turn(self._step, Advanced(effect.round, encoded, after.next), None)
+        with self._rounds.watch.doing("store"):
+            await asyncio.to_thread(self._host.store.add, encoded, pin=MODELS)
+            await asyncio.to_thread(self._files.keep_model, name, encoded)
+        await self._in_turn(self._step, Advanced(effect.round, encoded, after.next))
 
     async def _judge(self, effect: Judge) -> None:
         assert self._own is not None
         before, after = await self._shared(effect.before), await self._shared(effect.after)
-        accept = await asyncio.to_thread(self._own.hospital.accepts, before, after)
-        await self._in_turn(self._step, Judged(effect.round, accept), None)
+        with self._rounds.watch.doing("train"):
+            accept = await asyncio.to_thread(self._own.hospital.accepts, before, after)
+        await self._in_turn(self._step, Judged(effect.round, accept))
 
     async def _shared(self, name: str) -> SharedModel:
         """Return a shared model by its name, from a peer where this member did not make it itself."""

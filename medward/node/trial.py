@@ -32,7 +32,9 @@ PATIENT_SECONDS, IMPATIENT_SECONDS = 600.0, 20.0
 _REQUEST_TIMEOUT = 10_000
 
 Statuses = Mapping[str, Mapping[str, Any] | None]
-_SHARED_KEYS = ("round", "task", "outcome", "cohort", "opened", "contributions", "aggregate", "model")
+_SHARED_KEYS = (
+    *("round", "task", "outcome", "cohort", "opened", "contributions", "aggregate", "shares", "checks", "model"),
+)
 
 
 @dataclass(frozen=True)

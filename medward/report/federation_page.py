@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,7 +23,14 @@ from medward.report.charts import Curve, draw_curves
 NO_VALUE = "–"
 ROUNDS_SHOWN = 12
 NAMES_SHOWN = 5
-ACTIVITIES = ("work", "seal", "examine", "add", "check and share", "examine shares", "open a holder", "combine")
+#: What a round's seconds are spent on, by family, in the order of a bar.
+FAMILIES = {
+    "learning": ("train",),
+    "encryption": ("encrypt", "check", "share", "combine"),
+    "ledger and store": ("store", "order"),
+    "waiting": ("wait",),
+}
+ACTIVITIES = tuple(activity for family in FAMILIES.values() for activity in family)
 PROTECTIONS = {
     "none": "none: updates were summed in the open",
     "aggregate": "aggregate: updates were encrypted, only their sum was opened",
@@ -109,10 +117,13 @@ def _render(document: dict[str, Any], hospitals: Sequence[Mapping[str, Any]], cl
             charts=_charts(log),
             hospitals=_hospitals(hospitals, log),
             rounds=_rounds(log, names),
+            times=_times(log),
+            known_activities=ACTIVITIES,
             rounds_shown=ROUNDS_SHOWN,
             epochs=document.get("key_epochs", []),
             totals=_totals(log),
             command=_command(document),
+            audit_command=_audit_command(document),
             evaluate_command=["medward", "evaluate", "--model", shlex.quote(document["model"]), "--data", "FILE"],
         )
     )
@@ -245,9 +256,43 @@ def _hospitals(hospitals: Sequence[Mapping[str, Any]], log: Sequence[Mapping[str
     ]
 
 
-def _rounds(log: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def _times(log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where the time of each round went: one bar and one row of seconds a round, and what a training round takes."""
     told = {activity for report in log for activity in report["seconds"]}
     activities = [a for a in ACTIVITIES if a in told] + sorted(told - set(ACTIVITIES))
+    rows = []
+    for report in log:
+        spent = [report["seconds"].get(activity) for activity in activities]
+        total = sum(report["seconds"].values())
+        bar = [(a, s / total) for a, s in zip(activities, spent, strict=True) if s]
+        rows.append({"round": report["round"], "task": report["task"], "spent": spent, "total": total, "bar": bar})
+    trained = [r["seconds"] for r in log if r["outcome"] == "final" and r["task"] != "survey" and r["seconds"]]
+    medians = {
+        family: median(sum(spent.get(a, 0.0) for a in members) for spent in trained)
+        for family, members in FAMILIES.items()
+        if trained and told & set(members)
+    }
+    return {"activities": activities, "rows": rows, "medians": medians, "ordered": "order" in told}
+
+
+def _checked(report: Mapping[str, Any]) -> dict[str, str]:
+    """How many proofs were verified, and who added the sum anew, in words; NO_VALUE where it never came to that."""
+    checks = report.get("checks") or {}
+
+    def proved(what: str) -> str:
+        shown, good = checks.get(what, 0), checks.get(f"proved_{what}", 0)
+        return f"{good} of {shown}" if shown else NO_VALUE
+
+    anew, rejected = checks.get("added_anew", 0), checks.get("rejected", 0)
+    return {
+        "contributions": proved("contributions"),
+        "anew": (str(anew) + (f", {rejected} rejected" if rejected else "")) if anew or rejected else NO_VALUE,
+        "shares": proved("shares"),
+        "reveals": proved("reveals") if checks.get("reveals") else "",
+    }
+
+
+def _rounds(log: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     rows = []
     for report in log:
         final = report["outcome"] == "final"
@@ -259,10 +304,16 @@ def _rounds(log: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str,
                 **report,
                 "final": final,
                 "missing": ", ".join(missing[:NAMES_SHOWN]) + (f" and {left_out} more" if left_out > 0 else ""),
-                "spent": [report["seconds"].get(activity) for activity in activities],
+                "checked": _checked(report),
             }
         )
-    return {"rows": rows, "activities": activities, "sites": len(names), "named": _named(log)}
+    return {
+        "rows": rows,
+        "sites": len(names),
+        "named": _named(log),
+        "checked": any(report.get("checks") for report in log),
+        "missing": any(row["missing"] for row in rows),
+    }
 
 
 def _named(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -270,8 +321,10 @@ def _named(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for report in log:
         blobs = [(f"contribution of {member}", name) for member, name in report.get("contributions", {}).items()]
-        blobs += [(what, report[what]) for what in ("aggregate", "model") if report.get(what)]
-        rows += [{"round": report["round"], "what": what, "name": name} for what, name in blobs]
+        blobs += [("aggregate", report["aggregate"])] if report.get("aggregate") else []
+        blobs += [(f"share of {holder}", name) for holder, name in report.get("shares", {}).items()]
+        blobs += [("model", report["model"])] if report.get("model") else []
+        rows.append({"round": report["round"], "task": report["task"], "blobs": blobs})
     return rows
 
 
@@ -296,6 +349,13 @@ def _command(document: dict[str, Any]) -> list[str]:
         for one in value if isinstance(value, (list, tuple)) else [value]:
             words += [f"--{option}", shlex.quote(str(one))]
     return [*words, "--out", "medward-again"]
+
+
+def _audit_command(document: dict[str, Any]) -> list[str]:
+    """The words that check what the nodes left behind; none where no audit reads their ledger, or none ran."""
+    if document["options"].get("ledger") != "pbft":
+        return []
+    return ["medward", "audit", "--home", shlex.quote(str(Path(document["report"]).parent))]
 
 
 def score(value: float | None) -> str:

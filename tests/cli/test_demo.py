@@ -101,7 +101,7 @@ def test_four_nodes_train_the_model_that_a_simulation_trains(medward: Run, tmp_p
     for entry in nodes.document["rounds_log"]:
         assert entry["outcome"] == "final"
         assert len(entry["contributions"]) == 4
-        assert entry["seconds"].keys() >= {"work", "seal", "fetch", "checking"}
+        assert entry["seconds"].keys() >= {"train", "encrypt", "check", "share", "store", "order"}
     for name in ("hospital-1", "hospital-4"):
         home = tmp_path / "nodes" / f"node-{name}"
         assert (home / "store" / "blocks").is_dir()

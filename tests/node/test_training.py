@@ -110,17 +110,21 @@ def test_material_of_a_key_epoch_comes_back_and_damage_is_refused() -> None:
 
 
 def test_round_log_tells_phases_and_seconds() -> None:
-    log = RoundLog()
+    now = [0.0]
+    log = RoundLog(lambda: now[0])
     terms, keys = Terms("t", NAMES), Keys(NAMES, 1)
     over = Round(terms, keys, 0, "train", "m", NAMES, 1, 1, Phase.VOID, 0.0, outcome="too few")
     store = {"round/00000000": msgspec.msgpack.encode(over)}
-    for when, phase in enumerate((Phase.COMMITTING, Phase.SUBMITTING, Phase.VOID)):
-        log.entered(0, phase, 10.0 + when)
-    log.spent(0, "seal", 0.5)
-    log.spent(0, "seal", 0.25)
+    log.entered(0, Phase.COMMITTING, 10.0)
+    with log.watch.doing("encrypt"):
+        now[0] += 0.75
+    now[0] += 0.5
+    for when, phase in enumerate((Phase.SUBMITTING, Phase.VOID), 11):
+        log.entered(0, phase, when)
+    now[0] += 8.0  # the round is over
     log.stored("round/0", 7)
     (told,) = log.told(store.get)
-    assert told["seconds"] == {"seal": 0.75}
+    assert told["seconds"] == {"encrypt": 0.75, "wait": 0.5}
     assert told["phases"] == {"committing": 1.0, "submitting": 1.0}
     assert (told["bytes_up"], told["outcome"], told["cohort"]) == (7, "too few", [])
     assert summary(over)["model"] is None

@@ -29,7 +29,7 @@ def a_round(number: int, **changes: Any) -> dict[str, Any]:
         "contributions": {"hospital-1": f"bafkcontribution{number}"},
         "aggregate": f"bafkaggregate{number}",
         "model": f"bafkmodel{number}",
-        "seconds": {"work": 1.5, "combine": 0.001},
+        "seconds": {"train": 1.5, "combine": 0.001},
         "validation": ALL_MEASURED,
     }
     return report | changes
@@ -221,6 +221,34 @@ def test_everything_that_was_added_is_named(tmp_path: Path) -> None:
     words = Elements(page).words()
     assert "opened: hospital-3" in words
     assert "hospital-9 holds none: it missed the deadline" in words
+
+
+def test_what_was_checked_and_where_the_time_went_is_told(tmp_path: Path) -> None:
+    checks = {
+        **{"contributions": 3, "proved_contributions": 2, "added_anew": 3, "rejected": 1},
+        **{"shares": 3, "proved_shares": 3, "reveals": 0, "proved_reveals": 0},
+    }
+    spent = {"train": 10.0, "encrypt": 0.5, "order": 0.25, "store": 0.25, "wait": 1.0}
+    log = [a_round(0, checks=checks, seconds=spent, shares={"hospital-2": "bafkshare0"}), a_round(1)]
+    page = page_of(tmp_path, a_document(log))
+    words = Elements(page).words()
+    assert "2 of 3" in words
+    assert "3, 1 rejected" in words
+    assert "bafkshare0" in page
+    assert "0.50 s of ledger and store" not in words, "the median of both rounds"
+    assert re.search(r"took, in the median, 5.75 s of learning, .* s of ledger and store and .* s of waiting", words)
+    bars = [attributes for _, attributes in Elements(page).found if attributes.get("class") == "train"]
+    assert any("width: 83.33%" in (attributes.get("style") or "") for attributes in bars)
+
+
+def test_audit_is_named_exactly_where_nodes_left_a_ledger_that_it_reads(tmp_path: Path) -> None:
+    for ledger, named in (("pbft", True), ("cometbft", False)):
+        options = {"data": "ward", "ledger": ledger}
+        assert (
+            "medward audit --home medward-out"
+            in Elements(page_of(tmp_path / ledger, a_document([a_round(0)], options=options))).words()
+        ) is named
+    assert "medward audit" not in Elements(page_of(tmp_path, a_document([a_round(0)]))).words()
 
 
 def test_worst_hospital_is_marked_in_words(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""Each instant of a round counts for exactly one activity."""
+
+import contextlib
+import threading
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medward.federation.interfaces import Slot
+from medward.federation.memory import PlainSum
+from medward.federation.stopwatch import ACTIVITIES, Activity, Stopwatch, TimedSum
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_computing_is_never_counted_as_waiting_for_the_ledger() -> None:
+    clock = Clock()
+    watch = Stopwatch(clock)
+    clock.now = 100.0  # before the first round: nobody's
+    watch.turn(0)
+    clock.now += 1
+    with watch.doing("order"):
+        clock.now += 2
+        with watch.doing("check"):
+            clock.now += 4
+        clock.now += 8
+    watch.turn(1)
+    clock.now += 16
+    watch.turn(None)
+    clock.now += 32
+    assert watch.seconds(0) == {"check": 4, "order": 10, "wait": 1}
+    assert watch.seconds(1) == {"wait": 16}
+    assert watch.seconds(2) == {}
+
+
+@given(st.lists(st.tuples(st.sampled_from(ACTIVITIES), st.booleans(), st.integers(0, 9)), max_size=40))
+def test_seconds_of_a_round_add_up_to_the_clock(steps: list[tuple[Activity, bool, int]]) -> None:
+    clock = Clock()
+    watch = Stopwatch(clock)
+    watch.turn(3)
+    inside: list[object] = []
+    for activity, begins, seconds in steps:
+        if begins:
+            manager = watch.doing(activity)
+            manager.__enter__()
+            inside.append(manager)
+        elif inside:
+            inside.pop(0).__exit__(None, None, None)  # type: ignore[attr-defined]
+        clock.now += seconds
+    assert sum(watch.seconds(3).values()) == clock.now
+
+
+def test_an_error_ends_an_activity_and_threads_share_a_watch() -> None:
+    clock = Clock()
+    watch = Stopwatch(clock)
+    watch.turn(0)
+
+    def work() -> None:
+        with watch.doing("store"):
+            clock.now += 1
+            raise OSError
+
+    thread = threading.Thread(target=lambda: _swallowed(work))
+    thread.start()
+    thread.join()
+    clock.now += 2
+    assert watch.seconds(0) == {"store": 1, "wait": 2}
+
+
+def _swallowed(call: object) -> None:
+    with contextlib.suppress(OSError):
+        call()  # type: ignore[operator]
+
+
+def test_timed_sum_does_what_the_sum_inside_does() -> None:
+    watch = Stopwatch()
+    watch.turn(0)
+    slot = Slot("ward", 0, 1, 2)
+    timed, plain = TimedSum(PlainSum("a"), watch), PlainSum("a")
+    values = np.array([3, -1, 5])
+    sealed = timed.seal(slot, values)
+    assert sealed == plain.seal(slot, values) == timed.sealed(slot)
+    timed.examine(slot, "a", sealed)
+    aggregate = timed.add(slot, {"a": sealed})
+    timed.check(slot, {"a": sealed}, aggregate)
+    share = timed.share(slot, aggregate)
+    timed.examine_share(slot, aggregate, "a", share)
+    assert list(timed.open(slot, aggregate, {"a": share}, {})) == list(values)
+    assert watch.seconds(0).keys() == {"encrypt", "check", "share", "combine", "wait"}

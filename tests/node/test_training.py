@@ -20,8 +20,8 @@ from medward.node.round_log import RoundLog, summary
 from medward.node.training_data import Settings, own_side, plan_for, read_settings
 from medward.node.training_files import TrainingFiles
 from medward.node.training_rules import TrainingRules, agreement_parameters, read_agreement
+from tests.federation.ceremonies import SETUP, members_of, run
 from tests.federation.test_application import Ledger
-from tests.federation.test_ceremony import SETUP, _members, _run
 
 NAMES = ("north", "south", "east", "west")
 MEMBERS = [Member(n, 0, (AlgorithmBytes("ed25519", n[0].encode() * 32),), b"", "127.0.0.1:1") for n in NAMES]
@@ -90,8 +90,8 @@ def test_files_of_a_member_are_its_owners_alone_and_survive(tmp_path: Path) -> N
 
 
 def test_material_of_a_key_epoch_comes_back_and_damage_is_refused() -> None:
-    members = _members(3, setup=SETUP)
-    _run(members)
+    members = members_of(3, setup=SETUP)
+    run(members)
     active, state = members[2].active, members[2].state
     assert active is not None
     secret = members[2].secrets[active.keys.epoch]

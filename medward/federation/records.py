@@ -334,7 +334,7 @@ def encode_record(record: Record) -> bytes:
 def decode_record(payload: bytes) -> Record | None:
     """Return the record that a payload encodes, or None if it encodes none."""
     try:
-        record: Record = decode_form(payload, Record)
+        record: Record = decode_form(payload, Record, thinnest=4)
     except NotCanonical:
         return None
     return record

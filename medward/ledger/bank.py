@@ -168,7 +168,7 @@ class Bank(Application):
 @lru_cache(maxsize=1024)
 def _read(payload: bytes) -> Order | None:
     try:
-        order: Order = decode_form(payload, Order)
+        order: Order = decode_form(payload, Order, thinnest=16)
     except NotCanonical:
         return None
     return order

@@ -28,6 +28,8 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 T = TypeVar("T")
 
 _DEEPEST: Final = 64
+_SLACK: Final = 4096
+_PER_LIST: Final = 4
 _SIMPLE: Final = {0xF4: False, 0xF5: True, 0xF6: None}
 # The least value that needs this many bytes after the head (RFC 8949, 4.2.1).
 _WIDTHS: Final = {24: (1, 24), 25: (2, 2**8), 26: (4, 2**16), 27: (8, 2**32)}
@@ -47,24 +49,32 @@ def encode(value: Any) -> bytes:
     return bytes(out)
 
 
-def decode(data: bytes, kind: type[T]) -> T:
-    """Return the value of type `kind` whose canonical encoding is `data`.
+def decode(data: bytes, kind: type[T], *, thinnest: int | None = None) -> T:
+    """Return the value of type `kind` whose canonical encoding is `data`; see `decode_form`.
 
     Raises:
         NotCanonical: `data` is not canonical DAG-CBOR, or not of that form.
     """
-    value: T = decode_form(data, kind)
+    value: T = decode_form(data, kind, thinnest=thinnest)
     return value
 
 
-def decode_form(data: bytes, form: Any) -> Any:
+def decode_form(data: bytes, form: Any, *, thinnest: int | None = None) -> Any:
     """Return the value of the form `form`, which may be a union of tagged structures, that `data` encodes.
+
+    Args:
+        data: the encoding.
+        form: what it must be.
+        thinnest: where `data` comes from one who may wish to waste this node's time: how many bytes there are at least
+            for each item of a list, beyond the first 4096 items. A list itself counts as 4. Eight mebibytes of empty
+            lists take 16 seconds and 600 MB to decode, and are refused for their form in the end anyway.
 
     Raises:
         NotCanonical: `data` is not canonical DAG-CBOR, or not of that form.
     """
+    room = [_SLACK + len(data) // thinnest if thinnest else 1 << 62]
     try:
-        value, end = _read(data, 0, _DEEPEST)
+        value, end = _read(data, 0, _DEEPEST, room)
         if end != len(data):
             raise NotCanonical(f"{len(data) - end} bytes follow the value")
         return msgspec.convert(value, form, strict=True, builtin_types=(bytes,))
@@ -140,8 +150,8 @@ def _append(out: bytearray, value: Any) -> None:
         raise NotCanonical(f"a {kind.__name__} has no place in a ledger record")
 
 
-def _read(data: bytes, at: int, depth: int) -> tuple[Any, int]:
-    """Return the value that starts at `at`, and where the next one starts."""
+def _read(data: bytes, at: int, depth: int, room: list[int]) -> tuple[Any, int]:
+    """Return the value that starts at `at`, and where the next one starts; its items are taken from `room`."""
     if at >= len(data):
         raise NotCanonical("the value is cut short")
     first = data[at]
@@ -156,7 +166,7 @@ def _read(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     if major == 0x00:
         return value, at
     if major == 0x80:
-        return _read_list(data, at, value, depth)
+        return _read_list(data, at, value, depth, room)
     if major in {0x40, 0x60}:
         end = at + value
         if end > len(data):
@@ -177,9 +187,12 @@ def _read_argument(data: bytes, at: int, short: int) -> tuple[int, int]:
     return value, at + width
 
 
-def _read_list(data: bytes, at: int, count: int, depth: int) -> tuple[list[Any], int]:
+def _read_list(data: bytes, at: int, count: int, depth: int, room: list[int]) -> tuple[list[Any], int]:
     if depth == 0 or count > len(data) - at:
         raise NotCanonical("a list is nested too deeply or cut short")
+    room[0] -= count + _PER_LIST
+    if room[0] < 0:
+        raise NotCanonical("it holds more items than anything of that length says")
     items: list[Any] = []
     size = len(data)
     for _ in range(count):
@@ -201,6 +214,6 @@ def _read_list(data: bytes, at: int, count: int, depth: int) -> tuple[list[Any],
             items.append(data[start:end])
             at = end
             continue
-        item, at = _read(data, at, depth - 1)
+        item, at = _read(data, at, depth - 1, room)
         items.append(item)
     return items, at

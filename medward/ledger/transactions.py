@@ -37,7 +37,7 @@ def decode_transaction(data: bytes) -> Transaction:
     """
     if len(data) > MAX_TRANSACTION_BYTES:
         raise NotCanonical(f"a transaction of {len(data)} bytes is over the limit of {MAX_TRANSACTION_BYTES}")
-    return decode(data, Transaction)
+    return decode(data, Transaction, thinnest=16)
 
 
 def encode_transaction(transaction: Transaction) -> bytes:

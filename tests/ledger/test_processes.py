@@ -161,6 +161,7 @@ def garbage(random):
             b"\xff" * 64,
             frame(encode_message(Status(0, 0, False, 0, 0, 0, False)) + b"\x00"),
             frame(b"\x81" * 50_000),
+            frame(b"\x9a" + (4_000_000).to_bytes(4, "big") + b"\x80" * 4_000_000),
         ]
     )
 

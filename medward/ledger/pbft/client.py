@@ -139,6 +139,7 @@ class PbftClient:
         self._asked: dict[str, asyncio.Future[ServerMessage]] = {}
         self._connections = {m.name: _Connection(m, self._hear) for m in members or genesis.members}
         self._preferred = 0
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Hang up."""
@@ -155,7 +156,7 @@ class PbftClient:
             give_up: seconds after which nothing is known: it may still be ordered.
 
         Raises:
-            Refused: f+1 replicas do not take it.
+            Refused: f+1 replicas do not take it; where others took it, it may still be ordered, once.
             LedgerError: no f+1 equal answers came in time.
         """
         waiting = _Waiting(payload, asyncio.get_running_loop().create_future())
@@ -205,12 +206,17 @@ class PbftClient:
         return reply if isinstance(reply, BlockReply) else None
 
     def follow(self, membership: Membership) -> None:
-        """Call the members of a later epoch, which the caller has verified."""
+        """Call the members of a later epoch, which the caller has verified, and believe nobody else any more."""
         self._membership = membership
+        for name in [name for name, known in self._connections.items() if membership.member(name) != known.member]:
+            left = self._connections.pop(name)
+            self._closing.add(task := asyncio.create_task(left.close()))
+            task.add_done_callback(self._closing.discard)
         for member in membership.members:
-            known = self._connections.get(member.name)
-            if known is None or known.member != member:
+            if member.name not in self._connections:
                 self._connections[member.name] = _Connection(member, self._hear)
+        for waiting in self._waiting.values():
+            waiting.answers = {name: said for name, said in waiting.answers.items() if name in self._connections}
 
     # Sending.
 
@@ -274,15 +280,16 @@ class PbftClient:
         one = names[self._preferred % len(names)]
         forwarding = {one}
         while any(not waiting.answered.done() for waiting in group):
+            names = sorted(self._connections)
             kinds = {name in forwarding for name in names}
             forms = {forward: frame(encode(Submit(tuple(encoded), forward))) for forward in kinds}
             sends = (self._connections[name].send(forms[name in forwarding]) for name in names)
             sent = dict(zip(names, await asyncio.gather(*sends), strict=True))
             left = [waiting.answered for waiting in group if not waiting.answered.done()]
             if left:
-                await asyncio.wait(left, timeout=self._patience if sent[one] else 0.01)
-            forwarding = set(names)
-            self._preferred += not sent[one]
+                await asyncio.wait(left, timeout=self._patience if sent.get(one) else 0.01)
+            forwarding = set(self._connections)
+            self._preferred += not sent.get(one)
 
     # Hearing.
 
@@ -290,7 +297,7 @@ class PbftClient:
         # Replicas answer for the same block with the same bytes, most of the time.
         message = self._heard.get(data)
         if message is None:
-            message = decode_form(data, ServerMessage)
+            message = decode_form(data, ServerMessage, thinnest=4)
             if len(self._heard) >= 16:
                 self._heard.pop(next(iter(self._heard)))
             self._heard[data] = message
@@ -308,7 +315,7 @@ class PbftClient:
 
     def _count(self, name: str, nonce: int, outcome: Receipt | Refusal) -> None:
         waiting = self._waiting.get(nonce)
-        if waiting is None or waiting.answered.done():
+        if waiting is None or waiting.answered.done() or name not in self._connections:
             return
         waiting.answers[name] = outcome
         if list(waiting.answers.values()).count(outcome) > self._membership.faults:

@@ -1,6 +1,7 @@
 """The side of a node that clients talk to: who waits for which transaction, and frames that answer many at once."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -25,6 +26,8 @@ from medward.ledger.types import Receipt, Transaction
 
 _MAX_CLIENTS = 256
 _MAX_WAITING = 4096
+_HANDED_IN = 256
+_AT_ONCE = 64
 CLIENT_FRAME = 2**17
 """The longest frame in bytes that a client may send: one transaction of the largest size, or many small ones."""
 
@@ -41,10 +44,14 @@ class Submission(msgspec.Struct, frozen=True):
 
 
 class _Caller:
-    """One client's connection, with the transactions whose outcome it waits for, the oldest first."""
+    """One client's connection, with what it handed in and the replica has not taken yet, and the transactions whose
+    outcome it waits for, the oldest first.
+    """
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
+        self.handed_in: deque[Submission] = deque()
+        self.room = asyncio.Event()
         self.waits: dict[_Key, None] = {}
         self.ready: dict[bytes, list[tuple[int, Receipt]]] = {}
 
@@ -57,26 +64,48 @@ class ClientDesk:
     """Takes what clients send, and gives out answers, gathered per client until `flush`.
 
     Args:
-        submit: takes a transaction.
+        wake: called when there is something to `take`.
         answer: answers everything that is not a transaction.
     """
 
     def __init__(
         self,
-        submit: Callable[[Submission], None],
+        wake: Callable[[], None],
         answer: Callable[[Query | GetBlock | GetStatus], QueryAnswer | BlockReply | NodeStatus],
     ) -> None:
-        self._submit = submit
+        self._wake = wake
         self._answer = answer
+        self._own: deque[Submission] = deque()
+        self._turns: deque[_Caller] = deque()
         self._waiting: dict[_Key, list[_Caller | asyncio.Future[Outcome]]] = {}
         self._touched: dict[_Caller, None] = {}
         self._callers = 0
 
-    def wait_for(self, transaction: Transaction) -> "asyncio.Future[Outcome]":
-        """Return what will hold the transaction's outcome."""
+    def __bool__(self) -> bool:
+        return bool(self._own or self._turns)
+
+    def hand_in(self, submission: Submission) -> "asyncio.Future[Outcome]":
+        """Take a transaction of this node itself; return what will hold its outcome."""
         answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        transaction = submission.transaction
         self._waiting.setdefault((transaction.client, transaction.nonce), []).append(answered)
+        self._own.append(submission)
+        self._wake()
         return answered
+
+    def take(self, most: int) -> list[Submission]:
+        """Return up to `most` submissions: this node's own first, then a few of each client in turn."""
+        taken: list[Submission] = []
+        while self._own and len(taken) < most:
+            taken.append(self._own.popleft())
+        while self._turns and len(taken) < most:
+            caller = self._turns.popleft()
+            for _ in range(min(_AT_ONCE, len(caller.handed_in), most - len(taken))):
+                taken.append(caller.handed_in.popleft())
+            if caller.handed_in:
+                self._turns.append(caller)
+            caller.room.set()
+        return taken
 
     def settle(self, client: bytes, nonce: int, outcome: Outcome) -> None:
         """Note what became of a transaction, for whoever waits for it."""
@@ -112,14 +141,23 @@ class ClientDesk:
         caller = _Caller(writer)
         try:
             while True:
-                message: ClientMessage = decode_form(await read_frame(reader, CLIENT_FRAME), ClientMessage)
+                data = await read_frame(reader, CLIENT_FRAME)
+                message: ClientMessage = decode_form(data, ClientMessage, thinnest=16)
                 if isinstance(message, Submit):
                     self._take(caller, message)
+                    # Who hands in faster than the replica takes is not read until it has caught up.
+                    while len(caller.handed_in) >= _HANDED_IN:
+                        caller.room.clear()
+                        await caller.room.wait()
                 else:
                     caller.tell(self._answer(message))
+                    # What it sent in one piece is answered piece by piece: others have their turns between.
+                    await asyncio.sleep(0)
                 await writer.drain()
         finally:
             self._callers -= 1
+            if caller in self._turns:
+                self._turns.remove(caller)
             for key in caller.waits:
                 self._forget(key, caller)
 
@@ -134,7 +172,10 @@ class ClientDesk:
                     self._forget(oldest, caller)
                 caller.waits[key] = None
                 self._waiting.setdefault(key, []).append(caller)
-            self._submit(Submission(encoded, transaction, message.forward))
+            if not caller.handed_in:
+                self._turns.append(caller)
+            caller.handed_in.append(Submission(encoded, transaction, message.forward))
+        self._wake()
 
     def _forget(self, key: _Key, caller: _Caller) -> None:
         waiting = self._waiting.get(key, [])

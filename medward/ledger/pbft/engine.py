@@ -6,6 +6,7 @@ fsyncs falls as the load rises (group commit). See spec/ledger.md, "The journal"
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,17 +48,19 @@ from medward.ledger.pbft.effects import (
     Write,
 )
 from medward.ledger.pbft.identity import NodeIdentity
+from medward.ledger.pbft.inbox import Inbox, Share
 from medward.ledger.pbft.journal import Journal
-from medward.ledger.pbft.messages import BlockAnswer, ChunkAnswer, Message, decode_message, encode_message
+from medward.ledger.pbft.messages import BlockAnswer, ChunkAnswer, Message, encode_message
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.replica import Replica
-from medward.ledger.pbft.transport import Inbox, Listener, Outgoing, end_task, read_frame
+from medward.ledger.pbft.transport import Listener, Outgoing, end_task
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.transactions import decode_transaction, encode_transaction
 from medward.ledger.types import Application, Block, Engine, Member, Receipt, Transaction
 
-_FRAMES_PER_TURN = 64
 _SUBMISSIONS_PER_TURN = 512
+# What one peer may have read from the disk for it in one turn; it asks again for the rest.
+_BULK_PER_TURN = {SendBlocks: 1, SendChunk: 4}
 
 
 class NodeSettings(msgspec.Struct, frozen=True):
@@ -130,9 +133,8 @@ class PbftEngine(Engine):
         self._peers: dict[str, Outgoing] = {}
         self._known: dict[str, Member] = {}
         self._inboxes: dict[str, Inbox] = {}
-        self._submitted: list[Submission] = []
-        self._desk = ClientDesk(self._submit, self._answer)
         self._wake = asyncio.Event()
+        self._desk = ClientDesk(self._wake.set, self._answer)
         self._grown = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1)
@@ -161,10 +163,7 @@ class PbftEngine(Engine):
 
     async def submit(self, transaction: Transaction) -> Receipt:
         """Return the receipt once this node has executed the certified block that holds the transaction."""
-        encoded = encode_transaction(transaction)
-        answer = self._desk.wait_for(transaction)
-        self._submit(Submission(encoded, transaction, True))
-        outcome = await answer
+        outcome = await self._desk.hand_in(Submission(encode_transaction(transaction), transaction, True))
         if isinstance(outcome, Refusal):
             raise Refused(
                 f"the ledger does not take transaction {transaction.nonce}: {outcome.reason}", outcome.result.code
@@ -216,7 +215,7 @@ class PbftEngine(Engine):
         try:
             while True:
                 await self._wait()
-                await self._turn(self._collect())
+                await self._turn()
         except JournalError as error:
             # What was not written is not sent; a replica whose disk fails is silent from here on.
             self.failure = error
@@ -225,7 +224,7 @@ class PbftEngine(Engine):
             raise
 
     async def _wait(self) -> None:
-        if any(self._inboxes.values()) or self._submitted:
+        if self._desk or any(self._inboxes.values()):
             await asyncio.sleep(0)
             return
         left = self._replica.next_deadline() / 1000 - time.monotonic()
@@ -237,39 +236,43 @@ class PbftEngine(Engine):
                 alarm.cancel()
         self._wake.clear()
 
-    def _collect(self) -> list[Event]:
-        """Take a fair share of what waits: so many frames of each peer, so many submissions, and the clock."""
-        events: list[Event] = []
+    async def _turn(self) -> None:
+        """Step through a fair share of what waits, make what follows durable, and only then send."""
+        writes: list[Write] = []
+        others: list[Effect] = []
         for peer, inbox in self._inboxes.items():
-            events += [Received(peer, message) for message in inbox.take(_FRAMES_PER_TURN)]
-        submitted = self._submitted[:_SUBMISSIONS_PER_TURN]
-        del self._submitted[:_SUBMISSIONS_PER_TURN]
+            share = Share() if inbox else None
+            while share is not None and share.take() and (message := inbox.next()) is not None:
+                self._step(Received(peer, message), writes, others)
+        submitted = self._desk.take(_SUBMISSIONS_PER_TURN)
         for forward in (False, True):
             group = [submission for submission in submitted if submission.forward == forward]
             if group:
                 encoded, decoded = tuple(s.encoded for s in group), tuple(s.transaction for s in group)
-                events.append(Submitted(encoded, forward, decoded))
-        if time.monotonic() * 1000 >= self._replica.next_deadline():
-            events.append(Tick())
-        return events
-
-    async def _turn(self, events: list[Event]) -> None:
-        writes: list[Write] = []
-        others: list[Effect] = []
-        for event in events:
-            for effect in self._replica.step(event, int(time.monotonic() * 1000), int(time.time() * 1000)):
-                if isinstance(effect, Append | Compact | StoreBlock | StoreSnapshot | SaveChunk | StoreEvidence):
-                    writes.append(effect)
-                else:
-                    others.append(effect)
-        await self._make_durable(writes, idle=any(isinstance(event, Tick) for event in events))
+                self._step(Submitted(encoded, forward, decoded), writes, others)
+        due = time.monotonic() * 1000 >= self._replica.next_deadline()
+        if due:
+            self._step(Tick(), writes, others)
+        await self._make_durable(writes, idle=due)
         if any(isinstance(write, StoreBlock | StoreSnapshot) for write in writes):
             self._refresh_peers()
             async with self._grown:
                 self._grown.notify_all()
+        bulk: Counter[tuple[str, type[Effect]]] = Counter()
         for effect in others:
+            if isinstance(effect, SendBlocks | SendChunk):
+                bulk[effect.peer, type(effect)] += 1
+                if bulk[effect.peer, type(effect)] > _BULK_PER_TURN[type(effect)]:
+                    continue
             self._carry_out(effect)
         self._desk.flush()
+
+    def _step(self, event: Event, writes: list[Write], others: list[Effect]) -> None:
+        for effect in self._replica.step(event, int(time.monotonic() * 1000), int(time.time() * 1000)):
+            if isinstance(effect, Append | Compact | StoreBlock | StoreSnapshot | SaveChunk | StoreEvidence):
+                writes.append(effect)
+            else:
+                others.append(effect)
 
     async def _make_durable(self, writes: list[Write], idle: bool) -> None:
         """Write, and wait for the disk unless these are blocks alone: votes at a quorum hold those (J6)."""
@@ -293,16 +296,8 @@ class PbftEngine(Engine):
                 outgoing.send(data)
         elif isinstance(effect, Send):
             self._send(effect.peer, effect.message)
-        elif isinstance(effect, SendBlocks):
-            for height in range(effect.first, effect.last + 1):
-                block = self._journal.block(height)
-                if block is not None:
-                    self._send(effect.peer, BlockAnswer(block))
-        elif isinstance(effect, SendChunk):
-            size = self._settings.genesis.parameters.chunk_bytes
-            data_of = self._journal.snapshot_chunk(effect.height, effect.index, size)
-            if data_of is not None:
-                self._send(effect.peer, ChunkAnswer(effect.height, effect.index, data_of))
+        elif isinstance(effect, SendBlocks | SendChunk):
+            self._send_stored(effect)
         elif isinstance(effect, Reply):
             self._desk.settle(effect.client, effect.nonce, effect.receipt)
         elif isinstance(effect, Refuse):
@@ -311,6 +306,21 @@ class PbftEngine(Engine):
             self._desk.settle(transaction.client, transaction.nonce, refusal)
         elif isinstance(effect, Halted):
             self.failure = LedgerError(effect.reason)
+
+    def _send_stored(self, effect: SendBlocks | SendChunk) -> None:
+        outgoing = self._peers.get(effect.peer)
+        if outgoing is None or outgoing.congested:
+            return
+        if isinstance(effect, SendBlocks):
+            for height in range(effect.first, effect.last + 1):
+                block = self._journal.block(height)
+                if block is not None:
+                    outgoing.send(encode_message(BlockAnswer(block)))
+        else:
+            size = self._settings.genesis.parameters.chunk_bytes
+            data = self._journal.snapshot_chunk(effect.height, effect.index, size)
+            if data is not None:
+                outgoing.send(encode_message(ChunkAnswer(effect.height, effect.index, data)))
 
     def _send(self, peer: str, message: Message) -> None:
         outgoing = self._peers.get(peer)
@@ -340,18 +350,10 @@ class PbftEngine(Engine):
     async def _serve(self, name: str | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if name is None:
             await self._desk.serve(reader, writer)
-            return
-        inbox = self._inboxes.setdefault(name, Inbox())
-        while True:
-            message = decode_message(await read_frame(reader))
-            await inbox.put(message)
-            self._wake.set()
+        else:
+            await self._inboxes.setdefault(name, Inbox()).listen(reader, writer, self._wake)
 
     # Clients.
-
-    def _submit(self, submission: Submission) -> None:
-        self._submitted.append(submission)
-        self._wake.set()
 
     def _answer(self, message: Query | GetBlock | GetStatus) -> QueryAnswer | BlockReply | NodeStatus:
         if isinstance(message, Query):

@@ -257,12 +257,16 @@ class Journal:
             raise JournalCorrupt(f"block {height} in {self._folder} is damaged ({error})") from error
 
     def snapshot_chunk(self, height: int, index: int, chunk_bytes: int) -> bytes | None:
-        """Return one chunk of the stored snapshot if it is the one at `height`."""
-        parts = dict(self._database.execute("SELECT part, data FROM snapshot WHERE part != 'handovers'").fetchall())
-        if not parts or decode(parts["certificate"], CheckpointCertificate).body.height != height:
+        """Return one chunk of the stored snapshot if it is the one at `height`, without reading the others."""
+        rows = dict(self._database.execute("SELECT part, rowid FROM snapshot").fetchall())
+        if not rows:
             return None
-        data: bytes = parts["data"]
-        return data[index * chunk_bytes : (index + 1) * chunk_bytes]
+        (certificate,) = self._database.execute("SELECT data FROM snapshot WHERE part = 'certificate'").fetchone()
+        if decode(certificate, CheckpointCertificate).body.height != height:
+            return None
+        with self._database.blobopen("snapshot", "data", rows["data"], readonly=True) as blob:
+            blob.seek(min(index * chunk_bytes, len(blob)))
+            return blob.read(chunk_bytes)
 
     def evidence(self) -> list[Evidence]:
         """Return all proofs of equivocation, oldest first."""

@@ -17,11 +17,14 @@ from medward.ledger.certificates import (
     Votes,
 )
 from medward.ledger.encoding import Count, Hash, Name, Structure, decode_form, digest, encode
+from medward.ledger.errors import NotCanonical
 from medward.ledger.membership import MAX_MEMBERS
 from medward.ledger.signatures import Domain, Signatures
 
 MAX_BATCH = 4096
 MAX_WINDOW = 1024
+MAX_FRAME = 8 * 2**20
+"""The longest encoded message in bytes; see docs/ledger.md, "Limits", for what that means for large federations."""
 
 Batch = Annotated[tuple[bytes, ...], msgspec.Meta(max_length=MAX_BATCH)]
 
@@ -161,9 +164,7 @@ HeldVotes = Annotated[
 class Echo(Structure, frozen=True, tag="echo"):
     """The newest votes that the sender holds of the receiver, who must know them all."""
 
-    votes: Annotated[
-        tuple[Prepare | Commit | CheckpointVote | ViewChange, ...], msgspec.Meta(max_length=4 * MAX_WINDOW)
-    ]
+    votes: HeldVotes
 
 
 class StableProof(Structure, frozen=True, tag="stable"):
@@ -268,11 +269,39 @@ def encode_message(message: Message) -> bytes:
     return encode(message)
 
 
+_VOTE, _PROOF = 2**14, 2**18
+# For each kind the most bytes that a correct member sends of it, and the fewest bytes for each item (`decode_form`).
+_LARGEST: dict[str, tuple[int, int]] = {
+    "request": (2**20 + 2**17, 32),
+    "pre-prepare": (MAX_FRAME, 32),
+    "view-change": (2**21, 4),
+    "new-view": (MAX_FRAME, 4),
+    "checkpoint": (_VOTE, 4),
+    "echo": (2**22, 4),
+    "stable": (_PROOF * 2, 4),
+    "batch": (MAX_FRAME, 32),
+    "block": (MAX_FRAME, 32),
+    "manifest": (MAX_FRAME, 4),
+    "chunk": (MAX_FRAME, 32),
+}
+_SMALL = (_VOTE, 4)
+
+
 def decode_message(data: bytes) -> Message:
-    """Return the message that `data` encodes.
+    """Return the message that `data` encodes; one that is longer or emptier than its kind ever is costs no decoding.
 
     Raises:
         NotCanonical: it encodes none.
     """
-    message: Message = decode_form(data, Message)
+    longest, thinnest = _LARGEST.get(_tag(data), _SMALL)
+    if len(data) > longest:
+        raise NotCanonical(f"a message of {len(data)} bytes is longer than its kind may be, {longest} bytes")
+    message: Message = decode_form(data, Message, thinnest=thinnest)
     return message
+
+
+def _tag(data: bytes) -> str:
+    """Return the kind that an encoded message says it is: the text after the head of its list."""
+    if len(data) < 2 or data[0] & 0xE0 != 0x80 or data[1] & 0xE0 != 0x60:
+        return ""
+    return data[2 : 2 + (data[1] & 0x1F)].decode("ascii", "replace")

@@ -245,15 +245,24 @@ class Replica:
             return
         early = epoch > state.epoch or message.view > state.view or state.changing
         if early or height > state.high:
-            # Kept for a short while; what is lost here is sent again when this replica says where it stands.
-            waiting = state.future.setdefault(peer, deque(maxlen=state.parameters.future_per_peer))
-            waiting.append(message)
+            self._keep_for_later(peer, message)
         elif isinstance(message, PrePrepare):
             ordering.on_pre_prepare(state, message)
         elif isinstance(message, Prepare):
             ordering.on_prepare(state, message)
         else:
             ordering.on_commit(state, message)
+
+    def _keep_for_later(self, peer: str, message: PrePrepare | Prepare | Commit) -> None:
+        """Keep a message for a short while; what is lost here is sent again when this replica says where it stands."""
+        state = self._state
+        waiting = state.future.setdefault(peer, deque(maxlen=state.parameters.future_per_peer))
+        if isinstance(message, PrePrepare):
+            # Proposals are long, and a correct leader has no more under way.
+            proposals = sum(isinstance(kept, PrePrepare) for kept in waiting)
+            if proposals >= state.genesis.parameters.in_flight:
+                return
+        waiting.append(message)
 
     def _deliver_future(self) -> None:
         state = self._state

@@ -4,6 +4,7 @@ See spec/ledger.md, "Requests"; OSDI'99, 4.1 and 4.5.2.
 """
 
 from collections.abc import Iterable
+from enum import Enum, auto
 
 from medward.ledger.errors import InvalidSignature, NotCanonical
 from medward.ledger.pbft.effects import Broadcast, Refuse, Reply, Send, Submitted
@@ -17,13 +18,21 @@ MALFORMED = TxResult(2**32 + 3, b"")
 _REQUEST_BYTES = 2**20
 
 
+class Fate(Enum):
+    """What becomes of a request that comes in."""
+
+    WAITS = auto()
+    PASSED_OVER = auto()
+    MALFORMED = auto()
+
+
 def on_submitted(state: State, event: Submitted) -> None:
     """Take requests from clients of this node, and pass them on to the leader, again if the client asks again."""
     known = event.decoded or (None,) * len(event.transactions)
     waiting = [
         encoded
         for encoded, decoded in zip(event.transactions, known, strict=True)
-        if _admit(state, encoded, decoded, from_client=True)
+        if _admit(state, encoded, decoded, from_client=True) is Fate.WAITS
     ]
     if event.forward and state.changing:
         # On its way to a view that the others may not come to, it does not know who leads them.
@@ -34,9 +43,10 @@ def on_submitted(state: State, event: Submitted) -> None:
 
 
 def on_request(state: State, transactions: tuple[bytes, ...]) -> None:
-    """Take requests that another replica passed on."""
+    """Take requests that another replica passed on, up to the first that no correct one passes on."""
     for encoded in transactions:
-        _admit(state, encoded, None, from_client=False)
+        if _admit(state, encoded, None, from_client=False) is Fate.MALFORMED:
+            return
 
 
 def as_requests(transactions: Iterable[bytes]) -> list[Request]:
@@ -106,33 +116,33 @@ def spread_overdue(state: State) -> None:
     state.effects += [Broadcast(request) for request in as_requests(overdue)]
 
 
-def _admit(state: State, encoded: bytes, decoded: Transaction | None, from_client: bool) -> bool:
-    """Put a request among the waiting ones; return whether it waits."""
+def _admit(state: State, encoded: bytes, decoded: Transaction | None, from_client: bool) -> Fate:
+    """Put a request among the waiting ones, if it may wait."""
     if encoded in state.verified:
-        return True
+        return Fate.WAITS
     try:
         transaction = decode_transaction(encoded) if decoded is None else decoded
     except NotCanonical as error:
         _refuse(state, from_client, encoded, MALFORMED, str(error))
-        return False
+        return Fate.MALFORMED
     key = (transaction.client, transaction.nonce)
     if state.execution.applied(*key):
         if from_client:
             _reply_again(state, transaction, encoded)
-        return False
+        return Fate.PASSED_OVER
     if key in state.pending:
-        return False  # A client that signs two things under one nonce gets one of them.
+        return Fate.PASSED_OVER  # A client that signs two things under one nonce gets one of them.
     refusal = _refusal(state, transaction)
     if refusal is not None:
         _refuse(state, from_client, encoded, *refusal)
-        return False
+        return Fate.MALFORMED if refusal[0] is MALFORMED else Fate.PASSED_OVER
     state.pending[key] = Pending(transaction, encoded, state.now)
     state.verified[encoded] = transaction
     state.pending_of[transaction.client] = state.pending_of.get(transaction.client, 0) + 1
     if not state.unproposed:
         state.gathering_since = state.now
     state.unproposed[key] = None
-    return True
+    return Fate.WAITS
 
 
 def _reply_again(state: State, transaction: Transaction, encoded: bytes) -> None:

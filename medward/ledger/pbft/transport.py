@@ -1,8 +1,7 @@
 """Authenticated channels between members: TLS 1.3 both ways, pinned certificates, length-prefixed frames, limits.
 
-Each member calls every other and sends on the connection it made; it reads on those that others made. A peer that
-floods fills its own queue, and then its own connection stops being read; one that sends what is no message loses its
-connection. Nothing it does reaches the others' queues. Losing messages is allowed: PBFT sends again what matters.
+Each member calls every other and sends on the connection it made; it reads on those that others made. Losing messages
+is allowed: PBFT sends again what matters. What waits to be read is in `inbox`.
 """
 
 import asyncio
@@ -13,15 +12,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from medward.ledger.errors import NotCanonical
-from medward.ledger.pbft.messages import Message
+from medward.ledger.pbft.messages import MAX_FRAME
 from medward.ledger.types import Member
 
-MAX_FRAME = 8 * 2**20
-"""The longest frame in bytes: a new-view of 64 members, or a full batch, fits."""
 _LENGTH = struct.Struct(">I")
 _QUEUE_BYTES = 32 * 2**20
 _QUEUED_FRAMES = 1024
 _BUFFERED = 2**20
+_BACKLOG_BYTES = 8 * 2**20
 _RETRY = (0.05, 1.0)
 _SILENCE_MILLISECONDS = 10_000
 
@@ -46,30 +44,6 @@ async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> by
     if length > limit:
         raise BadFrame(f"a frame of {length} bytes is over the limit of {limit}")
     return await reader.readexactly(length)
-
-
-class Inbox:
-    """One peer's messages that wait for the replica: bounded, and read in turn with the others'."""
-
-    def __init__(self, messages: int = _QUEUED_FRAMES) -> None:
-        self._room = asyncio.Semaphore(messages)
-        self._waiting: deque[Message] = deque()
-
-    async def put(self, message: Message) -> None:
-        """Wait for room, then queue a message."""
-        await self._room.acquire()
-        self._waiting.append(message)
-
-    def take(self, most: int) -> list[Message]:
-        """Return up to `most` messages."""
-        taken: list[Message] = []
-        while self._waiting and len(taken) < most:
-            taken.append(self._waiting.popleft())
-            self._room.release()
-        return taken
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
 
 
 class Outgoing:
@@ -100,6 +74,11 @@ class Outgoing:
             # What else this turn sends goes out with it.
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits for this peer to read it that bulk it asked for is better not read from the disk."""
+        return self._size > _BACKLOG_BYTES
 
     async def close(self) -> None:
         """Hang up."""

@@ -6,6 +6,7 @@ from random import Random
 
 from medward.ledger.bank import Balance, Deposit, Order, Transfer
 from medward.ledger.membership import tolerated_faults
+from medward.ledger.types import MemberUpdate
 from tests.sim.behaviours import BEHAVIOURS
 from tests.sim.checker import Violation
 from tests.sim.linearizability import check_history
@@ -24,6 +25,7 @@ class Outcome:
     steps: int
     fingerprint: str
     evidence: int
+    epochs: int
 
 
 def run_seed(seed: int, members: int | None = None, liar: str | None = None, extra_liars: int = 0) -> Outcome:
@@ -39,21 +41,23 @@ def run_seed(seed: int, members: int | None = None, liar: str | None = None, ext
     for name, kind in kinds.items():
         world.nodes[name].behaviour = BEHAVIOURS[kind]()
     _add_clients(world, random)
-    _plan_faults(world, random)
+    disks = _plan_faults(world, random)
+    if not extra_liars:
+        _plan_members(world, Random(f"members {seed}"), faulty=len(kinds) + disks)
     try:
         world.run(FAULTS_UNTIL)
         _heal(world)
         if not world.run(FAULTS_UNTIL + PATIENCE, world.converged):
             raise Violation(f"liveness: {_stuck(world)}")
-        correct = [n for n in world.correct() if n.replica is not None]
-        world.checker.all_acknowledged_survive((n.name, n.replica.height) for n in correct if n.replica is not None)
+        voting = [n for n in world.correct() if world.is_member(n)]
+        world.checker.all_acknowledged_survive((n.name, n.replica.height) for n in voting if n.replica is not None)
         check_history(world.history)
     except Violation as violation:
         raise Violation(f"seed {seed}, n={count}, liars {kinds}: {violation}") from violation
     height = max(world.checker.headers, default=0)
     evidence = sum(len(node.disk.evidence()) for node in world.correct())
     liars = tuple(sorted(kinds.values()))
-    return Outcome(seed, count, liars, height, world.steps, world.fingerprint(), evidence)
+    return Outcome(seed, count, liars, height, world.steps, world.fingerprint(), evidence, world.membership().epoch)
 
 
 def _choose_liars(random: Random, count: int, liar: str | None, extra: int) -> dict[str, str]:
@@ -84,7 +88,8 @@ def _add_clients(world: World, random: Random) -> None:
             world.at(random.randint(0, 300), lambda client=client: world.issue(client))
 
 
-def _plan_faults(world: World, random: Random) -> None:
+def _plan_faults(world: World, random: Random) -> int:
+    """Plan what breaks; return how many disks are lost for good."""
     world.network.delay = (1, random.choice([5, 20, 80]))
     world.network.loss = random.choice([0.0, 0.0, 0.02, 0.1])
     world.network.duplication = random.choice([0.0, 0.05])
@@ -113,6 +118,49 @@ def _plan_faults(world: World, random: Random) -> None:
             world.restart(victim)
 
         world.at(time, corrupt)
+        return 1
+    return 0
+
+
+def _plan_members(world: World, random: Random, faulty: int) -> None:
+    """Have members join, leave and come back with an emptied disk while everything else goes wrong.
+
+    Never more than the federation can bear at any size that it passes through: who leaves or is emptied is correct.
+    """
+    if random.random() < 0.6:
+        return
+    liars = {name for name, node in world.nodes.items() if node.behaviour is not None}
+    names, newcomers = sorted(world.nodes), 0
+    time = random.randint(50, 400)
+    for _ in range(random.randint(1, 4)):
+        choice, honest = random.random(), [name for name in names if name not in liars]
+        if choice < 0.5 and len(names) < 10:
+            name, newcomers = f"n{newcomers:02d}", newcomers + 1
+            names.append(name)
+            world.at(time, lambda name=name: _join(world, name))
+        elif choice < 0.8 and tolerated_faults(len(names) - 1) >= faulty:
+            name = random.choice(honest)
+            names.remove(name)
+            world.at(time, lambda name=name: world.order_members(MemberUpdate(name, None)))
+        elif tolerated_faults(len(names)) > faulty:
+            name = random.choice(honest)
+            faulty += 1  # its old key is gone, and until its new one counts it is one of the f
+            world.at(time, lambda name=name: _empty(world, name))
+        time += random.randint(200, 1500)
+
+
+def _join(world: World, name: str) -> None:
+    world.add_node(name)
+    world.order_members(MemberUpdate(name, world.identity(name, 0)))
+
+
+def _empty(world: World, name: str) -> None:
+    # The order of a newcomer that never was, or of one that has left, makes no member; nobody empties such a disk.
+    node = world.nodes.get(name)
+    if node is None or node.damaged:
+        return
+    world.reincarnate(name)
+    world.order_members(MemberUpdate(name, world.identity(name, node.incarnation + 1)))
 
 
 def _heal(world: World) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from medward.ledger.bank import Bank, Order
+from medward.ledger.bank import Bank, ChangeMembers, Order
 from medward.ledger.encoding import encode
 from medward.ledger.errors import JournalError
 from medward.ledger.membership import ChainParameters, Genesis, Membership
@@ -35,7 +35,7 @@ from medward.ledger.pbft.messages import BlockAnswer, ChunkAnswer, Message, deco
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.replica import Replica
 from medward.ledger.transactions import encode_transaction, sign_transaction
-from medward.ledger.types import Member, Receipt
+from medward.ledger.types import Member, MemberUpdate, Receipt
 from tests.sim.behaviours import Behaviour
 from tests.sim.checker import Checker, Violation
 from tests.sim.disk import SimDisk
@@ -183,7 +183,20 @@ class World:
         """Empty a node's disk and start it with a new key; it votes once the members have ordered the change."""
         old = self.nodes[name]
         self.crash(old)
+        old.damaged = True
         self.add_node(name, old.incarnation + 1)
+
+    def order_members(self, update: MemberUpdate) -> None:
+        """Have the governor order a change, after those that it has asked for before."""
+        governor = self.clients.get("governor") or self.add_client("governor", [], self.governor)
+        governor.orders.append(ChangeMembers((update,)))
+        if not governor.open:
+            self.issue(governor)
+
+    def is_member(self, node: SimNode) -> bool:
+        """Whether a node, with the key it has, is in the newest membership."""
+        member = self.membership().member(node.name)
+        return member is not None and member.incarnation == node.incarnation
 
     def correct(self) -> list[SimNode]:
         return [n for n in self.nodes.values() if n.behaviour is None and not n.damaged]
@@ -386,10 +399,7 @@ class World:
 
     def converged(self) -> bool:
         """Every correct member has executed all that any correct one has, and every client has its answers."""
-        members = self.membership()
         heights = {
-            -1 if node.replica is None else node.replica.height
-            for node in self.correct()
-            if (m := members.member(node.name)) is not None and m.incarnation == node.incarnation
+            -1 if node.replica is None else node.replica.height for node in self.correct() if self.is_member(node)
         }
         return len(heights) == 1 and self.all_answered()

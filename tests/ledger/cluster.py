@@ -1,6 +1,7 @@
 """A federation of real processes on loopback, for tests and the benchmark: start, kill -9, restart, wipe."""
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -11,10 +12,14 @@ from pathlib import Path
 from medward.ledger.bank import Bank
 from medward.ledger.encoding import decode, encode
 from medward.ledger.membership import ChainParameters, Genesis
+from medward.ledger.pbft import journal
 from medward.ledger.pbft.effects import Broadcast, Effect
 from medward.ledger.pbft.engine import NodeSettings, PbftEngine, prepare_folder
+from medward.ledger.pbft.journal import Journal
 from medward.ledger.pbft.messages import PrePrepare
 from medward.ledger.pbft.parameters import Parameters
+from medward.ledger.pbft.transport import Outgoing
+from medward.ledger.pbft.witness import Witness
 from medward.ledger.types import Member
 
 CHAIN = ChainParameters(checkpoint_interval=16, log_window=64, in_flight=8)
@@ -46,6 +51,9 @@ class Cluster:
         # What runs before a member's command, for one who lives in a network of its own.
         self.prefixes: dict[str, list[str]] = {}
         self.leading_delay: dict[str, float] = {}
+        # Where a member's next process dies by itself, see `arrange_death`.
+        self.deaths: dict[str, tuple[str, int]] = {}
+        self.environment = dict(os.environ)
         self.addresses = addresses or {f"h{i}": f"127.0.0.1:{port}" for i, port in enumerate(free_ports(size))}
         members = tuple(self.prepare(name, 0) for name in sorted(self.addresses))
         self.genesis = Genesis("cluster", int(time.time() * 1000), chain, members)
@@ -63,10 +71,11 @@ class Cluster:
     def start(self, name: str, incarnation: int = 0) -> None:
         governor = "" if self.governor is None else self.governor.hex()
         delay = str(self.leading_delay.get(name, 0))
-        arguments = [str(self.root), name, str(incarnation), self.addresses[name], governor, delay]
+        point, number = self.deaths.pop(name, ("", 0))
+        arguments = [str(self.root), name, str(incarnation), self.addresses[name], governor, delay, point, str(number)]
         command = [*self.prefixes.get(name, []), sys.executable, __file__, *arguments]
         log = open(self.root / f"{name}.log", "ab")  # noqa: SIM115
-        self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+        self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment)
 
     def start_all(self) -> None:
         for name in sorted(self.addresses):
@@ -83,6 +92,41 @@ class Cluster:
 
     def logs(self) -> str:
         return "\n".join(f"{p.name}: {p.read_text()[-2000:]}" for p in sorted(self.root.glob("*.log")))
+
+
+DEATHS = ("before a commit", "before its witness", "before anything is sent", "amid sending", "after a fold")
+
+
+def arrange_death(point: str, number: int) -> None:
+    """Have this process killed with signal 9 when it comes to one of `DEATHS` for the `number`th time."""
+    left = number
+
+    def die_in(owner: type, name: str, *, first: bool) -> None:
+        original = getattr(owner, name)
+
+        def replaced(self: object, *arguments: object) -> object:
+            nonlocal left
+            left -= 1
+            if first and left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = original(self, *arguments)
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        setattr(owner, name, replaced)
+
+    if point == "before a commit":
+        die_in(Journal, "flush", first=True)
+    elif point == "before its witness":
+        die_in(Witness, "write", first=True)
+    elif point == "before anything is sent":
+        die_in(Journal, "flush", first=False)
+    elif point == "amid sending":
+        die_in(Outgoing, "send", first=False)
+    elif point == "after a fold":
+        journal._FOLD_BYTES, journal._FOLD_COMMITS = 0, 2
+        die_in(Journal, "fold", first=False)
 
 
 class SlowLeader(PbftEngine):
@@ -112,4 +156,5 @@ async def serve(root: Path, name: str, incarnation: int, address: str, governor:
 
 
 if __name__ == "__main__":
+    arrange_death(sys.argv[7], int(sys.argv[8]))
     asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5], float(sys.argv[6])))

@@ -20,7 +20,7 @@ from medward.ledger.pbft.messages import Status, encode_message
 from medward.ledger.pbft.transport import MAX_FRAME, frame
 from medward.ledger.signatures import MemberSigner
 from medward.ledger.types import MemberUpdate
-from tests.ledger.cluster import Cluster
+from tests.ledger.cluster import DEATHS, Cluster
 from tests.ledger.workload import Workload, assert_agreement, new_client
 
 NAMES = ["h0", "h1", "h2", "h3"]
@@ -56,6 +56,30 @@ def test_kill_9_under_load_loses_nothing_and_the_history_is_linearizable(cluster
 @pytest.mark.slow
 def test_twenty_kill_9_under_load(cluster):
     asyncio.run(kill_and_restart(cluster, 20, seed=2))
+
+
+@pytest.mark.slow
+def test_death_at_each_point_around_an_fsync_loses_nothing(cluster):
+    async def story():
+        workload, random = Workload(cluster, 9), Random(9)
+        await workload.progress(10)
+        for number, point in enumerate([*DEATHS, *DEATHS]):
+            victim = NAMES[number % len(NAMES)]
+            cluster.kill(victim)
+            cluster.deaths[victim] = (point, random.randint(1, 40))
+            cluster.start(victim)
+            dying = cluster.processes[victim]
+            async with asyncio.timeout(60):
+                while dying.poll() is None:
+                    await asyncio.sleep(0.02)
+            assert dying.returncode == -signal.SIGKILL
+            cluster.start(victim)
+            await workload.progress(3)
+        await workload.progress(10)
+        await workload.finish()
+        await assert_agreement(cluster, workload.history, NAMES)
+
+    asyncio.run(story())
 
 
 def test_all_killed_at_once_come_back_with_everything_acknowledged(cluster):

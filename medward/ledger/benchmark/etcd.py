@@ -13,8 +13,6 @@ from medward.ledger.benchmark.load import Figures, measure
 from medward.ledger.benchmark.pbft import free_ports
 from medward.ledger.errors import LedgerError
 
-CONNECTIONS = 32
-
 
 def version() -> str | None:
     """Return etcd's version, None where it is not installed."""
@@ -25,7 +23,9 @@ def version() -> str | None:
 
 
 async def run(members: int, payload: int, workers: int, seconds: float) -> Figures:
-    """Measure puts of `payload` bytes over etcd's HTTP interface."""
+    """Measure puts of `payload` bytes over etcd's HTTP interface, each worker on a connection of its own: HTTP/1.1
+    answers one request of a connection after the other, and with fewer connections etcd carries less.
+    """
     ports = free_ports(2 * members)
     peers = ",".join(f"e{i}=http://127.0.0.1:{ports[2 * i]}" for i in range(members))
     with tempfile.TemporaryDirectory(prefix="medward-bench-") as root:
@@ -43,14 +43,14 @@ async def run(members: int, payload: int, workers: int, seconds: float) -> Figur
             )
             for i in range(members)
         ]  # fmt: skip
-        clients = [_Connection(ports[2 * (i % members) + 1]) for i in range(CONNECTIONS)]
+        clients = [_Connection(ports[2 * (i % members) + 1]) for i in range(workers)]
         try:
             await _wait_ready(clients[0])
             value = base64.b64encode(bytes(payload)).decode()
 
             async def submit(worker: int) -> None:
                 key = base64.b64encode(f"note-{worker}".encode()).decode()
-                await clients[worker % CONNECTIONS].put(json.dumps({"key": key, "value": value}).encode())
+                await clients[worker].put(json.dumps({"key": key, "value": value}).encode())
 
             return await measure(submit, workers, seconds)
         finally:

@@ -34,10 +34,7 @@ def measure_all(seconds: float, workers: int) -> Iterator[Row]:
     """Measure everything, for `seconds` at the peak and as long at half of it; progress goes to standard error."""
     ours, others = _in_turn(seconds, workers)
     base, spent = _middle(ours)
-    yield Row("n = 4: CPU time in signature checks", 100 * spent.verifying / spent.cpu, None, None, None, "%")
-    yield Row("n = 4: time waiting for fsync", 100 * spent.syncing / spent.elapsed, None, None, None, "%")
-    yield Row("n = 4: signature checks", spent.checks / spent.elapsed * 4, None, None, None, "checks/s")
-    yield Row("n = 4: fsyncs of all replicas", spent.syncs / spent.elapsed * 4, None, None, None, "fsyncs/s")
+    yield from _shares(4, spent)
     if others:
         raft, _ = _middle(others)
         name = f"etcd {etcd.version()} (Raft, 3 nodes, survives crashes but no liars)"
@@ -45,12 +42,22 @@ def measure_all(seconds: float, workers: int) -> Iterator[Row]:
     yield from _alternatives(base, seconds, workers)
     for members in MEMBERS[1:]:
         _say(f"PBFT, n = {members}, {PAYLOAD} B")
-        figures, _ = asyncio.run(pbft.run(members, PAYLOAD, workers, seconds))
+        figures, spent = asyncio.run(pbft.run(members, PAYLOAD, workers, seconds))
         yield from _compare(f"n = {members}, {PAYLOAD} B", figures, None, None)
+        yield from _shares(members, spent)
     for payload in PAYLOADS:
         _say(f"PBFT, n = 4, {payload} B")
         figures, _ = asyncio.run(pbft.run(4, payload, workers, seconds))
         yield from _compare(f"n = 4, {payload} B", figures, None, None)
+
+
+def _shares(members: int, spent: pbft.Shares) -> Iterator[Row]:
+    """Tell what signatures and disks cost: shares, and the numbers behind them for all replicas together."""
+    running = spent.elapsed / members
+    yield Row(f"n = {members}: CPU time in signature checks", 100 * spent.verifying / spent.cpu, None, None, None, "%")
+    yield Row(f"n = {members}: time waiting for fsync", 100 * spent.syncing / spent.elapsed, None, None, None, "%")
+    yield Row(f"n = {members}: signature checks", spent.checks / running, None, None, None, "checks/s")
+    yield Row(f"n = {members}: fsyncs of all replicas", spent.syncs / running, None, None, None, "fsyncs/s")
 
 
 def _in_turn(seconds: float, workers: int) -> tuple[list[tuple[Figures, pbft.Shares]], list[tuple[Figures, None]]]:

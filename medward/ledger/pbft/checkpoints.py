@@ -219,7 +219,7 @@ def _begin_epoch(state: State, certificate: CheckpointCertificate) -> None:
 
 
 def live_records(state: State) -> tuple[Record, ...]:
-    """Return the journal's records that still matter: the view, its votes, and what a view change must not forget."""
+    """Return the records that still matter (J3): the view, its votes, and what a view change must not forget."""
     records: list[Record] = []
     own = state.view_changes.get(state.name)
     if state.changing and own is not None:

@@ -201,7 +201,7 @@ class State:
 
     @property
     def voting(self) -> bool:
-        """Whether this replica, with the key it holds, is a member of the present epoch and may vote."""
+        """Whether this replica, with the key it holds, is a member of the present epoch and may vote (M3, J5)."""
         member = self.membership.member(self.name)
         if self.halted is not None or not self.confirmed:
             return False
@@ -236,7 +236,7 @@ class State:
         return self.parameters.request_timeout << min(self.attempts, self.parameters.max_doublings)
 
     def record_evidence(self, member: str, kind: str, height: int, first: Message, second: Message) -> None:
-        """Keep two messages that prove that `member` signed two things where one is allowed."""
+        """Keep two messages that prove that `member` signed two things where one is allowed (N6)."""
         key = (member, kind, height)
         if key in self.evidence or len(self.evidence) >= self.parameters.max_evidence:
             return

@@ -30,7 +30,7 @@ def main() -> int:
     liars: Counter[str] = Counter()
     violations: list[str] = []
     fingerprints = hashlib.sha256()
-    events = heights = 0
+    events = heights = changes = evidence = 0
     started = time.monotonic()
     for seed in range(options.first, options.first + options.count):
         try:
@@ -43,14 +43,19 @@ def main() -> int:
         liars.update(outcome.liars or ["nobody"])
         events += outcome.steps
         heights += outcome.height
+        changes += outcome.epochs
+        evidence += outcome.evidence
         fingerprints.update(outcome.fingerprint.encode())
     result = {
-        "what": "simulated scenarios with crashes, partitions, loss, torn disks and up to f liars",
+        "what": "simulated scenarios with crashes, partitions, loss, torn and emptied disks, members that come and go, "
+        "and up to f liars",
         "seeds": [options.first, options.first + options.count - 1],
         "violations": violations,
         "runs by members": dict(sorted(members.items())),
         "runs by liar": dict(sorted(liars.items())),
         "blocks": heights,
+        "changes of members": changes,
+        "proofs of equivocation": evidence,
         "events": events,
         "fingerprint of all runs": fingerprints.hexdigest(),
         "seconds": round(time.monotonic() - started),

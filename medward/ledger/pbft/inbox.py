@@ -28,16 +28,16 @@ SHARE_MESSAGES = 64
 
 
 class Share:
-    """How much of one turn a peer may still use: so many messages, and so much of the processor."""
+    """How much of one turn a peer may still use: so many messages, and so much time."""
 
     def __init__(self) -> None:
         self._messages = SHARE_MESSAGES
-        self._end = time.thread_time() + SHARE_SECONDS
+        self._end = time.perf_counter() + SHARE_SECONDS
 
     def take(self) -> bool:
         """Use up one message; return False where nothing is left."""
         self._messages -= 1
-        return self._messages >= 0 and time.thread_time() < self._end
+        return self._messages >= 0 and time.perf_counter() < self._end
 
 
 class Inbox:

@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from medward.ledger.bank import ChangeMembers, Deposit, Note
 from medward.ledger.encoding import encode
 from medward.ledger.errors import NotCanonical, Refused
+from medward.ledger.pbft.audit import verify_evidence
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.identity import NodeIdentity
-from medward.ledger.pbft.messages import Status, encode_message
+from medward.ledger.pbft.messages import Commit, Status, encode_message
+from medward.ledger.pbft.reading import read_journal
 from medward.ledger.pbft.transport import MAX_FRAME, frame
-from medward.ledger.signatures import MemberSigner
+from medward.ledger.signatures import Domain, MemberSigner, MemberVerifier
 from medward.ledger.types import MemberUpdate
 from tests.ledger.cluster import DEATHS, Cluster
 from tests.ledger.workload import Workload, assert_agreement, new_client
@@ -232,6 +234,34 @@ def test_a_flooding_peer_does_not_stop_the_others(cluster):
         cluster.start("h3")
         await workload.finish()
         await assert_agreement(cluster, workload.history, NAMES)
+
+    asyncio.run(story())
+
+
+def test_a_double_vote_is_kept_as_evidence_and_shown_to_whoever_asks(cluster):
+    async def story():
+        client = new_client(cluster)
+        await client.submit(encode(Deposit("a", 1)))
+        cluster.kill("h3")
+        liar, genesis = NodeIdentity(cluster.folder("h3") / "keys"), cluster.genesis
+        height = (await client.status("h0")).height + 30
+        _, writer = await raw_connection(cluster, "h0", liar)
+        for content in (b"x" * 32, b"y" * 32):
+            domain = Domain(genesis.chain, "commit", 0, 0, height)
+            vote = Commit(0, 0, height, content, "h3", liar.signer.sign(domain, content))
+            writer.write(frame(encode_message(vote)))
+        async with asyncio.timeout(20):
+            while not (shown := (await client.status("h0")).evidence):
+                await asyncio.sleep(0.05)
+        writer.close()
+        (evidence,) = shown
+        assert evidence.member == "h3"
+        verify_evidence(evidence, [genesis.membership], genesis.chain, MemberVerifier())
+        # It is on disk as well.
+        cluster.kill("h0")
+        (stored,) = read_journal(cluster.folder("h0") / "journal").evidence
+        assert stored == evidence
+        await client.close()
 
     asyncio.run(story())
 

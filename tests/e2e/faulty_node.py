@@ -106,13 +106,13 @@ class FaultyParticipant(TrainingParticipant):
             now is not None and now.phase is Phase.AGGREGATING and self._faults.has("withholds aggregate", now.number)
         )
 
-    def _step(self, event: Event, activity: str | None) -> list[Effect]:
+    def _step(self, event: Event) -> list[Effect]:
         if isinstance(event, Produced) and self._faults.has("poisons", event.round):
             # The worst that fits: every weight pushed as far down as an update can.
             values = event.values.copy()
             values[1:] = -(2 ** (self._settings.bits - 1) - 1)
             event = Produced(event.round, values)
-        return super()._step(event, activity)
+        return super()._step(event)
 
 
 PROGRAMS = {"training": Program(TrainingRules, FaultyParticipant)}

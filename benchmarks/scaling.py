@@ -1,6 +1,6 @@
 """What one encrypted round costs each role as federations grow: sizes from the parameters, times from a benchmark.
 
-    python benchmarks/scaling.py [--weights 250000] [--bits 8] [--bench benchmarks/results/fhe-bench-busy-machine.json]
+    python benchmarks/scaling.py [--weights 250000] [--bits 8] [--bench benchmarks/results/fhe-bench.json]
 
 K hospitals contribute; n of them hold the key, check, add and share. With n = K every hospital does everything, as
 medward's federations do now (K at most 64); with n < K the n are a key committee. Sizes are exact, from the derived
@@ -21,7 +21,7 @@ from medward.fhe.parameters import MOST_HOLDERS, capacity, sum_parameters
 from medward.fhe.proofs import proof_bytes
 from medward.ledger.membership import MAX_MEMBERS
 
-RESULTS = Path(__file__).parent / "results" / "fhe-bench-busy-machine.json"
+RESULTS = Path(__file__).parent / "results" / "fhe-bench.json"
 #: (contributors, holders).
 SIZES = ((4, 4), (10, 10), (16, 16), (64, 64), (128, 16), (128, 64), (1000, 16), (1000, 64))
 

@@ -1,17 +1,28 @@
-"""The tables of spec/scheme.md are what the script prints, and its attacks all have their tests."""
+"""Tables in documents are what the scripts print, and the attacks of spec/scheme.md all have their tests."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / "spec" / "scheme.md").read_text(encoding="utf-8")
 
 
-def test_tables_are_those_of_the_script() -> None:
-    script = ROOT / "benchmarks" / "fhe_parameters.py"
-    printed = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout
-    between = SPEC.split("<!-- printed by benchmarks/fhe_parameters.py -->\n\n")[1].split("<!-- end of what")[0]
+@pytest.mark.parametrize(
+    ("script", "page"),
+    [
+        ("fhe_parameters.py", "spec/scheme.md"),
+        ("fhe_tables.py", "docs/encryption.md"),
+        ("scaling.py", "docs/scaling.md"),
+    ],
+)
+def test_tables_are_those_of_the_script(script: str, page: str) -> None:
+    path = ROOT / "benchmarks" / script
+    printed = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=True).stdout
+    text = (ROOT / page).read_text(encoding="utf-8")
+    between = text.split(f"<!-- printed by benchmarks/{script} -->\n\n")[1].split("<!-- end of what")[0]
     assert between == printed
 
 

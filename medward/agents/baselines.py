@@ -3,11 +3,14 @@
 Each method has a small grid; the setting with the best macro-F1 over the classes on validation rows is kept. Repeated
 training rows are folded into one with a weight, which leaves every objective as it is. Trees take missing values as
 they are (the forest as a far-off constant); the linear model and the perceptron take the columns that Sentinel's
-scaler encodes, fitted on training rows only.
+scaler encodes, fitted on training rows only. XGBoost and LightGBM are used where they are installed
+(`pip install 'medward[bench-trees]'`).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,6 +52,7 @@ class Baseline:
         grid: the settings that are tried.
         encoded: whether it takes the scaler's columns instead of the raw matrix.
         weighted: whether its fit takes sample weights; repeats are kept unfolded otherwise.
+        package: the optional package that it needs, None for scikit-learn, which is always there.
     """
 
     name: str
@@ -56,6 +60,47 @@ class Baseline:
     grid: Sequence[dict[str, Any]]
     encoded: bool = False
     weighted: bool = True
+    package: str | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be run here."""
+        return self.package is None or find_spec(self.package) is not None
+
+
+class _Numbered:
+    """XGBoost's classifier, for class numbers with gaps: a class without training rows.
+
+    Args:
+        wrapped: the classifier, which wants 0, 1, ... without a gap.
+    """
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+        self.classes_ = np.zeros(0, np.int32)
+
+    def fit(self, x: Matrix, y: NDArray[np.int32], sample_weight: NDArray[np.float64] | None = None) -> Any:
+        """Fit to rows."""
+        self.classes_, numbered = np.unique(y, return_inverse=True)
+        self._wrapped.fit(x, numbered, sample_weight=sample_weight)
+        return self
+
+    def predict_proba(self, x: Matrix) -> NDArray[np.float64]:
+        """Return each row's probability of each class."""
+        chance: NDArray[np.float64] = self._wrapped.predict_proba(x)
+        return chance
+
+
+def _xgboost(setting: dict[str, Any], seed: int) -> Classifier:
+    make = import_module("xgboost").XGBClassifier
+    return _Numbered(make(tree_method="hist", subsample=0.8, n_jobs=1, random_state=seed, **setting))
+
+
+def _lightgbm(setting: dict[str, Any], seed: int) -> Classifier:
+    made: Classifier = import_module("lightgbm").LGBMClassifier(
+        n_jobs=1, random_state=seed, verbose=-1, reg_lambda=3.0, **setting
+    )
+    return made
 
 
 BASELINES: tuple[Baseline, ...] = (
@@ -77,6 +122,24 @@ BASELINES: tuple[Baseline, ...] = (
             max_features=0.5, l2_regularization=3.0, early_stopping=False, random_state=seed, **setting
         ),
         [{"max_iter": 200, "learning_rate": 0.1}, {"max_iter": 250, "learning_rate": 0.05, "max_leaf_nodes": 15}],
+    ),
+    Baseline(
+        "XGBoost",
+        _xgboost,
+        [
+            {"n_estimators": 200, "learning_rate": 0.1, "max_depth": 8, "colsample_bytree": 0.5},
+            {"n_estimators": 250, "learning_rate": 0.1, "max_depth": 5, "colsample_bytree": 0.5},
+        ],
+        package="xgboost",
+    ),
+    Baseline(
+        "LightGBM",
+        _lightgbm,
+        [
+            {"n_estimators": 200, "learning_rate": 0.1, "colsample_bytree": 0.5},
+            {"n_estimators": 250, "learning_rate": 0.05, "num_leaves": 15, "colsample_bytree": 0.5},
+        ],
+        package="lightgbm",
     ),
     Baseline(
         "MLP",

@@ -11,8 +11,10 @@ WARD_ROWS = 40_000
 DATA_HELP = "A data set's name (see `medward data list`), or the path of a file or folder that holds one."
 
 
-def open_data(data: str, seed: int, protocol: "Protocol" = "honest", rows: int = WARD_ROWS) -> "tuple[Dataset, Flows]":
+def open_data(
+    data: str, seed: int, protocol: "Protocol" = "honest", rows: int = WARD_ROWS, without_fingerprints: bool = False
+) -> "tuple[Dataset, Flows]":
     """Read what `--data` names; see `medward.flows.opening.open_data`, which is loaded only when it is needed."""
     from medward.flows import opening
 
-    return opening.open_data(data, seed, protocol, rows)
+    return opening.open_data(data, seed, protocol, rows, without_fingerprints)

@@ -28,11 +28,18 @@ def reproduce(
     ),
     seeds: int = typer.Option(0, help="How many seeds: 0, 1, ...; 5 where none is given, 1 with --quick."),
     method: list[str] = typer.Option([], help="Only this method; may be given several times."),
+    without_fingerprints: bool = typer.Option(
+        False,
+        "--without-fingerprints",
+        help="Leave out the features that identify the attack tool (`medward data show` names them).",
+    ),
     quick: bool = typer.Option(False, "--quick", help="Fewer epochs and rounds, untuned baselines."),
     results: Path | None = typer.Option(None, help="Keep finished runs in this file, and do not repeat them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
     """Compare Sentinel, federated and pooled, with majority, linear, forest, boosting and MLP baselines.
+
+    XGBoost and LightGBM are among them where they are installed: pip install 'medward[bench-trees]'.
 
     Example: `medward reproduce --data wustl-ehms-2020/ --seeds 5 --results runs.jsonl`
     """
@@ -44,22 +51,30 @@ def reproduce(
     if over_time:
         if chosen != "honest":
             raise BadUsage("--over-time compares on honest splits only: leave out --protocol.")
+        if without_fingerprints:
+            raise BadUsage("--over-time compares with all features only: leave out --without-fingerprints.")
         _over_time(data, seeds, method, quick, results, as_json)
         return
-    from medward.report.study import METHODS, Study, markdown_table, run_study
+    from medward.agents.baselines import BASELINES
+    from medward.report.study import DEFAULT_METHODS, METHODS, Study, markdown_table, run_study
 
     unknown = [name for name in method if name not in METHODS]
     if unknown:
         raise BadUsage(f"There is no method {unknown[0]}: use one of {', '.join(METHODS)}.")
+    absent = [baseline.name for baseline in BASELINES if baseline.name in method and not baseline.installed]
+    if absent:
+        raise BadUsage(f"{absent[0]} is not installed: pip install 'medward[bench-trees]'.")
     if protocol == "paper":
         errors().print(
             "paper protocol: neighbours of every test row are training rows and leaking columns are features; these "
             "numbers say nothing about traffic that was not seen."
         )
-    study = Study(chosen, range(seeds), method or METHODS, quick, results)
+    study = Study(chosen, range(seeds), method or DEFAULT_METHODS, quick, results, without_fingerprints)
     document: dict[str, Any] = {"protocol": protocol, "quick": quick, "data": {}}
     for name in data:
-        dataset, flows = open_data(name, 0, chosen)
+        dataset, flows = open_data(name, 0, chosen, without_fingerprints=without_fingerprints)
+        if without_fingerprints and not dataset.fingerprints:
+            raise BadUsage(f"{dataset.schema.title} has no fingerprints to leave out.")
         load = partial(_rows, name, flows)
         runs = run_study(study, dataset, load, _say)
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}

@@ -13,7 +13,9 @@ from medward.flows.schema import Flows
 WARD_ROWS = 40_000
 
 
-def open_data(data: str, seed: int, protocol: Protocol = "honest", rows: int = WARD_ROWS) -> tuple[Dataset, Flows]:
+def open_data(
+    data: str, seed: int, protocol: Protocol = "honest", rows: int = WARD_ROWS, without_fingerprints: bool = False
+) -> tuple[Dataset, Flows]:
     """Read what `data` names, under the honest or the paper protocol's schema.
 
     Args:
@@ -21,6 +23,7 @@ def open_data(data: str, seed: int, protocol: Protocol = "honest", rows: int = W
         seed: what the synthetic ward is drawn from.
         protocol: "paper" also reads the columns that leak the label.
         rows: the size of the synthetic ward.
+        without_fingerprints: leave out the features that identify the attack tool; the ward has none.
 
     Raises:
         MedwardError: it is no known name and no path, or the files are wrong.
@@ -33,6 +36,8 @@ def open_data(data: str, seed: int, protocol: Protocol = "honest", rows: int = W
     dataset = recognise(path)
     if protocol == "paper":
         dataset = replace(dataset, schema=dataset.paper_schema())
+    if without_fingerprints:
+        dataset = dataset.without(dataset.fingerprints)
     return dataset, read_flows(dataset, path)
 
 

@@ -25,6 +25,9 @@ from medward.report.kept import keep_run, kept_runs
 
 SITES = 4
 METHODS = ("Sentinel, federated", "Sentinel, pooled", *(baseline.name for baseline in BASELINES))
+#: What is run where the user names no method: XGBoost and LightGBM only if they are installed.
+DEFAULT_METHODS = (*METHODS[:2], *(baseline.name for baseline in BASELINES if baseline.installed))
+WITHOUT = ", without fingerprints"
 COLUMNS = {
     "binary accuracy": ("binary", "accuracy"),
     "binary macro-F1": ("binary", "macro_f1"),
@@ -45,17 +48,20 @@ class Study:
         methods: which of `METHODS`.
         quick: fewer epochs and rounds, and baselines untuned, for a first look.
         results: a file of JSON lines; runs that stand there are not repeated.
+        without_fingerprints: leave out the features that identify the attack tool (`Dataset.fingerprints`).
     """
 
     protocol: Protocol
     seeds: Sequence[int]
-    methods: Sequence[str] = METHODS
+    methods: Sequence[str] = DEFAULT_METHODS
     quick: bool = False
     results: Path | None = None
+    without_fingerprints: bool = False
 
     def key(self, dataset: str, seed: int, method: str) -> str:
         """Name one run."""
-        return "|".join((dataset, self.protocol, "quick" if self.quick else "full", str(seed), method))
+        kind = ("quick" if self.quick else "full") + (WITHOUT if self.without_fingerprints else "")
+        return "|".join((dataset, self.protocol, kind, str(seed), method))
 
 
 def run_study(
@@ -106,7 +112,7 @@ def _run(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, 
         outcome["unseen"] = _unseen(prepared, result.decision, None)
     return {
         "data": prepared.dataset.name,
-        "protocol": study.protocol,
+        "protocol": study.protocol + (WITHOUT if study.without_fingerprints else ""),
         "seed": seed,
         "method": method,
         **outcome,

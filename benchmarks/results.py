@@ -22,7 +22,6 @@ from medward.report.study import markdown_table
 from medward.report.targets import Verdict, over_time_verdicts, paired, verdict_table, verdicts
 from medward.report.watch_study import watch_table
 
-
 FOLDER = Path(__file__).parent / "results"
 
 

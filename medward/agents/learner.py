@@ -22,6 +22,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from medward.agents import adversary as adversarial
+from medward.agents.adversary import Adversary, ByClass
 from medward.agents.environment import State
 from medward.agents.network import Layout, SentinelNetwork, Streams
 from medward.agents.recipe import Recipe
@@ -141,11 +143,18 @@ def train(
     """
 
     factor = _class_factors(traffic, recipe.class_power)
+    walks = round(recipe.adversary * recipe.batch)
+    entries = adversarial.by_class(traffic.replay, traffic.environment) if walks else None
+    opponent = adversarial.begin(traffic, walks, jax.random.fold_in(key, 1)) if walks else None
 
-    def update(at: Progress, step: tuple[Float[Array, ""], PRNGKeyArray]) -> tuple[Progress, Float[Array, ""]]:
-        rate, own = step
+    def update(
+        carried: tuple[Progress, Adversary | None], step: tuple[Float[Array, ""], PRNGKeyArray]
+    ) -> tuple[tuple[Progress, Adversary | None], Float[Array, ""]]:
+        (at, opponent), (rate, own) = carried, step
         draw_key, history_key, dropout_key, mix_key = jax.random.split(own, 4)
         row, weight = traffic.replay.draw(draw_key, recipe.batch)
+        if opponent is not None and entries is not None:
+            opponent, row, weight = _opposed(at.network, layout, traffic, recipe, opponent, entries, (row, weight), own)
         # Draws are independent, so the first ones of a batch may be those whose evidence is bought.
         state = State(row, jnp.arange(recipe.batch) < round(recipe.informed_share * recipe.batch))
         targets = jax.lax.stop_gradient(
@@ -169,9 +178,36 @@ def train(
         change, optimiser = _optimiser(recipe).update(gradient, at.optimiser, at.network)
         network = jax.tree.map(lambda w, d: w - rate * d, at.network, change)
         average = jax.tree.map(lambda a, w: recipe.average * a + (1 - recipe.average) * w, at.average, network)
-        return Progress(network, average, optimiser), lost
+        return (Progress(network, average, optimiser), opponent), lost
 
-    return jax.lax.scan(update, progress, (rates, jax.random.split(key, len(rates))))
+    (progress, _), lost = jax.lax.scan(update, (progress, opponent), (rates, jax.random.split(key, len(rates))))
+    return progress, lost
+
+
+def _opposed(
+    network: SentinelNetwork,
+    layout: Layout,
+    traffic: Traffic,
+    recipe: Recipe,
+    opponent: Adversary,
+    entries: ByClass,
+    drawn: tuple[Int[Array, " batch"], Float[Array, " batch"]],
+    key: PRNGKeyArray,
+) -> tuple[Adversary, Int[Array, " batch"], Float[Array, " batch"]]:
+    """Put windows of classes that the adversary picks in place of some drawn ones, and reward it for Sentinel's errors.
+
+    They are spread evenly over the batch, so that the evidence is bought for the same share of them.
+    """
+    row, weight = drawn
+    walks = len(opponent.row)
+    picked, given, own_weight = adversarial.pick(opponent, traffic, entries, jax.random.fold_in(key, 4))
+    place = jnp.arange(walks) * recipe.batch // walks
+    bought = (place < round(recipe.informed_share * recipe.batch)).astype(jnp.float32)
+    environment = traffic.environment
+    decision = network(layout, traffic.encoded[given], bought).advantage[:, : environment.escalate].argmax(axis=1)
+    reward = environment.cost[environment.label[given], decision] / environment.cost.max()
+    opponent = adversarial.learn(opponent, traffic, entries, picked, given, reward)
+    return opponent, row.at[place].set(given), weight.at[place].set(own_weight)
 
 
 def _class_factors(traffic: Traffic, power: float) -> Float[Array, " classes"]:

@@ -51,6 +51,7 @@ class Recipe:
         value_weight: the weight of the value stream's loss beside the advantages'.
         informed_share: the share of training states whose evidence is bought.
         class_power: samples are weighted by their class's share to the minus this power; 0 leaves them as they are.
+        adversary: the share of a batch whose classes the adversarial sampler picks (medward.agents.adversary).
         mixup: the concentration of the Beta draws that mix pairs of samples (Zhang et al. 2018); 0 mixes none.
         naming_weight: the weight of a cross-entropy over the decisions beside the costs' own loss.
         local_steps: updates that a hospital makes in one federated round.
@@ -77,6 +78,7 @@ class Recipe:
     value_weight: float = 0.05
     informed_share: float = 0.5
     class_power: float = 0.0
+    adversary: float = 0.0
     mixup: float = 0.0
     naming_weight: float = 0.0
     local_steps: int = 60

@@ -61,6 +61,10 @@ def networks(prepared: Prepared, recipe: Recipe) -> dict[str, Recipe]:
     }
 
 
+def _event(column: Column) -> bool:
+    return column.name.startswith("Flgs")
+
+
 #: What is hidden from Sentinel, in training and afterwards: the columns for which this is true.
 HIDDEN: dict[str, Callable[[Column], bool]] = {
     "everything is seen": lambda column: False,
@@ -68,12 +72,8 @@ HIDDEN: dict[str, Callable[[Column], bool]] = {
     "no history but the last flow": lambda column: column.history and not column.name.endswith("(last)"),
     "no evidence to buy": lambda column: column.group is Group.EXPENSIVE,
     "no flow features": lambda column: column.group is Group.CHEAP and not _event(column),
-    "no events (Flgs)": lambda column: _event(column),
+    "no events (Flgs)": _event,
 }
-
-
-def _event(column: Column) -> bool:
-    return column.name.startswith("Flgs")
 
 
 #: How rows are dealt, how many hospitals there are, and what share of them a round invites.

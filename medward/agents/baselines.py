@@ -68,11 +68,11 @@ class Baseline:
         return self.package is None or find_spec(self.package) is not None
 
 
-class _Numbered:
-    """XGBoost's classifier, for class numbers with gaps: a class without training rows.
+class Consecutive:
+    """A classifier that wants the classes 0, 1, ... without a gap, for class numbers that have gaps.
 
     Args:
-        wrapped: the classifier, which wants 0, 1, ... without a gap.
+        wrapped: the classifier; XGBoost's is one such.
     """
 
     def __init__(self, wrapped: Any) -> None:
@@ -93,7 +93,7 @@ class _Numbered:
 
 def _xgboost(setting: dict[str, Any], seed: int) -> Classifier:
     make = import_module("xgboost").XGBClassifier
-    return _Numbered(make(tree_method="hist", subsample=0.8, n_jobs=1, random_state=seed, **setting))
+    return Consecutive(make(tree_method="hist", subsample=0.8, n_jobs=1, random_state=seed, **setting))
 
 
 def _lightgbm(setting: dict[str, Any], seed: int) -> Classifier:

@@ -76,3 +76,9 @@ def test_over_time_prints_the_rule_and_what_is_compared_with_it(medward: Run, tm
     assert [json.loads(line)["method"] for line in kept.splitlines()] == ["two-threshold rule", "confidence rule"]
     medward(*words)
     assert results.read_text() == kept
+
+
+def test_ward_has_no_fingerprints_to_leave_out(medward: Run) -> None:
+    done = medward("reproduce", *FAST[:5], "--seeds", 1, "--without-fingerprints")
+    assert done.code == 2
+    assert "no fingerprints to leave out" in done.sentence

@@ -151,3 +151,17 @@ def test_the_papers_schema_knows_the_attacker_by_its_address(real_path: Callable
     flows: Flows = read_flows(with_schema(WUSTL, WUSTL.paper_schema()), real_path("wustl-ehms-2020"))
     place = [column.name for column in flows.schema.columns].index("SrcMac=d8:9e:f3:95:02:75")
     np.testing.assert_array_equal(flows.x[:, place] == 1, flows.y > 0)
+
+
+@pytest.mark.parametrize("name", ["wustl-ehms-2020", "x-iomt"])
+def test_without_fingerprints_no_column_draws_on_them_and_the_same_file_is_read(name: str, tmp_path: Path) -> None:
+    dataset = DATASETS[name]
+    bare = dataset.without(dataset.fingerprints)
+    assert columns_from(bare, True).isdisjoint(dataset.fingerprints)
+    assert columns_from(dataset, True).issuperset(dataset.fingerprints)
+    path = write(tmp_path / "rows.csv", table_of(dataset, 40))
+    full, flows = read_flows(dataset, path), read_flows(bare, path)
+    kept = [i for i, column in enumerate(dataset.schema.columns) if column in bare.schema.columns]
+    assert len(kept) == flows.x.shape[1] < full.x.shape[1]
+    np.testing.assert_array_equal(flows.x, full.x[:, kept])
+    np.testing.assert_array_equal(flows.y, full.y)

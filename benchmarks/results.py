@@ -1,17 +1,19 @@
 """Print the tables of docs/results.md from the runs that `medward reproduce --results` kept.
 
-    python benchmarks/results.py [FILE ...]        default: benchmarks/results/reproduce-*.jsonl
-    python benchmarks/results.py --targets         what was set out to be reached, and whether it was
+    python benchmarks/results.py tables       Sentinel beside its baselines, by protocol and data set
+    python benchmarks/results.py over-time    the comparisons over time
+    python benchmarks/results.py targets      what was set out to be reached, and whether it was
+    python benchmarks/results.py times        how long the runs took
 
-The runs themselves are made by, for example,
+The runs stand in benchmarks/results/reproduce-*.jsonl and were made by, for example,
 
     medward reproduce --data wustl-ehms-2020/ --seeds 5 --results benchmarks/results/reproduce-wustl-ehms-2020.jsonl
     medward reproduce --data wustl-ehms-2020/ --protocol random --results benchmarks/results/reproduce-random-....jsonl
     medward reproduce --data ward --over-time --results benchmarks/results/reproduce-over-time-ward.jsonl
 """
 
+import argparse
 import json
-import sys
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
@@ -23,34 +25,64 @@ from medward.report.targets import Verdict, over_time_verdicts, paired, verdict_
 from medward.report.watch_study import watch_table
 
 FOLDER = Path(__file__).parent / "results"
+OVER_TIME = "over time"
+PROTOCOLS = ("honest", "honest, without fingerprints", "random", "paper", OVER_TIME)
 
 
-def main(files: list[Path]) -> None:
-    runs = _runs(files)
-    runs.sort(key=lambda run: (run["protocol"], list(DATASETS).index(run["data"])))
+def tables(runs: list[dict[str, Any]]) -> None:
+    """Print a table for each protocol and data set."""
     for (protocol, name), group in groupby(runs, key=lambda run: (run["protocol"], run["data"])):
         own = list(group)
-        schema = DATASETS[name].schema
-        synthetic = ", synthetic data" if schema.synthetic else ""
-        seeds = len({run["seed"] for run in own})
-        if protocol == "over time":
-            print(f"### {schema.title}, over time{synthetic}\n\n{_extent(own)}\n\n{watch_table(own)}\n")
+        if protocol == OVER_TIME:
             continue
-        repeated = fmean(run["repeated_share"] for run in own)
         kind, _, rest = protocol.partition(", ")
-        print(f"### {schema.title}, {kind} protocol{', ' + rest if rest else ''}{synthetic}\n")
-        print(f"{seeds} seeds; {repeated:.1%} of the test rows repeat the features of a training row.\n")
-        print(markdown_table(own))
-        print()
+        seeds = len({run["seed"] for run in own})
+        repeated = fmean(run["repeated_share"] for run in own)
+        print(f"### {DATASETS[name].schema.title}, {kind} protocol{', ' + rest if rest else ''}{_synthetic(name)}\n")
+        print(f"{seeds} seeds; {repeated:.1%} of the test rows repeat the features of a training row.")
+        few = {method: count for method, count in _seeds(own).items() if count < seeds}
+        if few:
+            print("Fewer seeds: " + ", ".join(f"{method} {count}" for method, count in few.items()) + ".")
+        print(f"\n{markdown_table(own)}\n")
 
 
-def targets() -> None:
+def over_time(runs: list[dict[str, Any]]) -> None:
+    """Print a table over time for each data set."""
+    for name, group in groupby([run for run in runs if run["protocol"] == OVER_TIME], key=lambda run: run["data"]):
+        own = list(group)
+        print(
+            f"### {DATASETS[name].schema.title}, over time{_synthetic(name)}\n\n{_extent(own)}\n\n{watch_table(own)}\n"
+        )
+
+
+def times(runs: list[dict[str, Any]]) -> None:
+    """Print how long the runs of each protocol and data set took, one after the other."""
+    print("| protocol | data set | runs | minutes | longest run, minutes |\n|---|---|---|---|---|")
+    for (protocol, name), group in groupby(runs, key=lambda run: (run["protocol"], run["data"])):
+        spent = [run["seconds"] / 60 for run in group]
+        print(f"| {protocol} | {name} | {len(spent)} | {sum(spent):.0f} | {max(spent):.1f} |")
+    for protocol, group in groupby(runs, key=lambda run: run["protocol"]):
+        own = list(group)
+        print(f"| **{protocol}** | all | {len(own)} | {sum(run['seconds'] for run in own) / 60:.0f} | |")
+
+
+def _seeds(runs: list[dict[str, Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for run in runs:
+        counts[run["method"]] = counts.get(run["method"], 0) + 1
+    return counts
+
+
+def _synthetic(name: str) -> str:
+    return ", synthetic data" if DATASETS[name].schema.synthetic else ""
+
+
+def targets(runs: list[dict[str, Any]]) -> None:
     """Print what was set out to be reached, and whether the kept runs reach it."""
-    runs = _runs(sorted(FOLDER.glob("reproduce-*.jsonl")))
-    over_time = [run for run in runs if run["protocol"] == "over time"]
     prices = [json.loads(line) for line in (FOLDER / "encryption-price.jsonl").read_text().splitlines()]
-    rows = [run for run in runs if run["protocol"] != "over time"]
-    print(verdict_table([*verdicts(rows), *_prices(prices), *over_time_verdicts(over_time)]))
+    streams = [run for run in runs if run["protocol"] == OVER_TIME]
+    rows = [run for run in runs if run["protocol"] != OVER_TIME]
+    print(verdict_table([*verdicts(rows), *_prices(prices), *over_time_verdicts(streams)]))
 
 
 def _prices(runs: list[dict[str, Any]]) -> list[Verdict]:
@@ -73,11 +105,11 @@ def _prices(runs: list[dict[str, Any]]) -> list[Verdict]:
     return found
 
 
-def _runs(files: list[Path]) -> list[dict[str, Any]]:
-    runs = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    for run in runs:
-        run.setdefault("protocol", "over time")
-    return runs
+def kept_runs() -> list[dict[str, Any]]:
+    """Return all kept runs, by protocol and data set."""
+    lines = [line for file in sorted(FOLDER.glob("reproduce-*.jsonl")) for line in file.read_text().splitlines()]
+    runs = [{"protocol": OVER_TIME, **json.loads(line)} for line in lines]
+    return sorted(runs, key=lambda run: (PROTOCOLS.index(run["protocol"]), list(DATASETS).index(run["data"])))
 
 
 def _extent(runs: list[dict[str, Any]]) -> str:
@@ -88,8 +120,9 @@ def _extent(runs: list[dict[str, Any]]) -> str:
     return f"{len(by_seed)} seeds, {groups} blocks, {windows:.0f} test windows with {attacks:.0f} attacks in them."
 
 
+PARTS = {"tables": tables, "over-time": over_time, "targets": targets, "times": times}
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--targets"]:
-        targets()
-    else:
-        main([Path(name) for name in sys.argv[1:]] or sorted(FOLDER.glob("reproduce-*.jsonl")))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    PARTS[parser.parse_args().part](kept_runs())

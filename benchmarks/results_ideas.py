@@ -222,7 +222,7 @@ def show() -> None:
     for path in sorted(FOLDER.glob("ideas-*.jsonl")):
         runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         now = {run["seed"]: run for run in runs if run["idea"] == "now"}
-        print(f"\n### {path.stem.removeprefix('ideas-')}, validation rows\n")
+        print(f"\n#### {path.stem.removeprefix('ideas-')}, validation rows\n")
         print("| idea | seeds | binary macro-F1 | multi-class macro-F1 | expected cost | escalated | all evidence |")
         print("|---|---|---|---|---|---|---|")
         for idea in dict.fromkeys(run["idea"] for run in runs):

@@ -1,0 +1,45 @@
+"""Bring the printed parts of docs/results.md up to date, or check that they are.
+
+    python benchmarks/page.py [--check]
+
+A printed part stands between two comments, of which the first names its command:
+
+    <!-- printed by: benchmarks/results.py targets -->
+    ...
+    <!-- end -->
+
+Such a command only reads the runs in benchmarks/results/; nothing is trained.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "results.md"
+PART = re.compile(r"(<!-- printed by: (benchmarks/\S+\.py)((?: \S+)*) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def updated(text: str) -> str:
+    """Return the page's text with every printed part printed anew."""
+    return PART.sub(lambda part: f"{part[1]}\n{_printed(part[2], part[3].split()).strip()}\n\n{part[5]}", text)
+
+
+def _printed(script: str, words: list[str]) -> str:
+    done = subprocess.run([sys.executable, script, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{script} {' '.join(words)} failed:\n{done.stderr}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is not up to date")
+    options = parser.parse_args()
+    before = PAGE.read_text(encoding="utf-8")
+    after = updated(before)
+    if options.check and after != before:
+        raise SystemExit("docs/results.md is not what the scripts print: run python benchmarks/page.py.")
+    PAGE.write_text(after, encoding="utf-8")

@@ -128,7 +128,7 @@ def over_time_verdicts(runs: Sequence[dict[str, Any]]) -> list[Verdict]:
         for rival in (BASE, "confidence rule", SHORTSIGHTED):
             other = by_method.get(rival, {})
             seeds = sorted(set(own) & set(other))
-            target = f"{data}, over time: costs less than the {rival} at no more false alarms"
+            target = f"{data}, over time: costs less than {_article(rival)} at no more false alarms"
             if not seeds:
                 found.append(Verdict(target, "–", "not run"))
                 continue
@@ -137,7 +137,9 @@ def over_time_verdicts(runs: Sequence[dict[str, Any]]) -> list[Verdict]:
             alarms, alarms_low, _ = (1000 * v for v in interval(*pair, "false_alarms", "benign"))
             measured = f"{cost:+.2f} [{low:+.2f}, {high:+.2f}] a thousand windows, {alarms:+.2f} false alarms; "
             measured += _seeds(len(seeds))
-            verdict = "won" if high < 0 and alarms_low <= 0 else "lost" if low > 0 else "tie: not won"
+            verdict = "lost" if low > 0 else "tie: not won"
+            if high < 0:
+                verdict = "won" if alarms_low <= 0 else "not won: cheaper, with more false alarms"
             found.append(Verdict(target, measured, verdict))
     return found
 
@@ -201,6 +203,10 @@ def _values(runs: Sequence[dict[str, Any]], data: str, protocol: str, method: st
         return {run["seed"]: run["metrics"]["multiclass"]["per_class_recall"][name] for run in own}
     group, name = COLUMNS[measure]
     return {run["seed"]: run["metrics"][group][name] for run in own}
+
+
+def _article(method: str) -> str:
+    return method if method.startswith("Sentinel") else f"the {method}"
 
 
 def _protocol(protocol: str) -> str:

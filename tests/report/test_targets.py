@@ -76,5 +76,5 @@ def test_over_time_a_cheaper_watch_with_more_false_alarms_has_not_won() -> None:
     rivals = [_watched(BASE, 5.0, 1.0), _watched("confidence rule", 5.0, 0.0)]
     rule, confidence, blind = over_time_verdicts([_watched("Sentinel over time", 3.0, 1.0), *rivals])
     assert rule.verdict == "won"
-    assert confidence.verdict == "tie: not won"
+    assert confidence.verdict == "not won: cheaper, with more false alarms"
     assert (SHORTSIGHTED in blind.target, blind.verdict) == (True, "not run")

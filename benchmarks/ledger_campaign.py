@@ -2,6 +2,12 @@
 
     python benchmarks/ledger_campaign.py --first 0 --count 2000 --out benchmarks/results/ledger-campaign.json
 
+A long campaign can be run in parts, at once or one after the other, and put together:
+
+    python benchmarks/ledger_campaign.py --first 0 --count 1000 --out part-0.json
+    python benchmarks/ledger_campaign.py --first 1000 --count 1000 --out part-1.json
+    python benchmarks/ledger_campaign.py --merge part-0.json part-1.json --out benchmarks/results/ledger-campaign.json
+
 A seed that fails is printed and written down, and replays bit for bit with `python -m tests.sim.scenario SEED`.
 """
 
@@ -12,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -19,20 +26,23 @@ sys.path.insert(0, str(ROOT))
 from tests.sim.checker import Violation  # noqa: E402
 from tests.sim.scenario import run_seed  # noqa: E402
 
+WHAT = (
+    "simulated scenarios with crashes, partitions, loss, torn and emptied disks, members that come and go, "
+    "and up to f liars"
+)
+ADDED = ("blocks", "changes of members", "proofs of equivocation", "events", "seconds")
+COUNTED = ("runs by members", "runs by liar")
 
-def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--first", type=int, default=0)
-    arguments.add_argument("--count", type=int, default=2000)
-    arguments.add_argument("--out", type=Path)
-    options = arguments.parse_args()
+
+def run(first: int, count: int) -> dict[str, Any]:
+    """Run the seeds from `first` on."""
     members: Counter[str] = Counter()
     liars: Counter[str] = Counter()
     violations: list[str] = []
     fingerprints = hashlib.sha256()
     events = heights = changes = evidence = 0
     started = time.monotonic()
-    for seed in range(options.first, options.first + options.count):
+    for seed in range(first, first + count):
         try:
             outcome = run_seed(seed)
         except Violation as violation:
@@ -46,10 +56,9 @@ def main() -> int:
         changes += outcome.epochs
         evidence += outcome.evidence
         fingerprints.update(outcome.fingerprint.encode())
-    result = {
-        "what": "simulated scenarios with crashes, partitions, loss, torn and emptied disks, members that come and go, "
-        "and up to f liars",
-        "seeds": [options.first, options.first + options.count - 1],
+    return {
+        "what": WHAT,
+        "seeds": [first, first + count - 1],
         "violations": violations,
         "runs by members": dict(sorted(members.items())),
         "runs by liar": dict(sorted(liars.items())),
@@ -57,15 +66,48 @@ def main() -> int:
         "changes of members": changes,
         "proofs of equivocation": evidence,
         "events": events,
-        "fingerprint of all runs": fingerprints.hexdigest(),
+        "fingerprints": {f"{first}-{first + count - 1}": fingerprints.hexdigest()},
         "seconds": round(time.monotonic() - started),
     }
+
+
+def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put parts together that follow each other without a gap.
+
+    Raises:
+        SystemExit: they do not.
+    """
+    merged, *others = sorted(parts, key=lambda part: part["seeds"])
+    for part in others:
+        if part["seeds"][0] != merged["seeds"][1] + 1:
+            raise SystemExit(f"seeds {part['seeds']} do not follow seeds {merged['seeds']}: run what is missing")
+        merged["seeds"][1] = part["seeds"][1]
+        merged["violations"] += part["violations"]
+        merged["fingerprints"] |= part["fingerprints"]
+        for field in COUNTED:
+            merged[field] = dict(sorted((Counter(merged[field]) + Counter(part[field])).items()))
+        for field in ADDED:
+            merged[field] += part[field]
+    return merged
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--first", type=int, default=0)
+    arguments.add_argument("--count", type=int, default=2000)
+    arguments.add_argument("--merge", type=Path, nargs="+", help="parts to put together instead of running seeds")
+    arguments.add_argument("--out", type=Path)
+    options = arguments.parse_args()
+    if options.merge:
+        result = merge([json.loads(part.read_text()) for part in options.merge])
+    else:
+        result = run(options.first, options.count)
     text = json.dumps(result, indent=2)
     print(text)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text + "\n")
-    return 1 if violations else 0
+    return 1 if result["violations"] else 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from medward.ledger.bank import Bank
 from medward.ledger.encoding import decode, encode
 from medward.ledger.membership import ChainParameters, Genesis
@@ -44,6 +46,7 @@ class Cluster:
         governor: bytes | None = None,
         chain: ChainParameters = CHAIN,
         addresses: dict[str, str] | None = None,
+        timers: Parameters = TIMERS,
     ) -> None:
         self.root = root
         self.governor = governor
@@ -58,6 +61,7 @@ class Cluster:
         members = tuple(self.prepare(name, 0) for name in sorted(self.addresses))
         self.genesis = Genesis("cluster", int(time.time() * 1000), chain, members)
         (root / "genesis").write_bytes(encode(self.genesis))
+        (root / "timers").write_bytes(msgspec.json.encode(timers))
 
     def prepare(self, name: str, incarnation: int) -> Member:
         if name not in self.addresses:
@@ -143,7 +147,8 @@ class SlowLeader(PbftEngine):
 
 async def serve(root: Path, name: str, incarnation: int, address: str, governor: str, delay: float) -> None:
     genesis = decode((root / "genesis").read_bytes(), Genesis)
-    settings = NodeSettings(name, genesis, root / f"{name}-{incarnation}", address, TIMERS)
+    timers = msgspec.json.decode((root / "timers").read_bytes(), type=Parameters)
+    settings = NodeSettings(name, genesis, root / f"{name}-{incarnation}", address, timers)
     kind = SlowLeader if delay else PbftEngine
     engine = kind(settings, Bank(bytes.fromhex(governor) if governor else None))
     if isinstance(engine, SlowLeader):

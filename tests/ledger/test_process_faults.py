@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -20,12 +21,14 @@ from tests.ledger.cluster import TIMERS, Cluster
 from tests.ledger.workload import Workload, assert_agreement, new_client
 
 pytestmark = pytest.mark.slow
-TIMEOUT = TIMERS.request_timeout / 1000
+# Long beside anything that a busy machine may add: bounds in time-outs are then bounds of the protocol.
+TIMEOUT = 4.0
 
 
 @pytest.fixture
 def cluster(tmp_path):
-    made = Cluster(tmp_path, 4)
+    timers = msgspec.structs.replace(TIMERS, request_timeout=int(TIMEOUT * 1000))
+    made = Cluster(tmp_path, 4, timers=timers)
     yield made
     made.stop()
 
@@ -58,7 +61,7 @@ def test_a_dead_leader_costs_one_view_change_and_at_most_two_timeouts(cluster):
 
 
 def test_under_a_slow_leader_every_waiting_client_gets_its_share(cluster):
-    clients, each = 6, 5
+    clients, each = 6, 3
     cluster.leading_delay["h0"] = 0.5 * TIMEOUT
 
     async def story():
@@ -221,7 +224,7 @@ def test_a_parted_network_forks_nothing_and_heals(tmp_path: Path, networks: Netw
             while before != workload.answered():
                 before = workload.answered()
                 await asyncio.sleep(2)
-        await asyncio.sleep(3 * TIMEOUT)
+        await asyncio.sleep(3 * TIMERS.request_timeout / 1000)
         assert workload.answered() == before
         networks.join(networks.names)
         await workload.progress(20)

@@ -1,0 +1,79 @@
+"""The tables of docs/ledger.md, from the kept runs in benchmarks/results.
+
+Run: python benchmarks/ledger_tables.py   (after `medward bench ledger --json > benchmarks/results/ledger-bench.json`,
+benchmarks/ledger_campaign.py and benchmarks/ledger_kill_campaign.py)
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+_PARTS = (("peak", "peak, tx/s"), ("p50", "p50 at half of it, ms"), ("p99", "p99 at half of it, ms"))
+
+
+def _read(name: str) -> Any:
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def _rows() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = _read("ledger-bench.json")["rows"]
+    return rows
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def beside_others() -> str:
+    """n = 4 and 200 bytes beside every other system, and who is ahead."""
+    lines = ["| n = 4, 200 bytes | PBFT | the other | ratio | ahead |", "|---|---|---|---|---|"]
+    for part, unit in _PARTS:
+        for row in _rows():
+            if row["what"] == f"n = 4, 200 B: {part}" and row["other"] is not None:
+                name = row["other_name"].split(",")[0].split(" (")[0]
+                ahead = "PBFT" if row["ratio"] >= 1 else name
+                cells = (_number(row["ours"]), f"{name}: {_number(row['other'])}", f"{row['ratio']:.2g}", ahead)
+                lines.append(f"| {unit} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def sizes() -> str:
+    """PBFT alone: members and payloads."""
+    own: dict[str, dict[str, float]] = {}
+    for row in _rows():
+        label, _, part = row["what"].partition(": ")
+        own.setdefault(label, {})[part] = row["ours"]
+    lines = [
+        "| members, payload | peak, tx/s | p50, ms | p99, ms | CPU in signature checks | waiting for fsync |",
+        "|---|---|---|---|---|---|",
+    ]
+    for label in (label for label in own if "B" in label):
+        spent = own.get(label.split(",")[0], {}) if label.endswith(", 200 B") else {}
+        shares = [spent.get("CPU time in signature checks"), spent.get("time waiting for fsync")]
+        cells = [_number(own[label][part]) for part, _ in _PARTS]
+        cells += ["" if share is None else f"{share:.0f} %" for share in shares]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def campaigns() -> str:
+    """What the kept campaigns came to."""
+    simulated, killed = _read("ledger-campaign.json"), _read("ledger-kill-campaign.json")
+    first, last = simulated["seeds"]
+    return "\n".join(
+        [
+            "| campaign | runs | blocks | violations |",
+            "|---|---|---|---|",
+            f"| simulator, seeds {first} to {last} | {last - first + 1:,} with {simulated['events']:,} events, "
+            f"{simulated['changes of members']:,} changes of members | {simulated['blocks']:,} "
+            f"| {len(simulated['violations'])} |",
+            f"| real processes, kill -9 | {killed['instants']:,} instants, {killed['operations answered']:,} "
+            f"operations answered | {killed['blocks']:,} | {len(killed['violations'])} |",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    for table in (beside_others, sizes, campaigns):
+        print(table(), end="\n\n")

@@ -15,7 +15,7 @@ from medward.ledger.bank import Bank
 from medward.ledger.encoding import decode, encode
 from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft import journal
-from medward.ledger.pbft.effects import Broadcast, Effect
+from medward.ledger.pbft.effects import Broadcast, Effect, Send
 from medward.ledger.pbft.engine import NodeSettings, PbftEngine, prepare_folder
 from medward.ledger.pbft.journal import Journal
 from medward.ledger.pbft.messages import PrePrepare
@@ -134,12 +134,12 @@ def arrange_death(point: str, number: int) -> None:
 
 
 class SlowLeader(PbftEngine):
-    """Proposes late, just early enough not to be deposed."""
+    """Proposes late, and repeats it late, just early enough not to be deposed."""
 
     delay = 0.0
 
     def _carry_out(self, effect: Effect) -> None:
-        if isinstance(effect, Broadcast) and isinstance(effect.message, PrePrepare):
+        if isinstance(effect, Broadcast | Send) and isinstance(effect.message, PrePrepare):
             asyncio.get_running_loop().call_later(self.delay, super()._carry_out, effect)
         else:
             super()._carry_out(effect)

@@ -4,13 +4,15 @@ import sys
 from dataclasses import dataclass
 from random import Random
 
+import msgspec
+
 from medward.ledger.bank import Balance, Deposit, Order, Transfer
 from medward.ledger.membership import tolerated_faults
 from medward.ledger.types import MemberUpdate
 from tests.sim.behaviours import BEHAVIOURS
 from tests.sim.checker import Violation
 from tests.sim.linearizability import check_history
-from tests.sim.world import Network, World
+from tests.sim.world import SIM_TIMERS, Network, World
 
 FAULTS_UNTIL = 4_000
 PATIENCE = 90_000
@@ -36,7 +38,9 @@ def run_seed(seed: int, members: int | None = None, liar: str | None = None, ext
     """
     random = Random(f"scenario {seed}")
     count = members or random.choice([4, 4, 4, 4, 4, 4, 5, 7, 7, 10])
-    world = World(seed, count, codec=seed % 8 == 0)
+    pace = Random(f"pace {seed}")
+    timers = msgspec.structs.replace(SIM_TIMERS, eager_in_flight=pace.randint(1, 4), gather=pace.choice([0, 50]))
+    world = World(seed, count, timers=timers, codec=seed % 8 == 0)
     kinds = _choose_liars(random, count, liar, extra_liars)
     for name, kind in kinds.items():
         world.nodes[name].behaviour = BEHAVIOURS[kind]()

@@ -50,6 +50,7 @@ SIM_TIMERS = Parameters(
     fetch_blocks=6,
     transfer_gap=12,
     future_per_peer=64,
+    eager_in_flight=2,
 )
 GENESIS_TIME = 1_000_000
 

@@ -8,6 +8,7 @@ import signal
 import ssl
 from random import Random
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -22,7 +23,7 @@ from medward.ledger.pbft.reading import read_journal
 from medward.ledger.pbft.transport import MAX_FRAME, frame
 from medward.ledger.signatures import Domain, MemberSigner, MemberVerifier
 from medward.ledger.types import MemberUpdate
-from tests.ledger.cluster import DEATHS, Cluster
+from tests.ledger.cluster import CHAIN, DEATHS, TIMERS, Cluster
 from tests.ledger.workload import Workload, assert_agreement, new_client
 
 NAMES = ["h0", "h1", "h2", "h3"]
@@ -123,12 +124,16 @@ def test_paused_replicas_stop_the_ledger_and_it_goes_on_when_they_do(cluster):
 
 def test_an_emptied_disk_rejoins_as_a_new_incarnation(tmp_path):
     governor = MemberSigner(Ed25519PrivateKey.generate())
-    cluster = Cluster(tmp_path, 4, governor.public_keys[0].data)
+    timers = msgspec.structs.replace(TIMERS, transfer_gap=16)
+    cluster = Cluster(tmp_path, 4, governor.public_keys[0].data, timers=timers)
     cluster.start_all()
 
     async def story():
         workload = Workload(cluster, 5)
-        await workload.progress(40)
+        watcher = PbftClient(cluster.genesis, governor)
+        while (before := await watcher.status("h0")) is None or before.height < 3 * CHAIN.checkpoint_interval:
+            await workload.progress(5)
+        await watcher.close()
         cluster.kill("h2")
         shutil.rmtree(cluster.folder("h2"))
         member = cluster.prepare("h2", 1)
@@ -142,8 +147,11 @@ def test_an_emptied_disk_rejoins_as_a_new_incarnation(tmp_path):
             watcher = PbftClient(cluster.genesis, governor, members=(*cluster.genesis.members[:2], member))
             while (status := await watcher.status("h2")) is None or status.epoch == 0:
                 await asyncio.sleep(0.1)
-            await watcher.close()
         assert status.membership.member("h2").incarnation == 1
+        # It took the certified state over, in verified chunks, and never had the first blocks.
+        assert (await watcher.block("h0", 1)).block is not None
+        assert (await watcher.block("h2", 1)).block is None
+        await watcher.close()
         cluster.kill("h3")
         for client in workload.clients:
             client.follow(status.membership)

@@ -135,6 +135,8 @@ def _plan_members(world: World, random: Random, faulty: int) -> None:
         return
     liars = {name for name, node in world.nodes.items() if node.behaviour is not None}
     names, newcomers = sorted(world.nodes), 0
+    # Changes that were ordered may take effect at any time from then on, so every size from the first on counts.
+    smallest = len(names)
     time = random.randint(50, 400)
     for _ in range(random.randint(1, 4)):
         choice, honest = random.random(), [name for name in names if name not in liars]
@@ -142,11 +144,12 @@ def _plan_members(world: World, random: Random, faulty: int) -> None:
             name, newcomers = f"n{newcomers:02d}", newcomers + 1
             names.append(name)
             world.at(time, lambda name=name: _join(world, name))
-        elif choice < 0.8 and tolerated_faults(len(names) - 1) >= faulty:
+        elif choice < 0.8 and tolerated_faults(min(smallest, len(names) - 1)) >= faulty:
             name = random.choice(honest)
             names.remove(name)
+            smallest = min(smallest, len(names))
             world.at(time, lambda name=name: world.order_members(MemberUpdate(name, None)))
-        elif tolerated_faults(len(names)) > faulty:
+        elif tolerated_faults(smallest) > faulty:
             name = random.choice(honest)
             faulty += 1  # its old key is gone, and until its new one counts it is one of the f
             world.at(time, lambda name=name: _empty(world, name))

@@ -36,6 +36,12 @@ def test_a_view_change_shown_to_one_replica_alone_strands_nobody(seed):
     run_seed(seed)
 
 
+@pytest.mark.parametrize("seed", [133, 2177])
+def test_restarts_around_the_end_of_an_epoch_hold_nobody_up(seed):
+    # Replicas that executed the end of an epoch before they might vote again never signed it, and all waited for them.
+    run_seed(seed)
+
+
 @pytest.mark.parametrize("kind", sorted(BEHAVIOURS))
 def test_f_liars_of_every_kind_are_survived(kind):
     for seed, members in ((1, 4), (2, 5), (3, 7), (4, 4)):

@@ -7,7 +7,7 @@ from medward.ledger.errors import InvalidCertificate
 from medward.ledger.membership import ChainParameters
 from medward.ledger.pbft.audit import verify_evidence
 from medward.ledger.pbft.effects import Received, StoreEvidence
-from medward.ledger.pbft.messages import Commit, Evidence, Prepare
+from medward.ledger.pbft.messages import Commit, Echo, Evidence, Prepare
 from medward.ledger.signatures import Domain
 from medward.ledger.types import MemberUpdate
 from tests.sim.behaviours import BEHAVIOURS
@@ -138,6 +138,35 @@ def test_members_come_and_go_while_load_runs():
     assert sizes == [4, 5, 6, 7, 6, 5, 4]
     finish(world)
     assert world.membership().names == ("h02", "h03", "h05", "h06")
+
+
+def test_who_executes_the_end_of_an_epoch_before_it_may_vote_signs_it_afterwards(monkeypatch):
+    world = World(1, 4)
+    load(world, 2)
+    world.at(100, lambda: join(world, "h04"))
+
+    def at_end():
+        return [n for n in world.correct() if n.replica._state.epoch_end == n.replica.height > 0]
+
+    while not at_end():
+        world.run(world.now + 1)
+    (first,) = at_end()
+    late = [node for node in world.correct() if node is not first and node.name != "h04"]
+    for node in late:
+        world.crash(node)
+    # They fetch the last block before the others have told them that their journals are whole.
+    send = world.send
+    monkeypatch.setattr(world, "send", lambda node, to, message: isinstance(message, Echo) or send(node, to, message))
+    for node in late:
+        world.restart(node)
+    world.run(world.now + 3000)
+    assert {node.replica.height for node in late} == {first.replica.height}
+    assert not any(node.replica.confirmed for node in late)
+    monkeypatch.undo()
+    world.run(world.now + 3000)
+    assert world.membership().size == 5
+    load(world, 3)
+    finish(world)
 
 
 def join(world, name):

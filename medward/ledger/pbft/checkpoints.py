@@ -81,8 +81,8 @@ def after_execution(state: State) -> None:
         take_checkpoint(state)
 
 
-def take_checkpoint(state: State, sign: bool = True) -> None:
-    """Sign the present state (C1): durable first, then sent. A vote that is on record is kept as it is."""
+def take_checkpoint(state: State) -> None:
+    """Keep the present state, to be signed (C1). A vote that is on record is kept as it is."""
     height = state.executed
     snapshot = state.execution.snapshot()
     following = membership_after(state, height)
@@ -97,12 +97,19 @@ def take_checkpoint(state: State, sign: bool = True) -> None:
         state.chain, state.epoch, height, snapshot.summary, state.history, following.digest(), digest(chunks)
     )
     vote = state.checkpoint_votes.get(height, {}).get(state.name)
-    if sign and state.voting and vote is None:
-        domain = Domain(state.chain, "checkpoint", state.epoch, 0, height)
-        vote = CheckpointVote(body, state.name, state.sign(domain, body.digest()))
-        state.checkpoint_votes.setdefault(height, {})[state.name] = vote
-        state.effects += [Append(CheckpointTaken(vote)), Broadcast(vote)]
     state.own_checkpoints[height] = OwnCheckpoint(vote, body, data, snapshot)
+
+
+def sign_checkpoints(state: State) -> None:
+    """Sign what was taken (C1): durable first, then sent. One that restarted may have executed before it may vote."""
+    if not state.voting:
+        return
+    for height, own in state.own_checkpoints.items():
+        if own.vote is None:
+            domain = Domain(state.chain, "checkpoint", state.epoch, 0, height)
+            own.vote = CheckpointVote(own.body, state.name, state.sign(domain, own.body.digest()))
+            state.checkpoint_votes.setdefault(height, {})[state.name] = own.vote
+            state.effects += [Append(CheckpointTaken(own.vote)), Broadcast(own.vote)]
 
 
 def on_checkpoint_vote(state: State, message: CheckpointVote) -> None:

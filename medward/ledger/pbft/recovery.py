@@ -71,7 +71,7 @@ def _retake_checkpoint(state: State) -> None:
     """Take again a checkpoint that is not stable yet; a vote that is on record must come out the same."""
     height = state.executed
     recorded = state.checkpoint_votes.get(height, {}).get(state.name)
-    checkpoints.take_checkpoint(state, sign=False)
+    checkpoints.take_checkpoint(state)
     if recorded is not None and recorded.body != state.own_checkpoints[height].body:
         raise JournalCorrupt(f"replaying the blocks up to height {height} does not give the state that was signed")
 

@@ -210,6 +210,7 @@ class Replica:
             ordering.propose(state)
             ordering.advance_votes(state)
             ordering.advance_execution(state)
+            checkpoints.sign_checkpoints(state)
             checkpoints.advance_stable(state)
             catch_up.after_progress(state)
 

@@ -3,6 +3,7 @@
     python benchmarks/results.py tables       Sentinel beside its baselines, by protocol and data set
     python benchmarks/results.py over-time    the comparisons over time
     python benchmarks/results.py targets      what was set out to be reached, and whether it was
+    python benchmarks/results.py classes      the classes on which gradient boosting is furthest ahead
     python benchmarks/results.py times        how long the runs took
 
 The runs stand in benchmarks/results/reproduce-*.jsonl and were made by, for example,
@@ -53,6 +54,29 @@ def over_time(runs: list[dict[str, Any]]) -> None:
         print(
             f"### {DATASETS[name].schema.title}, over time{_synthetic(name)}\n\n{_extent(own)}\n\n{watch_table(own)}\n"
         )
+
+
+def classes(runs: list[dict[str, Any]]) -> None:
+    """Print each data set's three classes on which gradient boosting's recall is furthest ahead of Sentinel's."""
+    print("| data set | class | recall, Sentinel, federated | histogram gradient boosting | difference |")
+    print("|---|---|---|---|---|")
+    for name in DATASETS:
+        own, other = (
+            [run for run in runs if (run["protocol"], run["data"], run["method"]) == ("honest", name, method)]
+            for method in ("Sentinel, federated", "histogram gradient boosting")
+        )
+        if not own or not other:
+            continue
+        recall = {label: (_recall(own, label), _recall(other, label)) for label in DATASETS[name].schema.classes}
+        known = {label: pair for label, pair in recall.items() if pair[0] is not None and pair[1] is not None}
+        for label, (mine, theirs) in sorted(known.items(), key=lambda item: item[1][0] - item[1][1])[:3]:
+            print(f"| {name} | {label} | {mine:.3f} | {theirs:.3f} | {mine - theirs:+.3f} |")
+
+
+def _recall(runs: list[dict[str, Any]], label: str) -> float | None:
+    found = [run["metrics"]["multiclass"]["per_class_recall"].get(label) for run in runs]
+    known = [value for value in found if value is not None]
+    return fmean(known) if known else None
 
 
 def times(runs: list[dict[str, Any]]) -> None:
@@ -120,7 +144,7 @@ def _extent(runs: list[dict[str, Any]]) -> str:
     return f"{len(by_seed)} seeds, {groups} blocks, {windows:.0f} test windows with {attacks:.0f} attacks in them."
 
 
-PARTS = {"tables": tables, "over-time": over_time, "targets": targets, "times": times}
+PARTS = {"tables": tables, "over-time": over_time, "targets": targets, "classes": classes, "times": times}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -52,21 +52,21 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "three layers": {"hidden": (96, 96, 96)},
         "batch of 256": {"batch": 256},
     },
-    # At half the recipe's epochs, "now" included: a full training takes a minute.
-    "x-iomt, half the epochs": {
-        "now": {"epochs": 30},
-        "naming loss": {"epochs": 30, "naming_weight": 1.0},
-        "75 % of states informed": {"epochs": 30, "informed_share": 0.75},
-        "wrong class costs 1": {"epochs": 30, "wrong_class": 1.0},
-        "64 bins": {"epochs": 30, "bins": 64},
-        "average of .998": {"epochs": 30, "average": 0.998},
-        "class weights ^-.25": {"epochs": 30, "class_power": 0.25},
-        "mixup .2": {"epochs": 30, "mixup": 0.2},
-        "dropout .1": {"epochs": 30, "dropout": 0.1},
-        "192 wide": {"epochs": 30, "hidden": (192, 192)},
-        "three layers": {"epochs": 30, "hidden": (96, 96, 96)},
-        "batch of 256": {"epochs": 30, "batch": 256},
-        "adversarial sampler, half": {"epochs": 30, "adversary": 0.5},
+    # At a quarter of the recipe's epochs, "now" included: a full training takes a minute.
+    "x-iomt, a quarter of the epochs": {
+        "now": {"epochs": 15},
+        "naming loss": {"epochs": 15, "naming_weight": 1.0},
+        "75 % of states informed": {"epochs": 15, "informed_share": 0.75},
+        "wrong class costs 1": {"epochs": 15, "wrong_class": 1.0},
+        "64 bins": {"epochs": 15, "bins": 64},
+        "average of .998": {"epochs": 15, "average": 0.998},
+        "class weights ^-.25": {"epochs": 15, "class_power": 0.25},
+        "mixup .2": {"epochs": 15, "mixup": 0.2},
+        "dropout .1": {"epochs": 15, "dropout": 0.1},
+        "192 wide": {"epochs": 15, "hidden": (192, 192)},
+        "three layers": {"epochs": 15, "hidden": (96, 96, 96)},
+        "batch of 256": {"epochs": 15, "batch": 256},
+        "adversarial sampler, half": {"epochs": 15, "adversary": 0.5},
     },
     "x-iomt": {
         "now": {},
@@ -130,7 +130,7 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "quantile, twice as long": {"scaler": "quantile", "epochs": 80},
         "quantile, class weights ^-.5": {"scaler": "quantile", "class_power": 0.5},
         "quantile, adversarial sampler, half": {"scaler": "quantile", "adversary": 0.5},
-        "quantile, all states informed": {"scaler": "quantile", "informed_share": 0.9},
+        "quantile, 90 % of states informed": {"scaler": "quantile", "informed_share": 0.9},
         "quantile, naming loss": {"scaler": "quantile", "naming_weight": 1.0},
     },
     "nsl-kdd, second pass": {
@@ -148,7 +148,7 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "thinned to 1/2": {"densities": (0.5,)},
         "thinned to 1/7": {"densities": (1 / 7,)},
         "thinned to 1/2 and 1/7": {"densities": (0.5, 1 / 7)},
-        "thinned to 1/2 and 1/7, half the epochs": {"densities": (0.5, 1 / 7), "epochs": 20},
+        "thinned to 1/2 and 1/7, a quarter of the epochs": {"densities": (0.5, 1 / 7), "epochs": 20},
         "thinned to 1/4, 1/7, 1/7": {"densities": (1 / 4, 1 / 7, 1 / 7)},
         "no history dropout": {"history_dropout": 0.0},
         "thinned to 1/2 and 1/7, average .998": {"densities": (0.5, 1 / 7), "average": 0.998},
@@ -158,7 +158,7 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
     "wustl-ehms-2020, thinned": {
         "now": {},
         "thinned to 1/2 and 1/7": {"densities": (0.5, 1 / 7)},
-        "thinned to 1/2 and 1/7, half the epochs": {"densities": (0.5, 1 / 7), "epochs": 20},
+        "thinned to 1/2 and 1/7, a quarter of the epochs": {"densities": (0.5, 1 / 7), "epochs": 20},
         "thinned to 1/7": {"densities": (1 / 7,)},
     },
     "ward, thinned": {

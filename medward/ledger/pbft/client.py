@@ -34,7 +34,7 @@ from medward.ledger.signatures import MemberVerifier, Signer
 from medward.ledger.transactions import MAX_TREE, encode_transaction, sign_transactions
 from medward.ledger.types import Member, Receipt
 
-_GATHER_SECONDS = 0.005
+_GATHER_SECONDS = 0.02
 _UNDER_WAY = 2
 _GROUP_BYTES = CLIENT_FRAME // 2
 

@@ -18,8 +18,6 @@ from medward.ledger.transactions import decode_transaction, verify_transaction
 from medward.ledger.types import Transaction
 
 AnyVote = TypeVar("AnyVote", Prepare, Commit)
-# Of the time that the last block took: how long it is worth waiting for as many requests as blocks had lately.
-_GATHER_SHARE = 8
 
 
 class Unacceptable(LedgerError):
@@ -251,9 +249,9 @@ def propose(state: State) -> None:
 
 
 def _worth_proposing(state: State, under_way: int) -> bool:
-    # A block costs n * n messages and two fsyncs at every replica whatever it holds. So while one is under way requests
-    # gather for the next: blocks grow with the load, and an idle ledger answers at once. Answers to one block bring the
-    # requests of the next, but not all in one moment; hence the short wait for as many as blocks had lately.
+    # A block costs n * n messages and two fsyncs at every replica whatever it holds. So while some are under way, and
+    # for a moment while fewer requests are here than a block had lately, they gather: blocks grow with the load, and an
+    # idle ledger answers at once.
     if len(state.unproposed) >= state.genesis.parameters.max_batch:
         return True
     if under_way >= state.parameters.eager_in_flight:
@@ -266,7 +264,8 @@ def gather_deadline(state: State) -> int | None:
     """Return when waiting requests are proposed however few they are, None where none wait for more."""
     if not state.unproposed or not state.leading or state.gathering_since is None:
         return None
-    return state.gathering_since + min(state.parameters.gather, state.block_took // _GATHER_SHARE)
+    # Half of what a block takes: answers to one block bring the requests of the next.
+    return state.gathering_since + min(state.parameters.gather, state.block_took // 2)
 
 
 def _propose_one(state: State, height: int) -> None:

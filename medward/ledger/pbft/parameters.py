@@ -12,9 +12,9 @@ class Parameters(msgspec.Struct, frozen=True):
         max_doublings: how often at most.
         status_interval: how often a replica says where it stands.
         fetch_timeout: how long to wait for a peer's answer before another is asked.
-        eager_in_flight: with fewer blocks under way than this a leader proposes what waits, else only full batches.
-        gather: how long it waits at most for as many requests as blocks had lately; never longer than an eighth of what
-            the last block took.
+        eager_in_flight: with fewer blocks under way than this a leader proposes at once, else only full batches.
+        gather: how long a leader waits at most for as many requests as blocks had lately; never longer than half of
+            what the last block took.
         max_pending: requests that may wait.
         max_pending_per_client: of one client.
         future_per_peer: messages kept of one peer for a view or height that has not come yet.
@@ -27,7 +27,7 @@ class Parameters(msgspec.Struct, frozen=True):
     max_doublings: int = 6
     status_interval: int = 500
     fetch_timeout: int = 1000
-    eager_in_flight: int = 1
+    eager_in_flight: int = 2
     gather: int = 50
     max_pending: int = 4096
     max_pending_per_client: int = 64

@@ -124,6 +124,10 @@ class Hospital:
         plan, recipe, dispatch = shared.plan, shared.plan.recipe, shared.dispatch
         assert dispatch is not None
         if self._traffic is None:
+            self._rows = _nameable(self._rows, shared)
+            if not len(self._rows):
+                nothing = np.zeros(np.count_nonzero(shared.picked()))
+                return np.concatenate([self._counts(shared), nothing]).astype(np.int64)
             self._traffic = _traffic(self._rows, shared)
         before = self._carried_into(shared.step, len(shared.weights))
         begun_from = self._begun_from(shared, before)
@@ -150,12 +154,14 @@ class Hospital:
 
     def _counts(self, shared: SharedModel) -> list[int]:
         """Return the counts of a training sum: rows and, for Courier, validation rows and what those cost."""
+        # A mean by rows is one only if each counts as many as its update was weighted by.
+        rows = min(len(self._rows), shared.most_rows)
         if shared.counts == 1:
-            return [len(self._rows)]
+            return [rows]
         if self._validation is None or not len(self._validation):
-            return [len(self._rows), 0, 0]
+            return [rows, 0, 0]
         costs = self._costs(shared)
-        return [len(self._rows), len(costs), round(float(costs.sum()) * COST_UNIT)]
+        return [rows, len(costs), round(float(costs.sum()) * COST_UNIT)]
 
     def _carried_into(self, step: int, length: int) -> NDArray[np.float64]:
         if self.carried is None:
@@ -173,6 +179,16 @@ def _training_key(secret: bytes, number: int) -> jax.Array:
     digest = hashlib.sha256(b"medward training seed 1" + number.to_bytes(8, "little") + secret).digest()
     key: jax.Array = jax.random.wrap_key_data(jnp.asarray(np.frombuffer(digest[:8], np.uint32)))
     return key
+
+
+def _nameable(rows: TrainingRows, shared: SharedModel) -> TrainingRows:
+    """Return the rows of classes that the model can name.
+
+    The surveys fixed its classes. A member that came later may hold others: it can contribute nothing to those.
+    """
+    known = np.isin(rows.y, shared.classes)
+    order = None if rows.order is None else rows.order[known]
+    return TrainingRows(rows.x[known], rows.y[known], rows.stream[known], order)
 
 
 def _traffic(rows: TrainingRows, shared: SharedModel) -> Traffic:

@@ -140,8 +140,10 @@ def api_application(node: Shown) -> Starlette:
         except ClientDisconnect:
             return _problem(413, "the body is too long")
         except (msgspec.MsgspecError, InvalidCard) as error:
+            _LOG.warning("refused a change of membership: %.200r", str(error))
             return _problem(400, f"the body is no change of membership: {error}")
         except MedwardError as error:
+            _LOG.warning("refused a change of membership: %s", error)
             return _problem(409, str(error))
 
     async def about_data(request: Request) -> Response:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medward.handshakes import Refused, nobody
 from medward.ledger.types import Member
 from medward.node.cards import Contact
 from medward.node.configuration import StoreTable, split_address
@@ -33,9 +34,13 @@ class Blobs:
         name: this member.
         table: how it is configured.
         members: whom to trust at first.
+        refused: told of callers that are turned away.
     """
 
-    def __init__(self, home: Home, name: str, table: StoreTable, members: Sequence[Member]) -> None:
+    def __init__(
+        self, home: Home, name: str, table: StoreTable, members: Sequence[Member], refused: Refused = nobody
+    ) -> None:
+        self._refused = refused
         self._home = home
         self._name = name
         self._table = table
@@ -130,7 +135,7 @@ class Blobs:
             self._gateway.stop()
             self._gateway = None
         host, port = split_address(self._table.listen, "store.listen")
-        self._gateway = GatewayServer(self.store, host, port, self._tls).start()
+        self._gateway = GatewayServer(self.store, host, port, self._tls, refused=self._refused).start()
 
     def _open(self) -> BlobStore:
         if self._table.engine == "embedded":

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from medward.handshakes import Refused, nobody
 from medward.ledger.certificates import follow_handovers
 from medward.ledger.errors import InvalidCertificate, LedgerError
 from medward.ledger.membership import tolerated_faults
@@ -70,6 +71,7 @@ class PbftConsensus(Consensus):
         member: this member's present incarnation.
         identity: its keys.
         make_application: gives the application in its genesis state.
+        refused: told of callers that are turned away.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class PbftConsensus(Consensus):
         member: Member,
         identity: NodeIdentity,
         make_application: Callable[[], Application],
+        refused: Refused = nobody,
     ) -> None:
         parameters = Parameters(
             request_timeout=table.request_timeout,
@@ -94,7 +97,7 @@ class PbftConsensus(Consensus):
         self._identity = identity
         self._asked: tuple[Member, ...] = ()
         self._client: PbftClient | None = None
-        self.engine: PbftEngine = PbftEngine(settings, make_application())
+        self.engine: PbftEngine = PbftEngine(settings, make_application(), refused)
 
     @property
     def members(self) -> Sequence[Member]:

@@ -14,13 +14,20 @@ class NodeCollector(Collector):
     Args:
         status: as `GET /status` shows it.
         refused: how many requests the API refused, by HTTP status.
+        turned_away: how many callers the ports for other members turned away.
         restarts: how often each part was started again.
         healthy: whether the node works.
     """
 
     def __init__(
-        self, status: Mapping[str, Any], refused: Mapping[int, int], restarts: Mapping[str, int], healthy: bool
+        self,
+        status: Mapping[str, Any],
+        refused: Mapping[int, int],
+        turned_away: Mapping[str, int],
+        restarts: Mapping[str, int],
+        healthy: bool,
     ) -> None:
+        self._turned_away = turned_away
         self._status = status
         self._refused = refused
         self._restarts = restarts
@@ -45,6 +52,10 @@ class NodeCollector(Collector):
         for code, count in sorted(self._refused.items()):
             refused.add_metric([str(code)], count)
         yield refused
+        away = CounterMetricFamily("medward_turned_away", "callers and outsiders turned away", labels=["port"])
+        for port, count in sorted(self._turned_away.items()):
+            away.add_metric([port], count)
+        yield away
         restarts = CounterMetricFamily(
             "medward_restarts", "crashes after which a part was started again", labels=["part"]
         )

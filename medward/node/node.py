@@ -24,6 +24,7 @@ from medward.node.metrics import NodeCollector, render_metrics
 from medward.node.seam import Event, Host, Ledger, Participant, Program
 from medward.node.submitting import Nonces, Submitter
 from medward.node.supervision import Restarts, keep_running, run_once
+from medward.node.turned_away import TurnedAway
 
 _LOG = logging.getLogger("medward.node")
 _WATCH_SECONDS = 0.2
@@ -82,14 +83,16 @@ class Node(Shown):
         self._rules = program.make_rules(federation.application.parameters)
         self._feed = Feed()
         members = members_to_call(federation)
-        self._blobs = Blobs(home, configuration.name, configuration.store, members)
+        self._turned_away = TurnedAway()
+        self._blobs = Blobs(home, configuration.name, configuration.store, members, self._turned_away.at("store"))
         make = observed(self._rules.make_application, self._feed)
         table = configuration.ledger
         self._consensus: Consensus
         if federation.engine == "cometbft":
             self._consensus = CometConsensus(home, table, federation, card.member, make)
         else:
-            self._consensus = PbftConsensus(home, table, federation, card.member, self._identity, make)
+            refused = self._turned_away.at("ledger")
+            self._consensus = PbftConsensus(home, table, federation, card.member, self._identity, make, refused)
         engine = self._consensus.engine
         chain = federation.genesis.chain
         self._membership = Membership(
@@ -279,7 +282,8 @@ class Node(Shown):
         """See `Shown.metrics`."""
         status = await self.status()
         healthy = status["problem"] is None
-        return render_metrics(NodeCollector(status, self._api.guard.refused, self._restarts.counts, healthy))
+        refused = (self._api.guard.refused, self._turned_away.counts)
+        return render_metrics(NodeCollector(status, *refused, self._restarts.counts, healthy))
 
     def federation(self) -> bytes:
         """See `Shown.federation`."""

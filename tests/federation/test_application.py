@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from medward.federation.application import (
     REFUSED,
@@ -19,6 +20,7 @@ from medward.federation.records import (
     Change,
     Commit,
     KeyBegin,
+    KeyCommit,
     Next,
     Record,
     Resume,
@@ -162,6 +164,23 @@ def test_three_fruitless_rounds_stop_the_federation_until_two_resume_it(ledger: 
     assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [REFUSED]
     assert ledger.codes(("a", Resume()), ("a", Resume()), ("c", Resume()), time=time) == [0, REFUSED, 0]
     assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [0]
+
+
+def test_what_was_said_once_is_refused_again_also_in_the_next_round(ledger: Ledger) -> None:
+    opening, said = ledger.application.federation.expected(), Commit(0, "a", bytes(32))
+    assert ledger.codes(("a", opening), ("a", said), ("a", said), ("b", said)) == [0, 0, REFUSED, REFUSED]
+    ledger.order(("b", Tick(0)), time=100.0)
+    assert ledger.codes(("a", opening), ("a", ledger.application.federation.expected()), time=200.0) == [REFUSED, 0]
+    before = ledger.application.federation
+    assert ledger.codes(("a", said), ("b", Tick(0)), time=201.0) == [REFUSED, REFUSED]
+    assert ledger.application.federation == before
+
+
+def test_record_of_another_key_epoch_is_refused() -> None:
+    ledger = Ledger(FederationApplication(replace(AGREEMENT, protect="aggregate")))
+    ledger.order(("a", KeyBegin(1, "a")))
+    codes = ledger.codes(*(("b", KeyCommit(epoch, "b", bytes(32))) for epoch in (0, 5, 1)))
+    assert codes == [REFUSED, REFUSED, 0]
 
 
 def test_ceremony_begins_only_when_keys_are_due(ledger: Ledger) -> None:

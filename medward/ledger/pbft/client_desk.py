@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from medward.handshakes import Refused, nobody
 from medward.ledger.encoding import decode_form, encode
 from medward.ledger.pbft.client_protocol import (
     Answer,
@@ -66,14 +67,17 @@ class ClientDesk:
     Args:
         wake: called when there is something to `take`.
         answer: answers everything that is not a transaction.
+        refused: told of transactions from outside that are not taken.
     """
 
     def __init__(
         self,
         wake: Callable[[], None],
         answer: Callable[[Query | GetBlock | GetStatus], QueryAnswer | BlockReply | NodeStatus],
+        refused: Refused = nobody,
     ) -> None:
         self._wake = wake
+        self._refused = refused
         self._answer = answer
         self._own: deque[Submission] = deque()
         self._turns: deque[_Caller] = deque()
@@ -115,6 +119,9 @@ class ClientDesk:
                 waiter.waits.pop(key, None)
                 if isinstance(outcome, Refusal):
                     waiter.tell(outcome)
+                    self._refused(
+                        "a client's transaction", f"{nonce} under the key {client.hex()[:16]}: {outcome.reason}"
+                    )
                 else:
                     waiter.ready.setdefault(client, []).append((nonce, outcome))
                     self._touched[waiter] = None

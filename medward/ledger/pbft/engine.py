@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from medward.handshakes import Refused as NoteRefused
+from medward.handshakes import nobody
 from medward.ledger.encoding import digest
 from medward.ledger.errors import JournalError, LedgerError, Refused
 from medward.ledger.membership import Genesis
@@ -110,12 +112,13 @@ class PbftEngine(Engine):
     Args:
         settings: who this node is.
         application: in its genesis state; the engine owns it from now on.
+        refused: told of callers and of outsiders' transactions that are turned away.
 
     Raises:
         JournalError: the disk must not be voted from; the text says why.
     """
 
-    def __init__(self, settings: NodeSettings, application: Application) -> None:
+    def __init__(self, settings: NodeSettings, application: Application, refused: NoteRefused = nobody) -> None:
         self._settings = settings
         self._identity = NodeIdentity(settings.folder / "keys")
         self._journal = open_journal(settings, self._identity)
@@ -129,12 +132,12 @@ class PbftEngine(Engine):
             parameters=settings.parameters,
             found=self._journal.recover(),
         )
-        self._listener = Listener(self._identity.server_context(), self._serve, self._who)
+        self._listener = Listener(self._identity.server_context(), self._serve, self._who, refused)
         self._peers: dict[str, Outgoing] = {}
         self._known: dict[str, Member] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._wake = asyncio.Event()
-        self._desk = ClientDesk(self._wake.set, self._answer)
+        self._desk = ClientDesk(self._wake.set, self._answer, refused)
         self._grown = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1)

@@ -11,6 +11,7 @@ import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from medward.handshakes import Refused, nobody, tell_failures
 from medward.ledger.errors import NotCanonical
 from medward.ledger.pbft.messages import MAX_FRAME
 from medward.ledger.types import Member
@@ -153,6 +154,11 @@ async def end_task(task: asyncio.Task[None]) -> None:
         await asyncio.wait([task], timeout=0.1)
 
 
+def _address(writer: asyncio.StreamWriter) -> str:
+    peer = writer.get_extra_info("peername")
+    return str(peer[0]) if peer else "it hung up"
+
+
 Handler = Callable[[str | None, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -163,9 +169,14 @@ class Listener:
         context: from `NodeIdentity.server_context`.
         handle: gets the caller's certificate's owner, as `who` says, or None for a client without one.
         who: the name of the member with that certificate (DER), None for a stranger, who is hung up on.
+        refused: told of callers that are turned away.
     """
 
-    def __init__(self, context: ssl.SSLContext, handle: Handler, who: Callable[[bytes], str | None]) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, handle: Handler, who: Callable[[bytes], str | None], refused: Refused = nobody
+    ) -> None:
+        tell_failures(context, refused)
+        self._refused = refused
         self._context = context
         self._handle = handle
         self._who = who
@@ -197,6 +208,8 @@ class Listener:
             name = None if shown is None else self._who(shown)
             if shown is None or name is not None:
                 await self._handle(name, reader, writer)
+            else:
+                self._refused("a caller's certificate is no present member's", _address(writer))
         except (OSError, asyncio.IncompleteReadError, NotCanonical, TimeoutError, asyncio.CancelledError):
             # Cancelled only when the whole process ends; asyncio's streams would print a traceback for it.
             pass

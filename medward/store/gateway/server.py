@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from medward.handshakes import Refused, nobody, tell_failures
 from medward.store.car import write_car
 from medward.store.dag import get_inline
 from medward.store.errors import BlockNotFound, CorruptBlock, StoreError
@@ -71,6 +72,7 @@ class GatewayServer:
         port: port to listen on; 0 picks a free one.
         tls: this member's identity; None serves without TLS, which is only possible on a loopback address.
         limits: bounds on the DAG behind one CAR.
+        refused: told of callers that are turned away.
 
     Raises StoreError if the address can't be had or would serve the world in the clear.
     """
@@ -82,6 +84,7 @@ class GatewayServer:
         port: int = 0,
         tls: TlsIdentity | None = None,
         limits: DagLimits = DEFAULT_LIMITS,
+        refused: Refused = nobody,
     ) -> None:
         _LOG.addFilter(_IN_ONE_SENTENCE)
         if tls is None and not _is_loopback(host):
@@ -101,7 +104,9 @@ class GatewayServer:
             timeout_graceful_shutdown=2,
         )
         config.load()
-        config.ssl = None if tls is None else tls.server_context()
+        if tls is not None:
+            config.ssl = tls.server_context()
+            tell_failures(config.ssl, refused)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name=f"gateway:{self.port}", daemon=True

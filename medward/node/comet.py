@@ -1,7 +1,8 @@
 """CometBFT beside a node: its folder, its genesis, and the engine under the node's eye.
 
-Its validators are those of the genesis for ever, and this version runs it on one machine only: between hospitals, use
-PBFT. CometBFT ends by itself when the node that serves its application is gone.
+Its validators are those of the genesis for ever, and whoever begins the federation makes all their keys: for one
+operator, on one machine or several. Between hospitals, use PBFT. CometBFT ends by itself when the node that serves its
+application is gone.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from medward.ledger.cometbft.engine import CometEngine, CometSettings
 from medward.ledger.cometbft.process import CometProcess, Ports, find_program, write_genesis
 from medward.ledger.errors import LedgerError
 from medward.ledger.types import Application, Member
-from medward.node.configuration import LedgerTable, is_loopback, split_address
+from medward.node.configuration import LedgerTable, split_address
 from medward.node.consensus import Consensus
 from medward.node.errors import NodeError
 from medward.node.federation_file import Federation
@@ -35,19 +36,18 @@ def prepare_comet(homes: Mapping[str, Home], name: str, time: int) -> dict[str, 
         time: the genesis time, milliseconds since 1970.
 
     Raises:
-        NodeError: there is no CometBFT here, or a member is not on this machine.
+        NodeError: there is no CometBFT here.
     """
     program = _program()
     processes = {}
     for member, home in homes.items():
-        port = _peer_port(home.configuration().ledger)
-        processes[member] = CometProcess(program, _folder(home, member), Ports(0, port, 0))
+        processes[member] = CometProcess(program, _folder(home, member), Ports(0, 0, 0))
         processes[member].home.mkdir(parents=True)
         processes[member].initialise()
     moment = datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     write_genesis(list(processes.values()), name[:_CHAIN_CHARACTERS], moment)
     first = next(iter(processes.values()))
-    peers = {f"peer/{member}": f"{p.node_id}@127.0.0.1:{p.ports.p2p}" for member, p in processes.items()}
+    peers = {f"peer/{m}": f"{p.node_id}@{homes[m].configuration().ledger.address}" for m, p in processes.items()}
     return {"genesis": (first.home / "config" / "genesis.json").read_text(), **peers}
 
 
@@ -56,7 +56,7 @@ class CometConsensus(Consensus):
 
     Args:
         home: holds its folder, made by `prepare_comet`.
-        table: its address.
+        table: where it listens.
         federation: its genesis and its peers.
         member: this member.
         make_application: gives the application in its genesis state.
@@ -78,7 +78,8 @@ class CometConsensus(Consensus):
             raise NodeError(f"{folder} is missing: `medward federation init --ledger cometbft` makes CometBFT's keys")
         (folder / "config" / "genesis.json").write_text(federation.comet["genesis"])
         abci, rpc = free_ports(2)
-        self._process = CometProcess(_program(), folder, Ports(abci, _peer_port(table), rpc))
+        host, port = split_address(table.listen, "ledger.listen")
+        self._process = CometProcess(_program(), folder, Ports(abci, port, rpc), host)
         peers = (peer for name, peer in federation.comet.items() if name.startswith("peer/"))
         others = tuple(peer for peer in peers if peer != federation.comet[f"peer/{member.name}"])
         self._federation = federation
@@ -140,10 +141,3 @@ def _program() -> Path:
             "MEDWARD_ENGINES; or use the ledger pbft"
         )
     return program
-
-
-def _peer_port(table: LedgerTable) -> int:
-    host, port = split_address(table.address, "ledger.address")
-    if not is_loopback(host):
-        raise NodeError(f"CometBFT runs on one machine only, not at {table.address}; use the ledger pbft")
-    return port

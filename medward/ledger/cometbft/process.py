@@ -33,7 +33,7 @@ def find_program() -> Path | None:
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """Where one validator listens, all on loopback."""
+    """The ports of one validator: for its application, for the other validators, and for its own node."""
 
     abci: int
     p2p: int
@@ -47,9 +47,11 @@ class CometProcess:
         program: the binary.
         home: its folder, made by `initialise`.
         ports: where it listens and where its application does.
+        host: the address on which it listens for the other validators; all else is on loopback.
     """
 
-    def __init__(self, program: Path, home: Path, ports: Ports) -> None:
+    def __init__(self, program: Path, home: Path, ports: Ports, host: str = "127.0.0.1") -> None:
+        self._host = f"[{host}]" if ":" in host else host
         self.program = program
         self.home = home
         self.ports = ports
@@ -98,7 +100,7 @@ class CometProcess:
         command = [
             str(self.program), "start", "--home", str(self.home),
             "--proxy_app", f"tcp://127.0.0.1:{self.ports.abci}",
-            "--p2p.laddr", f"tcp://127.0.0.1:{self.ports.p2p}",
+            "--p2p.laddr", f"tcp://{self._host}:{self.ports.p2p}",
             "--rpc.laddr", f"tcp://127.0.0.1:{self.ports.rpc}",
             "--p2p.persistent_peers", ",".join(peers),
             "--log_level", "error",

@@ -10,6 +10,7 @@ from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
     from medward.node.client import NodeClient
+    from medward.node.federation_file import Federation
     from medward.node.founding import Agree, Seat
     from medward.node.home import Home
 
@@ -27,7 +28,13 @@ CertificateOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 MemberOption = Annotated[
     str | None,
-    typer.Option("--member", help="NAME=HOST:PORT at which the others reach this one; it uses PORT to PORT+2."),
+    typer.Option("--member", help="NAME=HOST:PORT at which the others reach this one; it uses PORT to PORT+3."),
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="This hospital's rows, in a federation that trains: a file or folder.")
+]
+SwarmKeyOption = Annotated[
+    Path | None, typer.Option("--swarm-key", help="The federation's swarm.key, where its store is Kubo.")
 ]
 
 
@@ -38,7 +45,7 @@ def init(
     name: Annotated[str, typer.Option("--name", help="The federation's name.")] = "federation",
     member: Annotated[
         list[str] | None,
-        typer.Option("--member", help="NAME=HOST:PORT of a member whose home is made here; it uses PORT to PORT+2."),
+        typer.Option("--member", help="NAME=HOST:PORT of a member whose home is made here; it uses PORT to PORT+3."),
     ] = None,
     card: Annotated[
         list[Path] | None, typer.Option("--card", help="Card of a member who made its home itself (join --member).")
@@ -54,7 +61,10 @@ def init(
     application: Annotated[
         str, typer.Option("--application", help="What the ledger agrees on, without --train.")
     ] = "bank",
-    ledger: Annotated[str, typer.Option("--ledger", help="pbft, or cometbft on one machine.")] = "pbft",
+    store: Annotated[
+        str, typer.Option("--store", help="embedded, or kubo, for which a swarm key is made.")
+    ] = "embedded",
+    ledger: Annotated[str, typer.Option("--ledger", help="pbft, or cometbft for one operator.")] = "pbft",
     as_json: JsonOption = False,
 ) -> None:
     """Begin a federation.
@@ -69,17 +79,17 @@ def init(
     from medward.node.cards import read_card
     from medward.node.errors import InvalidConfiguration
     from medward.node.federation_file import read_federation, write_federation
-    from medward.node.founding import found_on_one_machine, found_with_cards
+    from medward.node.founding import found_on_one_machine, found_with_cards, make_swarm_key
 
     if bool(member) == bool(card):
         raise BadUsage("give the members with --member, or their cards with --card: one of the two")
     agree, table = _plan(train, name, rounds, bits, seed, deadline) if train else (None, {})
     application = "training" if train else application
     program_of(application)
-    if ledger not in ("pbft", "cometbft"):
-        raise BadUsage(f"--ledger: expected pbft or cometbft, got '{ledger}'")
+    _check_choice("--ledger", ledger, "pbft", "cometbft")
+    _check_choice("--store", store, "embedded", "kubo")
     if card and ledger == "cometbft":
-        raise BadUsage("CometBFT runs on one machine only: use --member, or the ledger pbft")
+        raise BadUsage("one operator makes all keys of CometBFT: use --member, or the ledger pbft")
     file = out / "federation.json"
     if file.exists():
         raise MedwardError(f"{file} is there already; choose another folder, so that no federation is lost")
@@ -88,7 +98,7 @@ def init(
         try:
             homes = found_on_one_machine(
                 *(out, name, seats, application),
-                settings={"participant": table},
+                settings={"participant": table, "store": {"engine": store}},
                 agree=agree,
                 engine="cometbft" if ledger == "cometbft" else "pbft",
             )
@@ -99,6 +109,8 @@ def init(
         federation = found_with_cards(name, [read_card(path) for path in card or ()], application, agree=agree)
         out.mkdir(parents=True, exist_ok=True)
         write_federation(federation, file)
+        if store == "kubo":
+            make_swarm_key(out / "swarm.key")
     federation = read_federation(file)
     if as_json:
         folders = {member_name: str(home.folder) for member_name, home in homes.items()}
@@ -118,6 +130,13 @@ def init(
         typer.echo(f"  {member_name}: medward node up --home {home.folder}")
     if not homes:
         typer.echo(f"  give {file} to every member; each says: medward federation join --home HOME --federation FILE")
+        if store == "kubo":
+            typer.echo(f"  give {out / 'swarm.key'} to every member over a safe channel; each adds: --swarm-key FILE")
+
+
+def _check_choice(option: str, given: str, *choices: str) -> None:
+    if given not in choices:
+        raise BadUsage(f"{option}: expected {' or '.join(choices)}, got '{given}'")
 
 
 def _plan(
@@ -148,24 +167,30 @@ def join(
     fingerprint: Annotated[
         str | None, typer.Option("--fingerprint", help="The federation's fingerprint as you heard it, to be compared.")
     ] = None,
+    data: DataOption = None,
+    swarm_key: SwarmKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a home with keys and a card to hand over (--member), then take over the federation's file (--federation).
+    """Make a home with keys and a card to hand over (--member), and take over the federation's file (--federation).
 
-    Before the federation begins, the card goes to whoever runs `init --card`. In one that runs, it goes to a member,
-    who says `medward federation admit`. The second command activates the home either way.
+    In a federation that runs, do both at once: the home is then ready, and waits until members have said `medward
+    federation admit` with its card. Before it begins, --member comes first, and the card goes to whoever says `init
+    --card`.
 
     Example: medward federation join --home east --member east=10.0.0.5:7450
-    Example: medward federation join --home east --federation federation.json --fingerprint "1f0a ..."
+    Example: medward federation join --home east --federation federation.json --data flows --fingerprint "1f0a ..."
     """
     from medward.node.federation_file import read_federation
     from medward.node.home import Home
 
     if member is None and federation is None:
         raise BadUsage("give --member to make a home, or --federation to activate it, or both")
+    if federation is None and (data is not None or swarm_key is not None):
+        raise BadUsage("--data and --swarm-key belong to --federation, which says what they are for")
     found = None if federation is None else read_federation(federation)
     if found is not None:
         _compare(fingerprint, found.fingerprint)
+        _check_data(found, data)
     made = Home(home)
     if member is not None:
         made = Home.create(home, _seat(member).configuration())
@@ -174,6 +199,7 @@ def join(
     text = f"the card of {card.name} is {made.card_file}; its fingerprint is {card.fingerprint}"
     if found is not None:
         made.install(found)
+        _settle(made, found, data, swarm_key)
         known = found.genesis.membership.member(card.name)
         founder = known is not None and known.keys == card.member.keys
         document |= {"federation": found.name, "fingerprint": found.fingerprint, "founder": founder}
@@ -184,6 +210,36 @@ def join(
         print_json(document)
     else:
         typer.echo(text)
+
+
+def _check_data(federation: "Federation", data: Path | None) -> None:
+    """Refuse rows that are not what the federation agreed to train on, before a home is made for them."""
+    from medward.flows.reading import recognise
+
+    agreed = federation.application.parameters.get("data")
+    if data is None:
+        return
+    if agreed is None:
+        raise BadUsage(f"{federation.name} does not train; leave out --data")
+    found = recognise(data).name
+    if found != agreed:
+        raise MedwardError(
+            f"{data} holds rows of {found}, and {federation.name} trains on {agreed}; give your rows of it"
+        )
+
+
+def _settle(home: "Home", federation: "Federation", data: Path | None, swarm_key: Path | None) -> None:
+    """Have a home say what its federation agreed on, and what only this member knows."""
+    from medward.node.configuration import add_participant, change_key
+    from medward.node.training_rules import participant_table
+
+    if federation.application.name == "training":
+        where = None if data is None else str(data.resolve())
+        add_participant(home.configuration_file, participant_table(federation.application.parameters, where))
+        if where is not None:
+            change_key(home.configuration_file, "participant", "data", where)
+    if swarm_key is not None:
+        home.take_swarm_key(swarm_key)
 
 
 @app.command("admit")
@@ -260,12 +316,14 @@ def rotate(
     incarnation: Annotated[
         int | None, typer.Option("--incarnation", min=1, help="Number of the new keys, where the last is not known.")
     ] = None,
+    data: DataOption = None,
+    swarm_key: SwarmKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make new keys, as a new incarnation of a member whose disk was lost, restored from a backup, or stolen.
 
     The old keys and secrets are destroyed. The new card goes to another member, who says `medward federation admit`.
-    Where the whole home is gone, give --member and --federation as for `join`.
+    Where the whole home is gone, give --member, --federation and what goes with them as for `join`.
 
     Example: medward federation rotate --home north
     """
@@ -274,14 +332,18 @@ def rotate(
 
     if (member is None) != (federation is None):
         raise BadUsage("--member and --federation belong together: both, where the home is lost, or none")
+    if federation is None and (data is not None or swarm_key is not None):
+        raise BadUsage("--data and --swarm-key are for a home that was lost; this one has them")
     if member is not None and federation is not None:
         found, seat = read_federation(federation), _seat(member)
         known = found.card(seat.name)
         if known is None and incarnation is None:
             raise MedwardError(f"{federation} knows no member {seat.name}; check the name, or give --incarnation")
+        _check_data(found, data)
         number = incarnation or (0 if known is None else known.member.incarnation) + 1
         made = Home.create(home, seat.configuration(), number)
         made.install(found)
+        _settle(made, found, data, swarm_key)
         card = made.card()
     else:
         made = Home(home)

@@ -16,11 +16,14 @@ from medward.node.errors import InvalidConfiguration
 
 LEDGER_PORT, STORE_PORT, API_PORT = 7450, 7451, 7452
 """The default ports; `federation init` counts on from the one it is given."""
+#: Where Kubo listens on a machine that all members share.
+ANY_SWARM = "/ip4/127.0.0.1/tcp/0"
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=10, le=600_000)]
 StoreEngine = Literal["embedded", "kubo"]
 LedgerEngine = Literal["pbft", "cometbft"]
 
+_PARTICIPANT = "[participant]\n"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _EXPECTED = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
 
@@ -64,7 +67,7 @@ class StoreTable(_Table, frozen=True):
     listen: str
     engine: StoreEngine = "embedded"
     limit_gib: Annotated[float, msgspec.Meta(ge=0)] = 0
-    swarm: str = "/ip4/127.0.0.1/tcp/0"
+    swarm: str = ANY_SWARM
 
 
 class ApiTable(_Table, frozen=True):
@@ -133,6 +136,35 @@ def read_configuration(path: Path) -> Configuration:
     return found
 
 
+def add_participant(path: Path, table: Mapping[str, Any]) -> None:
+    """Have a `node.toml` say what the participant is told, where it says nothing of it yet.
+
+    Raises:
+        InvalidConfiguration: `[participant]` is not its last table any more, so that nothing can be added.
+    """
+    if read_configuration(path).participant:
+        return
+    before = path.read_text(encoding="utf-8")
+    if not before.endswith(_PARTICIPANT):
+        raise InvalidConfiguration(f"{path}: participant: expected these keys, which are missing:\n{_scalars(table)}")
+    path.write_text(before + _scalars(table), encoding="utf-8")
+
+
+def change_key(path: Path, table: str, key: str, value: str) -> None:
+    """Give a key that stands in a table of a `node.toml` another value, and leave all else as the operator wrote it.
+
+    Raises:
+        InvalidConfiguration: the key does not stand there, on a line of its own.
+    """
+    head, name, rest = path.read_text(encoding="utf-8").partition(f"[{table}]\n")
+    inside, bracket, after = rest.partition("\n[")
+    line = f"{key} = {json.dumps(value)}"
+    changed, times = re.subn(rf'(?m)^{key} = "[^"]*"', lambda _: line, inside, count=1)
+    if not times:
+        raise InvalidConfiguration(f"{path}: {table}.{key}: expected {json.dumps(value)}; write it there")
+    path.write_text(head + name + changed + bracket + after, encoding="utf-8")
+
+
 def check_name(name: str, key: str) -> str:
     """Return `name` if a member can have it."""
     if not _NAME.fullmatch(name):
@@ -195,8 +227,7 @@ requests_per_second = {api.requests_per_second:g}
 level = "{log.level}"
 files = {log.files}
 
-[participant]
-{_scalars(configuration.participant)}"""
+{_PARTICIPANT}{_scalars(configuration.participant)}"""
 
 
 def _scalars(table: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from medward.ledger.types import Member
 from medward.node.cards import Card
 from medward.node.comet import prepare_comet
 from medward.node.configuration import (
+    ANY_SWARM,
     ApiTable,
     Configuration,
     LedgerEngine,
@@ -39,16 +40,20 @@ class Seat(msgspec.Struct, frozen=True):
         ledger: host:port for replicas.
         store: host:port of its gateway.
         api: host:port of its HTTP API, on loopback.
+        swarm: multiaddress of its Kubo, where it uses one.
     """
 
     name: str
     ledger: str
     store: str
     api: str
+    swarm: str = ANY_SWARM
 
     @classmethod
     def of(cls, text: str) -> "Seat":
-        """Return the seat of NAME=HOST:PORT; the store takes the next port, the HTTP API the one after it.
+        """Return the seat of NAME=HOST:PORT; store, HTTP API and Kubo take the next three ports in this order.
+
+        On loopback, where many members may be, Kubo takes any free port.
 
         Raises:
             InvalidConfiguration: it does not read so.
@@ -58,18 +63,19 @@ class Seat(msgspec.Struct, frozen=True):
             raise InvalidConfiguration(f"--member: expected NAME=HOST:PORT, got '{text}'")
         check_name(name, "--member")
         host, port = split_address(address, f"--member {name}")
-        if port + 2 >= 2**16:
+        if port + 3 >= 2**16:
             raise InvalidConfiguration(
-                f"--member {name}: the ports {port} to {port + 2} are needed; choose a lower one"
+                f"--member {name}: the ports {port} to {port + 3} are needed; choose a lower one"
             )
-        return cls(name, address, join_address(host, port + 1), join_address("127.0.0.1", port + 2))
+        api = join_address("127.0.0.1", port + 2)
+        return cls(name, address, join_address(host, port + 1), api, _swarm(host, port + 3))
 
     def configuration(self) -> Configuration:
         """Return a configuration that listens where the others call."""
         return Configuration(
             self.name,
             LedgerTable(self.ledger, _listen(self.ledger)),
-            StoreTable(self.store, _listen(self.store)),
+            StoreTable(self.store, _listen(self.store), swarm=self.swarm),
             ApiTable(self.api),
         )
 
@@ -152,11 +158,24 @@ def found_with_cards(
     return found_federation(name, now, cards, Application(application, chosen), parameters=parameters)
 
 
+def make_swarm_key(path: Path) -> None:
+    """Write the swarm key of a new federation, which its members exchange over a safe channel."""
+    write_private(path, new_swarm_key().encode())
+
+
 def _listen(address: str) -> str:
     """Return where to listen for calls to `address`: on it if it is a number, else on all addresses."""
     host, port = split_address(address, "address")
     literal = ":" in host or host.replace(".", "").isdigit() or is_loopback(host)
     return address if literal else join_address("0.0.0.0", port)
+
+
+def _swarm(host: str, port: int) -> str:
+    """Return the multiaddress on which Kubo listens for those who call `host`."""
+    if is_loopback(host):
+        return ANY_SWARM
+    listen, _ = split_address(_listen(join_address(host, port)), "address")
+    return f"/{'ip6' if ':' in listen else 'ip4'}/{listen}/tcp/{port}"
 
 
 def _changed(configuration: Configuration, settings: Mapping[str, Mapping[str, object]]) -> Configuration:

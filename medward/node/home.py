@@ -25,10 +25,12 @@ from medward.ledger.errors import LedgerError
 from medward.ledger.pbft.engine import prepare_folder
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.node.cards import Card, read_card, sign_card, write_card
-from medward.node.configuration import Configuration, read_configuration, render
+from medward.node.configuration import Configuration, change_key, read_configuration, render
 from medward.node.errors import HomeInUse, NodeError, Retired
 from medward.node.federation_file import Federation, read_federation, write_federation
 from medward.node.private_files import check_private, read_private, write_private
+from medward.store.errors import StoreError
+from medward.store.kubo.configuration import check_swarm_key
 
 _TOKEN_BYTES = 32
 
@@ -126,6 +128,19 @@ class Home:
                     f"not to {federation.name} ({federation.fingerprint}); use another home"
                 )
         write_federation(federation, self.federation_file)
+
+    def take_swarm_key(self, file: Path) -> None:
+        """Keep the federation's swarm key, and have node.toml name Kubo as the store's engine.
+
+        Raises:
+            NodeError: the file cannot be read or is no swarm key, or node.toml cannot be changed here.
+        """
+        try:
+            key = check_swarm_key(file.read_text(encoding="ascii"))
+        except (OSError, ValueError, StoreError) as error:
+            raise NodeError(f"cannot use {file} as the swarm key: {error}; get it again from a member") from None
+        change_key(self.configuration_file, "store", "engine", "kubo")
+        write_private(self.swarm_key_file, key.encode())
 
     def renew(self, incarnation: int) -> Card:
         """Destroy this member's keys and secrets, make new ones, and return the new card.

@@ -50,6 +50,9 @@ def agreement_parameters(
         "key_set": key_set,
         "bits": str(plan.bits),
         "plan": plan_digest(plan),
+        "data": plan.space.schema.dataset,
+        "rounds": str(plan.rounds),
+        "seed": str(plan.seed),
         "model": blob_name(first.to_bytes()),
         "first": json.dumps([first.next.task, first.next.counts, first.next.values]),
         "sample": repr(sample),
@@ -82,6 +85,25 @@ def read_agreement(parameters: Mapping[str, str]) -> Agreement:
             sample=float(parameters["sample"]),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidConfiguration(
+            f"the federation file does not say what a federation trains ({error!r}); get it again from a member"
+        ) from None
+
+
+def participant_table(parameters: Mapping[str, str], data: str | None = None) -> dict[str, object]:
+    """Return what node.toml must say under `[participant]` to give the plan that was agreed on.
+
+    Args:
+        parameters: as the federation file has them.
+        data: where the member's own rows are; by default the name of the data set whose columns are shared.
+
+    Raises:
+        InvalidConfiguration: the federation file does not say it.
+    """
+    try:
+        numbers = {key: int(parameters[key]) for key in ("rounds", "bits", "seed")}
+        return {"data": data or parameters["data"], **numbers}
+    except (KeyError, ValueError) as error:
         raise InvalidConfiguration(
             f"the federation file does not say what a federation trains ({error!r}); get it again from a member"
         ) from None

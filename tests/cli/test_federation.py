@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from medward.flows.datasets import ward
 from medward.node.cards import read_card
 from medward.node.home import Home
 from medward.node.training_rules import read_agreement
@@ -47,6 +48,8 @@ def test_init_makes_homes_that_train(medward: Run, tmp_path: Path) -> None:
     [
         ["init", "--out", "x", "--train", "horoscopes", *MEMBERS],
         ["init", "--out", "x"],
+        ["init", "--out", "x", "--store", "floppy", *MEMBERS],
+        ["join", "--home", "x", "--member=a=127.0.0.1:7450", "--data", "rows"],
         ["init", "--out", "x", "--member=north"],
         ["init", "--out", "x", "--member=a=127.0.0.1:7450", "--member=b=127.0.0.1:7451"],
         ["init", "--out", "x", "--member=a=127.0.0.1:7450", "--member=a=127.0.0.1:7460"],
@@ -105,6 +108,73 @@ def test_a_newcomer_makes_its_card_and_waits_to_be_admitted(medward: Run, trial:
     assert done.code == 0
     assert "medward federation admit" in done.out
     assert read_card(home / "card.json").name == "east"
+
+
+def flows(folder: Path, seed: int = 3) -> Path:
+    """Write rows of the synthetic ward."""
+    folder.mkdir()
+    ward.write_csv(folder / "flows.csv", 500, seed=seed)
+    return folder
+
+
+def test_join_says_what_was_agreed_on_and_where_the_rows_are(medward: Run, tmp_path: Path) -> None:
+    words = ("federation", "init", "--out", tmp_path / "all", "--train", "ward", "--rounds", 7, "--seed", 3, *MEMBERS)
+    assert medward(*words).code == 0
+    file, home, rows = tmp_path / "all" / "federation.json", tmp_path / "east", flows(tmp_path / "own rows")
+    join = ("federation", "join", "--home", home, "--member=east=127.0.0.1:22100")
+    done = medward(*join, "--federation", file, "--data", rows)
+    assert done.code == 0, done.err
+    expected = {"data": str(rows), "rounds": 7, "bits": 16, "seed": 3}
+    assert Home(home).configuration().participant == expected
+    # A founder's home is there before anything is agreed on.
+    home = tmp_path / "west"
+    assert medward("federation", "join", "--home", home, "--member=west=127.0.0.1:22110").code == 0
+    assert Home(home).configuration().participant == {}
+    assert medward("federation", "join", "--home", home, "--federation", file).code == 0
+    assert Home(home).configuration().participant == {**expected, "data": "ward"}
+    # What the operator wrote stays.
+    toml = Home(home).configuration_file
+    toml.write_text(toml.read_text() + "keep_rounds = 5  # enough for us\n")
+    assert medward("federation", "join", "--home", home, "--federation", file, "--data", rows).code == 0
+    assert Home(home).configuration().participant == {**expected, "keep_rounds": 5}
+    assert "# enough for us" in toml.read_text()
+    # A home that was lost is made anew the same way.
+    rotate = ("federation", "rotate", "--home", tmp_path / "again", "--member=h1=127.0.0.1:22010")
+    assert medward(*rotate, "--federation", file, "--data", rows).code == 0
+    assert Home(tmp_path / "again").configuration().participant == expected
+    assert medward("federation", "rotate", "--home", home, "--data", rows).code == 2
+
+
+def test_join_takes_no_rows_of_another_data_set(medward: Run, trial: Path, tmp_path: Path) -> None:
+    assert medward("federation", "init", "--out", tmp_path / "all", "--train", "ciciomt2024", *MEMBERS).code == 0
+    rows, home = flows(tmp_path / "rows"), tmp_path / "east"
+    join = ("federation", "join", "--home", home, "--member=east=127.0.0.1:22100", "--data", rows, "--federation")
+    done = medward(*join, tmp_path / "all" / "federation.json")
+    assert done.code == 1
+    assert "holds rows of ward, and federation trains on ciciomt2024" in done.sentence
+    done = medward(*join, trial / "federation.json")
+    assert done.code == 2
+    assert "does not train" in done.sentence
+    assert not home.exists()
+    assert medward(*join[:-1]).code == 2
+
+
+def test_members_of_a_federation_on_kubo_exchange_its_swarm_key(medward: Run, tmp_path: Path) -> None:
+    home = tmp_path / "north"
+    assert medward("federation", "join", "--home", home, "--member=north=10.0.0.1:7450").code == 0
+    words = ("federation", "init", "--out", tmp_path / "founding", "--store", "kubo", "--card", home / "card.json")
+    done = medward(*words)
+    assert done.code == 0, done.err
+    key = tmp_path / "founding" / "swarm.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    join = ("federation", "join", "--home", home, "--federation", tmp_path / "founding" / "federation.json")
+    assert medward(*join, "--swarm-key", home / "card.json").code == 1
+    assert Home(home).configuration().store.engine == "embedded"
+    assert medward(*join, "--swarm-key", key).code == 0
+    assert Home(home).configuration().store.engine == "kubo"
+    assert Home(home).configuration().store.swarm == "/ip4/10.0.0.1/tcp/7453"
+    assert Home(home).swarm_key_file.read_text() == key.read_text()
+    assert Home(home).swarm_key_file.stat().st_mode & 0o777 == 0o600
 
 
 def test_rotate_destroys_old_keys_and_numbers_the_new(medward: Run, trial: Path) -> None:

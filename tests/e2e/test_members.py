@@ -1,0 +1,390 @@
+"""A hospital joins a federation that trains, with the two commands of the documentation, and leaves it again."""
+
+import asyncio
+import base64
+import contextlib
+import random
+import re
+import shutil
+import socket
+import sqlite3
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from medward.federation.encrypted_sum import EpochMaterial
+from medward.federation.records import Share, Tick, decode_record, encode_record
+from medward.fhe.decryption import combine, decryption_share
+from medward.fhe.encoding import HEADER_BYTES, Kind, decode_ciphertext, decode_elements, element_bytes
+from medward.fhe.encryption import Ciphertext
+from medward.fhe.errors import LaneOverflow
+from medward.fhe.parameters import SumParameters
+from medward.fhe.ring import Element
+from medward.flows.datasets import ward as ward_data
+from medward.ledger.encoding import decode_form, encode
+from medward.ledger.errors import Refused
+from medward.ledger.pbft.client import PbftClient
+from medward.ledger.pbft.client_protocol import Answer, Refusal, ServerMessage, Submit
+from medward.ledger.pbft.identity import NodeIdentity, pinned_context
+from medward.ledger.pbft.messages import Status, encode_message
+from medward.ledger.pbft.transport import frame, read_frame
+from medward.ledger.signatures import MemberSigner
+from medward.ledger.transactions import decode_transaction
+from medward.ledger.types import Member
+from medward.node.client import NodeClient
+from medward.node.errors import ApiRefused
+from medward.node.gateway_keys import make_gateway_identity
+from medward.node.home import Home
+from medward.node.training_files import TrainingFiles
+from medward.store.cid import Cid
+from medward.store.local import open_directory
+from tests.e2e.documented import adapted, commands, said
+from tests.e2e.ward import NAMES, PATIENT, Ward, run
+
+pytestmark = pytest.mark.processes
+
+NEWCOMER = "fifth"
+ROWS = 1016
+#: More than this test waits for: the plan must not be fulfilled before it has seen what it came for.
+ROUNDS = 300
+
+
+def neighbouring_ports(count: int) -> int:
+    """Return the first of so many free ports in a row, below those that the system gives out by itself."""
+    for _ in range(1000):
+        first = random.randrange(15_000, 30_000)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+    raise AssertionError("no free ports")
+
+
+class Newcomer:
+    """A hospital that comes by the documented commands."""
+
+    def __init__(self, ward: Ward, folder: Path) -> None:
+        self.ward, self.folder = ward, folder
+        self.home = Home(folder / NEWCOMER)
+        rows = folder / "flows"
+        rows.mkdir(parents=True)
+        ward_data.write_csv(rows / "flows.csv", ROWS, seed=77)
+        federation = folder / "federation.json"
+        federation.write_text(ward.launcher.client("h1").text("/federation"))
+        self.stand_ins: dict[str, object] = {
+            "10.1.0.9:7450": f"127.0.0.1:{neighbouring_ports(4)}",
+            "/var/lib/medward/flows": rows,
+            "/var/lib/medward/fifth": self.home.folder,
+            "federation.json": federation,
+            "1f0a ...": ward.launcher.homes["h0"].federation().fingerprint,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def come(self) -> None:
+        """Say what a newcomer says: two commands."""
+        joining, starting, *_ = commands("Members come, go and change keys")
+        assert (joining[:3], starting[:3]) == (("medward", "federation", "join"), ("medward", "node", "up"))
+        said(adapted(joining, self.stand_ins))
+        with (self.folder / "output").open("wb") as output:
+            command = adapted(starting, self.stand_ins)
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        # From here on it is waited for like the others.
+        self.ward.launcher.homes[NEWCOMER] = self.home
+
+    def admitted_by(self, name: str) -> None:
+        """Have a member say the documented command."""
+        admitting = commands("Members come, go and change keys")[2]
+        assert admitting[:3] == ("medward", "federation", "admit")
+        stand_ins = {
+            "fifth.json": self.home.card_file,
+            "77c0 ...": self.home.card().fingerprint,
+            "/var/lib/medward/north": self.ward.launcher.homes[name].folder,
+        }
+        said(adapted(admitting, stand_ins))
+
+    def leave(self) -> int:
+        """Say the documented command; return the exit code of its node."""
+        leaving = commands("Members come, go and change keys")[3]
+        assert leaving[:3] == ("medward", "federation", "leave")
+        said(adapted(leaving, self.stand_ins))
+        assert self.process is not None
+        return self.process.wait(240)
+
+    def gone(self) -> None:
+        """End its node where it still runs, by the process that this test started."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+async def trained_by(ward: Ward, cohort: list[str], after: int) -> tuple[int, Any]:
+    """Wait for a training round of exactly these hospitals, and of shares of exactly these, behind a round."""
+
+    def told() -> list[tuple[int, Any]]:
+        return [
+            (number, one)
+            for number, one in sorted(ward.rounds("h0").items())
+            if number > after and one["task"] == "train" and sorted(one["cohort"]) == sorted(one["shares"]) == cohort
+        ]
+
+    await ward.until(lambda: bool(told()), f"{cohort} train together")
+    return told()[0]
+
+
+class Opened:
+    """What everybody may see of a round's sum, and what its holders made of it: the first block of the aggregate.
+
+    Args:
+        ward: gives the blobs, from one member's store.
+        told: the round.
+        material: the key epoch's public keys.
+    """
+
+    def __init__(self, ward: Ward, told: Any, material: EpochMaterial) -> None:
+        self.keys = material.keys
+        self._numbers = material.numbers
+        with open_directory(ward.launcher.homes["h0"].store, read_only=True) as store:
+            aggregate = store.read(Cid.parse(told["aggregate"]))
+            shares = {name: store.read(Cid.parse(blob)) for name, blob in told["shares"].items()}
+        self.element = HEADER_BYTES + element_bytes(self.parameters)
+        self.aggregate: Ciphertext = decode_ciphertext(
+            self.parameters, aggregate[: HEADER_BYTES + 2 * element_bytes(self.parameters)]
+        )
+        self.shares: dict[str, Element] = {
+            name: decode_elements(self.parameters, Kind.DECRYPTION_SHARE, share[: self.element])[0]
+            for name, share in shares.items()
+        }
+
+    @property
+    def parameters(self) -> SumParameters:
+        return self.keys.parameters
+
+    def decrypted(self, shares: list[Element]) -> Any:
+        return combine(self.parameters, self.aggregate, shares)
+
+
+def test_newcomer_trains_and_holds_keys_and_who_left_can_decrypt_nothing(tmp_path: Path) -> None:
+    async def tell(ward: Ward) -> None:
+        await ward.until(lambda: 0 in ward.rounds("h0"), "a round is over")
+        newcomer = Newcomer(ward, tmp_path / "elsewhere")
+        try:
+            await asyncio.to_thread(newcomer.come)
+            await ward.until(lambda: "waits until a member admits" in output(newcomer), "the newcomer waits")
+            await lives_through(ward, newcomer)
+        finally:
+            newcomer.gone()
+            del ward.launcher.homes[NEWCOMER]
+
+    run(tmp_path, ROUNDS, tell, deadline=PATIENT)
+
+
+def output(newcomer: Newcomer) -> str:
+    return (newcomer.folder / "output").read_text()
+
+
+async def lives_through(ward: Ward, newcomer: Newcomer) -> None:
+    before = ward.state("h0")["epoch"]
+    backup = newcomer.folder / "answers.sqlite"
+    copied(ward.launcher.homes["h3"].participant / "answers.sqlite", backup)
+    await asyncio.to_thread(newcomer.admitted_by, "h0")
+    assert NEWCOMER not in [member["name"] for member in ward.launcher.client("h0").get("/members")]
+    await asyncio.to_thread(newcomer.admitted_by, "h2")  # f+1 of them
+
+    # In the next key epoch it holds keys, and its training counts.
+    five = sorted([*NAMES, NEWCOMER])
+    number, told = await trained_by(ward, five, -1)
+    state = ward.state(NEWCOMER)
+    assert state["holds_keys"]
+    assert sorted(state["holders"]) == five
+    assert state["epoch"] > before
+    assert told["checks"]["proved_contributions"] == told["checks"]["proved_shares"] == 5
+    # Its rows are its own, and no one else's.
+    assert 0 < state["training_rows"] < ROWS
+    assert state["training_rows"] not in [ward.state(name)["training_rows"] for name in NAMES]
+    await ward.until(lambda: newcomer_keeps(newcomer, told["model"]), "the newcomer made the same model")
+
+    assert await asyncio.to_thread(newcomer.leave) == 0
+    kept = TrainingFiles(newcomer.home.participant)
+    old = kept.keys(state["epoch"])
+    assert old is not None
+    assert old.secret is not None
+    last, after = await trained_by(ward, list(NAMES), number)
+    present = ward.state("h0")
+    assert present["holders"] == list(NAMES)
+    material = TrainingFiles(ward.launcher.homes["h0"].participant).keys(present["epoch"])
+    assert material is not None
+    cannot_decrypt(Opened(ward, after, material), old)
+    await is_refused_everywhere(ward, newcomer, told, last)
+    await answers_nothing_without_its_journal(ward, "h3", backup)
+    holds_no_secret(ward, newcomer)
+
+
+def newcomer_keeps(newcomer: Newcomer, model: str) -> bool:
+    return TrainingFiles(newcomer.home.participant).model(model) is not None
+
+
+def cannot_decrypt(sum_: Opened, old: EpochMaterial) -> None:
+    """Try, with all that the one who left keeps, and with all shares but one: more than it can ever have."""
+    assert old.secret is not None
+    assert not any(sum_.keys.secret_matches(number, old.secret) for number in sum_.keys.holders)
+    exact = sum_.decrypted(list(sum_.shares.values()))
+    assert exact.any()
+    own, _ = decryption_share(sum_.parameters, old.secret, sum_.aggregate.c1)
+    for missing in sum_.shares:
+        others = [share for name, share in sum_.shares.items() if name != missing]
+        for tried in (others, [*others, own]):
+            with pytest.raises(LaneOverflow):
+                sum_.decrypted(tried)
+    # Nor do the shares dealt to it say anything of the present secrets: they were drawn anew.
+    assert set(old.keys.digests.values()).isdisjoint(sum_.keys.digests.values())
+
+
+async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, number: int) -> None:
+    """Have the one who left, and a stranger, try every port of h0."""
+    home, genesis = ward.launcher.homes["h0"], newcomer.home.federation().genesis
+    h0 = home.card().member
+    gone = newcomer.home.identity()
+    stranger = NodeIdentity.create(newcomer.folder / "stranger")
+
+    # The store answers neither of them.
+    gateway = ward.launcher.client("h0").get("/status")["store"]["gateway"]
+    url = f"https://{gateway}/ipfs/{told['aggregate']}?format=raw"
+    trusted = [home.card().member.certificate]
+    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    bare.load_verify_locations(cadata=h0.certificate)
+    keys = {"gone": newcomer.home.ledger / "keys", "strange": newcomer.folder / "stranger"}
+    contexts = [
+        make_gateway_identity(newcomer.folder / name, folder, "127.0.0.1:1", trusted).client_context()
+        for name, folder in keys.items()
+    ]
+    for context in (*contexts, bare):
+        with pytest.raises(httpx.TransportError):
+            await asyncio.to_thread(httpx.get, url, verify=context)
+
+    # What was ordered once is not ordered again: answered as before while that is known, and then refused.
+    replayed = await an_old_transaction(genesis, home)
+    while isinstance(answer := await handed_in(h0, replayed), Answer):
+        await asyncio.sleep(1)
+    assert isinstance(answer, Refusal)
+    assert answer.reason == "this nonce was used long ago"
+
+    # The ledger hangs up on a stranger who shows a certificate, and takes no record of either.
+    assert await hung_up(h0, stranger)
+    for signer in (gone.signer, MemberSigner(Ed25519PrivateKey.generate())):
+        client = PbftClient(genesis, signer, first_nonce=time.time_ns() // 1000, patience=0.5)
+        for record in (Tick(number + 1), Share(number + 1, NEWCOMER, told["shares"][NEWCOMER])):
+            with pytest.raises(Refused, match="code 2"):  # only members speak here
+                await client.submit(encode_record(record), give_up=60)
+        await client.close()
+
+    # Another node's token opens nothing.
+    with NodeClient(ward.launcher.client("h0").url, newcomer.home.token()) as client, pytest.raises(ApiRefused):
+        await asyncio.to_thread(client.get, "/status")
+
+    log = home.log_file.read_text()
+    for line in (
+        "refused at the port of the store: a caller's certificate is no member's",
+        "refused at the port of the ledger: a caller's certificate is no member's",
+        "refused at the port of the ledger: a client's transaction",
+        "this nonce was used long ago",
+        "the token is wrong",
+    ):
+        assert line in log, line
+
+
+def copied(journal: Path, backup: Path) -> None:
+    """Copy a journal that is in use, as a backup program does."""
+    with contextlib.closing(sqlite3.connect(journal)) as source, contextlib.closing(sqlite3.connect(backup)) as target:
+        source.backup(target)
+
+
+async def answers_nothing_without_its_journal(ward: Ward, name: str, backup: Path) -> None:
+    """Put an old copy of a member's answers back beside keys that are its present ones: the node must not go on."""
+    await ward.launcher.stop([name])
+    folder = ward.launcher.homes[name].participant
+    for part in folder.glob("answers.sqlite*"):
+        part.unlink()
+    shutil.copy(backup, folder / "answers.sqlite")
+    (folder / "answers.sqlite").chmod(0o600)
+    ward.launcher.start(name)
+    await ward.until(lambda: not ward.launcher.running(name), f"{name} stops")
+    assert re.search(
+        rf"the ledger shows what {name} answered in round \d+, and its journal does not", ward.launcher.output(name)
+    )
+
+
+async def hung_up(member: Member, identity: NodeIdentity) -> bool:
+    """Call a member's ledger with a certificate; say whether it hangs up without a word."""
+    host, _, port = member.address.rpartition(":")
+    context = identity.client_context(member)
+    with contextlib.suppress(ssl.SSLError, ConnectionError):
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+        writer.write(frame(encode_message(Status(0, 0, False, 0, 0, 0, False))))
+        async with asyncio.timeout(60):
+            return await reader.read() == b""
+    return True
+
+
+async def an_old_transaction(genesis: Any, home: Home) -> bytes:
+    """Return one of h1's first transactions, as it stands on the ledger; its numbers went on far beyond it."""
+    author = Home(home.folder.parent / "h1").card().member.keys[0].data
+    client = PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=0.5)
+    try:
+        status = await client.status("h0")
+        assert status is not None
+        for height in range(1, status.height):
+            reply = await client.block("h0", height)
+            for encoded in () if reply is None or reply.block is None else reply.block.transactions:
+                transaction = decode_transaction(encoded)
+                if transaction.client == author and decode_record(transaction.payload) is not None:
+                    return encoded
+    finally:
+        await client.close()
+    raise AssertionError("h1 ordered nothing that h0 still has")
+
+
+async def handed_in(member: Member, encoded: bytes) -> ServerMessage:
+    """Hand in a transaction as a client does, and return the answer."""
+    host, _, port = member.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=pinned_context(member))
+    writer.write(frame(encode(Submit((encoded,), True))))
+    async with asyncio.timeout(60):
+        answer: ServerMessage = decode_form(await read_frame(reader), ServerMessage, thinnest=4)
+    writer.close()
+    return answer
+
+
+def secret_bytes(home: Home) -> Iterator[bytes]:
+    """Yield what a hospital's draws derive from, and the beginnings of its secrets of key epochs."""
+    if (home.participant / "secret").exists():
+        yield (home.participant / "secret").read_bytes()
+    for path in (home.participant / "keys").iterdir():
+        material = TrainingFiles(home.participant).keys(int(path.name.rpartition("-")[2]))
+        assert material is not None
+        if material.secret is not None:
+            yield material.secret.s[:48].astype("<i1").tobytes()
+
+
+def holds_no_secret(ward: Ward, newcomer: Newcomer) -> None:
+    """Look through everything that the nodes wrote for every secret that they have, in every common form."""
+    homes = [*ward.launcher.homes.values()]
+    secrets: set[str] = set()
+    for home in homes:
+        secrets.add(home.token())
+        for name in ("signing.key", "tls.key"):
+            secrets |= set(re.findall(r"(?m)^[A-Za-z0-9+/=]{40,}$", (home.ledger / "keys" / name).read_text()))
+        for content in secret_bytes(home):
+            secrets |= {content.hex(), base64.b64encode(content).decode().rstrip("="), repr(content)[2:-1]}
+    assert len(secrets) > 4 * len(homes)
+    written = [home.log_file.read_text() + ward.launcher.output(name) for name, home in ward.launcher.homes.items()]
+    written.append(output(newcomer))
+    assert all("Traceback" not in text for text in written)
+    found = [secret[:4] for secret in secrets if any(secret in text for text in written)]
+    assert not found

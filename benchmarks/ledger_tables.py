@@ -1,14 +1,18 @@
 """The tables of docs/ledger.md, from the kept runs in benchmarks/results.
 
-Run: python benchmarks/ledger_tables.py   (after `medward bench ledger --json > benchmarks/results/ledger-bench.json`,
-benchmarks/ledger_campaign.py and benchmarks/ledger_kill_campaign.py)
+Run: python benchmarks/ledger_tables.py [NAME ...]   (after `medward bench ledger --json >
+benchmarks/results/ledger-bench.json`, benchmarks/ledger_campaign.py and benchmarks/ledger_kill_campaign.py). The tables
+of these names, or all, are written into the page between their marks.
 """
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs" / "ledger.md"
 _PARTS = (("peak", "peak, tx/s"), ("p50", "p50 at half of it, ms"), ("p99", "p99 at half of it, ms"))
 
 
@@ -74,6 +78,18 @@ def campaigns() -> str:
     )
 
 
+TABLES = {"beside others": beside_others, "sizes": sizes, "campaigns": campaigns}
+
+
+def main() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for name in sys.argv[1:] or TABLES:
+        table = TABLES[name]()
+        print(table, end="\n\n")
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = place.sub(lambda found, table=table: found[1] + table + "\n" + found[2], page)
+    PAGE.write_text(page, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for table in (beside_others, sizes, campaigns):
-        print(table(), end="\n\n")
+    main()

@@ -35,6 +35,9 @@ from medward.flows.sketch import Grid, coarse_grid, refine
 # The rounds at the end whose models are averaged into the final one.
 AVERAGED_SHARE = 0.2
 
+#: A mean update counts up to so many times the range of a single one.
+LARGEST_MEAN = 2.0
+
 #: A survey counts the hospitals by size: cell k holds those with 2^(k-1) < rows <= 2^k.
 SIZES = 33
 
@@ -186,7 +189,12 @@ class SharedModel:
 
         Args:
             total: int64[counts + values].
+
+        Raises:
+            FederationError: nothing can be learned from this sum; no range is proved of what a liar contributes.
         """
+        if (total[: self.counts] < 0).any():
+            raise FederationError("The sum has negative counts: a hospital did not send what it counted.")
         return self._surveyed(total) if self.task == "survey" else self._trained(total)
 
     def _surveyed(self, total: IntVector) -> "SharedModel":
@@ -225,7 +233,12 @@ class SharedModel:
         recipe, plan, dispatch = self.plan.recipe, self.plan, self.dispatch
         assert dispatch is not None
         rows, values, picked = int(total[0]), total[self.counts :], self.picked()
-        mean = self.quantiser().dequantise(values, rows / self.most_rows).astype(np.float32)
+        if not rows:
+            raise FederationError("The hospitals in the sum have no training rows: nothing can be learned.")
+        quantiser = self.quantiser()
+        # No honest mean reaches this bound; that of a liar with fewer rows than none would know none.
+        most = LARGEST_MEAN * quantiser.clip
+        mean = np.clip(quantiser.dequantise(values, rows / self.most_rows), -most, most).astype(np.float32)
         until = self.round + dispatch.periods
         keep = self._kept(until)[picked]
         momentum, weights = self.momentum.copy(), self.weights.copy()

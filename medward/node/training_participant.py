@@ -35,7 +35,7 @@ from medward.federation.effects import (
 )
 from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
 from medward.federation.hospital import trial_secret
-from medward.federation.interfaces import SecureSum
+from medward.federation.interfaces import FederationError, SecureSum
 from medward.federation.journal import Journal
 from medward.federation.participant import Participant as Machine
 from medward.federation.records import Record, decode_record, encode_record
@@ -78,7 +78,7 @@ class TrainingParticipant(Participant):
         self._tasks: set[asyncio.Task[None]] = set()
         self._models: dict[str, SharedModel] = {}
         self._rounds = RoundLog()
-        self._turn = asyncio.Lock()
+        self._turn, self._working = asyncio.Lock(), asyncio.Lock()
         self._let_go_until = -1
         self._told_full = False
 
@@ -373,16 +373,23 @@ class TrainingParticipant(Participant):
     async def _work(self, effect: Work) -> None:
         assert self._own is not None
         shared = await self._shared(effect.model)
-        with self._rounds.watch.doing("train"):
-            values = await asyncio.to_thread(self._own.hospital.work, shared, effect.round)
-            if self._own.hospital.carried is not None:
-                await asyncio.to_thread(self._files.carry, self._own.hospital.carried)
+        # One round after the other, also for a member that was too late: what is carried from each to the next is one.
+        async with self._working:
+            with self._rounds.watch.doing("train"):
+                values = await asyncio.to_thread(self._own.hospital.work, shared, effect.round)
+                if self._own.hospital.carried is not None:
+                    await asyncio.to_thread(self._files.carry, self._own.hospital.carried)
         await self._in_turn(self._step, Produced(effect.round, values))
 
     async def _advance(self, effect: Advance) -> None:
         shared = await self._shared(effect.model)
-        with self._rounds.watch.doing("combine"):
-            after = await asyncio.to_thread(shared.advance, effect.total)
+        try:
+            with self._rounds.watch.doing("combine"):
+                after = await asyncio.to_thread(shared.advance, effect.total)
+        except FederationError as error:
+            # Everybody opens the same sum and finds the same: the round ends as void at its deadline.
+            _LOG.warning("round %d leads to no model: %s", effect.round, error)
+            return
         encoded = after.to_bytes()
         name = blob_name(encoded)
         self._models[name] = after

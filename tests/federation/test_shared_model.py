@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from medward.agents.central import fitted_scaler
+from medward.federation.hospital import Hospital, training_rows
 from medward.federation.interfaces import FederationError
-from medward.federation.shared_model import from_bytes
+from medward.federation.shared_model import LARGEST_MEAN, from_bytes
 from medward.federation.training import FederatedTraining
 from tests.federation.conftest import Start
 
@@ -74,3 +75,46 @@ def test_classes_nobody_holds_are_left_out(federation: Start) -> None:
     surveyed = _surveyed(FederatedTraining(fewer, training.plan.recipe, training.options))
     assert surveyed.shared.classes == (0, 2)
     assert surveyed.model().classes == ("benign", "tamper")
+
+
+@pytest.mark.parametrize(("rows", "why"), [(0, "no training rows"), (-5, "did not send what it counted")])
+def test_sum_that_a_liar_made_meaningless_leads_to_no_model(federation: Start, rows: int, why: str) -> None:
+    shared = _surveyed(federation()).shared
+    total = np.ones(shared.counts + shared.values, np.int64)
+    total[0] = rows
+    with pytest.raises(FederationError, match=why):
+        shared.advance(total)
+
+
+def test_survey_with_negative_counts_leads_to_no_model(federation: Start) -> None:
+    shared = federation().shared
+    total = np.ones(shared.counts, np.int64)
+    total[7] = -1
+    with pytest.raises(FederationError, match="did not send what it counted"):
+        shared.advance(total)
+
+
+def test_mean_that_a_liar_made_large_is_bounded(federation: Start) -> None:
+    shared = _surveyed(federation()).shared
+    total = np.full(shared.counts + shared.values, 1000, np.int64)
+    total[0] = 1
+    recipe, before = shared.plan.recipe, shared.weights
+    after = shared.advance(total).weights
+    assert before is not None
+    assert after is not None
+    most = recipe.server_rate * (1 - recipe.server_momentum) * LARGEST_MEAN * shared.plan.clip(0)
+    np.testing.assert_allclose(after - before, most, rtol=1e-3)
+
+
+def test_hospital_that_missed_the_surveys_trains_on_the_classes_that_are_known(federation: Start) -> None:
+    training = federation()
+    flows = training.prepared.flows
+    fewer = replace(training.prepared, flows=replace(flows, y=np.where(flows.y == 1, 0, flows.y).astype(np.int32)))
+    shared = _surveyed(FederatedTraining(fewer, training.plan.recipe, training.options)).shared
+    assert 1 not in shared.classes
+    rows = training_rows(flows, training.prepared.x, training.prepared.stream, np.arange(300, dtype=np.intp))
+    others = training_rows(flows, training.prepared.x, training.prepared.stream, np.flatnonzero(flows.y[:300] != 1))
+    assert 0 < len(others) < len(rows)
+    update = Hospital(b"secret", rows).work(shared, 9)
+    np.testing.assert_array_equal(update, Hospital(b"secret", others).work(shared, 9))
+    assert update[0] == min(len(others), shared.most_rows)

@@ -13,7 +13,7 @@ Only this machine draws secrets, from the operating system. The protocol: spec/s
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -98,6 +98,30 @@ class KeyCeremony:
     def due(self) -> float:
         """When the present phase's deadline passes."""
         return self._since + self._terms.deadline
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The members whose word the present phase waits for, until its deadline."""
+        state = self.state
+        match state.phase:
+            case Phase.COMMIT:
+                spoken: Container[int] = state.commitments
+            case Phase.OPEN:
+                spoken = state.contributions
+            case Phase.DEAL:
+                spoken = state.digests
+            case Phase.RESPOND:
+                spoken = state.responses
+            case Phase.ACKNOWLEDGE:
+                spoken = [
+                    holder
+                    for holder in state.holders
+                    if all((holder, dealer) in state.acknowledged for dealer in state.holders)
+                    and not any(dealer == holder for _, dealer in state.complaints)
+                ]
+            case _:
+                return ()
+        return tuple(name for name, number in self._numbers.items() if number in state.holders and number not in spoken)
 
     @property
     def left_out(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ node on a ledger of real replicas and, with others, in one process (simulation.p
 Whose turn it is goes round; the others wait a while longer each, so that one silent member stops nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from medward.federation import rules
 from medward.federation.ceremony import Setup
@@ -59,6 +59,18 @@ class Participant:
     def holds_keys(self) -> bool:
         """Whether this member can take part in sums as things are."""
         return self._sums() is not None
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Whose word the present phase of the round, or of the key ceremony, waits for until its deadline."""
+        if self.state.ceremony is not None:
+            return () if self._ceremony is None else self._ceremony.awaited
+        return () if self.state.round is None else self.state.round.awaited
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Who was left out of the keys in the last ceremony that this member followed, and why."""
+        return {} if self._ceremony is None else self._ceremony.left_out
 
     def begin(self) -> list[Effect]:
         """Return what is to be done at the start, also in the middle of a round or a ceremony."""

@@ -1,6 +1,6 @@
 """The state of one round: who said what so far, and where it stands. The rules that change it: round_rules.py."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -186,6 +186,39 @@ class Round:
         """When the present phase's deadline passes."""
         return self.since + self.terms.deadline
 
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Whose word the present phase waits for until its deadline; some phases end before all have spoken."""
+        members, holders = self.terms.members, self.keys.holders
+        match self.phase:
+            case Phase.COMMITTING:
+                return _without(self.invited, self.commitments)
+            case Phase.SUBMITTING:
+                return _without(self.commitments, self.submissions)
+            case Phase.ATTESTING:
+                return tuple(m for m in members if not self._judged(m, map(subject, self.submissions)))
+            case Phase.AGGREGATING if self.aggregator is not None:
+                return (self.aggregator,)
+            case Phase.CHECKING:
+                return _without(holders, {*self.share_commitments, *self.rejects})
+            case Phase.SHARING:
+                return _without(self.share_commitments, self.shares)
+            case Phase.VERIFYING:
+                return tuple(m for m in members if not self._judged(m, map(subject, self.shares)))
+            case Phase.OPENING:
+                shown = {holder: self.reveals.get(holder, {}) for holder in self.silent}
+                return tuple(h for h in holders if any(h not in by for silent, by in shown.items() if silent != h))
+            case Phase.FINISHING:
+                return _without(members, self.finishes)
+            case Phase.VOTING:
+                return _without(members, self.votes)
+        return ()
+
+    def _judged(self, member: str, shown: Iterable[Subject]) -> bool:
+        """Whether a member has given its verdict on all of this."""
+        found = (self.verdicts.get(about, Verdicts()) for about in shown)
+        return all(member in one.good | one.bad for one in found)
+
     def good(self, *names: str) -> bool:
         """Whether f+1 members hold what a member showed, or revealed of a holder, and found it good."""
         found = self.verdicts.get(subject(*names))
@@ -195,3 +228,7 @@ class Round:
         """Whether f+1 members agree on what each of these members showed."""
         bad = {about for about, found in self.verdicts.items() if len(found.bad) > self.terms.faulty}
         return all(self.good(member) or subject(member) in bad for member in members)
+
+
+def _without(names: Iterable[str], spoken: Container[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in spoken)

@@ -99,6 +99,28 @@ def test_healthy_round_waits_for_no_deadline() -> None:
     assert (state.phase, state.outcome, state.since) == (Phase.FINAL, "model-1", 1.0)
 
 
+def test_every_phase_says_whose_word_it_waits_for() -> None:
+    committed = _after(_begun(), Commit(5, "b", _bound("contribution", "b", "blob-b")))
+    assert committed.awaited == ("a", "c", "d")
+    assert _after(_sharing(*NAMES), Share(5, "a", "share-a")).awaited == ("b", "c", "d")
+    submitting = _after(_begun(), *(Commit(5, m, _bound("contribution", m, f"blob-{m}")) for m in NAMES))
+    assert _after(submitting, Submit(5, "d", "blob-d")).awaited == ("a", "b", "c")
+    assert _attested(_submitted(*NAMES), ["a", "b", "c"], by="a").awaited == NAMES
+    assert _attested(_submitted(*NAMES), [subject(m) for m in NAMES], by="a").awaited == ("b", "c", "d")
+    assert _closed(*NAMES).awaited == (_closed(*NAMES).aggregator,)
+    assert _after(_checking(), Reject(5, "c", "sum")).awaited == ("a", "b", "d")
+    assert _attested(_verifying(*NAMES), [subject(m) for m in NAMES], by="d").awaited == ("a", "b", "c")
+    assert _after(_finishing(), Finish(5, "b", "model-1", None)).awaited == ("a", "c", "d")
+    assert _after(_voting(), Vote(5, "c", accept=True)).awaited == ("a", "b", "d")
+    assert _after(_voting(), *(Vote(5, m, accept=True) for m in "ab")).awaited == ()
+
+
+def test_opening_waits_for_all_holders_but_the_silent_one() -> None:
+    state = _attested(_verifying("a", "b", "c"), [subject(m) for m in "abc"])
+    assert (state.phase, state.silent, state.awaited) == (Phase.OPENING, ("d",), ("a", "b", "c"))
+    assert _after(state, Reveal(5, "b", "d", "part-b")).awaited == ("a", "c")
+
+
 def test_one_liar_does_not_decide_the_model() -> None:
     state = _after(_finishing(), Finish(5, "a", "wrong", None))
     assert state.phase is Phase.FINISHING

@@ -12,18 +12,30 @@ import numpy as np
 from medward.federation.blobs import blob_name
 from medward.federation.hospital import trial_secret
 from medward.federation.shared_model import Plan, SharedModel, first_model, from_bytes
+from medward.ledger.membership import ChainParameters
 from medward.node.errors import NodeError
+from medward.node.home import Home
 from medward.node.launcher import Launcher
-from medward.node.training_data import Settings, own_side, plan_of, read_data
+from medward.node.training_data import OwnSide, Settings, own_side, plan_of, read_data
 from medward.node.training_files import TrainingFiles
 from medward.node.training_rules import agreement_parameters
+from tests.e2e.clock import Clock
 from tests.e2e.faulty_node import COMMAND, FILE
 
-NAMES = ("h0", "h1", "h2", "h3")
+
+def members(hospitals: int) -> tuple[str, ...]:
+    """The names of so many hospitals."""
+    return tuple(f"h{number}" for number in range(hospitals))
+
+
+NAMES = members(4)
+ROWS = 4000
 #: No phase of a healthy round comes near this, not even on a busy machine.
 DEADLINE = 30.0
 #: Nobody is left out because it is away for a while.
 PATIENT = 600.0
+#: Milliseconds that a leader may leave a request: on a machine that all nodes share, a slow one is not a bad one.
+REQUEST_TIMEOUT = 5000
 
 Rounds = Mapping[int, Mapping[str, Any]]
 Faults = Mapping[str, Mapping[str, Sequence[int]]]
@@ -35,10 +47,23 @@ class Ward:
     Args:
         launcher: its nodes.
         plan: what they train.
+        clock: the nodes' clock, where the test keeps it.
     """
 
-    def __init__(self, launcher: Launcher, plan: Plan) -> None:
-        self.launcher, self.plan = launcher, plan
+    def __init__(self, launcher: Launcher, plan: Plan, clock: Clock | None = None) -> None:
+        self.launcher, self.plan, self.clock = launcher, plan, clock
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The first members."""
+        return tuple(self.launcher.homes)
+
+    def misbehave(self, name: str, faults: Mapping[str, Sequence[int]]) -> None:
+        """Let a node do these things wrong from now on, and nothing else."""
+        path = self.launcher.homes[name].folder / FILE
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(faults))
+        part.rename(path)
 
     def state(self, name: str) -> Any:
         """What a node says of its participant."""
@@ -70,8 +95,18 @@ class Ward:
                 pass
             if time.monotonic() > end:
                 logs = "\n".join(f"{name}\n{self.launcher.output(name)[-2000:]}" for name in self.launcher.homes)
-                raise AssertionError(f"waited in vain until {what}\n{logs}")
-            await asyncio.sleep(0.1)
+                raise AssertionError(f"waited in vain until {what}\n{self._stands()}\n{logs}")
+            await asyncio.sleep(0.2)
+
+    def _stands(self) -> str:
+        """Where each node stands, for whoever looks for the reason of a failure."""
+        found = []
+        for name in self.launcher.homes:
+            try:
+                found.append(f"{name}: {self.launcher.client(name).get('/status')}")
+            except NodeError as error:
+                found.append(f"{name}: {error}")
+        return "\n".join(found)
 
     async def until_done(self) -> Rounds:
         """Wait until all nodes have fulfilled the plan; return the rounds, of which all must tell the same."""
@@ -83,8 +118,8 @@ class Ward:
         return first
 
 
-def settings(rounds: int) -> Settings:
-    return Settings(data="ward", rows=4000, rounds=rounds, seed=1, sites=len(NAMES), trial=True)
+def settings(rounds: int, hospitals: int = len(NAMES)) -> Settings:
+    return Settings(data="ward", rows=ROWS, rounds=rounds, seed=1, sites=hospitals, trial=True)
 
 
 def run(
@@ -92,42 +127,69 @@ def run(
     rounds: int,
     tell: Callable[[Ward], Awaitable[None]],
     *,
+    names: Sequence[str] = NAMES,
     deadline: float = DEADLINE,
     faults: Faults | None = None,
     keep_rounds: int = 0,
+    keep_time: bool = False,
 ) -> None:
-    """Found a federation, and have `tell` live through it."""
-    shared = settings(rounds)
+    """Found a federation, or start the one that was founded in this folder, and have `tell` live through it.
+
+    Args:
+        folder: gets the nodes' homes.
+        rounds: how many training rounds the plan has.
+        tell: what happens to it.
+        names: its members.
+        deadline: the seconds that a phase may take.
+        faults: what single members do wrong, and in which rounds.
+        keep_rounds: as in node.toml.
+        keep_time: whether the nodes go by a clock that `tell` may set forward.
+    """
+    shared = settings(rounds, len(names))
     plan = plan_of(read_data(shared), shared)
     table = {key: getattr(shared, key) for key in ("data", "rows", "rounds", "seed", "sites", "trial")}
     table["keep_rounds"] = keep_rounds
-    launcher = Launcher.found(
+    launcher = _reopened(folder / "ward", names) or Launcher.found(
         folder / "ward",
-        NAMES,
+        names,
         "training",
-        settings={"participant": table},
-        own_settings={name: {"participant": {"site": site}} for site, name in enumerate(NAMES)},
+        settings={"participant": table, "ledger": {"request_timeout": REQUEST_TIMEOUT}},
+        own_settings={name: {"participant": {"site": site}} for site, name in enumerate(names)},
         agree=lambda members: agreement_parameters(plan, members, name="ward", deadline=deadline),
+        # A block that is on its way while the clock is set forward is no leader's fault.
+        parameters=ChainParameters(clock_drift=10**9) if keep_time else None,
         command=COMMAND,
     )
+    clock = Clock(folder / "ward") if keep_time else None
     for name, own in (faults or {}).items():
         (launcher.homes[name].folder / FILE).write_text(json.dumps(own))
 
     async def live() -> None:
         async with launcher:
             await launcher.wait_until_healthy(180)
-            await tell(Ward(launcher, plan))
+            await tell(Ward(launcher, plan, clock))
 
     asyncio.run(live())
 
 
-def undisturbed(rounds: int) -> str:
-    """The name of the last model where every hospital contributes to every round, by plain addition in the open."""
-    shared = settings(rounds)
-    sides = [
+def _reopened(folder: Path, names: Sequence[str]) -> Launcher | None:
+    """The nodes that were founded in this folder before, if they were."""
+    homes = {name: Home(folder / name) for name in names}
+    return Launcher(homes, command=COMMAND) if all(home.folder.exists() for home in homes.values()) else None
+
+
+def own_sides(rounds: int, hospitals: int = len(NAMES)) -> list[OwnSide]:
+    """What each hospital has for itself, in this process."""
+    shared = settings(rounds, hospitals)
+    return [
         own_side(Settings(**{**vars_of(shared), "site": site}), trial_secret(shared.seed, site))
-        for site in range(len(NAMES))
+        for site in range(hospitals)
     ]
+
+
+def undisturbed(rounds: int, hospitals: int = len(NAMES)) -> str:
+    """The name of the last model where every hospital contributes to every round, by plain addition in the open."""
+    sides = own_sides(rounds, hospitals)
     model = first_model(sides[0].plan)
     for number in range(sides[0].plan.steps):
         model = model.advance(np.sum([side.hospital.work(model, number) for side in sides], axis=0))

@@ -1,0 +1,458 @@
+"""A federation of 3 f + 1 hospitals in which everything goes wrong that may, a few at a time, round after round.
+
+First come rounds whose faults are known beforehand (`Plan`); the clock is set forward when all have spoken who will.
+Then nodes are killed, more than a quorum can spare of them, stores and disks are lost. Every round that led to a model
+is computed again in the open.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from medward.federation.blobs import blob_name
+from medward.federation.shared_model import SharedModel, first_model
+from medward.node.audit import audit
+from medward.node.errors import NodeError
+from medward.node.federation_file import read_federation
+from medward.node.home import Home
+from medward.store.cid import Cid
+from medward.store.local import open_directory
+from tests.e2e.faulty_node import EVIDENCE, UNSAID, unsaid
+from tests.e2e.ward import PATIENT, Rounds, Ward, members, own_sides
+
+_LOG = logging.getLogger(__name__)
+#: Training rounds of the plan: more than are needed, so that it is never fulfilled.
+ROUNDS = 40
+#: A look at a node now and then, within what its API allows.
+LOOK_SECONDS = 0.25
+#: So long nothing is ordered before the ledger is taken to wait.
+STILL_SECONDS = 3.0
+
+#: A reminder that time has passed may be lost with the node that was to order it.
+AGAIN_SECONDS = 60.0
+
+#: In which phase a fault has the others wait for its member.
+_WAITING = {
+    "silent at commit": "committing",
+    "silent at submit": "submitting",
+    "silent aggregator": "aggregating",
+    "slow aggregator": "aggregating",
+    "silent at share": "checking",
+    "commits to a share and does not show it": "sharing",
+}
+AGGREGATORS = ("withholds aggregate", "silent aggregator", "slow aggregator", "wrong aggregator")
+CONTRIBUTORS = ("silent at commit", "silent at submit", "malformed contribution")
+HOLDERS = ("silent at share", "commits to a share and does not show it", "wrong share")
+TOO_FEW, TOO_MANY_SILENT, POISON, AFTER_POISON = "too few", "too many silent", "poisons", "after the poison"
+KEY_MAKERS = ("malformed key", "spoils all dealt shares")
+ONE_SHARE = "spoils one dealt share"
+
+
+class Plan:
+    """Which members do what wrong in which rounds; never more than f of them at once, but for what is to be void.
+
+    Args:
+        hospitals: n.
+    """
+
+    def __init__(self, hospitals: int) -> None:
+        self.names = names = members(hospitals)
+        self.f = f = (hospitals - 1) // 3
+        self.at: dict[str, int] = {}
+        self.by: dict[str, tuple[str, ...]] = {}
+        self.faults: dict[str, dict[str, list[int]]] = {name: {} for name in names}
+        self._next = 0
+        for first in range(0, len(AGGREGATORS), f):
+            # The aggregator of round r is member r, then r + 1, ... of the cohort.
+            turn = [names[(self._next + place) % hospitals] for place in range(f)]
+            self._together(AGGREGATORS[first : first + f], turn)
+        for first in range(0, len(CONTRIBUTORS), f):
+            self._together(CONTRIBUTORS[first : first + f], names[::-1])
+        self._note("claims fewer rows than none", self._next, names[-1])
+        self._all(POISON, "poisons", names[-f:])
+        self._all(AFTER_POISON, None, ())
+        least = max(3, f + 2)
+        self._all(TOO_FEW, "silent at commit", names[: hospitals - least + 1])
+        self._all(TOO_MANY_SILENT, "silent at share", names[: f + 1])
+        for first in range(0, len(HOLDERS), f):
+            self._together(HOLDERS[first : first + f], names[1:])
+        self.rounds = self._next
+        self._note(ONE_SHARE, 0, names[0])
+
+    def _together(self, kinds: Sequence[str], villains: Sequence[str]) -> None:
+        """One round with one member for each of these faults."""
+        for kind, name in zip(kinds, villains, strict=False):
+            self.at[kind], self.by[kind] = self._next, (name,)
+            self._note(kind, self._next, name)
+        self._next += 1
+
+    def _all(self, what: str, kind: str | None, villains: Sequence[str]) -> None:
+        """One round in which all of these do the same."""
+        self.at[what], self.by[what] = self._next, tuple(villains)
+        for name in villains if kind is not None else ():
+            self._note(str(kind), self._next, name)
+        self._next += 1
+
+    def _note(self, kind: str, number: int, name: str) -> None:
+        self.faults[name].setdefault(kind, []).append(number)
+
+    def having(self, kind: str, number: int) -> list[str]:
+        """Who does this in a round."""
+        return [name for name, own in self.faults.items() if number in own.get(kind, ())]
+
+    def awaited_in_vain(self, state: Mapping[str, Any]) -> set[str]:
+        """Who will not say what the present phase waits for."""
+        number, phase = state["round"], state["phase"]
+        found = {name for kind, at in _WAITING.items() if at == phase for name in self.having(kind, number)}
+        if phase == "checking" and any(
+            AGGREGATORS[0] in self.faults[name] and self._turn(number, state["failed_aggregators"]) == name
+            for name in self.having(AGGREGATORS[0], number)
+        ):
+            return set(self.names)
+        return found
+
+    def _turn(self, number: int, attempt: int) -> str:
+        return self.names[(number + attempt) % len(self.names)]
+
+
+@dataclass
+class Told:
+    """What became of it.
+
+    Args:
+        plan: what was to go wrong.
+        rounds: the rounds, as all nodes tell them.
+        epochs: the key epoch in use when a round was under way.
+        left_out: before which round who was left out of the keys, and why.
+        killed: the rounds in which nodes were killed at random.
+        still: the ledger's height when too few replicas ran, and a while and a deadline later.
+        overdue: the round that was under way then, and who was away.
+        kept: the rounds that were over by then, as told at that time.
+        lost_store: the round in which a store was lost.
+        replaced: the member whose disk was lost, the round of that, its incarnation afterwards, and its files.
+        refusals: what a node said that started on an empty disk, an old copy, and an old incarnation's.
+        evidence: who has kept the wrong aggregate.
+        computed: the model of each round, computed anew in the open.
+        problems: what an audit of all homes found.
+        holders: who holds the keys at the end.
+    """
+
+    plan: Plan
+    rounds: Rounds = field(default_factory=dict)
+    epochs: dict[int, int] = field(default_factory=dict)
+    left_out: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    killed: list[int] = field(default_factory=list)
+    still: tuple[int, int] = (0, 0)
+    overdue: tuple[int, tuple[str, ...]] = (0, ())
+    kept: Rounds = field(default_factory=dict)
+    lost_store: int = -1
+    replaced: tuple[str, int, int] = ("", -1, 0)
+    refusals: dict[str, str] = field(default_factory=dict)
+    evidence: dict[str, bool] = field(default_factory=dict)
+    computed: dict[int, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    holders: tuple[str, ...] = ()
+
+    def epoch_at(self, number: int) -> int:
+        """The key epoch of a round, or of the last one before it that was seen under way."""
+        return self.epochs[max(seen for seen in self.epochs if seen <= number)]
+
+
+class Troubles:
+    """What happens to a ward.
+
+    Args:
+        ward: its nodes; the clock is this object's.
+        told: is told.
+        spare: an empty folder.
+    """
+
+    def __init__(self, ward: Ward, told: Told, spare: Path) -> None:
+        self._ward, self._told, self._spare = ward, told, spare
+        self._plan = told.plan
+        #: Who is away for good in a round.
+        self._away: dict[str, int] = {}
+        self._random = Random()
+
+    async def live(self) -> None:
+        """Live through all of it."""
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(self._keep_time())
+            await self._until_round(self._plan.rounds)
+            await asyncio.to_thread(self._look_for_evidence)
+            for name in self._plan.names:
+                self._ward.misbehave(name, {})
+            await self._killed()
+            await self._below_quorum()
+            await self._store_lost()
+            await self._disk_lost()
+            self._told.rounds = await self._agreed()
+            keeper.cancel()
+        await self._ward.launcher.stop(list(self._plan.names))
+
+    # The clock.
+
+    async def _keep_time(self) -> None:
+        """Set the clock forward whenever a phase waits only for those who will not speak."""
+        done: tuple[object, ...] = ()
+        stood, since = done, 0.0
+        doing, again, loop = "", 0.0, asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            state = await asyncio.to_thread(self._seen)
+            if state is None:
+                continue
+            self._note(state)
+            if state["doing"] != doing:
+                doing = state["doing"]
+                _LOG.info("round %s: %s", state["round"], doing)
+            stands, now = (state["round"], state["phase"], state["failed_aggregators"], state["ceremony"]), loop.time()
+            if stands != stood:
+                stood, since = stands, now
+            # Between two rounds it may be the turn of one who is away.
+            idle = self._idle(state) and now - since > STILL_SECONDS
+            if (stands != done or now > again) and (idle or await asyncio.to_thread(self._in_vain, state)):
+                _LOG.info("nobody else speaks: %s", state["doing"])
+                self.pass_deadline()
+                done, again = stands, now + AGAIN_SECONDS
+
+    def pass_deadline(self) -> None:
+        """Let the present phase's deadline pass, and the patience of all who take another's turn."""
+        assert self._ward.clock is not None
+        self._ward.clock.forward(2 * PATIENT)
+
+    def _seen(self) -> Any:
+        """What any node says that runs."""
+        for name in self._plan.names:
+            if self._ward.launcher.running(name):
+                try:
+                    state = self._ward.state(name)
+                except (NodeError, OSError):  # it does not answer yet, or its home is not whole
+                    continue
+                if "round" in state:
+                    return state
+        return None
+
+    def _idle(self, state: Mapping[str, Any]) -> bool:
+        between = state["ceremony"] is None and not state["waits_for"]
+        return between and state["round"] in self._away.values()
+
+    def _in_vain(self, state: Mapping[str, Any]) -> bool:
+        number, waits_for = state["round"], set(state["waits_for"])
+        if state["ceremony"] is not None or not waits_for:
+            return False
+        away = {name for name, last in self._away.items() if number == last}
+        if not waits_for <= self._plan.awaited_in_vain(state) | away:
+            return False
+        # Whoever is silent has come to where it would have spoken: what it did before is the same in every run.
+        said = {record for kind, record in UNSAID.items() if _WAITING.get(kind) == state["phase"] == "committing"}
+        homes = [self._ward.launcher.homes[name].folder for name in waits_for - away]
+        return all((home / unsaid(number, first)).exists() for (first, *_) in said for home in homes)
+
+    def _note(self, state: Mapping[str, Any]) -> None:
+        number, epoch = state["round"], state["epoch"]
+        if number is not None and state["ceremony"] is None and epoch is not None:
+            self._told.epochs.setdefault(number, epoch)
+            if state["left_out"]:
+                self._told.left_out.setdefault(number, state["left_out"])
+
+    def _look_for_evidence(self) -> None:
+        """See who has kept the wrong sum."""
+        homes, [culprit] = self._ward.launcher.homes, self._plan.by["wrong aggregator"]
+        wrong = Cid.parse((homes[culprit].folder / EVIDENCE).read_text())
+        for name in self._plan.names:
+            with open_directory(homes[name].store, read_only=True) as store:
+                self._told.evidence[name] = store.has(wrong)
+
+    # What is done to nodes.
+
+    async def _killed(self) -> None:
+        """Kill f nodes at a random instant; a disk is copied meanwhile."""
+        _LOG.info("nodes are killed")
+        first = await self._under_way()
+        for turn in range(2 if self._plan.f == 1 else 1):
+            await asyncio.sleep(self._random.random() * 4)
+            victims = self._random.sample(self._plan.names, self._plan.f)
+            for victim in victims:
+                self._ward.launcher.kill(victim)
+            if turn == 0:
+                self._told.replaced = (victims[0], -1, 0)
+                shutil.copytree(self._ward.launcher.homes[victims[0]].folder, self._spare / "backup")
+            for victim in victims:
+                self._ward.launcher.start(victim)
+            await self._ward.launcher.wait_until_healthy(600)
+        last = await self._under_way()
+        await self._until_round(last + 1)
+        self._told.killed = list(range(first, last + 1))
+
+    async def _below_quorum(self) -> None:
+        """Kill so many that no quorum is left, let a deadline pass, and start them again."""
+        _LOG.info("a quorum is lost")
+        ward = self._ward
+        number = await self._under_way() + 1
+        gone = self._plan.names[1 : self._plan.f + 2]
+        for name in gone:
+            ward.misbehave(name, {"dies at commit": [number]})
+        await ward.until(lambda: not any(map(ward.launcher.running, gone)), "more than f nodes are gone", 600)
+        before = await self._still()
+        self.pass_deadline()
+        after = await self._still()
+        self._told.still = (before, after)
+        self._told.overdue = (number, gone)
+        self._told.kept = ward.rounds(self._plan.names[0])
+        for name in gone:
+            ward.misbehave(name, {})
+            ward.launcher.start(name)
+        await self._until_round(number + 1)
+
+    async def _store_lost(self) -> None:
+        """Kill a node between its contribution and its share, and empty its store."""
+        _LOG.info("a store is lost")
+        ward, victim = self._ward, self._plan.names[-1]
+        number = self._told.lost_store = await self._under_way() + 1
+        ward.misbehave(victim, {"dies at share": [number]})
+        await ward.until(lambda: not ward.launcher.running(victim), "a node is gone", 600)
+        ward.misbehave(victim, {})
+        shutil.rmtree(ward.launcher.homes[victim].store)
+        ward.launcher.start(victim)
+        await self._until_round(number + 1)
+
+    async def _disk_lost(self) -> None:
+        """Lose a disk; try an empty one and an old copy; come back with new keys, while others spoil theirs."""
+        _LOG.info("a disk is lost")
+        ward, plan, told = self._ward, self._plan, self._told
+        victim, *_ = told.replaced
+        home = ward.launcher.homes[victim]
+        configuration = home.configuration()
+        others = [name for name in plan.names if name != victim]
+        number = await self._under_way() + 1
+        ward.misbehave(victim, {"dies at share": [number]})
+        for name, kind in zip(others[1 : plan.f + 1], KEY_MAKERS, strict=False):
+            ward.misbehave(name, {kind: [number + 1]})
+            plan.by[kind] = (name,)
+        await ward.until(lambda: not ward.launcher.running(victim), "the node is gone", 600)
+        shutil.rmtree(home.folder)
+
+        home.folder.mkdir()
+        told.refusals["an empty disk"] = await self._refusal(victim)
+        shutil.rmtree(home.folder)
+        shutil.copytree(self._spare / "backup", home.folder)
+        told.refusals["an old copy"] = await self._refusal(victim)
+        shutil.rmtree(home.folder)
+
+        made = Home.create(home.folder, configuration, incarnation=1)
+        made.install(read_federation(ward.launcher.homes[others[0]].federation_file))
+        for name in others[: plan.f + 1]:
+            await asyncio.to_thread(ward.launcher.client(name).admit, made.card())
+        ward.launcher.start(victim)
+        self._away[victim] = number
+        left_out = {name for kind in KEY_MAKERS[: plan.f] for name in plan.by[kind]}
+
+        def has_keys() -> bool:
+            return (
+                set(ward.state(others[0])["holders"]) == set(plan.names) - left_out and ward.state(victim)["holds_keys"]
+            )
+
+        await ward.until(has_keys, "it holds a part of the new keys", 600)
+        told.holders = tuple(ward.state(others[0])["holders"])
+        last = await self._under_way()
+        await self._until_round(last + 1)
+        told.replaced = (victim, number, ward.launcher.client(victim).get("/status")["incarnation"])
+
+        await ward.launcher.stop([victim])
+        shutil.move(home.folder, self._spare / "replaced")
+        shutil.copytree(self._spare / "backup", home.folder)
+        told.refusals["an old incarnation"] = await self._refusal(victim)
+        shutil.rmtree(home.folder)
+        shutil.move(self._spare / "replaced", home.folder)
+        ward.launcher.start(victim)
+        await ward.launcher.wait_until_healthy(600)
+
+    async def _refusal(self, name: str) -> str:
+        """What a node says that does not start."""
+        ward = self._ward
+        ward.launcher.start(name)
+        await ward.until(lambda: not ward.launcher.running(name), f"{name} does not start", 600)
+        return ward.launcher.output(name)
+
+    # Looking.
+
+    async def _under_way(self) -> int:
+        """The round that is under way, or the next."""
+        found: list[int] = []
+
+        def looked() -> bool:
+            state = self._seen()
+            found[:] = [] if state is None or state["round"] is None else [state["round"]]
+            return bool(found) and state["ceremony"] is None and state["phase"] not in ("final", "void", "rolled back")
+
+        await self._ward.until(looked, "a round is under way", 600)
+        return found[0]
+
+    async def _until_round(self, number: int) -> None:
+        """Wait until all earlier rounds are over, and all nodes know."""
+        names = self._plan.names
+        await self._ward.until(
+            lambda: all((self._ward.state(name)["round"] or 0) >= number for name in names),
+            f"round {number} is under way at all",
+            900,
+        )
+
+    async def _still(self) -> int:
+        """Wait until nothing has been ordered for a while; return the height."""
+        loop, name = asyncio.get_running_loop(), self._plan.names[0]
+        height, since = -1, loop.time()
+        while loop.time() - since < STILL_SECONDS:
+            now = await asyncio.to_thread(self._ward.height, name)
+            if now != height:
+                height, since = now, loop.time()
+            await asyncio.sleep(LOOK_SECONDS)
+        return height
+
+    async def _agreed(self) -> Rounds:
+        """The rounds that are over; all nodes tell the same of them."""
+        names = self._plan.names
+        last = max(self._ward.rounds(names[0]))
+        await self._ward.until(lambda: all(last in self._ward.rounds(name) for name in names), "all tell of it", 600)
+        first, *others = [
+            {number: one for number, one in self._ward.rounds(name).items() if number <= last} for name in names
+        ]
+        assert all(one == first for one in others)
+        return first
+
+
+def look_back(ward: Ward, told: Told) -> None:
+    """Look at what the nodes left on their disks, once they have stopped."""
+    plan = told.plan
+    for name in plan.names:
+        with open_directory(ward.launcher.homes[name].store) as store:
+            assert store.verify().intact
+    found = audit(ward.launcher.homes[plan.names[0]].folder.parent)
+    told.problems = [str(problem) for problem in found.problems]
+    told.computed = computed(told)
+
+
+def computed(told: Told) -> dict[int, str]:
+    """Compute the model of every round that led to one in the open, from the contributions of its cohort."""
+    names = told.plan.names
+    sides = own_sides(ROUNDS, len(names))
+    hospitals = dict(zip(names, [side.hospital for side in sides], strict=True))
+    model: SharedModel = first_model(sides[0].plan)
+    replaced, since, _ = told.replaced
+    models = {}
+    for number, one in sorted(told.rounds.items()):
+        if number == since + 1:
+            hospitals[replaced].carried = None  # it was on the disk that is lost
+        worked = [name for name in names if name != replaced or number <= since or name in one["contributions"]]
+        values = {name: hospitals[name].work(model, number) for name in worked}
+        if one["outcome"] == "final":
+            model = model.advance(np.sum([values[name] for name in one["cohort"]], axis=0))
+            models[number] = blob_name(model.to_bytes())
+    return models

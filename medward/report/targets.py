@@ -85,6 +85,7 @@ TARGETS: tuple[Floor | Rival, ...] = (
     Rival("x-iomt", _MULTI, "XGBoost"),
     Floor("nsl-kdd", _ACCURACY, 0.80),
     Floor("nsl-kdd", _ACCURACY, 0.82),
+    Floor("nsl-kdd", _ACCURACY, 0.80, method=POOLED),
     *(Rival(data, measure, _BOOSTING) for data in _MEDICAL for measure in (_BINARY, _MULTI)),
     *(Rival(data, _ACCURACY, POOLED, 0.01) for data in _MEDICAL),
 )

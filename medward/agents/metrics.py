@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as sk
 
 from medward.agents.recipe import Costs
 
@@ -27,6 +26,9 @@ def measures(
         per_class_recall and the confusion matrix (rows: truth). A measure that is not defined (no attack rows, or no
         benign ones) is None.
     """
+    # Here and not above: it takes two seconds, and a node or an audit, which judge nothing, need only the costs.
+    from sklearn import metrics as sk  # noqa: PLC0415
+
     attack, alert = y > 0, decision > 0
     both = bool(attack.any() and not attack.all())
     present = np.unique(y)
@@ -51,7 +53,9 @@ def measures(
 
 def _recall_at(attack: NDArray[np.bool_], suspicion: NDArray[np.float32], false_alarms: float) -> float:
     """The share of attacks above the lowest threshold at which at most that share of benign rows lies above it."""
-    rate, recall, _ = sk.roc_curve(attack, suspicion)
+    from sklearn.metrics import roc_curve  # noqa: PLC0415
+
+    rate, recall, _ = roc_curve(attack, suspicion)
     return float(recall[rate <= false_alarms].max())
 
 

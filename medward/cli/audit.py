@@ -1,4 +1,4 @@
-"""`medward audit`: check what a federation's nodes have on disk, offline and without a key."""
+"""`medward audit`: check what a federation's nodes have on disk, without a key."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from medward.cli._console import errors, print_json, use_one_thread_per_operation
+from medward.cli.federation import CertificateOption, NodeOption, TokenOption
+from medward.errors import BadUsage
 
 if TYPE_CHECKING:
     from medward.node.audit import Audit
@@ -25,24 +27,40 @@ _MOST_REMARKS = 20
 
 
 def audit(
-    home: Path = typer.Option(..., help="A node's home, or a folder with the homes of several nodes."),
+    home: Path | None = typer.Option(None, help="A node's home, or a folder with the homes of several nodes."),
+    node: NodeOption = None,
+    token_file: TokenOption = None,
+    certificate: CertificateOption = None,
     only: int | None = typer.Option(None, "--round", help="Check the proofs, the sum and the model of this one only."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
     """Check everything that a federation's nodes have on disk: ledger, store, keys, sums and models.
 
-    It reads, changes nothing, needs no key and no network. The exit code is 0 where everything holds and 1 otherwise.
-    What that proves, and what it cannot: docs/audit.md.
+    It reads, changes nothing and needs no key; of a node that runs elsewhere it gets a copy. The exit code is 0 where
+    everything holds and 1 otherwise. What that proves, and what it cannot: docs/audit.md.
 
     Example: `medward audit --home trial/`
     """
+    if (home is None) == (node is None) or (node is None) != (token_file is None):
+        raise BadUsage("name what to audit: --home DIR, or a running node with --node URL and --token-file FILE")
     use_one_thread_per_operation()
     from medward.node.audit import audit as audited
-    from medward.node.audit import document
+    from medward.node.audit import audit_node, document
+    from medward.node.client import NodeClient
 
     console = errors()
     with console.status("") as status:
-        found = audited(home, only, lambda what: status.update(f"checking {what}"))
+
+        def said(what: str) -> None:
+            status.update(f"checking {what}")
+
+        if home is not None:
+            found = audited(home, only, said)
+        else:
+            assert node is not None
+            assert token_file is not None
+            with NodeClient.of_url(node, token_file, certificate) as client:
+                found = audit_node(client, only, said)
     if as_json:
         print_json(document(found))
     else:

@@ -8,7 +8,7 @@ A `Finding` is something that does not hold. A remark is something that held alt
 example a false attestation that was outvoted. The page on what this proves: docs/audit.md.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from medward.federation.blobs import blob_name
@@ -19,7 +19,23 @@ from medward.federation.interfaces import FederationError, IntVector, SecureSum,
 from medward.federation.key_ceremony import KeyCeremony, keys_digest
 from medward.federation.memory import PlainSum
 from medward.federation.participant import setup_of
-from medward.federation.records import KeyAnswer, KeyHold, KeyOpen, commitment_to, subject
+from medward.federation.records import (
+    Aggregate,
+    DataKey,
+    Finish,
+    KeyAnswer,
+    KeyDeal,
+    KeyHold,
+    KeyOpen,
+    Open,
+    Record,
+    Reveal,
+    SealedData,
+    Share,
+    Submit,
+    commitment_to,
+    subject,
+)
 from medward.federation.round import Phase, Round, Verdicts
 from medward.federation.rules import Agreement
 from medward.federation.shared_model import Plan, from_bytes
@@ -75,6 +91,13 @@ class Found:
     def count(self, kind: str, number: int = 1) -> None:
         """Count what was checked."""
         self.checked[kind] = self.checked.get(kind, 0) + number
+
+    def take(self, other: "Found") -> None:
+        """Add what another part of the audit found."""
+        for kind, number in other.checked.items():
+            self.count(kind, number)
+        self.problems += other.problems
+        self.remarks += other.remarks
 
 
 class _NoAnswers:
@@ -191,14 +214,39 @@ def round_blobs(past: PastRound) -> dict[str, str]:
     return needed
 
 
-def shown_blobs(past: PastRound) -> dict[str, str]:
-    """Return name -> what it is, of everything that a round's records name."""
-    now, number = past.now, past.now.number
-    shown = {name: f"the contribution of {member} to round {number}" for member, name in now.submissions.items()}
-    shown |= {name: f"the share of {holder} in round {number}" for holder, name in now.shares.items()}
-    if now.aggregate is not None:
-        shown[now.aggregate] = f"the aggregate of round {number}"
-    return shown | round_blobs(past)
+def named_blobs(record: Record, author: str, members: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (name, what it is) of the blobs that a record names, whether or not it was followed.
+
+    Args:
+        record: as it was ordered.
+        author: who signed it.
+        members: in the order of the terms, in which a ceremony numbers them from 1.
+    """
+    match record:
+        case Open(round=number, model=name):
+            yield name, f"the model that round {number} worked from"
+        case Submit(round=number, member=member, contribution=name):
+            yield name, f"the contribution of {member} to round {number}"
+        case Aggregate(round=number, member=member, aggregate=name):
+            yield name, f"the aggregate of {member} in round {number}"
+        case Share(round=number, member=member, share=name):
+            yield name, f"the share of {member} in round {number}"
+        case Reveal(round=number, member=member, holder=holder, share=name):
+            yield name, f"what {member} revealed of {holder} in round {number}"
+        case Finish(round=number, member=member, model=name):
+            yield name, f"the model that {member} found in round {number}"
+        case KeyOpen(epoch=epoch, member=member, key=name):
+            yield name, f"the public key of {member} in epoch {epoch}"
+        case KeyDeal(epoch=epoch, member=member, sealed=sealed):
+            for place, name in sealed:
+                to = members[place - 1] if 0 < place <= len(members) else f"holder {place}"
+                yield name, f"the share that {member} dealt to {to} in epoch {epoch}"
+        case KeyAnswer(epoch=epoch, member=member, share=name):
+            yield name, f"the share that {member} showed in the ceremony of epoch {epoch}"
+        case DataKey(key=name):
+            yield name, f"the data key of {author}"
+        case SealedData(data=name):
+            yield name, f"the sealed data set of {author}"
 
 
 @dataclass

@@ -8,10 +8,11 @@
     GET  /datasets    the sealed data sets that are on record
     GET  /metrics     Prometheus text
     GET  /federation  the federation file, with the present members: what a newcomer needs
+    GET  /audit       a tar archive of everything that an audit reads (audit_copy.py)
     POST /members     {"admit": CARD}, {"remove": NAME} or {"leave": true}
     POST /datasets    {"take": FILE}, {"withdraw": CID}, {"fetch": CID}, {"key_of": NAME} or {"publish": "key"}
 
-Answers are JSON but for /metrics; a refusal is {"error": one sentence}.
+Answers are JSON but for /metrics and /audit; a refusal is {"error": one sentence}.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from medward.errors import MedwardError
@@ -99,6 +100,10 @@ class Shown(ABC):
         """Return the federation file with the present members."""
 
     @abstractmethod
+    def audit_copy(self) -> Iterator[bytes]:
+        """Yield the archive of what an audit reads; blocks."""
+
+    @abstractmethod
     async def admit(self, card: Card) -> Mapping[str, Any]:
         """Order that a member comes, or comes back with new keys; return once it is ordered."""
 
@@ -132,6 +137,9 @@ def api_application(node: Shown) -> Starlette:
 
     async def federation(_: Request) -> Response:
         return Response(node.federation(), media_type="application/json")
+
+    async def audit_copy(_: Request) -> Response:
+        return StreamingResponse(node.audit_copy(), media_type="application/x-tar")
 
     async def change(request: Request) -> Response:
         try:
@@ -171,6 +179,7 @@ def api_application(node: Shown) -> Starlette:
             Route("/datasets", about_data, methods=["POST"]),
             Route("/metrics", metrics),
             Route("/federation", federation),
+            Route("/audit", audit_copy),
         ],
         exception_handlers={404: _absent, 405: _absent, Exception: _defect},
     )

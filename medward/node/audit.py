@@ -12,9 +12,12 @@ What that proves, and what it cannot: docs/audit.md.
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +30,12 @@ from medward.federation.audit import (
     audit_ceremony,
     audit_round,
     ceremony_blobs,
+    named_blobs,
     round_blobs,
-    shown_blobs,
     sums_of_auditor,
 )
 from medward.federation.encrypted_sum import EpochMaterial
 from medward.federation.history import History, PastRound
-from medward.federation.interfaces import SecureSum
 from medward.federation.records import decode_record
 from medward.federation.rules import Agreement
 from medward.federation.shared_model import Plan, plan_digest
@@ -42,7 +44,9 @@ from medward.ledger.execution import Executed
 from medward.ledger.membership import Membership
 from medward.ledger.pbft.reading import JournalContent, read_journal
 from medward.ledger.types import Member, Transaction, TxResult
+from medward.node.audit_copy import read_copy
 from medward.node.cards import Card, check_card
+from medward.node.client import NodeClient
 from medward.node.data_audit import audit_data, data_blobs
 from medward.node.errors import InvalidCard, NodeError
 from medward.node.federation_file import Federation
@@ -60,7 +64,7 @@ class Audit:
     """What an audit says.
 
     Args:
-        folder: what was audited.
+        of: what was audited, a folder or a node.
         federation: the federation's name.
         fingerprint: of what its members agreed on.
         homes: the homes, by their members' names.
@@ -70,7 +74,7 @@ class Audit:
         outcomes: (round, task, how it ended) of every round.
     """
 
-    folder: Path
+    of: str
     federation: str = ""
     fingerprint: str = ""
     homes: tuple[str, ...] = ()
@@ -90,6 +94,26 @@ class Audit:
         return not self.problems
 
 
+def audit_node(client: NodeClient, only: int | None = None, said: Callable[[str], None] = lambda _: None) -> Audit:
+    """Check what a running node has, from a copy that it sends; it is deleted afterwards.
+
+    Args:
+        client: of the node.
+        only, said: see `audit`.
+
+    Raises:
+        NodeError: as `audit`, or the node does not answer, or refuses.
+    """
+    with tempfile.TemporaryDirectory(prefix="medward-audit-") as name:
+        folder = Path(name)
+        said("the node for a copy")
+        archive = folder / "copy.tar"
+        client.save("/audit", archive)
+        found = audit(read_copy(archive, folder), only, said)
+    found.of = client.url
+    return found
+
+
 def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = lambda _: None) -> Audit:
     """Check one home, or all homes in a folder.
 
@@ -101,28 +125,34 @@ def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = l
     Raises:
         NodeError: there is no home, or no federation file that can be read, or a ledger that this does not read.
     """
-    found = Audit(folder)
+    found = Audit(str(folder))
     homes = {home.folder.name: home for home in find_homes(folder)}
     federation, files = _read_files(homes, found)
     found.federation, found.fingerprint, found.homes = federation.name, federation.fingerprint, tuple(homes)
     agreement = read_agreement(federation.application.parameters)
-    said("the ledger")
-    history, replayed = _audit_ledger(homes, federation, agreement, found)
-    _audit_cards(homes, files, replayed.memberships, found.groups["files"])
-    found.outcomes = tuple((n, past.now.task, past.now.phase.value) for n, past in sorted(history.rounds.items()))
-    if only is not None and only not in history.rounds:
-        raise NodeError(f"the ledger has no round {only}; it has {len(history.rounds)}, from 0 on")
     stores = _open_stores(homes, found.groups["store"])
-    try:
+    with closing(stores), ThreadPoolExecutor(os.cpu_count() or 1) as workers:
+        # Hashing takes a core of its own.
+        hashed = workers.submit(stores.verify, found.groups["store"])
+        said("the ledger")
+        history, replayed, named = _audit_ledger(homes, federation, agreement, found)
+        _audit_cards(homes, files, replayed.memberships, found.groups["files"])
+        found.outcomes = tuple((n, past.now.task, past.now.phase.value) for n, past in sorted(history.rounds.items()))
+        if only is not None and only not in history.rounds:
+            raise NodeError(f"the ledger has no round {only}; it has {len(history.rounds)}, from 0 on")
         said("the store")
-        _audit_store(stores, history, homes, found.groups["store"])
+        hashed.result()
+        _audit_store(stores, history, named, homes, found.groups["store"])
         audit_data(history.state, stores, found.groups["data"])
         said("the keys")
         keys = _audit_keys(agreement, history, stores.read, found.groups["keys"])
         chosen = [history.rounds[only]] if only is not None else list(history.rounds.values())
-        _audit_rounds(chosen, keys, agreement, stores.read, _plan(homes, agreement, found.groups["files"]), found, said)
-    finally:
-        stores.close()
+        plan = _plan(homes, agreement, found.groups["files"])
+        said("the rounds")
+        check = partial(_audit_round, keys=keys, agreement=agreement, read=stores.read, plan=plan)
+        for past, one in zip(chosen, workers.map(check, chosen), strict=True):
+            found.groups["rounds"].take(one)
+            said(f"round {past.now.number}")
     return found
 
 
@@ -132,7 +162,7 @@ def read_history(folder: Path) -> History:
     Raises:
         NodeError: as `audit`.
     """
-    found, homes = Audit(folder), {home.folder.name: home for home in find_homes(folder)}
+    found, homes = Audit(str(folder)), {home.folder.name: home for home in find_homes(folder)}
     federation, _ = _read_files(homes, found)
     return _audit_ledger(homes, federation, read_agreement(federation.application.parameters), found)[0]
 
@@ -162,7 +192,7 @@ def _read_files(homes: Mapping[str, Home], audit: Audit) -> tuple[Federation, di
         except MedwardError as error:
             found.problems.append(Finding(str(error), name))
     if not read:
-        raise NodeError(f"no home in {audit.folder} has a federation file that can be read: {found.problems[0].what}")
+        raise NodeError(f"no home in {audit.of} has a federation file that can be read: {found.problems[0].what}")
     prints = [federation.fingerprint for federation in read.values()]
     most = max(prints, key=prints.count)
     for name, federation in read.items():
@@ -229,7 +259,8 @@ def _compare_card(
 
 def _audit_ledger(
     homes: Mapping[str, Home], federation: Federation, agreement: Agreement, audit: Audit
-) -> tuple[History, Replayed]:
+) -> tuple[History, Replayed, dict[str, str]]:
+    """Verify and replay the ledger; return what it led to, and name -> what it is of every blob that it names."""
     found = audit.groups["ledger"]
     journals: dict[str, JournalContent] = {}
     for name, home in homes.items():
@@ -239,9 +270,14 @@ def _audit_ledger(
             found.problems.append(Finding(str(error), name))
     application, history = FederationApplication(agreement), History(agreement)
     refused: list[Finding] = []
+    named: dict[str, str] = {}
 
     def take(executed: Executed, transaction: Transaction, result: TxResult) -> None:
         height, record = executed.block.height, decode_record(transaction.payload)
+        if record is not None:
+            author = history.state.author(transaction.client) or "a stranger"
+            for name, what in named_blobs(record, author, history.state.terms.members):
+                named.setdefault(name, what)
         if record is not None and result.code in (0, REFUSED):
             history.take(record, transaction.client, executed.block.time / 1000, application.snapshot().block, height)
         else:
@@ -257,10 +293,10 @@ def _audit_ledger(
     found.count("records", history.taken)
     audit.height, audit.refused = replayed.height, tuple(refused)
     for name, journal in journals.items():
-        last = max(journal.blocks, default=0)
+        last = max((*journal.blocks, *journal.altered), default=0)
         if last < replayed.height:
             found.remarks.append(Finding(f"ends at height {last}, others at {replayed.height}", name))
-    return history, replayed
+    return history, replayed, named
 
 
 def _in_use(home: Home) -> bool:
@@ -288,20 +324,19 @@ def _open_stores(homes: Mapping[str, Home], found: Found) -> Stores:
     return Stores(folders)
 
 
-def _audit_store(stores: Stores, history: History, homes: Mapping[str, Home], found: Found) -> None:
+def _audit_store(
+    stores: Stores, history: History, named: Mapping[str, str], homes: Mapping[str, Home], found: Found
+) -> None:
     needed: dict[str, str] = {history.state.agreement.model: "the first model"}
-    named: dict[str, str] = {}
     for ceremony in history.ceremonies:
         needed |= ceremony_blobs(ceremony)
     for past in history.rounds.values():
         # A model is told as what a round led to, rather than as what the next one worked from.
         needed = round_blobs(past) | needed
-        named |= shown_blobs(past)
     # A data set is its owner's alone to keep.
-    named |= data_blobs(history.state.data)
     needed |= data_blobs(history.state.data, _owners(homes))
     stores.verify(found)
-    stores.tell(named | needed, needed, found)
+    stores.tell({**named, **needed}, needed, found)
 
 
 def _owners(homes: Mapping[str, Home]) -> set[str]:
@@ -322,28 +357,19 @@ def _audit_keys(agreement: Agreement, history: History, read: Read, found: Found
     return keys
 
 
-def _audit_rounds(
-    rounds: Sequence[PastRound],
-    keys: Mapping[int, EpochMaterial],
-    agreement: Agreement,
-    read: Read,
-    plan: Plan | None,
-    audit: Audit,
-    said: Callable[[str], None],
-) -> None:
-    found = audit.groups["rounds"]
-    sums: dict[tuple[int | None, int], SecureSum] = {}
-    for past in rounds:
-        said(f"round {past.now.number}")
-        epoch = None if agreement.protect == "none" else past.epoch
-        if epoch is not None and epoch not in keys:
-            what = f"its proofs cannot be verified without the public keys of epoch {epoch}"
-            found.problems.append(Finding(what, round=past.now.number))
-            continue
-        place = (epoch, past.now.terms.least_cohort)
-        if place not in sums:
-            sums[place] = sums_of_auditor(None if epoch is None else keys[epoch], place[1])
-        audit_round(past, sums[place], read, plan, found)
+def _audit_round(
+    past: PastRound, keys: Mapping[int, EpochMaterial], agreement: Agreement, read: Read, plan: Plan | None
+) -> Found:
+    """Return what there is to find in one round; rounds share nothing, so that several can be audited at once."""
+    found = Found()
+    epoch = None if agreement.protect == "none" else past.epoch
+    if epoch is not None and epoch not in keys:
+        what = f"its proofs cannot be verified without the public keys of epoch {epoch}"
+        found.problems.append(Finding(what, round=past.now.number))
+        return found
+    sums = sums_of_auditor(None if epoch is None else keys[epoch], past.now.terms.least_cohort)
+    audit_round(past, sums, read, plan, found)
+    return found
 
 
 def _plan(homes: Mapping[str, Home], agreement: Agreement, found: Found) -> Plan | None:
@@ -369,7 +395,7 @@ def document(audit: Audit) -> dict[str, Any]:
         return {**{key: value for key, value in places.items() if value is not None}, "what": one.what}
 
     return {
-        "folder": str(audit.folder),
+        "folder": audit.of,
         "federation": audit.federation,
         "fingerprint": audit.fingerprint,
         "homes": list(audit.homes),

@@ -4,7 +4,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import httpx
 import msgspec
@@ -79,6 +79,18 @@ class NodeClient:
         """Return what stands at a path such as /metrics, as text; errors as in `get`."""
         return self._request("GET", path).text
 
+    def save(self, path: str, file: Path) -> None:
+        """Write what stands at a path such as /audit to a file; errors as in `get`."""
+        try:
+            with self._http.stream("GET", path, timeout=_DATA_SECONDS) as response, file.open("wb") as out:
+                if not response.is_success:
+                    response.read()
+                    self._refuse(response, "GET", path)
+                for piece in response.iter_bytes():
+                    out.write(piece)
+        except httpx.HTTPError as error:
+            raise NodeError(f"the node at {self.url} does not answer ({error}); is it running?") from None
+
     def admit(self, card: Card) -> Mapping[str, Any]:
         """Have a member's card ordered."""
         return self._change({"admit": msgspec.to_builtins(card_form(card))})
@@ -123,8 +135,11 @@ class NodeClient:
             response = self._http.request(method, path, json=body, timeout=seconds)
         except httpx.HTTPError as error:
             raise NodeError(f"the node at {self.url} does not answer ({error}); is it running?") from None
-        if response.is_success:
-            return response
+        if not response.is_success:
+            self._refuse(response, method, path)
+        return response
+
+    def _refuse(self, response: httpx.Response, method: str, path: str) -> NoReturn:
         try:
             reason = str(response.json()["error"])
         except (ValueError, KeyError, TypeError):

@@ -17,21 +17,16 @@ from medward.node.packing import PieceReader
 from medward.node.store_audit import Stores
 
 
-def data_blobs(data: DataSets, members: Collection[str] | None = None) -> dict[str, str]:
-    """Return name -> what it is, of the blobs that data records name.
+def data_blobs(data: DataSets, members: Collection[str]) -> dict[str, str]:
+    """Return name -> what it is, of the blobs of data records that these members must have.
 
     Args:
         data: what is on record.
-        members: only what these must have; None for all.
+        members: by name.
     """
-
-    def named() -> Iterator[tuple[str, str, str]]:
-        for name, one in data.sets.items():
-            yield one.member, name, f"the sealed data set of {one.member}"
-        for member, name in data.keys.items():
-            yield member, name, f"the data key of {member}"
-
-    return {name: what for member, name, what in named() if members is None or member in members}
+    sets = {name: f"the sealed data set of {one.member}" for name, one in data.sets.items() if one.member in members}
+    keys = {name: f"the data key of {member}" for member, name in data.keys.items() if member in members}
+    return {**sets, **keys}
 
 
 def audit_data(state: Federation, stores: Stores, found: Found) -> None:

@@ -6,8 +6,10 @@ and the others' are compared with it by the digests of their headers. See spec/l
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from medward.federation.audit import Finding, Found
+from medward.federation.records import decode_record
 from medward.ledger.certificates import (
     CertifiedBlock,
     CheckpointBody,
@@ -15,13 +17,13 @@ from medward.ledger.certificates import (
     follow_handovers,
     snapshot_digests,
 )
-from medward.ledger.encoding import digest
+from medward.ledger.encoding import decode_form, digest, encode
 from medward.ledger.errors import InvalidCertificate, InvalidSignature, LedgerError, NotCanonical
 from medward.ledger.execution import Executed, Execution
 from medward.ledger.membership import Genesis, Membership, next_membership
 from medward.ledger.pbft.audit import verify_evidence
 from medward.ledger.pbft.checkpoints import extend_history
-from medward.ledger.pbft.reading import JournalContent
+from medward.ledger.pbft.reading import AlteredBlock, JournalContent
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.transactions import decode_transaction, verify_transaction
 from medward.ledger.types import Application, MemberUpdate, Transaction, TxResult
@@ -69,6 +71,7 @@ class LedgerAudit:
         for home in self._journals:
             self._verify_snapshot(home)
         self._verify_blocks()
+        self._tell_altered()
         replayed = self._replay(application, take)
         self._verify_evidence()
         return replayed
@@ -126,18 +129,74 @@ class LedgerAudit:
                     self._problem(what, home, height)
         self._found.count("blocks", len(self._blocks))
 
-    def _verified(self, home: str, height: int, block: CertifiedBlock) -> bool:
+    def _verified(self, home: str, height: int, block: CertifiedBlock | AlteredBlock) -> bool:
+        """Verify a block; of an altered one, whose transactions are told elsewhere, the certificate alone."""
         epoch = block.certificate.header.epoch
         following = self._memberships[epoch + 1] if epoch + 1 < len(self._memberships) else None
+        proof = block if isinstance(block, CertifiedBlock) else block.certificate
         try:
             if epoch >= len(self._memberships) or (following is not None and height >= following.first_height):
                 raise InvalidCertificate(f"its epoch {epoch} does not order it")
-            block.verify(self._memberships[epoch], self._chain, self._verifier)
+            proof.verify(self._memberships[epoch], self._chain, self._verifier)
         except InvalidCertificate as error:
             self._problem(f"the certificate of the block is not valid: {error}", home, height)
             return False
         self._found.count("certificates")
         return True
+
+    def _tell_altered(self) -> None:
+        """Tell of every block whose transactions were altered which of them it is, as far as anything shows it."""
+        for home, journal in self._journals.items():
+            for height, block in journal.altered.items():
+                # A header that nobody signed names no transactions; then the certificate is what was altered.
+                if self._verified(home, height, block):
+                    for what in self._alterations(block, self._blocks.get(height)):
+                        self._problem(what, home, height)
+
+    def _alterations(self, block: AlteredBlock, whole: CertifiedBlock | None) -> Sequence[str]:
+        """Say which transactions of a block are not what was ordered.
+
+        Args:
+            block: the block as a home has it.
+            whole: the same block of another home, None where no home has it whole.
+        """
+        count = block.certificate.header.count
+        if block.transactions is None:
+            return [f"its {count} transactions are missing here"]
+        places: Sequence[int] = ()
+        if whole is not None:
+            places = differing(whole.transactions, block.transactions)
+            named = whole.transactions
+        else:
+            try:
+                named = decode_form(block.transactions, tuple[bytes, ...])
+                places = [place for place, one in enumerate(named) if not self._is_signed(one)]
+            except NotCanonical:
+                pass
+        if not places:
+            return [f"its {count} transactions are not those that its header names"]
+        kinds = [self._name(named[place]) for place in places]
+        return [
+            f"transaction {place + 1} of {count}{kind} was altered" for place, kind in zip(places, kinds, strict=True)
+        ]
+
+    def _is_signed(self, encoded: bytes) -> bool:
+        try:
+            verify_transaction(self._chain, self._verifier, decode_transaction(encoded))
+        except LedgerError:
+            return False
+        return True
+
+    def _name(self, encoded: bytes) -> str:
+        """Return what a transaction is and whose, in commas, as far as it decodes."""
+        try:
+            transaction = decode_transaction(encoded)
+        except NotCanonical:
+            return ""
+        record = decode_record(transaction.payload)
+        kind = "an unknown record" if record is None else f"the record {type(record).__name__}"
+        authors = (m.name for known in self._memberships for m in known.members if m.keys[0].data == transaction.client)
+        return f", {kind} of {next(authors, 'a stranger')},"
 
     def _replay(self, application: Application, take: Take) -> Replayed:
         parameters = self._genesis.parameters
@@ -213,3 +272,23 @@ class LedgerAudit:
                     what = f"{evidence.member} signed two different things where one is allowed, as both show"
                     self._found.remarks.append(Finding(what, home))
         self._found.count("equivocations", len(told))
+
+
+def differing(whole: Sequence[bytes], stored: bytes) -> Sequence[int]:
+    """Return which of a block's transactions are others in a stored copy; the first of them where its form is gone.
+
+    Args:
+        whole: the transactions that were ordered.
+        stored: an altered encoding of all of them.
+    """
+    try:
+        found = decode_form(stored, tuple[bytes, ...])
+    except NotCanonical:
+        found = ()
+    if len(found) == len(whole):
+        return [place for place, (one, other) in enumerate(zip(whole, found, strict=True)) if one != other]
+    encoded = encode(list(whole))
+    same = next((at for at, (one, other) in enumerate(zip(encoded, stored, strict=False)) if one != other), len(stored))
+    ends = accumulate(len(encode(one)) for one in whole)
+    head = len(encoded) - sum(len(encode(one)) for one in whole)
+    return [next((place for place, end in enumerate(ends) if same < head + end), len(whole) - 1)]

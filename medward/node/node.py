@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from medward.ledger.errors import LedgerError
 from medward.ledger.types import Member, Receipt
 from medward.node.api import ApiServer, Shown
 from medward.node.applications import PROGRAMS, program_of
+from medward.node.audit_copy import write_copy
 from medward.node.blobs import Blobs
 from medward.node.cards import Card
 from medward.node.comet import CometConsensus
@@ -288,6 +289,10 @@ class Node(Shown):
     def federation(self) -> bytes:
         """See `Shown.federation`."""
         return render_federation(self._membership.federation)
+
+    def audit_copy(self) -> Iterator[bytes]:
+        """See `Shown.audit_copy`."""
+        return write_copy(self._home)
 
     async def admit(self, card: Card) -> Mapping[str, Any]:
         """See `Shown.admit`."""

@@ -4,6 +4,7 @@ The members' machines, their sums, stores, journals and signatures are the real 
 the test's, which holds everybody's keys and signs what a quorum would have signed.
 """
 
+import hashlib
 import io
 import math
 import os
@@ -20,7 +21,22 @@ from medward.federation.effects import Effect, Order
 from medward.federation.hospital import Hospital, trial_secret
 from medward.federation.interfaces import IntVector
 from medward.federation.memory import Entry
-from medward.federation.records import Attest, DataKey, Record, SealedData, Share, encode_record
+from medward.federation.records import (
+    Announce,
+    Attest,
+    Change,
+    DataKey,
+    KeyAnswer,
+    KeyTick,
+    Record,
+    Reject,
+    Resume,
+    SealedData,
+    Share,
+    Tick,
+    Withdraw,
+    encode_record,
+)
 from medward.federation.rules import Agreement, Federation, founded
 from medward.federation.sealed_data import Origin, seal_data
 from medward.federation.shared_model import SharedModel, first_model
@@ -40,7 +56,7 @@ from medward.ledger.encoding import digest, encode
 from medward.ledger.execution import Executed, Execution, transactions_root
 from medward.ledger.membership import Genesis
 from medward.ledger.pbft.checkpoints import SnapshotForm, extend_history
-from medward.ledger.pbft.effects import StoreBlock, StoreEvidence, StoreSnapshot
+from medward.ledger.pbft.effects import Append, BatchKept, SaveChunk, StoreBlock, StoreEvidence, StoreSnapshot
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.journal import Journal
 from medward.ledger.pbft.messages import Evidence, Prepare, encode_message
@@ -106,6 +122,8 @@ class Ledger:
             journal.write([self.snapshot])
             if without == "hospital-1":
                 journal.write([StoreEvidence(self._evidence("hospital-4"))])
+                journal.write([Append(BatchKept(len(self.blocks) + 1, (b"a batch",)))])
+                journal.write([SaveChunk(hashlib.sha256(b"a part").digest(), b"a part")])
             journal.sync()
 
     def _certified(self, header: BlockHeader, encoded: bytes, _: Executed, votes: list[str]) -> CertifiedBlock:
@@ -191,6 +209,22 @@ def _data_records(store: LocalStore, federation: str) -> Iterator[Record]:
     yield SealedData(str(cid), origin.schema, ROWS, tuple(public))
 
 
+def _missing_records(ledger: Ledger) -> Iterator[Record]:
+    """Yield a record of every kind that this federation had no need of; most are refused, and kept all the same."""
+    made: dict[type[Record], Record] = {
+        Tick: Tick(0),
+        Reject: Reject(0, OWNER, "bafk"),
+        KeyAnswer: KeyAnswer(1, OWNER, 1, "bafk"),
+        KeyTick: KeyTick(1, OWNER),
+        Announce: Announce(b"nowhere"),
+        Change: Change("hospital-9", None, None),
+        Resume: Resume(),
+        Withdraw: Withdraw("bafk"),
+    }
+    there = {type(entry.record) for entry in ledger.read(0)}
+    yield from (record for kind, record in made.items() if kind not in there)
+
+
 def found_homes(folder: Path) -> dict[str, Home]:
     """Make the homes of four hospitals that ran three surveys and one training round."""
     sides = [own_side(Settings(**TABLE, site=number), b"") for number in range(len(NAMES))]  # type: ignore[arg-type]
@@ -217,7 +251,7 @@ def found_homes(folder: Path) -> dict[str, Home]:
         while not simulation.shared.done:
             simulation.run_round()
         simulation.close()
-        for record in _data_records(store, agreement.name):
+        for record in (*_data_records(store, agreement.name), *_missing_records(ledger)):
             ledger.append(record, OWNER)
     for name, home in homes.items():
         ledger.write(home, name)

@@ -6,6 +6,7 @@ import pytest
 
 from medward.node.founding import Seat, found_on_one_machine
 from medward.node.home import Home
+from tests.node.audited import found_homes
 
 
 def seats(*names: str) -> list[Seat]:
@@ -16,3 +17,9 @@ def seats(*names: str) -> list[Seat]:
 def homes(tmp_path: Path) -> dict[str, Home]:
     """Two members' homes."""
     return found_on_one_machine(tmp_path / "ward", "ward", seats("north", "south"), "bank")
+
+
+@pytest.fixture(scope="session")
+def audited_homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Home]:
+    """Four members' homes after three surveys and a training round."""
+    return found_homes(tmp_path_factory.mktemp("audited") / "homes")

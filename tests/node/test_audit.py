@@ -13,9 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from medward.cli import app
-from medward.federation.audit import Finding, Found, ceremony_blobs, shown_blobs
+from medward.federation.audit import Finding, Found, ceremony_blobs, round_blobs
 from medward.federation.data_rules import DataSets
-from medward.node.audit import Audit, audit, read_history
+from medward.node.audit import Audit, audit, audit_node, read_history
+from medward.node.client import NodeClient
 from medward.node.data_audit import audit_data
 from medward.node.errors import NodeError
 from medward.node.home import Home
@@ -34,7 +35,6 @@ from tests.node.audited import (
     SILENT_ROUND,
     TABLE,
     altered,
-    found_homes,
     one_byte_altered,
 )
 
@@ -43,8 +43,8 @@ ALTERED = "hospital-2"
 
 
 @pytest.fixture(scope="session")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Home]:
-    return found_homes(tmp_path_factory.mktemp("audited") / "homes")
+def homes(audited_homes: dict[str, Home]) -> dict[str, Home]:
+    return audited_homes
 
 
 @pytest.fixture(scope="session")
@@ -212,7 +212,7 @@ def test_altered_transaction_is_named(homes: dict[str, Home], folder: Path) -> N
     with altered(home.ledger / "journal" / "journal.sqlite", _in_journal(home, stored)):
         found = audit(folder, only=0)
     assert {problem.home for problem in found.problems} == {ALTERED}
-    assert any(problem.height == height and "transactions" in problem.what for problem in found.problems)
+    assert any(problem.height == height and "transaction 1 of 1" in problem.what for problem in found.problems)
     assert found.groups["rounds"].checked["sums"] == 1
 
 
@@ -256,7 +256,7 @@ def test_journal_whose_records_were_altered_is_named(homes: dict[str, Home], fol
 def _named(folder: Path, what: str) -> str:
     """Return the name of the blob that this is, as an audit of the ledger says."""
     history = read_history(folder)
-    rounds = [shown_blobs(past) for past in history.rounds.values()]
+    rounds = [round_blobs(past) for past in history.rounds.values()]
     ceremonies = [ceremony_blobs(past) for past in history.ceremonies]
     return next(name for part in (*rounds, *ceremonies) for name, told in part.items() if told == what)
 
@@ -360,6 +360,18 @@ def test_home_in_use_is_read_between_two_transactions(homes: dict[str, Home], fo
     os.unlink(homes[ALTERED].folder / "lock")
 
 
+def _audit_from_afar(client: NodeClient, home: Home) -> None:
+    """Audit one running node over its API, as it is and with a byte of its store altered."""
+    found = audit_node(client)
+    assert found.sound, "\n".join(map(str, found.problems))
+    assert (found.of, found.homes) == (client.url, (home.folder.name,))
+    assert found.groups["rounds"].checked["models"] == 4
+    last = list(read_history(home.folder).rounds.values())[-1].now.shares["hospital-1"]
+    with _alter_block(home, last):
+        problems = audit_node(client, only=0).problems
+    assert {problem.name for problem in problems} == {last}
+
+
 async def _trained(folder: Path) -> None:
     """Let four nodes train one round; audit them while they run; end one of them as a power failure would."""
     sides = Settings(**TABLE)  # type: ignore[arg-type]
@@ -379,6 +391,7 @@ async def _trained(folder: Path) -> None:
                 break
         live = await asyncio.to_thread(audit, folder)
         assert live.sound, "\n".join(map(str, live.problems))
+        await asyncio.to_thread(_audit_from_afar, launcher.client("hospital-1"), launcher.homes["hospital-1"])
         launcher.kill("hospital-4")
 
 

@@ -244,6 +244,21 @@ class Journal:
         oldest = self._oldest_of_run(base + len(blocks))
         return Recovered(tuple(records), snapshot, tuple(blocks), chunks, oldest)
 
+    def verify_records(self) -> None:
+        """Check that the records are those that were written, to the last one, whatever became of blocks and batches.
+
+        Raises:
+            JournalCorrupt: a record is missing or changed.
+            JournalRolledBack: the journal ends before its witness.
+        """
+        try:
+            self._records()
+            self._compare_witness()
+        except (sqlite3.DatabaseError, NotCanonical) as error:
+            raise JournalCorrupt(
+                f"the journal in {self._folder} is damaged ({error}); rejoin as a new incarnation"
+            ) from error
+
     def block(self, height: int) -> CertifiedBlock | None:
         """Return a stored block, or None.
 
@@ -339,6 +354,19 @@ class Journal:
         return int(row[0]), bytes(row[1])
 
     def _read_records(self) -> list[Record]:
+        records: list[Record] = []
+        for record in self._records():
+            if isinstance(record, Accepted):
+                header = record.pre_prepare.header
+                whole = msgspec.structs.replace(record.pre_prepare, transactions=self._read_batch(header))
+                records.append(msgspec.structs.replace(record, pre_prepare=whole))
+                self._kept.add(header.transactions)
+            else:
+                records.append(record)
+        return records
+
+    def _records(self) -> list[Record]:
+        """Return the records as they are stored, a proposal without its transactions."""
         position, chain = self._mark("base")
         records: list[Record] = []
         for at, data, digest in self._database.execute("SELECT * FROM journal ORDER BY position").fetchall():
@@ -346,13 +374,7 @@ class Journal:
             if at != position + 1 or digest != expected:
                 raise sqlite3.DatabaseError(f"record {position + 1} is missing or changed")
             position, chain = at, digest
-            record = decode_form(data, Record)
-            if isinstance(record, Accepted):
-                header = record.pre_prepare.header
-                whole = msgspec.structs.replace(record.pre_prepare, transactions=self._read_batch(header))
-                record = msgspec.structs.replace(record, pre_prepare=whole)
-                self._kept.add(header.transactions)
-            records.append(record)
+            records.append(decode_form(data, Record))
         if (position, chain) != (self._position, self._chain):
             raise sqlite3.DatabaseError(f"records are missing after {position}")
         return records

@@ -4,6 +4,7 @@
 back as it was written is told with its place instead of raised, so that one damaged record does not hide the others.
 """
 
+import hashlib
 import shutil
 import sqlite3
 import tempfile
@@ -12,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medward.ledger.certificates import CertifiedBlock, CheckpointCertificate, Handover
+from medward.ledger.certificates import CertifiedBlock, CheckpointCertificate, CommitCertificate, Handover
 from medward.ledger.encoding import decode, decode_form
 from medward.ledger.errors import LedgerError, NotCanonical
 from medward.ledger.execution import transactions_root
@@ -32,17 +33,32 @@ class Damage:
 
 
 @dataclass(frozen=True)
+class AlteredBlock:
+    """A stored block whose transactions are not those that its header names.
+
+    Args:
+        certificate: the block's; not verified here.
+        transactions: what is stored instead of them; None where nothing is.
+    """
+
+    certificate: CommitCertificate
+    transactions: bytes | None
+
+
+@dataclass(frozen=True)
 class JournalContent:
     """What a journal holds, as far as it can be read.
 
     Args:
         blocks: the stored blocks by height; each has the transactions that its header names.
+        altered: the others, as far as their certificates read back.
         snapshot: the last stable snapshot; nothing of it is verified here.
         evidence: the stored proofs of equivocation; not verified here.
         damage: what does not read back.
     """
 
     blocks: Mapping[int, CertifiedBlock] = field(default_factory=dict)
+    altered: Mapping[int, AlteredBlock] = field(default_factory=dict)
     snapshot: StoreSnapshot | None = None
     evidence: tuple[Evidence, ...] = ()
     damage: tuple[Damage, ...] = ()
@@ -61,7 +77,7 @@ def read_journal(folder: Path, *, in_use: bool = False) -> JournalContent:
     if not (folder / _DATABASE).is_file():
         raise LedgerError(f"there is no journal in {folder}")
     try:
-        with _copied(folder, in_use) as copy:
+        with copy_of_journal(folder, in_use=in_use) as copy:
             return _read(folder, copy)
     except OSError as error:
         raise LedgerError(f"cannot read the journal in {folder}: {error.strerror}") from None
@@ -70,7 +86,12 @@ def read_journal(folder: Path, *, in_use: bool = False) -> JournalContent:
 
 
 @contextmanager
-def _copied(folder: Path, in_use: bool) -> Iterator[Path]:
+def copy_of_journal(folder: Path, *, in_use: bool = False) -> Iterator[Path]:
+    """Give a folder with a copy of the journal in `folder`, for as long as it is needed.
+
+    Args:
+        folder, in_use: see `read_journal`.
+    """
     with tempfile.TemporaryDirectory(prefix="medward-audit-") as name:
         copy = Path(name)
         # The witness first: it may be behind the database, and must never be ahead of it.
@@ -93,45 +114,75 @@ def _read(folder: Path, copy: Path) -> JournalContent:
         (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             damage.append(Damage(f"{_DATABASE} is damaged: {' '.join(found.split())}"))
-        heights = database.execute("SELECT height, root FROM blocks ORDER BY height").fetchall()
-        for number, root, transactions in database.execute("SELECT * FROM batches").fetchall():
-            if not _is_batch(root, transactions):
-                damage.append(Damage(f"batch {number} is not the one that its root names"))
+        blocks, altered = _read_blocks(database, damage)
+        _check_loose(database, damage)
         snapshot = _read_snapshot(database, damage)
-    blocks: dict[int, CertifiedBlock] = {}
-    evidence: list[Evidence] = []
+        evidence = _read_evidence(database, damage)
     try:
         with Journal(copy) as journal:
-            blocks = _read_blocks(journal, heights, damage)
-            evidence = journal.evidence()
-            journal.recover()
+            journal.verify_records()
+            if not damage and not altered:
+                journal.recover()
     except (LedgerError, NotCanonical, sqlite3.Error) as error:
         damage.append(Damage(str(error).replace(str(copy), str(folder))))
-    return JournalContent(blocks, snapshot, tuple(evidence), tuple(dict.fromkeys(damage)))
+    return JournalContent(blocks, altered, snapshot, evidence, tuple(dict.fromkeys(damage)))
 
 
-def _is_batch(root: bytes, encoded: bytes) -> bool:
-    try:
-        return transactions_root(decode_form(encoded, tuple[bytes, ...])) == root
-    except NotCanonical:
-        return False
-
-
-def _read_blocks(journal: Journal, rows: list[tuple[int, bytes]], damage: list[Damage]) -> dict[int, CertifiedBlock]:
+def _read_blocks(
+    database: sqlite3.Connection, damage: list[Damage]
+) -> tuple[dict[int, CertifiedBlock], dict[int, AlteredBlock]]:
+    """Return the blocks that are whole, and those whose transactions are not the ones that their headers name."""
     blocks: dict[int, CertifiedBlock] = {}
-    for height, root in rows:
+    altered: dict[int, AlteredBlock] = {}
+    rows = "SELECT height, certificate, root, transactions FROM blocks LEFT JOIN batches USING (root) ORDER BY height"
+    for height, encoded, root, stored in database.execute(rows).fetchall():
         try:
-            block = journal.block(height)
-        except LedgerError as error:
-            damage.append(Damage(f"block {height} does not read back: {error.__cause__ or error}", height))
+            certificate = decode(encoded, CommitCertificate)
+        except NotCanonical as error:
+            damage.append(Damage(f"the certificate of block {height} does not read back: {error}", height))
             continue
-        assert block is not None
-        header = block.certificate.header
+        header = certificate.header
         if (header.height, header.transactions) != (height, root):
             damage.append(Damage(f"block {height} is stored under another height or root than its own", height))
-            continue
-        blocks[height] = block
-    return blocks
+        elif not header.count and stored is None:
+            blocks[height] = CertifiedBlock(certificate, ())
+        elif (transactions := _transactions(root, stored)) is None or len(transactions) != header.count:
+            altered[height] = AlteredBlock(certificate, stored)
+        else:
+            blocks[height] = CertifiedBlock(certificate, transactions)
+    return blocks, altered
+
+
+def _transactions(root: bytes, encoded: bytes | None) -> tuple[bytes, ...] | None:
+    """Return the transactions of a stored batch; None where they are not those that the root names."""
+    if encoded is None:
+        return None
+    try:
+        transactions: tuple[bytes, ...] = decode_form(encoded, tuple[bytes, ...])
+    except NotCanonical:
+        return None
+    return transactions if transactions_root(transactions) == root else None
+
+
+def _check_loose(database: sqlite3.Connection, damage: list[Damage]) -> None:
+    """Check the batches that no block has taken, and the parts of a snapshot that is under way."""
+    loose = "SELECT number, root, transactions FROM batches WHERE root NOT IN (SELECT root FROM blocks)"
+    for number, root, stored in database.execute(loose).fetchall():
+        if _transactions(root, stored) is None:
+            damage.append(Damage(f"batch {number}, which is in no block, is not the one that its root names"))
+    for number, name, data in database.execute("SELECT rowid, digest, data FROM chunks").fetchall():
+        if hashlib.sha256(data).digest() != name:
+            damage.append(Damage(f"part {number} of a snapshot that is being fetched does not match its digest"))
+
+
+def _read_evidence(database: sqlite3.Connection, damage: list[Damage]) -> tuple[Evidence, ...]:
+    evidence: list[Evidence] = []
+    for place, data in database.execute("SELECT position, data FROM evidence ORDER BY position").fetchall():
+        try:
+            evidence.append(decode(data, Evidence))
+        except NotCanonical as error:
+            damage.append(Damage(f"proof of equivocation {place} does not read back: {error}"))
+    return tuple(evidence)
 
 
 def _read_snapshot(database: sqlite3.Connection, damage: list[Damage]) -> StoreSnapshot | None:
@@ -142,6 +193,8 @@ def _read_snapshot(database: sqlite3.Connection, damage: list[Damage]) -> StoreS
         certificate = decode(parts["certificate"], CheckpointCertificate)
         handovers = decode_form(parts["handovers"], tuple[Handover, ...])
         return StoreSnapshot(certificate, handovers, parts["data"])
-    except (NotCanonical, KeyError) as error:
+    except KeyError as error:
+        damage.append(Damage(f"the stored snapshot has no part {error}"))
+    except NotCanonical as error:
         damage.append(Damage(f"the stored snapshot does not read back: {error}"))
-        return None
+    return None

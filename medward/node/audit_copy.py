@@ -1,0 +1,93 @@
+"""What an audit reads of a node that runs elsewhere, as one tar archive: `GET /audit`, and how it becomes a home again.
+
+    node.toml, federation.json, card.json    as they lie there
+    ledger/journal/...                       the journal between two of its transactions, and its witness
+    store/blocks/...                         every block's file, unread: damage is for the auditor to find
+
+No key, no token, nothing of the participant or of sealed data's keys.
+"""
+
+import re
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from medward.errors import MedwardError
+from medward.ledger.pbft.reading import copy_of_journal
+from medward.node.errors import NodeError
+from medward.node.home import Home
+
+_NAME = re.compile(
+    r"node\.toml|federation\.json|card\.json|ledger/journal/(witness|journal\.sqlite)|store/blocks/[a-z2-7]/[a-z2-7]+"
+)
+_FILES = ("node.toml", "federation.json", "card.json")
+_PIECE = 2**20
+
+
+def write_copy(home: Home) -> Iterator[bytes]:
+    """Yield the archive in pieces; blocks that are let go meanwhile are left out. It blocks: use a thread.
+
+    Args:
+        home: of the running node.
+
+    Raises:
+        LedgerError: its journal cannot be read.
+    """
+    for name in _FILES:
+        yield from _entry(name, home.folder / name)
+    with copy_of_journal(home.ledger / "journal", in_use=True) as journal:
+        for file in sorted(journal.iterdir()):
+            yield from _entry(f"ledger/journal/{file.name}", file)
+    blocks = home.store / "blocks"
+    for file in sorted(blocks.glob("*/*")):
+        name = f"store/blocks/{file.parent.name}/{file.name}"
+        # What is no block is nobody's business, and garbage collection may be faster than this.
+        with suppress(FileNotFoundError):
+            yield from _entry(name, file) if _NAME.fullmatch(name) else ()
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def read_copy(archive: Path, folder: Path) -> Path:
+    """Make a home of an archive, in a folder of its member's name below `folder`, and return it.
+
+    Raises:
+        NodeError: the file is no such archive.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            made = Path(name) / "home"
+            (made / "store" / "blocks").mkdir(parents=True)
+            with tarfile.open(archive) as opened:
+                for entry in opened:
+                    _take(opened, entry, made)
+            return made.rename(folder / Home(made).card().name)
+    except (tarfile.TarError, OSError, MedwardError) as error:
+        raise NodeError(f"what the node sent is no copy of its home: {error}") from None
+
+
+def _take(archive: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
+    content = archive.extractfile(entry) if entry.isreg() and _NAME.fullmatch(entry.name) else None
+    if content is None:
+        raise NodeError(f"it holds {entry.name!r}, which no home has")
+    file = folder / entry.name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with content, file.open("wb") as made:
+        shutil.copyfileobj(content, made)
+
+
+def _entry(name: str, file: Path) -> Iterator[bytes]:
+    with file.open("rb") as content:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = file.stat().st_size, 0o600
+        yield entry.tobuf(tarfile.USTAR_FORMAT)
+        left = entry.size
+        while left:
+            piece = content.read(min(_PIECE, left))
+            if not piece:
+                raise NodeError(f"{file} became shorter while it was read")
+            left -= len(piece)
+            yield piece
+        yield bytes(-entry.size % tarfile.BLOCKSIZE)

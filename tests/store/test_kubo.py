@@ -52,6 +52,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 def test_without_kubo_one_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("MEDWARD_KUBO", raising=False)
+    monkeypatch.setenv("MEDWARD_ENGINES", str(tmp_path))
     with pytest.raises(KuboUnavailable, match=r"install Kubo 0\.40 or newer") as caught:
         KuboDaemon(tmp_path, new_swarm_key())
     assert "\n" not in str(caught.value)

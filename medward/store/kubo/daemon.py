@@ -22,12 +22,13 @@ _LOG_TAIL = 400
 
 
 def find_kubo(program: Path | None = None) -> Path:
-    """Return the Kubo program: the one given, that in MEDWARD_KUBO, or `ipfs` on the path.
+    """Return the Kubo program: the one given, that in MEDWARD_KUBO, `ipfs` on the path, or what `.ci/kubo` has built.
 
     Raises KuboUnavailable, saying what to install, if there is none.
     """
     named = program or os.environ.get("MEDWARD_KUBO")
-    found = shutil.which(str(named) if named else "ipfs")
+    built = Path(os.environ.get("MEDWARD_ENGINES", Path.home() / ".cache" / "medward" / "engines")) / "ipfs"
+    found = shutil.which(str(named) if named else "ipfs") or (None if named else shutil.which(built))
     if found is None:
         where = f"{named} is no program" if named else "there is no program 'ipfs' on the PATH"
         raise KuboUnavailable(

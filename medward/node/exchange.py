@@ -46,10 +46,10 @@ class MembersExchange:
         if idle:
             former.close()
 
-    def fetch(self, root: Cid, blocks: Blocks, limits: DagLimits) -> None:
+    def fetch(self, root: Cid, blocks: Blocks, limits: DagLimits, likely: str | None = None) -> None:
         """See `PeerExchange.fetch`."""
         with self._used() as exchange:
-            exchange.fetch(root, blocks, limits)
+            exchange.fetch(root, blocks, limits, likely)
 
     def fetch_block(self, cid: Cid) -> bytes:
         """See `PeerExchange.fetch_block`."""

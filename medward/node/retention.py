@@ -30,14 +30,14 @@ class Retention:
         self._store = store
         self._keep = keep_rounds
 
-    def read(self, name: str, label: str) -> bytes:
-        """Return a blob, from a peer where it is not here, and keep it under a label.
+    def read(self, name: str, label: str, author: str | None = None) -> bytes:
+        """Return a blob, from a peer where it is not here, its author first, and keep it under a label.
 
         Raises:
             StoreError: nobody has it, or it cannot be kept.
         """
         cid = Cid.parse(name)
-        self._store.fetch(cid, pin=label)
+        self._store.fetch(cid, pin=label, likely=author)
         return self._store.read(cid)
 
     def let_go(self, last: int, in_use: Collection[str]) -> int:

@@ -56,6 +56,9 @@ from medward.store.errors import StoreError, StoreFull
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.25
 _RETRY_SECONDS = 0.5
+#: Blobs that are got at once: most of the time is a peer's and the disk's. Fewer than there are threads, so that peers
+#: that take their time do not hold up training and votes.
+_AT_ONCE = 3
 
 
 class TrainingParticipant(Participant):
@@ -79,6 +82,7 @@ class TrainingParticipant(Participant):
         self._models: dict[str, SharedModel] = {}
         self._rounds = RoundLog()
         self._turn, self._working = asyncio.Lock(), asyncio.Lock()
+        self._reading = asyncio.Semaphore(_AT_ONCE)
         self._let_go_until = -1
         self._told_full = False
 
@@ -331,8 +335,11 @@ class TrainingParticipant(Participant):
         missing = set(fetch.names)
         blobs: dict[str, bytes] = {}
         while self._stands_at(fetch):
-            for name in sorted(missing):
-                content = await self._blob(name, f"round/{fetch.round}")
+            names = sorted(missing)
+            authors = self._authors()
+            label = f"round/{fetch.round}"
+            contents = await asyncio.gather(*(self._blob(name, label, authors.get(name)) for name in names))
+            for name, content in zip(names, contents, strict=True):
                 if content is not None:
                     blobs[name] = content
                     self._rounds.fetched(fetch.round, len(content))
@@ -360,10 +367,22 @@ class TrainingParticipant(Participant):
                 return
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _blob(self, name: str, label: str) -> bytes | None:
+    def _authors(self) -> Mapping[str, str]:
+        """Return who put each blob of the present round into its store."""
+        now = None if self._machine is None else self._machine.state.round
+        if now is None:
+            return {}
+        shown = (now.submissions, now.shares, *now.reveals.values())
+        authors = {name: member for part in shown for member, name in part.items()}
+        if now.aggregate is not None and now.aggregator is not None:
+            authors[now.aggregate] = now.aggregator
+        return authors
+
+    async def _blob(self, name: str, label: str, author: str | None = None) -> bytes | None:
         try:
-            with self._rounds.watch.doing("store"):
-                content = await asyncio.to_thread(self._kept.read, name, label)
+            async with self._reading:
+                with self._rounds.watch.doing("store"):
+                    content = await asyncio.to_thread(self._kept.read, name, label, author)
         except StoreError as error:
             # Whoever must make room is told once, and again when it was not enough.
             level = logging.WARNING if isinstance(error, StoreFull) and not self._told_full else logging.DEBUG

@@ -115,10 +115,13 @@ class BlobStore(ABC):
         """
 
     @abstractmethod
-    def fetch(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS, *, pin: str | None = None) -> None:
+    def fetch(
+        self, root: Cid, limits: DagLimits = DEFAULT_LIMITS, *, pin: str | None = None, likely: str | None = None
+    ) -> None:
         """Make the whole DAG below `root` present here, from peers where it is not; at once if it already is.
 
-        With `pin`, it is kept under that label, without a moment in which it could be collected.
+        With `pin`, it is kept under that label, without a moment in which it could be collected. `likely` names the
+        peer that most likely has it, such as its author; it is asked first where peers are asked by name.
 
         Raises BlockNotFound if no peer has a block, LimitExceeded or InvalidDag if the DAG is larger than the caller
         accepts or malformed. Blocks that arrived stay, so that another attempt goes on where this one ended (until a

@@ -21,8 +21,8 @@ from medward.store.records import Value, encode_record, record_cid
 class Exchange(Protocol):
     """Gets blocks from peers."""
 
-    def fetch(self, root: Cid, blocks: Blocks, limits: DagLimits) -> None:
-        """Put every block of the DAG that `blocks` lacks into it, checked.
+    def fetch(self, root: Cid, blocks: Blocks, limits: DagLimits, likely: str | None = None) -> None:
+        """Put every block of the DAG that `blocks` lacks into it, checked; ask the peer `likely` first.
 
         Raises BlockNotFound if no peer has a block, LimitExceeded if the DAG is larger than `limits`.
         """
@@ -90,14 +90,16 @@ class LocalStore(BlobStore):
                 self._pins.add(Pin(root, pin))
         return car.roots
 
-    def fetch(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS, *, pin: str | None = None) -> None:
+    def fetch(
+        self, root: Cid, limits: DagLimits = DEFAULT_LIMITS, *, pin: str | None = None, likely: str | None = None
+    ) -> None:
         """See `BlobStore.fetch`."""
         with self._gate.shared():
             hole = self._first_hole(root, limits)
             if hole is not None and self._exchange is None:
                 raise BlockNotFound(f"the block {hole} is not in this store, and there are no peers to ask")
             if hole is not None and self._exchange is not None:
-                self._exchange.fetch(root, self.blocks, limits)
+                self._exchange.fetch(root, self.blocks, limits, likely)
             if pin is not None:
                 self._pins.add(Pin(root, pin))
 

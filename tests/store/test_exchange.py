@@ -99,6 +99,30 @@ def test_peers_that_hold_a_part_each_give_the_whole_together(stack: ExitStack) -
     assert fetching(stack, list(peers)).read(cid) == CONTENT
 
 
+@pytest.mark.parametrize(("known", "misses"), [(True, 0), (False, 1)])
+def test_its_author_is_asked_first_and_who_had_one_block_for_the_others(
+    stack: ExitStack, known: bool, misses: int
+) -> None:
+    content = CONTENT[: 3 * 1024 * 1024]
+    (others, ways), (_, author) = zip(*(served(stack) for _ in range(2)), strict=True), served(stack, content)
+    asked = {id(store): 0 for store in others}
+
+    def count(store: LocalStore) -> None:
+        get = store.get_block
+
+        def counting(cid: Cid) -> bytes:
+            asked[id(store)] += 1
+            return get(cid)
+
+        store.get_block = counting  # type: ignore[method-assign]
+
+    for store in others:
+        count(store)
+    patient = Patience(connect=30, block=30.0, hedge=30.0, fetch=60)  # nobody else is asked for being late
+    fetching(stack, [*ways, author], patient).fetch(cid_of(content), likely=author.name if known else None)
+    assert list(asked.values()) == [misses, misses]
+
+
 def test_many_small_blocks_come_in_one_request_and_a_hole_is_filled_by_another_peer(stack: ExitStack) -> None:
     content = CONTENT[: 700 * 1024]
     (partial, first), (_, second) = served(stack, content, SMALL), served(stack, content, SMALL)

@@ -61,8 +61,8 @@ class PeerExchange:
         """Ask these from the next fetch on, for example after a member joined or left."""
         self._peers = tuple(peers)
 
-    def fetch(self, root: Cid, blocks: Blocks, limits: DagLimits) -> None:
-        """Put every block of the DAG that `blocks` lacks into it, checked.
+    def fetch(self, root: Cid, blocks: Blocks, limits: DagLimits, likely: str | None = None) -> None:
+        """Put every block of the DAG that `blocks` lacks into it, checked; ask the peer of the name `likely` first.
 
         Raises BlockNotFound, with what each peer did, if none gives a block; LimitExceeded or InvalidDag if the DAG
         itself is not acceptable. What arrived is kept in every case, so that the next attempt goes on from there.
@@ -71,6 +71,7 @@ class PeerExchange:
             fetch = _Fetch(
                 self._pool,
                 peers=self._peers,
+                likely=likely,
                 patience=self._patience,
                 root=root,
                 blocks=blocks,
@@ -108,10 +109,12 @@ class PeerExchange:
 
 @dataclass
 class _Standing:
-    """What one fetch knows of a peer."""
+    """What one fetch knows of a peer; `holds` says that it gave a block of the DAG, or is likely to have it."""
 
     peer: Peer
     running: int = 0
+    holds: bool = False
+    missed: int = 0
     failures: int = 0
     banned: bool = False
     reason: str = ""
@@ -121,6 +124,7 @@ class _Standing:
 
     def blame(self, error: StoreError) -> None:
         self.reason = str(error)
+        self.missed += isinstance(error, BlockNotFound)
         if isinstance(error, PeerFailure):
             self.failures += 1
             self.banned = isinstance(error, LyingPeer) or self.failures > _FAILURES_FORGIVEN
@@ -144,6 +148,7 @@ class _Fetch:
         pool: httpcore.AsyncConnectionPool,
         *,
         peers: Sequence[Peer],
+        likely: str | None,
         patience: Patience,
         root: Cid,
         blocks: Blocks,
@@ -151,7 +156,7 @@ class _Fetch:
         limits: DagLimits,
     ) -> None:
         self._pool = pool
-        self._standings = [_Standing(peer) for peer in peers]
+        self._standings = [_Standing(peer, holds=peer.name == likely) for peer in peers]
         self._patience = patience
         self._root = root
         self._here = blocks
@@ -245,7 +250,7 @@ class _Fetch:
                 await self._take(task)
 
     def _ask(self) -> None:
-        """Hand out what nobody is being asked for, to the peers with the least to do."""
+        """Hand out what nobody is being asked for, to the peers that had what they were asked for, and the idlest."""
         for wanted in self._wanted.values():
             if len(self._asked_by) >= _REQUESTS:
                 return
@@ -262,7 +267,8 @@ class _Fetch:
         able = [s for s in self._standings if s.can_take_more() and s.peer.name not in wanted.asked]
         if not able:
             return
-        standing = min(able, key=lambda candidate: (candidate.failures, candidate.running))
+        # Who gave a block of this DAG has the others, too, more likely than who was not asked yet, or had none.
+        standing = min(able, key=lambda one: (one.failures, one.missed, not one.holds, one.running))
         request = ask_for_block(self._pool, standing.peer, wanted.cid, self._patience)
         task = asyncio.get_running_loop().create_task(request)
         wanted.asked.add(standing.peer.name)
@@ -282,6 +288,7 @@ class _Fetch:
             if isinstance(error, PeerFailure) and not standing.banned:
                 wanted.asked.discard(standing.peer.name)  # it may have been bad luck
             return
+        standing.holds = True
         for other in tuple(wanted.tasks):
             other.cancel()
             self._forget(other)

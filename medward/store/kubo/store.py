@@ -114,8 +114,11 @@ class KuboStore(BlobStore):
                 self._keep(root, pin)
         return roots
 
-    def fetch(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS, *, pin: str | None = None) -> None:
-        """See `BlobStore.fetch`; other members are reached through Kubo's swarm."""
+    def fetch(
+        self, root: Cid, limits: DagLimits = DEFAULT_LIMITS, *, pin: str | None = None, likely: str | None = None
+    ) -> None:
+        """See `BlobStore.fetch`; other members are reached through Kubo's swarm, which asks all of them."""
+        del likely
         with self._gate.shared():
             if self._first_hole(root, limits) is not None:
                 with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="kubo-fetch") as pool:

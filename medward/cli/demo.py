@@ -237,8 +237,9 @@ def _finished(prepared: "Prepared", words: _Words, outcome: _Outcome, began: flo
     document = _document(prepared, words, result, name)
     document["seconds"] = round(perf_counter() - began, 2)
     document["options"] = {"data": words.data, "rows": words.rows, **asdict(words.options)}
-    if words.data != "ward":
-        del document["options"]["rows"]
+    # Without what this command does not offer, or has no meaning for these data.
+    for name in ("courier", "budget", *(("rows",) if words.data != "ward" else ())):
+        del document["options"][name]
     document["rounds_log"] = list(outcome.rounds_log)
     document["key_epochs"] = list(outcome.epochs)
     document["classes"] = list(result.classes)

@@ -347,7 +347,8 @@ def _command(document: dict[str, Any]) -> list[str]:
     words = ["medward", "demo"]
     for option, value in document["options"].items():
         for one in value if isinstance(value, (list, tuple)) else [value]:
-            words += [f"--{option}", shlex.quote(str(one))]
+            if one is not False:
+                words += [f"--{option}"] if one is True else [f"--{option}", shlex.quote(str(one))]
     return [*words, "--out", "medward-again"]
 
 

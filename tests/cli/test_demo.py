@@ -1,11 +1,16 @@
 """`medward demo`: the JSON that others rely on, the files, the refusals."""
 
+import html
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from medward.ledger.cometbft.process import find_program
 from tests.cli.conftest import Run
+from tests.store.conftest import kubo_program
 
 SMALL = ("--rows", 4000, "--rounds", 2, "--seed", 1, "--simulate")
 
@@ -32,9 +37,17 @@ def test_document_holds_what_others_rely_on(medward: Run, tmp_path: Path) -> Non
     assert [epoch["holders"] for epoch in document["key_epochs"]] == [entry["cohort"]]
     assert json.loads((tmp_path / "metrics.json").read_text()) == document
     assert "synthetic" in (tmp_path / "report.html").read_text().lower()
-    again = medward("demo", *SMALL, "--out", tmp_path / "again", "--json").document
+    again = medward(*_told_to_run_again(tmp_path), "--out", tmp_path / "again", "--json").document
     assert again["metrics"] == document["metrics"]
     assert again["model_name"] == document["model_name"]
+
+
+def _told_to_run_again(folder: Path) -> list[str]:
+    """Return the command that a report tells its reader to run, up to its folder."""
+    page = (folder / "report.html").read_text()
+    [words] = re.findall(r"<pre><code>(<span>medward</span> <span>demo</span>.*?)</code></pre>", page)
+    command = html.unescape(re.sub(r"<[^>]+>", "", words))
+    return shlex.split(command.partition(" --out ")[0])[1:]
 
 
 def test_table_names_the_data_synthetic_and_the_sum_open(medward: Run, tmp_path: Path) -> None:
@@ -108,3 +121,22 @@ def test_four_nodes_train_the_model_that_a_simulation_trains(medward: Run, tmp_p
         assert (home / "ledger").is_dir()
     written = json.loads((tmp_path / "nodes" / "model" / "model.json").read_text())
     assert written["provenance"]["shared_model"] == nodes.document["rounds_log"][-1]["model"]
+
+
+@pytest.mark.engines
+@pytest.mark.skipif(find_program() is None, reason="no CometBFT here: .ci/cometbft builds it where there is Go")
+def test_four_nodes_on_kubo_and_cometbft_train_the_same_model(
+    medward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDWARD_KUBO", str(kubo_program()))
+    words = ("demo", "--rows", 4000, "--rounds", 1, "--seed", 1, "--json")
+    nodes = medward(*words, "--out", tmp_path / "nodes", "--store", "kubo", "--ledger", "cometbft")
+    assert nodes.code == 0, nodes.err
+    simulated = medward(*words, "--out", tmp_path / "simulated", "--simulate")
+    assert nodes.document["model_name"] == simulated.document["model_name"]
+    for entry in nodes.document["rounds_log"]:
+        assert entry["outcome"] == "final"
+        assert len(entry["contributions"]) == len(entry["shares"]) == 4
+        assert entry["bytes_up"] > 0
+    audited = medward("audit", "--home", tmp_path / "nodes")
+    assert (audited.code, "reads the ledger of PBFT only" in audited.sentence) == (1, True)

@@ -219,7 +219,8 @@ def test_everything_that_was_added_is_named(tmp_path: Path) -> None:
     for name in ("bafkcontribution0", "bafkaggregate0", "bafkmodel0", "bafkcontribution1"):
         assert name in page
     words = Elements(page).words()
-    assert "opened: hospital-3" in words
+    assert "hospital-3 void: too few" in " ".join(words.split())
+    assert "none final" in " ".join(words.split())
     assert "hospital-9 holds none: it missed the deadline" in words
 
 
@@ -333,3 +334,9 @@ def test_names_break_after_underscores_and_stay_escaped() -> None:
 def test_command_repeats_every_option_of_the_run(tmp_path: Path) -> None:
     words = Elements(page_of(tmp_path, a_document([a_round(0)]))).words()
     assert "--silent hospital-2 --silent hospital-3" in " ".join(words.split())
+
+
+def test_command_tells_a_switch_by_its_name_alone(tmp_path: Path) -> None:
+    options = {"data": "ward", "simulate": True, "quiet": False}
+    words = Elements(page_of(tmp_path, a_document([a_round(0)], options=options))).words()
+    assert "--data ward --simulate --out" in " ".join(words.split())

@@ -29,17 +29,23 @@ class Stopwatch:
     Several activities may be under way at once, in several threads; the first of them in the order of `ACTIVITIES`
     takes the time. What a member computes is thereby never counted as waiting for its ledger.
 
+    Beside the seconds, it counts the processor time that the whole process takes meanwhile, whichever part of it works.
+
     Args:
         clock: seconds, never going back.
+        work: seconds of processor time that this process has had.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Callable[[], float] = time.perf_counter, work: Callable[[], float] = time.process_time
+    ) -> None:
+        self._clock, self._work = clock, work
         self._lock = threading.Lock()
         self._under_way = dict.fromkeys(ACTIVITIES, 0)
         self._round: int | None = None
-        self._since = clock()
+        self._since, self._worked = clock(), work()
         self._seconds: dict[int, dict[str, float]] = {}
+        self._processor: dict[int, dict[str, float]] = {}
 
     def turn(self, number: int | None) -> None:
         """From now on time belongs to round `number`; to none, where it is None."""
@@ -60,8 +66,13 @@ class Stopwatch:
         """Return a round's seconds by activity, those with any."""
         with self._lock:
             self._count()
-            own = self._seconds.get(number, {})
-            return {activity: own[activity] for activity in ACTIVITIES if activity in own}
+            return _in_order(self._seconds.get(number, {}))
+
+    def processor(self, number: int) -> Mapping[str, float]:
+        """Return the processor time of this process during a round, by activity."""
+        with self._lock:
+            self._count()
+            return _in_order(self._processor.get(number, {}))
 
     def _change(self, activity: Activity, by: int) -> None:
         with self._lock:
@@ -69,12 +80,17 @@ class Stopwatch:
             self._under_way[activity] += by
 
     def _count(self) -> None:
-        now = self._clock()
+        now, worked = self._clock(), self._work()
         if self._round is not None:
             activity = next((a for a in ACTIVITIES if self._under_way[a]), "wait")
-            own = self._seconds.setdefault(self._round, {})
-            own[activity] = own.get(activity, 0.0) + now - self._since
-        self._since = now
+            for counted, more in ((self._seconds, now - self._since), (self._processor, worked - self._worked)):
+                own = counted.setdefault(self._round, {})
+                own[activity] = own.get(activity, 0.0) + more
+        self._since, self._worked = now, worked
+
+
+def _in_order(counted: Mapping[str, float]) -> Mapping[str, float]:
+    return {activity: counted[activity] for activity in ACTIVITIES if activity in counted}
 
 
 class TimedSum:

@@ -60,6 +60,7 @@ class RoundLog:
         return {
             **summary(now),
             "seconds": dict(self.watch.seconds(now.number)),
+            "processor": dict(self.watch.processor(now.number)),
             "phases": lasted,
             "bytes_up": self._stored.get(f"round/{now.number}", 0),
             "bytes_down": self._fetched.get(now.number, 0),

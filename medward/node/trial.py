@@ -209,10 +209,9 @@ def _merged(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return one report of a round from what every node told of it; seconds are the mean over the nodes."""
     first = told[0]
     report = {key: first[key] for key in _SHARED_KEYS}
-    activities = dict.fromkeys(activity for one in told for activity in one["seconds"])
-    report["seconds"] = {a: sum(one["seconds"].get(a, 0.0) for one in told) / len(told) for a in activities}
-    phases = dict.fromkeys(phase for one in told for phase in one["phases"])
-    report["phases"] = {p: sum(one["phases"].get(p, 0.0) for one in told) / len(told) for p in phases}
+    for key in ("seconds", "processor", "phases"):
+        named = dict.fromkeys(name for one in told for name in one[key])
+        report[key] = {name: sum(one[key].get(name, 0.0) for one in told) / len(told) for name in named}
     report["bytes_up"] = sum(one["bytes_up"] for one in told)
     report["bytes_down"] = sum(one["bytes_down"] for one in told)
     report["aggregate"], report["model"] = first["aggregate"] or "", first["model"] or ""

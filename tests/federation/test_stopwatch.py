@@ -23,8 +23,8 @@ class Clock:
 
 
 def test_computing_is_never_counted_as_waiting_for_the_ledger() -> None:
-    clock = Clock()
-    watch = Stopwatch(clock)
+    clock, work = Clock(), Clock()
+    watch = Stopwatch(clock, work)
     clock.now = 100.0  # before the first round: nobody's
     watch.turn(0)
     clock.now += 1
@@ -32,12 +32,15 @@ def test_computing_is_never_counted_as_waiting_for_the_ledger() -> None:
         clock.now += 2
         with watch.doing("check"):
             clock.now += 4
+            work.now += 3
         clock.now += 8
+        work.now += 5
     watch.turn(1)
     clock.now += 16
     watch.turn(None)
     clock.now += 32
     assert watch.seconds(0) == {"check": 4, "order": 10, "wait": 1}
+    assert watch.processor(0) == {"check": 3, "order": 5, "wait": 0}
     assert watch.seconds(1) == {"wait": 16}
     assert watch.seconds(2) == {}
 

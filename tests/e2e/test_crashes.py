@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_killed_nodes_come_back_and_the_model_is_the_one_without_a_kill(tmp_path: Path) -> None:
-    campaign = Campaign(rounds=5, hospitals=4, seed=5)
+    campaign = Campaign(rounds=5, hospitals=4, seed=5, pause=8.0)
     campaign.live(tmp_path, seconds=1200)
     told = campaign.told()
     assert told["nodes killed"] > 0

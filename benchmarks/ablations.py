@@ -18,6 +18,8 @@ from statistics import fmean, stdev
 from time import perf_counter
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 
 from medward.agents.central import fitted_scaler, train_centrally
@@ -45,7 +47,9 @@ def networks(prepared: Prepared, recipe: Recipe) -> dict[str, Recipe]:
 
     def weights(layer: Any, width: int) -> int:
         own = replace(recipe, layer=layer, hidden=(width,) * len(recipe.hidden))
-        return weights_of(new_network(layout, classes, own, 0))
+        # Shapes only: hundreds of widths are tried.
+        shapes = eqx.filter_eval_shape(new_network, layout, classes, own, 0)
+        return sum(leaf.size for leaf in jax.tree.leaves(shapes) if hasattr(leaf, "size"))
 
     width = recipe.hidden[0]
     full, quarter = weights("real", width), weights("quaternion", width)

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 WARD_ROWS = 40_000
 DATA_HELP = "A data set's name (see `medward data list`), or the path of a file or folder that holds one."
 
+COURIER_HELP = (
+    "Who decides when the members sum: every:K, event:LEVEL, random:MEAN, learned (spec/courier.md); "
+    "without it, after every round."
+)
+
 
 def open_data(
     data: str, seed: int, protocol: "Protocol" = "honest", rows: int = WARD_ROWS, without_fingerprints: bool = False

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from medward.cli._console import errors, print_json, progress, use_one_thread_per_operation
-from medward.cli._data import DATA_HELP, WARD_ROWS, open_data
+from medward.cli._data import COURIER_HELP, DATA_HELP, WARD_ROWS, open_data
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def demo(
     silent: list[str] = typer.Option([], help="A hospital that never answers, for example hospital-2."),
     protect: str = typer.Option("aggregate", help="How updates are protected: aggregate (encrypted sums) or none."),
     bits: int = typer.Option(16, help="The width of a value of an update: 4, 8, 12 or 16."),
+    courier: str = typer.Option("", help=COURIER_HELP),
+    budget: int = typer.Option(0, help="Bytes that all training sums together may take under --courier; 0: no limit."),
     rows: int = typer.Option(WARD_ROWS, help="The size of the synthetic ward."),
     seed: int = typer.Option(0, help="What data, splits and training are drawn from; never keys."),
     simulate: bool = typer.Option(False, "--simulate", help="All hospitals in this process: no nodes, no ledger."),
@@ -60,6 +62,8 @@ def demo(
         protect=_one_of("protect", protect, ("none", "aggregate", "outsourced")),
         bits=bits,
         seed=seed,
+        courier=courier,
+        budget=budget,
     )
     engines = _one_of("store", store, ("embedded", "kubo")), _one_of("ledger", ledger, ("pbft", "cometbft"))
     refuse_impossible(options)
@@ -170,6 +174,9 @@ def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
         rows=words.rows,
         sites=options.sites,
         partition=options.partition,
+        courier=options.courier,
+        budget=options.budget,
+        members=options.sites,
     )
     store, ledger = words.engines
     trial = Trial(
@@ -237,8 +244,9 @@ def _finished(prepared: "Prepared", words: _Words, outcome: _Outcome, began: flo
     document = _document(prepared, words, result, name)
     document["seconds"] = round(perf_counter() - began, 2)
     document["options"] = {"data": words.data, "rows": words.rows, **asdict(words.options)}
-    # Without what this command does not offer, or has no meaning for these data.
-    for name in ("courier", "budget", *(("rows",) if words.data != "ward" else ())):
+    # Without what has no meaning for these data, or without a Courier.
+    meaningless = (("rows", words.data != "ward"), ("courier", not words.options.courier))
+    for name in [name for name, absent in (*meaningless, ("budget", not words.options.budget)) if absent]:
         del document["options"][name]
     document["rounds_log"] = list(outcome.rounds_log)
     document["key_epochs"] = list(outcome.epochs)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medward.cli._console import print_json
+from medward.cli._data import COURIER_HELP
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ def init(
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="How many training rounds the plan has.")] = 50,
     bits: Annotated[int, typer.Option("--bits", help="The width of a value of an update: 4, 8, 12 or 16.")] = 16,
+    courier: Annotated[str, typer.Option("--courier", help=COURIER_HELP)] = "",
+    budget: Annotated[
+        int, typer.Option("--budget", help="Bytes that all training sums may take under --courier; 0: no limit.")
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", help="What the first weights are drawn from.")] = 0,
     deadline: Annotated[float, typer.Option("--deadline", help="Seconds that each phase of a round may take.")] = 600.0,
     application: Annotated[
@@ -83,7 +88,8 @@ def init(
 
     if bool(member) == bool(card):
         raise BadUsage("give the members with --member, or their cards with --card: one of the two")
-    agree, table = _plan(train, name, rounds, bits, seed, deadline) if train else (None, {})
+    sums = {"rounds": rounds, "bits": bits, "seed": seed, "courier": courier, "budget": budget}
+    agree, table = _plan(train, name, deadline, sums | {"members": len(member or card or ())}) if train else (None, {})
     application = "training" if train else application
     program_of(application)
     _check_choice("--ledger", ledger, "pbft", "cometbft")
@@ -139,20 +145,23 @@ def _check_choice(option: str, given: str, *choices: str) -> None:
         raise BadUsage(f"{option}: expected {' or '.join(choices)}, got '{given}'")
 
 
-def _plan(
-    train: str, name: str, rounds: int, bits: int, seed: int, deadline: float
-) -> "tuple[Agree, dict[str, object]]":
+def _plan(train: str, name: str, deadline: float, sums: dict[str, Any]) -> "tuple[Agree, dict[str, object]]":
     """Return what a federation that trains agrees on, and what its members' node.toml says of it."""
     from medward.flows.datasets import DATASETS
+    from medward.node.errors import InvalidConfiguration
     from medward.node.training_data import Settings, plan_for
     from medward.node.training_rules import agreement_parameters
 
     if train not in DATASETS:
         raise BadUsage(f"--train: expected one of {', '.join(DATASETS)}, got '{train}'")
-    if deadline <= 0 or rounds < 1:
+    if deadline <= 0 or sums["rounds"] < 1:
         raise BadUsage("--deadline and --rounds: expected numbers above 0")
-    plan = plan_for(DATASETS[train], Settings(data=train, rounds=rounds, bits=bits, seed=seed))
-    table: dict[str, object] = {"data": train, "rounds": rounds, "bits": bits, "seed": seed}
+    try:
+        plan = plan_for(DATASETS[train], Settings(data=train, **sums))
+    except InvalidConfiguration as error:
+        raise BadUsage(f"--courier and --budget: {error}") from None
+    ours = ("courier", "budget", "members")
+    table: dict[str, object] = {"data": train} | {k: v for k, v in sums.items() if sums["courier"] or k not in ours}
     return lambda members: agreement_parameters(plan, members, name=name, deadline=deadline), table
 
 

@@ -78,10 +78,14 @@ class Hospital:
         secret: what its random draws derive from.
         rows: its training rows.
         validation: rows on which it tries a new shared model, or None if it has none.
+        room: the rows' arrays are padded to at least this many, which changes no result: hospitals that are simulated
+            together share what is compiled.
     """
 
-    def __init__(self, secret: bytes, rows: TrainingRows, validation: TrainingRows | None = None) -> None:
-        self._secret, self._rows, self._validation = secret, rows, validation
+    def __init__(
+        self, secret: bytes, rows: TrainingRows, validation: TrainingRows | None = None, room: int = 0
+    ) -> None:
+        self._secret, self._rows, self._validation, self.room = secret, rows, validation, room
         self._traffic: Traffic | None = None
         self.carried: Carried | None = None
 
@@ -104,12 +108,18 @@ class Hospital:
         before_mean, after_mean = float(old.mean()), float(new.mean())
         return bool(after_mean <= max(WORSE * before_mean, before_mean + CERTAIN * noise))
 
-    def _costs(self, shared: SharedModel) -> NDArray[np.float64]:
+    def tried(self, shared: SharedModel) -> NDArray[np.float64]:
+        """Return the cost of each of the validation windows with what would go on guard now; this hospital's own."""
+        if self._validation is None or not len(self._validation):
+            return np.zeros(0)
+        return self._costs(shared, averaged=True)
+
+    def _costs(self, shared: SharedModel, *, averaged: bool = False) -> NDArray[np.float64]:
         """Return the cost of each window of the validation rows under a shared model."""
         assert self._validation is not None
         plan = shared.plan
         provenance = Provenance("federated", shared.round - 1, 0, "none", plan.space.schema.synthetic, plan.seed)
-        model = shared.guard(provenance, averaged=False)
+        model = shared.guard(provenance, averaged=averaged)
         scores = model.scorer().score(self._validation.x)
         labels = model.labels(self._validation.y)
         return window_costs(labels, scores.decision, scores.escalated, plan.recipe.costs)
@@ -128,7 +138,7 @@ class Hospital:
             if not len(self._rows):
                 nothing = np.zeros(np.count_nonzero(shared.picked()))
                 return np.concatenate([self._counts(shared), nothing]).astype(np.int64)
-            self._traffic = _traffic(self._rows, shared)
+            self._traffic = _traffic(self._rows, shared, self.room)
         before = self._carried_into(shared.step, len(shared.weights))
         begun_from = self._begun_from(shared, before)
         progress, key = start(shared.network(begun_from), recipe), _training_key(self._secret, number)
@@ -191,12 +201,12 @@ def _nameable(rows: TrainingRows, shared: SharedModel) -> TrainingRows:
     return TrainingRows(rows.x[known], rows.y[known], rows.stream[known], order)
 
 
-def _traffic(rows: TrainingRows, shared: SharedModel) -> Traffic:
+def _traffic(rows: TrainingRows, shared: SharedModel, room: int) -> Traffic:
     """Return the hospital's rows as the learner takes them."""
     assert shared.scaler is not None
     classes = np.array(shared.classes)
     y = np.searchsorted(classes, rows.y).astype(np.int32)
-    costs, size = shared.plan.recipe.costs, _rounded_up(len(rows))
+    costs, size = shared.plan.recipe.costs, _rounded_up(max(len(rows), room))
     return traffic_of(rows.x, y, rows.stream, rows.order, shared.scaler, len(classes), costs, size)
 
 

@@ -38,6 +38,9 @@ AVERAGED_SHARE = 0.2
 #: A mean update counts up to so many times the range of a single one.
 LARGEST_MEAN = 2.0
 
+#: The templates of networks, by the layout's shapes, the number of classes and the recipe; a process has one or few.
+_TEMPLATES: dict[tuple[object, ...], tuple[list[jax.ShapeDtypeStruct], jax.tree_util.PyTreeDef]] = {}
+
 #: A survey counts the hospitals by size: cell k holds those with 2^(k-1) < rows <= 2^k.
 SIZES = 33
 
@@ -287,16 +290,23 @@ class SharedModel:
         """Return the network with the shared weights, or with others of the same length."""
         vector = self.weights if weights is None else weights
         assert vector is not None
-        template = jax.eval_shape(
-            lambda: new_network(self.layout(), len(self.classes), self.plan.recipe, self.plan.seed)
-        )
-        leaves, tree = jax.tree.flatten(template)
+        leaves, tree = self._template()
         bounds = np.cumsum([leaf.size for leaf in leaves])[:-1]
         parts = [
             jnp.asarray(part).reshape(leaf.shape) for part, leaf in zip(np.split(vector, bounds), leaves, strict=True)
         ]
         network: SentinelNetwork = jax.tree.unflatten(tree, parts)
         return network
+
+    def _template(self) -> tuple[list[jax.ShapeDtypeStruct], jax.tree_util.PyTreeDef]:
+        """Return the shapes of the network's arrays and how they hang together; tracing them is slow."""
+        layout = self.layout()
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(layout))
+        key = (shapes, len(self.classes), self.plan.recipe)
+        if key not in _TEMPLATES:
+            template = jax.eval_shape(lambda: new_network(layout, len(self.classes), self.plan.recipe, self.plan.seed))
+            _TEMPLATES[key] = jax.tree.flatten(template)
+        return _TEMPLATES[key]
 
     def guard(self, provenance: Provenance, *, averaged: bool = True) -> SentinelModel:
         """Return the model to put on guard: the average of the last rounds' weights, where there is one yet.

@@ -97,6 +97,11 @@ class FederatedTraining:
         return self._simulation.epochs
 
     @property
+    def hospitals(self) -> Sequence[Hospital]:
+        """The members' private sides, in the order of their names."""
+        return self._hospitals
+
+    @property
     def shared(self) -> SharedModel:
         """What the members share now."""
         return self._simulation.shared

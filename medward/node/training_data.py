@@ -13,7 +13,9 @@ import msgspec
 import numpy as np
 
 from medward.agents.recipe import RECIPES
+from medward.federation.courier import courier_of
 from medward.federation.hospital import Hospital, training_rows
+from medward.federation.interfaces import FederationError
 from medward.federation.shared_model import Plan
 from medward.flows.datasets import DATASETS, Dataset
 from medward.flows.errors import BadSplit
@@ -38,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         trial: whether the member's random draws derive from the seed, so that a trial can be repeated; never between
             hospitals.
         keep_rounds: how many rounds' blobs are kept; 0 keeps all, as an audit of everything needs.
+        courier: Courier's policy, as `read_policy` takes it; empty for a sum of everything after every round.
+        budget: the bytes that the training sums may take under Courier; 0 for no limit.
+        members: how many members Courier counts bytes for: those that the federation began with.
     """
 
     data: str
@@ -50,6 +55,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partition: Partition = "blocks"
     trial: bool = False
     keep_rounds: int = 0
+    courier: str = ""
+    budget: int = 0
+    members: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,9 +93,21 @@ def plan_of(prepared: Prepared, settings: Settings) -> Plan:
 
 
 def plan_for(dataset: Dataset, settings: Settings) -> Plan:
-    """Return the plan for a data set, which needs no rows of it."""
+    """Return the plan for a data set, which needs no rows of it.
+
+    Raises:
+        InvalidConfiguration: Courier's policy is none, or its bytes cannot be counted.
+    """
     space = FeatureSpace(dataset.schema, dataset.schema.history)
-    return Plan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits)
+    if settings.courier and settings.members < 3:
+        raise InvalidConfiguration(
+            "Courier counts bytes for at least 3 members: give members, the number that the federation began with"
+        )
+    try:
+        courier = courier_of(settings.courier, settings.members, settings.budget)
+    except FederationError as error:
+        raise InvalidConfiguration(str(error)) from None
+    return Plan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits, courier)
 
 
 def plan_candidates(settings: Settings) -> Iterator[Plan]:

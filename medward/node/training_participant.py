@@ -176,8 +176,8 @@ class TrainingParticipant(Participant):
         assert self._own is not None
         if plan_digest(self._own.plan) != state.agreement.plan:
             raise InvalidConfiguration(
-                "node.toml, [participant]: data, rounds, bits and seed do not give the plan that the federation agreed "
-                "on; ask another member for its settings"
+                "node.toml, [participant]: data, rounds, bits, seed and courier do not give the plan that the "
+                "federation agreed on; ask another member for its settings"
             )
 
     def _make_sums(self, material: EpochMaterial, least_cohort: int) -> SecureSum:

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 
+from medward.agents.courier.policies import policy_name
 from medward.federation.application import FederationApplication
 from medward.federation.blobs import blob_name
 from medward.federation.records import Announce, Change, Dispatch, Next, encode_record
@@ -42,7 +43,13 @@ def agreement_parameters(
     """
     first = first_model(plan)
     assert first.next is not None
-    return {
+    courier = plan.courier
+    named = (
+        {}
+        if courier is None
+        else {"courier": policy_name(courier.policy), "budget": str(courier.budget), "members": str(courier.members)}
+    )
+    return named | {
         "federation": f"{name}-{secrets.token_hex(8)}",
         "accounts": json.dumps({member.name: member.keys[0].data.hex() for member in members}),
         "deadline": repr(deadline),
@@ -102,7 +109,10 @@ def participant_table(parameters: Mapping[str, str], data: str | None = None) ->
     """
     try:
         numbers = {key: int(parameters[key]) for key in ("rounds", "bits", "seed")}
-        return {"data": data or parameters["data"], **numbers}
+        table: dict[str, object] = {"data": data or parameters["data"], **numbers}
+        if "courier" in parameters:
+            table |= {"courier": parameters["courier"]} | {key: int(parameters[key]) for key in ("budget", "members")}
+        return table
     except (KeyError, ValueError) as error:
         raise InvalidConfiguration(
             f"the federation file does not say what a federation trains ({error!r}); get it again from a member"

@@ -79,7 +79,8 @@ class Trial:
         """Make the homes anew; those of an earlier trial in this folder are removed."""
         options = self.options
         self._remove_earlier()
-        table = {key: getattr(options.settings, key) for key in ("data", "rounds", "bits", "seed", "rows", "partition")}
+        kept = ("data", "rounds", "bits", "seed", "rows", "partition", "courier", "budget", "members")
+        table = {key: getattr(options.settings, key) for key in kept}
         table |= {"sites": len(options.names), "trial": True}
         deadline = IMPATIENT_SECONDS if options.silent else PATIENT_SECONDS
         launcher = Launcher.found(

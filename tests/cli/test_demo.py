@@ -66,9 +66,23 @@ def test_protection_changes_no_bit_of_the_model(medward: Run, tmp_path: Path) ->
     assert names["none"]["metrics"] == names["aggregate"]["metrics"]
 
 
+def test_courier_sums_less_often_and_ends_within_its_budget(medward: Run, tmp_path: Path) -> None:
+    words = ("demo", *SMALL, "--rounds", 4, "--protect", "none", "--json")
+    done = medward(*words, "--out", tmp_path / "every", "--courier", "every:2")
+    assert done.code == 0, done.err
+    trained = [entry for entry in done.document["rounds_log"] if entry["task"] == "train"]
+    assert len(trained) == 2
+    assert done.document["options"]["courier"] == "every:2"
+    learned = medward(*words, "--out", tmp_path / "learned", "--courier", "learned", "--budget", 25_000_000)
+    assert learned.code == 0, learned.err
+    assert 1 <= sum(entry["task"] == "train" for entry in learned.document["rounds_log"]) <= 2
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
+        (("--courier", "sometimes"), 1, "no policy"),
+        (("--budget", 5), 1, "needs a Courier"),
         (("--protect", "outsourced"), 1, "outsourced"),
         (("--protect", "wishes"), 2, "wishes"),
         (("--bits", 32), 1, "32 bits are not offered"),
@@ -104,8 +118,11 @@ def test_three_rounds_on_real_data_reach_a_floor(
 
 
 @pytest.mark.slow
-def test_four_nodes_train_the_model_that_a_simulation_trains(medward: Run, tmp_path: Path) -> None:
-    words = ("demo", "--rows", 4000, "--rounds", 2, "--seed", 1, "--json")
+@pytest.mark.parametrize("courier", [(), ("--courier", "learned")])
+def test_four_nodes_train_the_model_that_a_simulation_trains(
+    medward: Run, tmp_path: Path, courier: tuple[str, ...]
+) -> None:
+    words = ("demo", "--rows", 4000, "--rounds", 2, "--seed", 1, *courier, "--json")
     nodes = medward(*words, "--out", tmp_path / "nodes")
     assert nodes.code == 0, nodes.err
     simulated = medward(*words, "--out", tmp_path / "simulated", "--simulate")

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from medward.flows.datasets import ward
+from medward.federation.shared_model import plan_digest
+from medward.flows.datasets import DATASETS, ward
 from medward.node.cards import read_card
 from medward.node.home import Home
-from medward.node.training_rules import read_agreement
+from medward.node.training_data import plan_for, read_settings
+from medward.node.training_rules import participant_table, read_agreement
 from medward.store.local import open_directory
 
 from .conftest import Run
@@ -43,10 +45,29 @@ def test_init_makes_homes_that_train(medward: Run, tmp_path: Path) -> None:
     assert agreement.accounts["h1"] == home.card().member.keys[0].data
 
 
+def test_federation_with_courier_names_its_policy(medward: Run, tmp_path: Path) -> None:
+    words = ("federation", "init", "--train", "ciciomt2024", "--rounds", 7, *MEMBERS)
+    courier = ("--courier", "every:2:8", "--budget", 10**9)
+    for name, extra in (("with", courier), ("without", ())):
+        done = medward(*words, "--out", tmp_path / name, *extra)
+        assert done.code == 0, done.err
+    home, other = (Home(tmp_path / name / "h1") for name in ("with", "without"))
+    table = home.configuration().participant
+    assert table["courier"] == "every:2:8"
+    assert (table["budget"], table["members"]) == (10**9, 4)
+    parameters = home.federation().application.parameters
+    assert parameters["courier"] == "every:2:8:0"
+    joined = read_settings(participant_table(parameters))
+    assert plan_digest(plan_for(DATASETS["ciciomt2024"], joined)) == read_agreement(parameters).plan
+    assert read_agreement(parameters).plan != read_agreement(other.federation().application.parameters).plan
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ["init", "--out", "x", "--train", "horoscopes", *MEMBERS],
+        ["init", "--out", "x", "--train", "ciciomt2024", "--courier", "sometimes", *MEMBERS],
+        ["init", "--out", "x", "--train", "ciciomt2024", "--budget", "5", *MEMBERS],
         ["init", "--out", "x"],
         ["init", "--out", "x", "--store", "floppy", *MEMBERS],
         ["join", "--home", "x", "--member=a=127.0.0.1:7450", "--data", "rows"],

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
+from importlib import resources
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +14,8 @@ from medward.agents.courier.observation import FEATURES, NOTHING, ONE, Decision,
 
 #: Widths of a value that sums are offered with.
 WIDTHS = (4, 8, 12, 16)
+#: The newest policy that was learned (benchmarks/courier.py); a number never gets another policy.
+NEWEST = "learned-1"
 #: Fractional bits of the learned policy's weights.
 WEIGHT_BITS = 12
 
@@ -157,9 +161,10 @@ def _text(kind: str, fields: object) -> str:
 
 
 def read_policy(text: str) -> Policy:
-    """Return the policy that a text names: what `text` wrote, or a schedule in short.
+    """Return the policy that a text names: what `text` wrote, a schedule in short, or what was learned.
 
         every:PERIODS   event:THRESHOLD   random:MEAN, each with :BITS and :CIPHERTEXTS behind it if wanted
+        learned         the newest policy that medward brings; learned-1: the one of that number
 
     Raises:
         ValueError: it names none.
@@ -172,7 +177,30 @@ def read_policy(text: str) -> Policy:
     return policy
 
 
+def policy_name(policy: Policy) -> str:
+    """Return the short name that `read_policy` takes; a hash of the text of a policy that medward does not bring."""
+    match policy:
+        case Every():
+            return f"every:{policy.periods}:{policy.bits}:{policy.ciphertexts}"
+        case Event(longest=8):
+            return f"event:{policy.threshold}:{policy.bits}:{policy.ciphertexts}"
+        case Random(seed=0):
+            return f"random:{policy.mean}:{policy.bits}:{policy.ciphertexts}"
+    if policy == _shipped(NEWEST):
+        return NEWEST
+    return f"unnamed-{hashlib.sha256(policy.text().encode()).hexdigest()[:16]}"
+
+
+def _shipped(name: str) -> Policy:
+    file = resources.files(__package__) / f"{NEWEST if name == 'learned' else name}.json"
+    if not file.is_file():
+        raise ValueError(f"medward brings no {name}")
+    return _read(file.read_text(encoding="utf-8"))
+
+
 def _short(text: str) -> Policy:
+    if re.fullmatch(r"learned(-\d+)?", text):
+        return _shipped(text)
     kind, first, *rest = text.split(":")
     how = dict(zip(("bits", "ciphertexts"), map(int, rest), strict=False))
     if len(rest) > 2:

@@ -7,7 +7,8 @@ then as many as a quorum can spare and one more, is killed with kill -9 at any i
 again. No phase has a deadline that matters: every round must have every hospital's contribution in it, and the last
 model must be, bit for bit, the one of plain addition in the open.
 
-With --folder and --minutes it stops all nodes after a while; the same command goes on from there.
+With --folder and --minutes it stops all nodes after a while; the same command goes on from there, if the deadline of
+the round that was open has not passed: after it, whoever has not spoken is rightly left out of that round.
 """
 
 import argparse
@@ -56,6 +57,8 @@ class Campaign:
             self.kills, self.pieces, self.seconds = known["kills"], known["pieces"], known["seconds"]
             self.phases.update(known["phases"])
             self.pauses = known["pauses"]
+            if time.time() - known["ended"] > PATIENT / 2:
+                sys.exit(f"the nodes in {folder} stood still for too long; begin again in another folder")
 
         async def tell(ward: Ward) -> None:
             if await self._kill_until_done(ward, Random(f"{self.seed} {self.pieces}"), began + seconds):
@@ -66,7 +69,7 @@ class Campaign:
         self.pauses.append(self.pause)
         self.seconds += time.monotonic() - began
         kept = {"kills": self.kills, "pieces": self.pieces, "pauses": self.pauses, "seconds": self.seconds}
-        path.write_text(json.dumps({**kept, "phases": dict(self.phases)}))
+        path.write_text(json.dumps({**kept, "phases": dict(self.phases), "ended": time.time()}))
 
     async def _kill_until_done(self, ward: Ward, random: Random, end: float) -> bool:
         """Kill and start nodes; say whether the plan is fulfilled."""

@@ -83,15 +83,9 @@ class Dataset:
         """Return the schema of the literature's habit: the columns that leak are features too."""
         extra = {feature.name for feature in self.paper_extra}
         never = {name: reason for name, reason in self.schema.never.items() if name not in extra}
-        return self._schema_with(self.schema.features + self.paper_extra, never)
+        return replace(self.schema, features=self.schema.features + self.paper_extra, never=never)
 
     def without(self, names: Collection[str]) -> "Dataset":
         """Return the same data set with some features left out, which the files may still hold."""
-        kept = tuple(feature for feature in self.schema.features if feature.name not in names)
-        left_out = dict.fromkeys((f.name for f in self.schema.features if f.name in names), "is left out")
-        return replace(self, schema=self._schema_with(kept, {**self.schema.never, **left_out}))
-
-    def _schema_with(self, features: tuple[Feature, ...], never: Mapping[str, str]) -> Schema:
-        fields = {**self.schema.__dict__}
-        fields.pop("columns", None)
-        return Schema(**{**fields, "features": features, "never": never})
+        left_out = [feature.name for feature in self.schema.features if feature.name in names]
+        return replace(self, schema=self.schema.without(left_out, "is left out"))

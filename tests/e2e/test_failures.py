@@ -113,7 +113,8 @@ def test_ledger_waits_without_a_quorum_and_what_is_overdue_ends_with_the_first_t
     number, away = told.overdue
     assert told.kept.items() <= told.rounds.items()
     one = told.rounds[number]
-    assert not set(away) & set(one["contributions"])
+    # The first record of a time after the deadline ends the phase; it may be a commitment of one who came back.
+    assert len(set(away) & set(one["contributions"])) <= 1
     assert one["outcome"] == "final" or "contributed" in one["outcome"]
     assert told.rounds[number + 1]["outcome"] == "final"
     assert told.rounds[number + 1]["cohort"] == list(told.plan.names)

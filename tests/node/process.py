@@ -19,6 +19,7 @@ from medward.node.errors import Retired
 from medward.node.process import run_node
 from medward.node.seam import Host, Ordered, Participant, Program, Restored
 from medward.store.cid import Cid
+from medward.store.errors import BlockNotFound
 
 COMMAND = (sys.executable, "-m", "tests.node.process")
 
@@ -67,8 +68,16 @@ class Sharer(Participant):
                 await self.host.ledger.submit(encode(Note(name, data.encode())))
         if kind == "blob":
             cid = Cid.parse(order.data.decode())
-            await asyncio.to_thread(self.host.store.fetch, cid, pin=f"round/{rest.partition('/')[0]}")
+            await self._fetch(cid, f"round/{rest.partition('/')[0]}")
             self.held.append(f"{rest} {cid}")
+
+    async def _fetch(self, cid: Cid, label: str) -> None:
+        """Get a blob; gateways are away for a moment while members change, so nobody may have it at once."""
+        while True:
+            try:
+                return await asyncio.to_thread(self.host.store.fetch, cid, pin=label)
+            except BlockNotFound:
+                await asyncio.sleep(0.5)
 
     async def _make_up_for(self, task: str, event: Restored) -> None:
         """Do what was ordered before this participant began."""

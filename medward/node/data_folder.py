@@ -18,6 +18,7 @@ from pathlib import Path
 from medward.fhe.hybrid import HybridKey
 from medward.node.errors import NodeError
 from medward.node.private_files import read_private, write_private
+from medward.store.disk import flush_folder
 
 _WHOLE = re.compile(r"[0-9a-f]{16}\.sealed")
 
@@ -70,7 +71,7 @@ class DataFolder:
                 file.flush()
                 os.fsync(file.fileno())
                 unfinished.rename(self._unsent / name)
-            _flush_folder(self._unsent)
+            flush_folder(self._unsent)
         except OSError as error:
             raise NodeError(f"cannot write {unfinished}: {error.strerror}; make room and try again") from None
         finally:
@@ -108,7 +109,7 @@ def _write_once(path: Path, content: bytes) -> None:
     try:
         write_private(temporary, content)
         os.link(temporary, path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -117,11 +118,3 @@ def _write_once(path: Path, content: bytes) -> None:
 def _locked(descriptor: int) -> Iterator[None]:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     yield
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ import json
 import logging
 import logging.handlers
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ _FILE_BYTES = 10_000_000
 _HIDDEN = "[secret]"
 
 
-class _Redacting(logging.Formatter):
+class _Redacting(logging.Formatter, ABC):
     """The last line of defence: no code passes a secret to the log, and if it did, this takes it out.
 
     Args:
@@ -32,9 +33,9 @@ class _Redacting(logging.Formatter):
             text = text.replace(secret, _HIDDEN)
         return text
 
+    @abstractmethod
     def lay_out(self, record: logging.LogRecord) -> str:
         """Return the line before redaction."""
-        raise NotImplementedError
 
 
 class _Lines(_Redacting):

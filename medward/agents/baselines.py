@@ -2,13 +2,14 @@
 
 Each method has a small grid; the setting with the best macro-F1 over the classes on validation rows is kept. Repeated
 training rows are folded into one with a weight, which leaves every objective as it is. Trees take missing values as
-they are (the forest as a far-off constant); the linear model and the perceptron take the columns that Sentinel's
-scaler encodes, fitted on training rows only. XGBoost and LightGBM are used where they are installed
+they are (the forest as a far-off constant); the linear model and the networks take the columns that Sentinel's
+scaler encodes, fitted on training rows only. The convolutional and the recurrent network also see the flows before
+(medward.agents.sequences). XGBoost and LightGBM are used where they are installed
 (`pip install 'medward[bench-trees]'`).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -24,21 +25,30 @@ from sklearn.neural_network import MLPClassifier
 from medward.agents.central import fitted_scaler
 from medward.agents.metrics import measures
 from medward.agents.recipe import Recipe
+from medward.agents.sequences import (
+    ConvolutionalNetwork,
+    RecurrentNetwork,
+    SequenceClassifier,
+    Sequences,
+    features_in_order,
+    last_flows,
+)
 from medward.flows.prepared import Prepared
+from medward.flows.scaling import Scaler
 
 Matrix = NDArray[np.float32]
 _FAR_OFF = -999.0
 
 
 class Classifier(Protocol):
-    """What scikit-learn's classifiers have in common."""
+    """What scikit-learn's classifiers have in common; `x` is a matrix, or `Sequences` for those that read them."""
 
     classes_: NDArray[np.int32]
 
-    def fit(self, x: Matrix, y: NDArray[np.int32], sample_weight: NDArray[np.float64] | None = None) -> Any:
+    def fit(self, x: Any, y: NDArray[np.int32], sample_weight: NDArray[np.float64] | None = None) -> Any:
         """Fit to rows."""
 
-    def predict_proba(self, x: Matrix) -> NDArray[np.float64]:
+    def predict_proba(self, x: Any) -> NDArray[np.float64]:
         """Return each row's probability of each class."""
 
 
@@ -52,6 +62,9 @@ class Baseline:
         grid: the settings that are tried.
         encoded: whether it takes the scaler's columns instead of the raw matrix.
         weighted: whether its fit takes sample weights; repeats are kept unfolded otherwise.
+        sequences: whether it takes sequences (medward.agents.sequences).
+        recurs: whether it can do nothing where a data set has no history.
+        quick: what replaces parts of the first setting for a first look (`medward reproduce --quick`).
         package: the optional package that it needs, None for scikit-learn, which is always there.
     """
 
@@ -60,6 +73,9 @@ class Baseline:
     grid: Sequence[dict[str, Any]]
     encoded: bool = False
     weighted: bool = True
+    sequences: bool = False
+    recurs: bool = False
+    quick: Mapping[str, Any] = field(default_factory=dict)
     package: str | None = None
 
     @property
@@ -150,6 +166,23 @@ BASELINES: tuple[Baseline, ...] = (
         encoded=True,
         weighted=False,
     ),
+    Baseline(
+        "CNN",
+        lambda setting, seed: SequenceClassifier(ConvolutionalNetwork, seed, **setting),
+        [{"weight_decay": 1e-4, "learning_rate": 3e-3}, {"weight_decay": 1e-2, "learning_rate": 1e-3}],
+        weighted=False,
+        sequences=True,
+        quick={"epochs": 8},
+    ),
+    Baseline(
+        "GRU",
+        lambda setting, seed: SequenceClassifier(RecurrentNetwork, seed, **setting),
+        [{"weight_decay": 1e-4, "learning_rate": 3e-3}, {"weight_decay": 1e-2, "learning_rate": 1e-3}],
+        weighted=False,
+        sequences=True,
+        quick={"epochs": 8},
+        recurs=True,
+    ),
 )
 
 
@@ -197,14 +230,31 @@ def run_baseline(baseline: Baseline, prepared: Prepared, recipe: Recipe, seed: i
 
 def _inputs(
     baseline: Baseline, prepared: Prepared, recipe: Recipe
-) -> tuple[Matrix, NDArray[np.intp], NDArray[np.float64]]:
-    """Return the matrix that the method takes, and the distinct training rows with how often each occurred."""
+) -> tuple[Matrix | Sequences, NDArray[np.intp], NDArray[np.float64]]:
+    """Return what the method takes of all rows, and the distinct training rows with how often each occurred."""
     x, rows = prepared.x, prepared.split.train
     keyed = np.ascontiguousarray(np.concatenate([x[rows], prepared.flows.y[rows, None].astype(np.float32)], axis=1))
     vectors = keyed.view(np.dtype((np.void, keyed.shape[1] * 4))).ravel()
     _, first, count = np.unique(vectors, return_index=True, return_counts=True)
+    if baseline.sequences:
+        return _sequences(prepared, fitted_scaler(prepared.space, x[rows], recipe)), rows[first], count.astype(float)
     if baseline.encoded:
         x = fitted_scaler(prepared.space, x[rows], recipe).encode(x)
     elif baseline.name == "random forest":
         x = np.nan_to_num(x, nan=_FAR_OFF)
     return x, rows[first], count.astype(np.float64)
+
+
+def _sequences(prepared: Prepared, scaler: Scaler) -> Sequences:
+    """Return the rows as sequences of their own columns, and beside them what memory sums up of their past."""
+    encoded, train = scaler.encode(prepared.x), prepared.split.train
+    history = np.array([column.history for column in prepared.space.columns])
+    parts = (scaler.numbers, scaler.numbers, scaler.indicators, scaler.flags)
+    past = np.concatenate([history[columns] for columns in parts])
+    # "Is there" is the same for every row of most columns.
+    varied = encoded[train].min(axis=0) < encoded[train].max(axis=0)
+    own, memory = encoded[:, varied & ~past], encoded[:, varied & past]
+    stream, order = prepared.split.stream, prepared.flows.order
+    if stream is None or order is None:
+        return features_in_order(own, memory)
+    return last_flows(own, memory, stream, order)

@@ -64,10 +64,15 @@ class Study:
         return "|".join((dataset, self.protocol, kind, str(seed), method))
 
 
+def lacks_history(method: str, dataset: Dataset) -> bool:
+    """Whether a method needs the flows before each row, and the data set has no order that could tell them."""
+    return not dataset.schema.history and any(b.name == method and b.recurs for b in BASELINES)
+
+
 def run_study(
     study: Study, dataset: Dataset, load: Callable[[int], Flows], on_run: Callable[[dict[str, Any]], None]
 ) -> list[dict[str, Any]]:
-    """Run what is not finished yet of a study on one data set.
+    """Run what is not finished yet of a study on one data set; methods that lack its history are left out.
 
     Args:
         study: what is compared.
@@ -81,10 +86,11 @@ def run_study(
     """
     done = kept_runs(study.results)
     runs = []
+    methods = [method for method in study.methods if not lacks_history(method, dataset)]
     for seed in study.seeds:
-        missing = [method for method in study.methods if study.key(dataset.name, seed, method) not in done]
+        missing = [method for method in methods if study.key(dataset.name, seed, method) not in done]
         prepared = prepare(dataset, load(seed), study.protocol, seed) if missing else None
-        for method in study.methods:
+        for method in methods:
             key = study.key(dataset.name, seed, method)
             run = done.get(key)
             if run is None:
@@ -106,7 +112,7 @@ def _run(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, 
     else:
         baseline = next(baseline for baseline in BASELINES if baseline.name == method)
         if study.quick:
-            baseline = replace(baseline, grid=baseline.grid[:1])
+            baseline = replace(baseline, grid=[{**baseline.grid[0], **baseline.quick}])
         result = run_baseline(baseline, prepared, recipe, seed)
         outcome = {"metrics": result.metrics, "setting": result.setting, "validation": result.validation}
         outcome["unseen"] = _unseen(prepared, result.decision, None)

@@ -82,6 +82,38 @@ def test_missing_column_is_refused_in_one_sentence(medward: Run, ward_model: Pat
     assert "lacking.csv" in done.sentence
 
 
+def test_class_that_the_data_set_lacks_is_refused_with_its_row(medward: Run, ward_model: Path, unseen: Path) -> None:
+    strange = unseen.with_name("strange.csv")
+    frame = pl.read_csv(unseen, infer_schema=False).with_row_index("row")
+    renamed = pl.when(pl.col("row") == 41).then(pl.lit("ransom")).otherwise(pl.col("label")).alias("label")
+    frame.with_columns(renamed).drop("row").write_csv(strange)
+    done = medward("evaluate", "--model", ward_model, "--data", strange)
+    assert done.code == 1
+    assert "strange.csv, row 42, column 'label': 'ransom' is no class" in done.sentence
+    assert "benign" in done.sentence
+
+
+def test_file_of_another_data_set_or_without_labels_is_refused(medward: Run, ward_model: Path, unseen: Path) -> None:
+    other = unseen.with_name("other.csv")
+    other.write_text("duration,protocol_type,class\n0,tcp,normal\n")
+    done = medward("evaluate", "--model", ward_model, "--data", other)
+    assert done.code == 1
+    assert "the column is missing" in done.sentence
+    assert ward.SCHEMA.title in done.sentence
+    bare = unseen.with_name("unlabelled.csv")
+    pl.read_csv(unseen, infer_schema=False).drop("label").write_csv(bare)
+    done = medward("evaluate", "--model", ward_model, "--data", bare)
+    assert done.code == 1
+    assert "column 'label': the column is missing" in done.sentence
+
+
+def test_order_of_rows_changes_nothing(medward: Run, ward_model: Path, unseen: Path) -> None:
+    mixed = unseen.with_name("mixed.csv")
+    pl.read_csv(unseen, infer_schema=False).sample(fraction=1.0, shuffle=True, seed=3).write_csv(mixed)
+    first, second = (medward("evaluate", "--model", ward_model, "--data", path, "--json") for path in (unseen, mixed))
+    assert first.document["metrics"]["multiclass"]["confusion"] == second.document["metrics"]["multiclass"]["confusion"]
+
+
 def test_model_that_is_none_is_refused(medward: Run, tmp_path: Path, unseen: Path) -> None:
     done = medward("evaluate", "--model", tmp_path, "--data", unseen)
     assert done.code == 1

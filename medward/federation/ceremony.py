@@ -2,36 +2,47 @@
 
     COMMIT -> OPEN -> DEAL -> BEACON -> RESPOND -> ACKNOWLEDGE -> ACTIVE
 
-Ordered events (from the ledger, the same for every member) carry the epoch and their author; local events come from
-this member's own machine: the randomness, a share that arrived, a timer. Verification is deterministic, so all honest
-members reach the same state. Who is late or at fault is left out by name, and the ceremony starts over without it
-under the next epoch number; the others finish, and it looks on: it can contribute under keys of which it holds none.
-The protocol: spec/scheme.md, "Key ceremony".
+What it is told and asks for is in ceremony_events.py. Verification is deterministic, so all honest members reach the
+same state. Who is late or at fault is left out by name, and the ceremony starts over without it under the next epoch
+number; the others finish, and it looks on: it can contribute under keys of which it holds none. The protocol:
+spec/scheme.md, "Key ceremony".
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 
+from medward.federation.ceremony_events import (
+    Acknowledged,
+    ActionEvent,
+    Activate,
+    Answered,
+    Beacon,
+    Committed,
+    Complained,
+    Deadline,
+    DealingMade,
+    Dealt,
+    Effect,
+    EraseSecrets,
+    Event,
+    GiveUp,
+    KeysMade,
+    LeftOut,
+    LocalEvent,
+    MakeDealing,
+    MakeKeys,
+    Opened,
+    Order,
+    Phase,
+    Responded,
+    ShareArrived,
+    SharesOverdue,
+)
 from medward.fhe import sealing
 from medward.fhe.dealing import Dealing, DealingContext, check_dealt_share, respond, threshold
 from medward.fhe.epoch import EpochKeys, KeyContribution, check_contribution
 from medward.fhe.errors import FheError, MalformedEncoding, MemberFault
-from medward.fhe.keys import SecretKey
 from medward.fhe.parameters import Members, SumParameters, sum_parameters
-
-
-class Phase(IntEnum):
-    """Where a ceremony stands."""
-
-    COMMIT = 0
-    OPEN = 1
-    DEAL = 2
-    BEACON = 3
-    RESPOND = 4
-    ACKNOWLEDGE = 5
-    ACTIVE = 6
-    FAILED = 7
 
 
 @dataclass(frozen=True)
@@ -54,191 +65,6 @@ class Setup:
     def parameters(self, holders: int) -> SumParameters:
         """Return the parameter set for this many holders."""
         return sum_parameters(self.set_name, self.update_bits, self.contributors, holders, self.members)
-
-
-# Ordered events.
-
-
-@dataclass(frozen=True)
-class Committed:
-    """A holder committed to its key contribution."""
-
-    epoch: int
-    member: int
-    commitment: bytes
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A holder showed its key contribution; `transport` is its public key for sealed shares."""
-
-    epoch: int
-    member: int
-    contribution: KeyContribution
-    transport: bytes
-
-
-@dataclass(frozen=True)
-class Dealt:
-    """A dealer published the hashes of the shares that it sealed to the holders."""
-
-    epoch: int
-    member: int
-    digests: Mapping[int, bytes]
-
-
-@dataclass(frozen=True)
-class Beacon:
-    """The value that nobody knew when the last dealing was ordered: the hash of the next block."""
-
-    epoch: int
-    value: bytes
-
-
-@dataclass(frozen=True)
-class Responded:
-    """A dealer answered the beacon."""
-
-    epoch: int
-    member: int
-    response: bytes
-
-
-@dataclass(frozen=True)
-class Acknowledged:
-    """A holder found its share from `dealer` good."""
-
-    epoch: int
-    member: int
-    dealer: int
-
-
-@dataclass(frozen=True)
-class Complained:
-    """A holder has no good share from `dealer`, which must now show it to all."""
-
-    epoch: int
-    member: int
-    dealer: int
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A dealer (`member`) showed the share of a complaining holder."""
-
-    epoch: int
-    member: int
-    holder: int
-    share: bytes
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """The current phase's time is over, by block time."""
-
-    epoch: int
-    phase: Phase
-
-
-# Local events.
-
-
-@dataclass(frozen=True, repr=False)
-class KeysMade:
-    """This member drew its secret for the epoch."""
-
-    epoch: int
-    secret: SecretKey
-    contribution: KeyContribution
-    transport: bytes
-
-
-@dataclass(frozen=True, repr=False)
-class DealingMade:
-    """This member dealt its secret."""
-
-    epoch: int
-    dealing: Dealing
-
-
-@dataclass(frozen=True, repr=False)
-class ShareArrived:
-    """A sealed share of a dealer arrived and was unsealed."""
-
-    epoch: int
-    dealer: int
-    share: bytes
-
-
-@dataclass(frozen=True)
-class SharesOverdue:
-    """This member waits no longer for shares that have not arrived."""
-
-    epoch: int
-
-
-# Effects: what this member's machine should do.
-
-
-@dataclass(frozen=True)
-class MakeKeys:
-    """Draw a secret for this epoch and set (epoch.contribute), then feed KeysMade."""
-
-    epoch: int
-    parameters: SumParameters
-
-
-@dataclass(frozen=True)
-class MakeDealing:
-    """Deal the secret (dealing.deal), seal each share to its holder's transport key, then feed DealingMade."""
-
-    context: DealingContext
-    transports: Mapping[int, bytes]
-
-
-@dataclass(frozen=True)
-class Order:
-    """Have this event ordered on the ledger, signed by this member."""
-
-    event: "OrderedEvent"
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A member is out of the ceremony, and why."""
-
-    member: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class EraseSecrets:
-    """Overwrite this epoch's dealing and transport key, and its secret too unless the epoch became active."""
-
-    epoch: int
-    keep_secret: bool
-
-
-@dataclass(frozen=True)
-class Activate:
-    """The epoch is active; `shares` are this member's dealt shares, dealer -> share, for openings."""
-
-    keys: EpochKeys
-    shares: Mapping[int, bytes] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class GiveUp:
-    """Too few members are left."""
-
-    reason: str
-
-
-ActionEvent = Committed | Opened | Dealt | Responded | Acknowledged | Complained | Answered
-OrderedEvent = ActionEvent | Beacon | Deadline
-LocalEvent = KeysMade | DealingMade | ShareArrived | SharesOverdue
-Event = OrderedEvent | LocalEvent
-Effect = MakeKeys | MakeDealing | Order | LeftOut | EraseSecrets | Activate | GiveUp
 
 
 @dataclass(frozen=True, repr=False)

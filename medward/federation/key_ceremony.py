@@ -19,8 +19,10 @@ from dataclasses import dataclass
 import msgspec
 
 from medward.federation import ceremony
+from medward.federation import ceremony_events as events
 from medward.federation.blobs import blob_name
-from medward.federation.ceremony import Phase, Setup
+from medward.federation.ceremony import Setup
+from medward.federation.ceremony_events import Phase
 from medward.federation.effects import Effect, FetchKeyBlob, KeepKeys, KeyBlobFetched, Order, Store
 from medward.federation.encrypted_sum import EpochMaterial
 from medward.federation.records import (
@@ -190,36 +192,36 @@ class KeyCeremony:
             self._queue.popleft()
             while entry.time >= self.due and not self.over:
                 before = (self.state.epoch, self.state.phase)
-                self._feed(ceremony.Deadline(self.state.epoch, self.state.phase), entry)
+                self._feed(events.Deadline(self.state.epoch, self.state.phase), entry)
                 if before == (self.state.epoch, self.state.phase):
                     break
             if self.state.phase is Phase.BEACON and entry.block != self._dealt_in:
-                self._feed(ceremony.Beacon(self.state.epoch, entry.block), entry)
+                self._feed(events.Beacon(self.state.epoch, entry.block), entry)
             for event in self._events(record):
                 self._feed(event, entry)
 
-    def _events(self, record: KeyRecord) -> Iterable[ceremony.OrderedEvent]:
+    def _events(self, record: KeyRecord) -> Iterable[events.OrderedEvent]:
         """Return what a record says, with its blobs' bytes."""
         number = self._numbers.get(record.member, 0)
         match record:
             case KeyCommit():
-                return [ceremony.Committed(record.epoch, number, record.commitment)]
+                return [events.Committed(record.epoch, number, record.commitment)]
             case KeyOpen():
                 contribution, transport = _decode_key(self._blobs[record.key])
-                return [ceremony.Opened(record.epoch, number, contribution, transport)]
+                return [events.Opened(record.epoch, number, contribution, transport)]
             case KeyDeal():
                 self._await_share(record, number)
-                return [ceremony.Dealt(record.epoch, number, dict(record.digests))]
+                return [events.Dealt(record.epoch, number, dict(record.digests))]
             case KeyRespond():
-                return [ceremony.Responded(record.epoch, number, record.response)]
+                return [events.Responded(record.epoch, number, record.response)]
             case KeyJudge():
-                good = [ceremony.Acknowledged(record.epoch, number, dealer) for dealer in record.good]
-                return [*good, *(ceremony.Complained(record.epoch, number, dealer) for dealer in record.bad)]
+                good = [events.Acknowledged(record.epoch, number, dealer) for dealer in record.good]
+                return [*good, *(events.Complained(record.epoch, number, dealer) for dealer in record.bad)]
             case KeyAnswer():
-                return [ceremony.Answered(record.epoch, number, record.holder, self._blobs[record.share])]
+                return [events.Answered(record.epoch, number, record.holder, self._blobs[record.share])]
         return []
 
-    def _feed(self, event: ceremony.Event, entry: _Entry | None = None) -> None:
+    def _feed(self, event: events.Event, entry: _Entry | None = None) -> None:
         before = (self.state.epoch, self.state.phase)
         self.state, effects = ceremony.step(self.state, event)
         self._pending = (*self._pending, *effects)
@@ -234,39 +236,39 @@ class KeyCeremony:
 
     def _work(self) -> None:
         """Carry out what the ceremony asks of this member."""
-        judged: list[ceremony.Acknowledged | ceremony.Complained] = []
+        judged: list[events.Acknowledged | events.Complained] = []
         while self._pending:
             effects, self._pending = self._pending, ()
             for effect in effects:
                 match effect:
-                    case ceremony.MakeKeys() if not self._looks_on:
+                    case events.MakeKeys() if not self._looks_on:
                         self._make_keys(effect)
-                    case ceremony.MakeDealing() if self._secret is not None:
+                    case events.MakeDealing() if self._secret is not None:
                         self._deal(effect)
-                    case ceremony.Order(event=ceremony.Acknowledged() | ceremony.Complained() as verdict):
+                    case events.Order(event=events.Acknowledged() | events.Complained() as verdict):
                         judged.append(verdict)
-                    case ceremony.Order():
+                    case events.Order():
                         self._order(effect.event)
-                    case ceremony.EraseSecrets():
+                    case events.EraseSecrets():
                         self._erase(keep_secret=effect.keep_secret)
-                    case ceremony.Activate():
+                    case events.Activate():
                         self._activate(effect)
                     case _:
                         pass  # Everybody sees it in `left_out`.
         if judged:
-            good = tuple(v.dealer for v in judged if isinstance(v, ceremony.Acknowledged))
-            bad = tuple(v.dealer for v in judged if isinstance(v, ceremony.Complained))
+            good = tuple(v.dealer for v in judged if isinstance(v, events.Acknowledged))
+            bad = tuple(v.dealer for v in judged if isinstance(v, events.Complained))
             self._outbox.append(Order(KeyJudge(judged[0].epoch, self._member, good, bad)))
         if self.state.phase is Phase.ACKNOWLEDGE and self._missing and not self._awaited:
             self._missing = set()
-            self._feed(ceremony.SharesOverdue(self.state.epoch))
+            self._feed(events.SharesOverdue(self.state.epoch))
 
-    def _make_keys(self, effect: ceremony.MakeKeys) -> None:
+    def _make_keys(self, effect: events.MakeKeys) -> None:
         secret, made = epoch.contribute(effect.parameters, self._setup.federation, effect.epoch, self._number)
         self._secret, self._transport = secret, sealing.TransportKey()
-        self._feed(ceremony.KeysMade(effect.epoch, secret, made, self._transport.public))
+        self._feed(events.KeysMade(effect.epoch, secret, made, self._transport.public))
 
-    def _deal(self, effect: ceremony.MakeDealing) -> None:
+    def _deal(self, effect: events.MakeDealing) -> None:
         assert self._secret is not None
         context = effect.context
         made = dealing.deal(self.state.parameters, context, self._secret)
@@ -275,27 +277,27 @@ class KeyCeremony:
             if holder != self._number:
                 sealed = sealing.seal(context, holder, effect.transports[holder], made.shares[holder])
                 self._sealed[holder] = self._store(sealed)
-        self._feed(ceremony.DealingMade(context.epoch, made))
+        self._feed(events.DealingMade(context.epoch, made))
 
     def _store(self, content: bytes) -> str:
         self._outbox.append(Store(f"keys/{self.state.epoch}", content))
         return blob_name(content)
 
-    def _order(self, event: ceremony.OrderedEvent) -> None:
+    def _order(self, event: events.OrderedEvent) -> None:
         """Say an event of this member's as a record."""
         match event:
-            case ceremony.Committed():
+            case events.Committed():
                 record: KeyRecord = KeyCommit(event.epoch, self._member, event.commitment)
-            case ceremony.Opened():
+            case events.Opened():
                 key = (event.contribution.public, event.contribution.proof, event.transport)
                 record = KeyOpen(event.epoch, self._member, self._store(msgspec.msgpack.encode(key)))
-            case ceremony.Dealt():
+            case events.Dealt():
                 record = KeyDeal(
                     event.epoch, self._member, tuple(sorted(event.digests.items())), tuple(sorted(self._sealed.items()))
                 )
-            case ceremony.Responded():
+            case events.Responded():
                 record = KeyRespond(event.epoch, self._member, event.response)
-            case ceremony.Answered():
+            case events.Answered():
                 record = KeyAnswer(event.epoch, self._member, event.holder, self._store(event.share))
             case _:
                 return
@@ -324,7 +326,7 @@ class KeyCeremony:
             self._missing.add(dealer)
             self._work()
         else:
-            self._feed(ceremony.ShareArrived(number, dealer, share))
+            self._feed(events.ShareArrived(number, dealer, share))
 
     def _erase(self, *, keep_secret: bool) -> None:
         self._transport, self._sealed = None, {}
@@ -332,7 +334,7 @@ class KeyCeremony:
             self._secret.erase()
             self._secret = None
 
-    def _activate(self, effect: ceremony.Activate) -> None:
+    def _activate(self, effect: events.Activate) -> None:
         state, keys = self.state, effect.keys
         names = {number: name for name, number in self._numbers.items()}
         holders = tuple(names[number] for number in keys.holders)

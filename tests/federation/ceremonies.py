@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 from medward.federation import ceremony as c
+from medward.federation import ceremony_events as events
 from medward.fhe import dealing, epoch, sealing
 from medward.fhe.keys import SecretKey
 
 SETUP = c.Setup(b"ward", "AGG-S40", 8, 16, "semi-honest")
-Twist = Callable[["Member", c.OrderedEvent], c.OrderedEvent | None]
+Twist = Callable[["Member", events.OrderedEvent], events.OrderedEvent | None]
 
 
 class Member:
@@ -15,53 +16,53 @@ class Member:
 
     def __init__(self, number: int, holders: tuple[int, ...], twist: Twist | None, setup: c.Setup) -> None:
         self.number, self.twist, self.setup = number, twist, setup
-        self.inbox: list[tuple[int, c.MakeDealing, bytes]] = []
+        self.inbox: list[tuple[int, events.MakeDealing, bytes]] = []
         self.secrets: dict[int, SecretKey] = {}
         self.transport = sealing.TransportKey()
-        self.active: c.Activate | None = None
+        self.active: events.Activate | None = None
         self.left_out: dict[int, str] = {}
         self.spoil_shares_for: set[int] = set()
         self.state, effects = c.begin(setup, number, 1, holders)
         self.pending = list(effects)
 
-    def feed(self, event: c.Event) -> None:
+    def feed(self, event: events.Event) -> None:
         self.state, effects = c.step(self.state, event)
         self.pending += effects
 
-    def work(self, members: dict[int, "Member"]) -> list[c.OrderedEvent]:
+    def work(self, members: dict[int, "Member"]) -> list[events.OrderedEvent]:
         """Carry out effects until there are none; return what is to be ordered."""
-        ordered: list[c.OrderedEvent] = []
+        ordered: list[events.OrderedEvent] = []
         while self.pending:
             effect = self.pending.pop(0)
             match effect:
-                case c.MakeKeys():
+                case events.MakeKeys():
                     secret, made = epoch.contribute(effect.parameters, self.setup.federation, effect.epoch, self.number)
                     self.secrets[effect.epoch] = secret
                     self.transport = sealing.TransportKey()
-                    self.feed(c.KeysMade(effect.epoch, secret, made, self.transport.public))
-                case c.MakeDealing():
+                    self.feed(events.KeysMade(effect.epoch, secret, made, self.transport.public))
+                case events.MakeDealing():
                     self._deal(effect, members)
-                case c.Order():
+                case events.Order():
                     event = self.twist(self, effect.event) if self.twist else effect.event
                     ordered += [event] if event is not None else []
-                case c.Activate():
+                case events.Activate():
                     self.active = effect
-                case c.LeftOut():
+                case events.LeftOut():
                     self.left_out[effect.member] = effect.reason
-                case c.EraseSecrets() if not effect.keep_secret:
+                case events.EraseSecrets() if not effect.keep_secret:
                     self.secrets.pop(effect.epoch).erase()
         return ordered
 
-    def _deal(self, effect: c.MakeDealing, members: dict[int, "Member"]) -> None:
+    def _deal(self, effect: events.MakeDealing, members: dict[int, "Member"]) -> None:
         context = effect.context
         made = dealing.deal(self.state.parameters, context, self.secrets[context.epoch])
-        self.feed(c.DealingMade(context.epoch, made))
+        self.feed(events.DealingMade(context.epoch, made))
         for holder in context.holders:
             if holder != self.number:
                 share = made.shares[self.number if holder in self.spoil_shares_for else holder]
                 sealed = sealing.seal(context, holder, effect.transports[holder], share)
                 opened = members[holder].transport.unseal(context, holder, sealed, len(share))
-                members[holder].feed(c.ShareArrived(context.epoch, self.number, opened))
+                members[holder].feed(events.ShareArrived(context.epoch, self.number, opened))
 
 
 def run(members: dict[int, Member]) -> None:
@@ -69,29 +70,29 @@ def run(members: dict[int, Member]) -> None:
     for _ in range(400):
         ordered = [event for member in members.values() for event in member.work(members)]
         if not ordered:
-            running = [m for m in members.values() if m.state.phase < c.Phase.ACTIVE]
+            running = [m for m in members.values() if m.state.phase < events.Phase.ACTIVE]
             if not running:
                 return
             at = running[0].state
-            if at.phase is c.Phase.BEACON:
-                ordered = [c.Beacon(at.epoch, b"block after the dealings")]
+            if at.phase is events.Phase.BEACON:
+                ordered = [events.Beacon(at.epoch, b"block after the dealings")]
             else:
                 for member in running:
-                    member.feed(c.SharesOverdue(at.epoch))
+                    member.feed(events.SharesOverdue(at.epoch))
                 ordered = [event for member in members.values() for event in member.work(members)]
-                ordered = ordered or [c.Deadline(at.epoch, at.phase)]
+                ordered = ordered or [events.Deadline(at.epoch, at.phase)]
         for event in ordered:
             for member in members.values():
                 member.feed(event)
     raise AssertionError("the ceremony does not end")
 
 
-def run_until(members: dict[int, Member], phase: c.Phase) -> None:
+def run_until(members: dict[int, Member], phase: events.Phase) -> None:
     """Order everything until all stand in this phase of their first attempt."""
     while any(member.state.phase < phase for member in members.values()):
         ordered = [event for member in members.values() for event in member.work(members)]
         if not ordered:
-            ordered = [c.Beacon(members[1].state.epoch, b"block after the dealings")]
+            ordered = [events.Beacon(members[1].state.epoch, b"block after the dealings")]
         for event in ordered:
             for member in members.values():
                 member.feed(event)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medward.federation import ceremony as c
+from medward.federation import ceremony_events as events
 from medward.federation.journal import Journal
 from medward.fhe import dealing, sealing
 from medward.fhe.decryption import combine, decryption_share, opened_share
@@ -66,7 +67,7 @@ def test_healthy_ceremony_ends_with_the_same_keys_everywhere() -> None:
     _keys_work(members)
 
 
-@pytest.mark.parametrize("phase", [c.Committed, c.Opened, c.Dealt, c.Responded])
+@pytest.mark.parametrize("phase", [events.Committed, events.Opened, events.Dealt, events.Responded])
 def test_late_member_is_left_out_and_the_others_finish(phase: type) -> None:
     members = members_of(5, {2: lambda _, event: None if isinstance(event, phase) else event})
     run(members)
@@ -79,20 +80,20 @@ def test_late_member_is_left_out_and_the_others_finish(phase: type) -> None:
 
 
 def test_malformed_key_is_named_and_left_out() -> None:
-    def twist(_: Member, event: c.OrderedEvent) -> c.OrderedEvent:
-        if isinstance(event, c.Committed):
-            return c.Committed(event.epoch, event.member, bytes(32))
+    def twist(_: Member, event: events.OrderedEvent) -> events.OrderedEvent:
+        if isinstance(event, events.Committed):
+            return events.Committed(event.epoch, event.member, bytes(32))
         return event
 
-    def cut(member: Member, event: c.OrderedEvent) -> c.OrderedEvent:
-        if isinstance(event, c.Opened | c.Committed):
+    def cut(member: Member, event: events.OrderedEvent) -> events.OrderedEvent:
+        if isinstance(event, events.Opened | events.Committed):
             assert member.state.own is not None
             whole = member.state.own.contribution
             short = KeyContribution(whole.public[:-3], whole.proof)
-            if isinstance(event, c.Opened):
-                return c.Opened(event.epoch, event.member, short, event.transport)
+            if isinstance(event, events.Opened):
+                return events.Opened(event.epoch, event.member, short, event.transport)
             parameters = member.state.parameters
-            return c.Committed(event.epoch, 3, short.commitment(parameters, b"ward", event.epoch, 3))
+            return events.Committed(event.epoch, 3, short.commitment(parameters, b"ward", event.epoch, 3))
         return event
 
     members = members_of(4, {3: cut})
@@ -105,9 +106,9 @@ def test_malformed_key_is_named_and_left_out() -> None:
 
 @pytest.mark.parametrize("transport", [b"", bytes(sealing.PUBLIC_BYTES), b"\xff" * sealing.PUBLIC_BYTES])
 def test_malformed_transport_key_is_named_and_left_out(transport: bytes) -> None:
-    def twist(_: Member, event: c.OrderedEvent) -> c.OrderedEvent:
-        if isinstance(event, c.Opened):
-            return c.Opened(event.epoch, event.member, event.contribution, transport)
+    def twist(_: Member, event: events.OrderedEvent) -> events.OrderedEvent:
+        if isinstance(event, events.Opened):
+            return events.Opened(event.epoch, event.member, event.contribution, transport)
         return event
 
     members = members_of(4, {3: twist})
@@ -119,20 +120,20 @@ def test_rogue_key_is_named_and_left_out() -> None:
     """The last to open publishes its part minus all others'. It had to commit before it saw them, and has no proof."""
     seen: dict[int, KeyContribution] = {}
 
-    def watch(_: Member, event: c.OrderedEvent) -> c.OrderedEvent:
-        if isinstance(event, c.Opened):
+    def watch(_: Member, event: events.OrderedEvent) -> events.OrderedEvent:
+        if isinstance(event, events.Opened):
             seen[event.member] = event.contribution
         return event
 
-    def rogue(member: Member, event: c.OrderedEvent) -> c.OrderedEvent:
-        if not isinstance(event, c.Opened) or event.epoch > 1:
+    def rogue(member: Member, event: events.OrderedEvent) -> events.OrderedEvent:
+        if not isinstance(event, events.Opened) or event.epoch > 1:
             return event
         parameters = member.state.parameters
         ring = parameters_ring(parameters)
         (own,) = decode_elements(parameters, Kind.PUBLIC_KEY, event.contribution.public)
         others = [decode_elements(parameters, Kind.PUBLIC_KEY, s.public)[0] for s in seen.values()]
         part = encode_elements(parameters, Kind.PUBLIC_KEY, ring.subtract(own, ring.sum(others)))
-        return c.Opened(event.epoch, 4, KeyContribution(part, event.contribution.proof), event.transport)
+        return events.Opened(event.epoch, 4, KeyContribution(part, event.contribution.proof), event.transport)
 
     members = members_of(4, {1: watch, 2: watch, 3: watch, 4: rogue})
     run(members)
@@ -142,12 +143,12 @@ def test_rogue_key_is_named_and_left_out() -> None:
 def test_dealer_with_inconsistent_shares_is_named_and_left_out() -> None:
     """One share off the polynomial: its holder complains; what the dealer then shows does not fit either."""
 
-    def twist(member: Member, event: c.OrderedEvent) -> c.OrderedEvent:
-        if isinstance(event, c.Dealt) and member.state.dealing is not None:
+    def twist(member: Member, event: events.OrderedEvent) -> events.OrderedEvent:
+        if isinstance(event, events.Dealt) and member.state.dealing is not None:
             share = member.state.dealing.shares[2]
             member.state.dealing.shares[1] = share
             digest = dealing.share_digest(member.state.dealing.context, 1, share)
-            return c.Dealt(event.epoch, event.member, {**event.digests, 1: digest})
+            return events.Dealt(event.epoch, event.member, {**event.digests, 1: digest})
         return event
 
     members = members_of(5, {3: twist})
@@ -156,7 +157,7 @@ def test_dealer_with_inconsistent_shares_is_named_and_left_out() -> None:
 
 
 def test_dealer_that_does_not_answer_a_complaint_is_left_out() -> None:
-    members = members_of(5, {3: lambda _, event: None if isinstance(event, c.Answered) else event})
+    members = members_of(5, {3: lambda _, event: None if isinstance(event, events.Answered) else event})
     members[3].spoil_shares_for = {1}
     run(members)
     _finished_without(members, 3, "did not answer the complaint of member 1")
@@ -184,8 +185,8 @@ def test_dealer_of_whom_too_many_complain_shows_no_more_and_is_left_out(count: i
 def test_complaint_that_is_withdrawn_still_counts_since_the_share_may_have_been_shown() -> None:
     """A network that delays shares, and delivers them when they have been complained of, opens nothing either."""
     members = members_of(4)
-    run_until(members, c.Phase.ACKNOWLEDGE)
-    for event in (c.Complained(1, 1, 3), c.Acknowledged(1, 1, 3), c.Complained(1, 2, 3)):
+    run_until(members, events.Phase.ACKNOWLEDGE)
+    for event in (events.Complained(1, 1, 3), events.Acknowledged(1, 1, 3), events.Complained(1, 2, 3)):
         members[4].feed(event)
     assert members[4].state.epoch == 2
     assert members[4].state.holders == (1, 2, 4)
@@ -202,23 +203,24 @@ def test_shares_that_may_be_shown_and_those_of_the_liars_never_open_a_secret() -
 def test_ceremony_gives_up_with_too_few_members() -> None:
     members = members_of(3, {2: lambda _, event: None})
     run(members)
-    assert {m.state.phase for m in members.values()} == {c.Phase.FAILED}
+    assert {m.state.phase for m in members.values()} == {events.Phase.FAILED}
 
 
 def test_step_changes_nothing_on_foreign_repeated_or_early_events() -> None:
     members = members_of(4)
     state = members[1].state
     for event in (
-        c.Committed(9, 2, bytes(32)), c.Committed(1, 77, bytes(32)), c.Beacon(1, b"early"),
-        c.Acknowledged(1, 2, 3), c.Complained(1, 2, 3), c.Deadline(1, c.Phase.DEAL), c.SharesOverdue(1),
+        events.Committed(9, 2, bytes(32)), events.Committed(1, 77, bytes(32)), events.Beacon(1, b"early"),
+        events.Acknowledged(1, 2, 3), events.Complained(1, 2, 3), events.Deadline(1, events.Phase.DEAL),
+        events.SharesOverdue(1),
     ):  # fmt: skip
         assert c.step(state, event) == (state, ())
-    once, _ = c.step(state, c.Committed(1, 2, b"a" * 32))
-    assert c.step(once, c.Committed(1, 2, b"b" * 32)) == (once, ())
+    once, _ = c.step(state, events.Committed(1, 2, b"a" * 32))
+    assert c.step(once, events.Committed(1, 2, b"b" * 32)) == (once, ())
 
 
 def test_failed_attempt_erases_its_secrets() -> None:
-    members = members_of(4, {2: lambda _, event: None if isinstance(event, c.Dealt) else event})
+    members = members_of(4, {2: lambda _, event: None if isinstance(event, events.Dealt) else event})
     run(members)
     for i in (1, 3, 4):
         assert list(members[i].secrets) == [2]

@@ -4,6 +4,7 @@ import configparser
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,28 @@ def test_a_command_that_is_none_is_found_out() -> None:
     for words in (["node", "up", "--house", "x"], ["federation", "dissolve"], ["node", "up"]):
         with pytest.raises((UsageError, AssertionError)):
             parse(words)
+
+
+def test_image_takes_all_that_an_installation_needs() -> None:
+    image = (OPERATIONS / "Dockerfile").read_text()
+    taken = [word for line in re.findall(r"(?m)^COPY (.*)$", image) for word in line.split()[:-1]]
+    assert all((ROOT / word).exists() for word in taken)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    packages = {(ROOT / "medward").name}
+    assert set(taken) >= {"pyproject.toml", project["readme"], *project["license-files"], *packages}
+
+
+def test_container_has_the_home_and_the_ports_that_its_commands_use() -> None:
+    image, compose = ((OPERATIONS / name).read_text() for name in ("Dockerfile", "compose.yaml"))
+    context, dockerfile = (re.findall(rf"(?m)^ +{key}: (.*)$", compose)[0] for key in ("context", "dockerfile"))
+    assert (OPERATIONS / context).resolve() == ROOT
+    assert (ROOT / dockerfile).is_file()
+    home = json.loads(re.findall(r"(?m)^CMD (.*)$", image)[-1])[-1]
+    assert f"VOLUME {home}\n" in image
+    assert re.search(rf"(?m)^ +- \$\{{MEMBER_HOME:\?.*\}}:{home}$", compose)
+    ledger, store = map(int, re.findall(r"(?m)^EXPOSE (\d+) (\d+)$", image)[0])
+    published = re.findall(r'(?m)^ +- "(\d+):(\d+)"', compose)
+    assert published == [(str(port), str(port)) for port in (ledger, store)]
+    # PORT, PORT + 1, PORT + 2: as a card for PORT sets them.
+    assert store == ledger + 1
+    assert f"http://127.0.0.1:{ledger + 2}/health" in image

@@ -155,7 +155,11 @@ class PbftConsensus(Consensus):
         known = {m.name: m for m in (*members_to_call(self._federation), *replica.recent_members)}
         known.pop(self._member.name, None)
         statuses = await self._ask(tuple(known.values()))
-        check_not_replaced(self._member, self._newest_members(statuses))
+        newest = self._newest_members(statuses)
+        check_not_replaced(self._member, newest)
+        if self._is_member() and all(member.keys != self._member.keys for member in newest):
+            # The others hang up on it, so its own ledger will not come to where it left.
+            raise Retired(f"{self._member.name} is no member of {self._federation.name} any more; the node stops")
         if not self._is_member():
             return "waits until a member admits this one (`medward federation admit`)"
         membership = replica.membership

@@ -275,8 +275,10 @@ async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, numbe
     assert isinstance(answer, Refusal)
     assert answer.reason == "this nonce was used long ago"
 
-    # The ledger hangs up on a stranger who shows a certificate, and takes no record of either.
+    # The ledger hangs up on whoever shows a certificate that is no present member's, and takes no record of either.
     assert await hung_up(h0, stranger)
+    while not await hung_up(h0, gone):  # it may still be talked to for some blocks, to learn that it left
+        await asyncio.sleep(1)
     for signer in (gone.signer, MemberSigner(Ed25519PrivateKey.generate())):
         client = PbftClient(genesis, signer, first_nonce=time.time_ns() // 1000, patience=0.5)
         for record in (Tick(number + 1), Share(number + 1, NEWCOMER, told["shares"][NEWCOMER])):
@@ -321,14 +323,19 @@ async def answers_nothing_without_its_journal(ward: Ward, name: str, backup: Pat
 
 
 async def hung_up(member: Member, identity: NodeIdentity) -> bool:
-    """Call a member's ledger with a certificate; say whether it hangs up without a word."""
+    """Call a member's ledger with a certificate; say whether it hangs up without a word within ten seconds."""
     host, _, port = member.address.rpartition(":")
     context = identity.client_context(member)
     with contextlib.suppress(ssl.SSLError, ConnectionError):
         reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
         writer.write(frame(encode_message(Status(0, 0, False, 0, 0, 0, False))))
-        async with asyncio.timeout(60):
-            return await reader.read() == b""
+        try:
+            async with asyncio.timeout(10):
+                return await reader.read() == b""
+        except TimeoutError:
+            return False
+        finally:
+            writer.close()
     return True
 
 

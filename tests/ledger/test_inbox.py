@@ -79,6 +79,21 @@ def test_a_peer_is_read_no_further_than_its_inbox_holds_and_the_newest_connectio
     asyncio.run(story())
 
 
+def test_who_left_is_hung_up_on_and_what_it_said_last_is_forgotten():
+    async def story():
+        inbox, connection = Inbox(), Connection()
+        connection.reader.feed_data(frame(encode_message(STATUS)) * 2000)
+        listening = asyncio.create_task(inbox.listen(connection.reader, connection, asyncio.Event()))
+        await asyncio.sleep(0.05)
+        assert inbox
+        inbox.close()
+        assert connection.aborted
+        assert not inbox
+        listening.cancel()
+
+    asyncio.run(story())
+
+
 def test_who_sent_what_does_not_decode_is_not_listened_to_for_a_while():
     async def story():
         inbox, bad, next_try = Inbox(), Connection(), Connection()

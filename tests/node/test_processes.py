@@ -23,7 +23,7 @@ from medward.node.gateway_keys import make_gateway_identity
 from medward.node.home import Home
 from medward.node.launcher import Launcher, free_seats
 from medward.node.ports import free_ports
-from tests.node.world import NAMES, World, story
+from tests.node.world import CHAIN, NAMES, World, story
 
 pytestmark = pytest.mark.processes
 
@@ -170,12 +170,24 @@ def test_a_newcomer_joins_by_its_card_and_a_member_leaves(tmp_path: Path) -> Non
             await asyncio.to_thread(world.launcher.client("h0").admit, card)
         with pytest.raises(ApiRefused, match="code 3"):  # of the bank: only the governor may
             await asyncio.to_thread(world.launcher.client("h1").remove, "h4")
+        await world.launcher.stop(["h4"])
+        shutil.copytree(newcomer.folder, tmp_path / "asleep")
+        world.launcher.start("h4")
+        await world.launcher.wait_until_healthy()
         await asyncio.to_thread(world.launcher.client("h0").remove, "h4")
         await world.until(lambda: not world.launcher.running("h4"), "h4 stops")
         assert "is no member of ward any more" in world.launcher.output("h4")
         await world.until(lambda: len(world.launcher.client("h2").get("/members")) == 4, "four are left")
         await world.note("task/six")
         await world.until_held("six", by=NAMES, of=NAMES)
+
+        # One that slept meanwhile finds that nobody speaks to it as to a member, learns why, and stops.
+        await world.fill(3 * CHAIN.checkpoint_interval)
+        shutil.rmtree(newcomer.folder)
+        shutil.copytree(tmp_path / "asleep", newcomer.folder)
+        world.launcher.start("h4")
+        await world.until(lambda: not world.launcher.running("h4"), "h4 stops again")
+        assert "is no member of ward any more" in world.launcher.output("h4")
 
     story(tmp_path, tell)
 

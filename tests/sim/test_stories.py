@@ -140,6 +140,24 @@ def test_members_come_and_go_while_load_runs():
     assert world.membership().names == ("h02", "h03", "h05", "h06")
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_who_left_is_talked_to_until_it_knows_and_for_two_checkpoints_at_most(away):
+    world = World(5, 5)
+    load(world, 200, clients=3)
+    leaver = world.identity("h04", 0)
+    if away:
+        world.crash(world.nodes["h04"])
+    world.at(100, lambda: order_members(world, [MemberUpdate("h04", None)]))
+    assert world.run(60_000, lambda: world.membership().size == 4)
+    (watched, *_) = (n.replica for n in world.correct() if n.replica is not None and n.replica.membership.size == 4)
+    assert not away or "h04" in {member.name for member in watched.recent_members}
+    end = watched.membership.first_height + 2 * world.genesis.parameters.checkpoint_interval
+    assert world.run(world.now + 60_000, lambda: "h04" not in {member.name for member in watched.recent_members})
+    assert (watched.height >= end) == away
+    assert watched.has_left(leaver)
+    assert not any(watched.has_left(member) for member in watched.recent_members)
+
+
 def test_who_executes_the_end_of_an_epoch_before_it_may_vote_signs_it_afterwards(monkeypatch):
     world = World(1, 4)
     load(world, 2)

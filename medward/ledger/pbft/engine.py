@@ -334,13 +334,17 @@ class PbftEngine(Engine):
 
     def _refresh_peers(self) -> None:
         """Talk to whom the ledger names: call new members, trust their certificates, forget those long gone."""
-        wanted = {m.name: m for m in (*self._settings.introduced, *self._replica.recent_members)}
+        introduced = (m for m in self._settings.introduced if not self._replica.has_left(m))
+        wanted = {m.name: m for m in (*introduced, *self._replica.recent_members)}
         wanted.pop(self._settings.name, None)
         if wanted == self._known:
             return
         for name in [name for name in self._peers if wanted.get(name) != self._known.get(name)]:
             outgoing = self._peers.pop(name)
             asyncio.get_running_loop().create_task(outgoing.close())
+            # What it called this node with is not listened to any more, either.
+            if (inbox := self._inboxes.pop(name, None)) is not None:
+                inbox.close()
         for name, member in wanted.items():
             if name not in self._peers:
                 self._listener.trust(member)

@@ -79,6 +79,14 @@ class Inbox:
             await self._take_in(data)
             wake.set()
 
+    def close(self) -> None:
+        """Hang up, and forget what waits."""
+        self._waiting.clear()
+        self._size = 0
+        self._room.set()
+        if self._listening is not None:
+            self._listening.transport.abort()
+
     async def _take_in(self, data: bytes) -> None:
         started = time.thread_time() if len(data) >= _LARGE else 0.0
         try:

@@ -41,6 +41,8 @@ from medward.ledger.signatures import Signer, Verifier
 from medward.ledger.types import Application, Member
 
 _VIEW_MESSAGES = (PrePrepare, Prepare, Commit)
+#: How many checkpoints who left has to learn that it did (M4).
+_FAREWELL_CHECKPOINTS = 2
 
 
 class Replica:
@@ -126,11 +128,30 @@ class Replica:
 
     @property
     def recent_members(self) -> tuple[Member, ...]:
-        """Everybody worth talking to: the members, those that just left, and those that are about to come."""
+        """Everybody worth talking to: the members, those that are about to come, and who left and may not know (M4)."""
         state = self._state
-        known = {m.name: m for membership in state.memberships[-2:] for m in membership.members}
+        known = {m.name: m for m in self._told_to_go()}
+        known.update({m.name: m for m in state.membership.members})
         known.update({u.member.name: u.member for u in state.updates if u.member is not None})
         return tuple(known.values())
+
+    def has_left(self, member: Member) -> bool:
+        """Whether a member of an earlier epoch is none any more, with the keys that it had then."""
+        past, present = self._state.memberships[:-1], self._state.membership.members
+        return any(member.keys == known.keys for membership in past for known in membership.members) and not any(
+            member.keys == known.keys for known in present
+        )
+
+    def _told_to_go(self) -> list[Member]:
+        """Those of the epoch before who have not said that they know of its end, for two checkpoints at most."""
+        state = self._state
+        if len(state.memberships) < 2:
+            return []
+        last = state.membership.first_height + _FAREWELL_CHECKPOINTS * state.genesis.parameters.checkpoint_interval
+        if state.executed >= last:
+            return []
+        known = {name for name, status in state.peers.items() if status.epoch >= state.epoch}
+        return [member for member in state.memberships[-2].members if member.name not in known]
 
     @property
     def handovers(self) -> Sequence[Handover]:

@@ -101,7 +101,7 @@ class Shown(ABC):
 
     @abstractmethod
     def audit_copy(self) -> Iterator[bytes]:
-        """Yield the archive of what an audit reads; blocks."""
+        """Yield the archive of what an audit reads; blocks. NodeError where it can't be read while the node runs."""
 
     @abstractmethod
     async def admit(self, card: Card) -> Mapping[str, Any]:
@@ -139,7 +139,10 @@ def api_application(node: Shown) -> Starlette:
         return Response(node.federation(), media_type="application/json")
 
     async def audit_copy(_: Request) -> Response:
-        return StreamingResponse(node.audit_copy(), media_type="application/x-tar")
+        try:
+            return StreamingResponse(node.audit_copy(), media_type="application/x-tar")
+        except MedwardError as error:
+            return _problem(409, str(error))
 
     async def change(request: Request) -> Response:
         try:

@@ -1,7 +1,7 @@
 """`medward audit`: everything that a federation's nodes have on disk, checked offline, without a key, changing nothing.
 
     files     federation.json and the cards          every home, compared with each other
-    ledger    ledger_audit.py                        every certificate, one replay
+    ledger    ledgers.py                             every certificate, one replay
     store     store_audit.py                         every block hashed; what rounds rest on is there
     data      data_audit.py                          sealed data sets are what is on record of them
     keys      federation.audit.audit_ceremony        the public keys of every epoch
@@ -10,7 +10,6 @@
 What that proves, and what it cannot: docs/audit.md.
 """
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -39,10 +38,8 @@ from medward.federation.history import History, PastRound
 from medward.federation.records import decode_record
 from medward.federation.rules import Agreement
 from medward.federation.shared_model import Plan, plan_digest
-from medward.ledger.errors import LedgerError
 from medward.ledger.execution import Executed
 from medward.ledger.membership import Membership
-from medward.ledger.pbft.reading import JournalContent, read_journal
 from medward.ledger.types import Member, Transaction, TxResult
 from medward.node.audit_copy import read_copy
 from medward.node.cards import Card, check_card
@@ -51,7 +48,8 @@ from medward.node.data_audit import audit_data, data_blobs
 from medward.node.errors import InvalidCard, NodeError
 from medward.node.federation_file import Federation
 from medward.node.home import Home
-from medward.node.ledger_audit import LedgerAudit, Replayed
+from medward.node.ledger_audit import Replayed
+from medward.node.ledgers import read_ledgers
 from medward.node.store_audit import Stores
 from medward.node.training_data import plan_candidates, read_settings
 from medward.node.training_rules import read_agreement
@@ -123,7 +121,7 @@ def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = l
         said: is told what is being checked.
 
     Raises:
-        NodeError: there is no home, or no federation file that can be read, or a ledger that this does not read.
+        NodeError: there is no home, or no federation file that can be read, or a ledger that cannot be read now.
     """
     found = Audit(str(folder))
     homes = {home.folder.name: home for home in find_homes(folder)}
@@ -200,8 +198,6 @@ def _read_files(homes: Mapping[str, Home], audit: Audit) -> tuple[Federation, di
             what = f"federation.json is that of another federation, {federation.name} ({federation.fingerprint})"
             found.problems.append(Finding(what, name))
     chosen = next(federation for federation in read.values() if federation.fingerprint == most)
-    if chosen.engine != "pbft":
-        raise NodeError(f"{chosen.name} orders by {chosen.engine}; an audit reads the ledger of PBFT only")
     if chosen.application.name != "training":
         raise NodeError(f"{chosen.name} runs '{chosen.application.name}'; an audit knows federations that train only")
     return chosen, read
@@ -262,12 +258,6 @@ def _audit_ledger(
 ) -> tuple[History, Replayed, dict[str, str]]:
     """Verify and replay the ledger; return what it led to, and name -> what it is of every blob that it names."""
     found = audit.groups["ledger"]
-    journals: dict[str, JournalContent] = {}
-    for name, home in homes.items():
-        try:
-            journals[name] = read_journal(home.ledger / "journal", in_use=_in_use(home))
-        except LedgerError as error:
-            found.problems.append(Finding(str(error), name))
     application, history = FederationApplication(agreement), History(agreement)
     refused: list[Finding] = []
     named: dict[str, str] = {}
@@ -283,7 +273,8 @@ def _audit_ledger(
         else:
             refused.append(Finding(result.data.decode("utf-8", "replace") or "ordered twice", height=height))
 
-    replayed = LedgerAudit(federation.genesis, journals, found).run(application, take)
+    ledger, lasts = read_ledgers(homes, federation, found)
+    replayed = ledger.run(application, take)
     if encode_state(history.state) != encode_state(application.federation):
         found.problems.append(Finding("the records lead to another state than the ledger's own replay"))
     for one in history.refused:
@@ -292,26 +283,10 @@ def _audit_ledger(
         )
     found.count("records", history.taken)
     audit.height, audit.refused = replayed.height, tuple(refused)
-    for name, journal in journals.items():
-        last = max((*journal.blocks, *journal.altered), default=0)
+    for name, last in lasts.items():
         if last < replayed.height:
             found.remarks.append(Finding(f"ends at height {last}, others at {replayed.height}", name))
     return history, replayed, named
-
-
-def _in_use(home: Home) -> bool:
-    """Whether a node runs on the home; its lock is taken for an instant, shared, and nothing is written."""
-    try:
-        descriptor = os.open(home.folder / "lock", os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _open_stores(homes: Mapping[str, Home], found: Found) -> Stores:

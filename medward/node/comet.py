@@ -38,10 +38,10 @@ def prepare_comet(homes: Mapping[str, Home], name: str, time: int) -> dict[str, 
     Raises:
         NodeError: there is no CometBFT here.
     """
-    program = _program()
+    program = comet_program()
     processes = {}
     for member, home in homes.items():
-        processes[member] = CometProcess(program, _folder(home, member), Ports(0, 0, 0))
+        processes[member] = CometProcess(program, comet_folder(home, member), Ports(0, 0, 0))
         processes[member].home.mkdir(parents=True)
         processes[member].initialise()
     moment = datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -73,13 +73,13 @@ class CometConsensus(Consensus):
         member: Member,
         make_application: Callable[[], Application],
     ) -> None:
-        folder = _folder(home, member.name)
+        folder = comet_folder(home, member.name)
         if not folder.is_dir():
             raise NodeError(f"{folder} is missing: `medward federation init --ledger cometbft` makes CometBFT's keys")
         (folder / "config" / "genesis.json").write_text(federation.comet["genesis"])
         abci, rpc = free_ports(2)
         host, port = split_address(table.listen, "ledger.listen")
-        self._process = CometProcess(_program(), folder, Ports(abci, port, rpc), host)
+        self._process = CometProcess(comet_program(), folder, Ports(abci, port, rpc), host)
         peers = (peer for name, peer in federation.comet.items() if name.startswith("peer/"))
         others = tuple(peer for peer in peers if peer != federation.comet[f"peer/{member.name}"])
         self._federation = federation
@@ -129,11 +129,13 @@ class CometConsensus(Consensus):
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _folder(home: Home, member: str) -> Path:
+def comet_folder(home: Home, member: str) -> Path:
+    """Return where a member's CometBFT has its folder."""
     return home.ledger / "cometbft" / member
 
 
-def _program() -> Path:
+def comet_program() -> Path:
+    """Return CometBFT; NodeError, with what to do, where there is none."""
     program = find_program()
     if program is None:
         raise NodeError(

@@ -292,6 +292,11 @@ class Node(Shown):
 
     def audit_copy(self) -> Iterator[bytes]:
         """See `Shown.audit_copy`."""
+        if self._membership.federation.engine == "cometbft":
+            raise NodeError(
+                "CometBFT writes this ledger as long as the node runs, so that it cannot be copied: stop the node, and "
+                "audit its home with `medward audit --home`"
+            )
         return write_copy(self._home)
 
     async def admit(self, card: Card) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from medward.federation.blobs import blob_name
 from medward.federation.hospital import trial_secret
 from medward.federation.shared_model import Plan, SharedModel, first_model, from_bytes
 from medward.ledger.membership import ChainParameters
+from medward.node.configuration import LedgerEngine
 from medward.node.errors import NodeError
 from medward.node.home import Home
 from medward.node.launcher import Launcher
@@ -132,6 +133,7 @@ def run(
     faults: Faults | None = None,
     keep_rounds: int = 0,
     keep_time: bool = False,
+    engine: LedgerEngine = "pbft",
 ) -> None:
     """Found a federation, or start the one that was founded in this folder, and have `tell` live through it.
 
@@ -144,6 +146,7 @@ def run(
         faults: what single members do wrong, and in which rounds.
         keep_rounds: as in node.toml.
         keep_time: whether the nodes go by a clock that `tell` may set forward.
+        engine: orders the records.
     """
     shared = settings(rounds, len(names))
     plan = plan_of(read_data(shared), shared)
@@ -158,6 +161,7 @@ def run(
         agree=lambda members: agreement_parameters(plan, members, name="ward", deadline=deadline),
         # A block that is on its way while the clock is set forward is no leader's fault.
         parameters=ChainParameters(clock_drift=10**9) if keep_time else None,
+        engine=engine,
         command=COMMAND,
     )
     clock = Clock(folder / "ward") if keep_time else None

@@ -4,12 +4,18 @@ from collections.abc import Mapping
 
 from medward.node.bank import BankRules, Watcher
 from medward.node.errors import NodeError
-from medward.node.seam import Host, Participant, Program
-from medward.node.training_rules import TrainingRules
+from medward.node.seam import Host, Participant, Program, Rules
+
+# Numba, JAX and the data readers take seconds to load, and are loaded by a node that trains alone.
+
+
+def _training_rules(parameters: Mapping[str, str]) -> Rules:
+    from medward.node.training_rules import TrainingRules  # noqa: PLC0415
+
+    return TrainingRules(parameters)
 
 
 def _training_participant(host: Host) -> Participant:
-    # JAX and the data readers are loaded only by a node that trains.
     from medward.node.training_participant import TrainingParticipant  # noqa: PLC0415
 
     return TrainingParticipant(host)
@@ -17,7 +23,7 @@ def _training_participant(host: Host) -> Participant:
 
 PROGRAMS: Mapping[str, Program] = {
     "bank": Program(BankRules, Watcher),
-    "training": Program(TrainingRules, _training_participant),
+    "training": Program(_training_rules, _training_participant),
 }
 
 

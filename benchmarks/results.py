@@ -27,6 +27,8 @@ from medward.report.watch_study import watch_table
 
 FOLDER = Path(__file__).parent / "results"
 OVER_TIME = "over time"
+#: What one command for a protocol may take on two cores.
+LIMIT_HOURS = 3
 PROTOCOLS = ("honest", "honest, without fingerprints", "random", "paper", OVER_TIME)
 
 
@@ -88,6 +90,13 @@ def times(runs: list[dict[str, Any]]) -> None:
     for protocol, group in groupby(runs, key=lambda run: run["protocol"]):
         own = list(group)
         print(f"| **{protocol}** | all | {len(own)} | {sum(run['seconds'] for run in own) / 60:.0f} | |")
+    print()
+    for protocol in ("honest", "paper"):
+        own = [run for run in runs if run["protocol"] == protocol]
+        hours = sum(run["seconds"] for run in own) / 3600
+        sets = len({run["data"] for run in own})
+        within = "within" if hours <= LIMIT_HOURS else "more than"
+        print(f"The {protocol} protocol's kept runs, on {sets} data sets: {hours:.1f} hours, {within} {LIMIT_HOURS}.")
 
 
 def _seeds(runs: list[dict[str, Any]]) -> dict[str, int]:

@@ -172,7 +172,7 @@ BASELINES: tuple[Baseline, ...] = (
         [{"weight_decay": 1e-4, "learning_rate": 3e-3}, {"weight_decay": 1e-2, "learning_rate": 1e-3}],
         weighted=False,
         sequences=True,
-        quick={"epochs": 8},
+        quick={"epochs": 2},
     ),
     Baseline(
         "GRU",
@@ -180,7 +180,7 @@ BASELINES: tuple[Baseline, ...] = (
         [{"weight_decay": 1e-4, "learning_rate": 3e-3}, {"weight_decay": 1e-2, "learning_rate": 1e-3}],
         weighted=False,
         sequences=True,
-        quick={"epochs": 8},
+        quick={"epochs": 2},
         recurs=True,
     ),
 )

@@ -53,4 +53,4 @@ def train_centrally(
         start(network, recipe), layout, traffic, recipe, learning_rates(recipe, steps), jax.random.key(provenance.seed)
     )
     names = tuple(flows.schema.classes[k] for k in classes)
-    return SentinelModel(prepared.space, names, scaler, exported(progress.average), recipe, provenance)
+    return SentinelModel(prepared.space, names, scaler, exported(progress.average, recipe.caution), recipe, provenance)

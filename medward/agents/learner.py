@@ -162,6 +162,8 @@ def train(
         )
         named = jax.nn.one_hot(traffic.environment.label[row], traffic.environment.escalate)
         seen = _without_history(traffic.encoded[row], layout, recipe.history_dropout, history_key)
+        if recipe.column_dropout:
+            seen = _without_columns(seen, layout, recipe.column_dropout, jax.random.fold_in(own, 5))
         if recipe.mixup:
             seen, targets, named = _mixed((seen, targets, named), recipe, mix_key)
         weight = weight * factor[traffic.environment.label[row]]
@@ -245,6 +247,15 @@ def _without_history(
     hidden = jax.random.bernoulli(key, share, (len(encoded), 1)) & layout.number_history
     presence = slice(layout.numbers, 2 * layout.numbers)
     return encoded.at[:, presence].multiply(1.0 - hidden)
+
+
+def _without_columns(
+    encoded: Float[Array, "batch width"], layout: Layout, share: float, key: PRNGKeyArray
+) -> Float[Array, "batch width"]:
+    """Hide a random share of the numbers and indicators of each sample, so that no decision hangs on one of them."""
+    many, ones = layout.numbers, layout.indicators
+    shown = 1.0 - jax.random.bernoulli(key, share, (len(encoded), many + ones))
+    return encoded.at[:, many : 2 * many + ones].multiply(shown)
 
 
 def new_network(layout: Layout, classes: int, recipe: Recipe, seed: int) -> SentinelNetwork:

@@ -52,12 +52,16 @@ class Recipe:
         informed_share: the share of training states whose evidence is bought.
         class_power: samples are weighted by their class's share to the minus this power; 0 leaves them as they are.
         adversary: the share of a batch whose classes the adversarial sampler picks (medward.agents.adversary).
+        column_dropout: the share of columns that each training sample must do without.
         mixup: the concentration of the Beta draws that mix pairs of samples (Zhang et al. 2018); 0 mixes none.
         naming_weight: the weight of a cross-entropy over the decisions beside the costs' own loss.
         local_steps: updates that a hospital makes in one federated round.
         rounds: federated rounds, where the user names none.
         server_momentum: the momentum of the federated model.
         server_rate: the factor on the federated model's step.
+        averaged_share: the share of the federated rounds, the last ones, whose models' average goes on guard.
+        caution: what a model on guard takes from its logit of ALLOW. Above 0 it alerts on, and looks closer at, more
+            than its costs ask for on traffic like the training rows: for where attacks come that training never saw.
     """
 
     scaler: ScalerKind = "quantile"
@@ -79,12 +83,15 @@ class Recipe:
     informed_share: float = 0.5
     class_power: float = 0.0
     adversary: float = 0.0
+    column_dropout: float = 0.0
     mixup: float = 0.0
     naming_weight: float = 0.0
     local_steps: int = 60
     rounds: int = 50
     server_momentum: float = 0.6
     server_rate: float = 1.5
+    averaged_share: float = 0.2
+    caution: float = 0.0
     costs: Costs = Costs()
 
 

@@ -32,9 +32,6 @@ from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler, fit_scaler
 from medward.flows.sketch import Grid, coarse_grid, refine
 
-# The rounds at the end whose models are averaged into the final one.
-AVERAGED_SHARE = 0.2
-
 #: A mean update counts up to so many times the range of a single one.
 LARGEST_MEAN = 2.0
 
@@ -247,7 +244,7 @@ class SharedModel:
         momentum, weights = self.momentum.copy(), self.weights.copy()
         momentum[picked] = keep * momentum[picked] + (1 - keep) * mean
         weights[picked] += np.float32(recipe.server_rate) * momentum[picked]
-        counted = until > plan.rounds - max(1, round(AVERAGED_SHARE * plan.rounds))
+        counted = until > plan.rounds - max(1, round(recipe.averaged_share * plan.rounds))
         return replace(
             self,
             step=self.step + dispatch.periods,
@@ -322,7 +319,7 @@ class SharedModel:
             space=self.plan.space,
             classes=tuple(self.plan.space.schema.classes[k] for k in self.classes),
             scaler=self.scaler,
-            weights=exported(self.network(weights)),
+            weights=exported(self.network(weights), self.plan.recipe.caution),
             recipe=self.plan.recipe,
             provenance=provenance,
         )

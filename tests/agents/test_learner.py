@@ -14,6 +14,7 @@ from medward.agents.judgement import judge
 from medward.agents.learner import (
     Streams,
     Targets,
+    _without_columns,
     bellman_targets,
     decide,
     learning_rates,
@@ -173,6 +174,41 @@ def test_dear_false_alarms_make_alerts_rarer(prepared: Prepared) -> None:
     shy = judge(_trained(prepared, Costs(false_alarm=5.0, escalation=0.9)), test, y).metrics["binary"]
     assert eager["attack_recall"] > shy["attack_recall"]
     assert eager["false_alarm_rate"] > shy["false_alarm_rate"]
+
+
+def test_caution_makes_alerts_more_frequent_and_changes_nothing_in_training(prepared: Prepared) -> None:
+    test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
+    provenance = Provenance("central", None, 1, "none", True, 0)
+    models = [
+        train_centrally(prepared, prepared.split.train, replace(RECIPE, caution=caution), provenance)
+        for caution in (0.0, 4.0)
+    ]
+    np.testing.assert_allclose(
+        models[0].weights.advantage_bias - models[1].weights.advantage_bias, [4.0, 0.0, 0.0, 0.0], atol=1e-5
+    )
+    np.testing.assert_array_equal(models[0].weights.advantage, models[1].weights.advantage)
+    plain, cautious = (judge(model, test, y) for model in models)
+    assert cautious.metrics["binary"]["false_alarm_rate"] > plain.metrics["binary"]["false_alarm_rate"]
+    assert cautious.metrics["binary"]["attack_recall"] >= plain.metrics["binary"]["attack_recall"]
+    assert cautious.escalation_rate >= plain.escalation_rate
+
+
+def test_columns_are_hidden_at_random_from_training_samples() -> None:
+    layout = Layout(
+        low=jnp.zeros((2, 1)),
+        inverse=jnp.ones((2, 1)),
+        number_cheap=jnp.array([True, True]),
+        number_history=jnp.array([False, False]),
+        indicator_cheap=jnp.array([True]),
+        flag_cheap=jnp.array([True]),
+    )
+    # Two numbers, for each whether it is there, one indicator, one flag.
+    encoded = jnp.tile(jnp.array([0.3, 0.7, 1.0, 1.0, 1.0, 1.0]), (4000, 1))
+    seen = np.asarray(_without_columns(encoded, layout, 0.25, jax.random.key(0)))
+    np.testing.assert_array_equal(seen[:, [0, 1, 5]], encoded[:, jnp.array([0, 1, 5])])
+    hidden = seen[:, 2:5] == 0
+    np.testing.assert_allclose(hidden.mean(axis=0), 0.25, atol=0.03)
+    assert np.abs(np.corrcoef(hidden.T) - np.eye(3)).max() < 0.1
 
 
 def test_same_seed_gives_the_same_model_and_another_seed_another(prepared: Prepared) -> None:

@@ -9,7 +9,9 @@ from medward.agents.central import fitted_scaler
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.interfaces import FederationError
 from medward.federation.shared_model import LARGEST_MEAN, from_bytes
-from medward.federation.training import FederatedTraining
+from medward.federation.training import FederatedTraining, Options
+from medward.flows.prepared import Prepared
+from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
 
@@ -60,6 +62,20 @@ def test_final_model_is_the_average_of_the_last_rounds(federation: Start) -> Non
         weights.append(training.shared.weights)
     assert training.shared.averaged == 1
     np.testing.assert_allclose(training.shared.tail, weights[-1])
+
+
+def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: Prepared) -> None:
+    recipe = replace(RECIPE, averaged_share=0.6, caution=2.0)
+    training = _surveyed(FederatedTraining(prepared, recipe, Options(4, 5, protect="none", seed=1)))
+    weights = []
+    while not training.shared.done:
+        training._simulation.run_round()
+        weights.append(training.shared.weights)
+    assert training.shared.averaged == 3
+    np.testing.assert_allclose(training.shared.tail, sum(weights[-3:]), rtol=1e-6)
+    # What goes on guard is that average with the recipe's caution.
+    average = training.shared.network((training.shared.tail / 3).astype(np.float32)).advantage.bias
+    np.testing.assert_allclose(average - training.model().weights.advantage_bias, [2.0, 0.0, 0.0, 0.0], atol=1e-6)
 
 
 def test_survey_bounds_the_largest_hospital(federation: Start) -> None:

@@ -4,6 +4,7 @@
     python benchmarks/results.py over-time    the comparisons over time
     python benchmarks/results.py targets      what was set out to be reached, and whether it was
     python benchmarks/results.py classes      the classes on which gradient boosting is furthest ahead
+    python benchmarks/results.py protocols    each protocol's numbers beside the honest ones
     python benchmarks/results.py times        how long the runs took
 
 The runs stand in benchmarks/results/reproduce-*.jsonl and were made by, for example,
@@ -73,6 +74,28 @@ def classes(runs: list[dict[str, Any]]) -> None:
         known = {label: pair for label, pair in recall.items() if pair[0] is not None and pair[1] is not None}
         for label, (mine, theirs) in sorted(known.items(), key=lambda item: item[1][0] - item[1][1])[:3]:
             print(f"| {name} | {label} | {mine:.3f} | {theirs:.3f} | {mine - theirs:+.3f} |")
+
+
+def protocols(runs: list[dict[str, Any]]) -> None:
+    """Print what the same methods score under each protocol, where the random or the paper protocol was run."""
+    kinds = PROTOCOLS[0], PROTOCOLS[2], PROTOCOLS[3]
+    shown = [f"{measure}, {kind}" for measure in ("binary macro-F1", "multi-class macro-F1") for kind in kinds]
+    print(f"| data set | method | {' | '.join(shown)} |\n{'|---' * (2 + len(shown))}|")
+    for name in DATASETS:
+        own = [run for run in runs if run["data"] == name and run["protocol"] in kinds]
+        for method in dict.fromkeys(run["method"] for run in own if run["protocol"] != "honest"):
+            found: dict[tuple[str, str], list[float]] = {}
+            for run in own:
+                if run["method"] == method:
+                    for group in ("binary", "multiclass"):
+                        found.setdefault((group, run["protocol"]), []).append(run["metrics"][group]["macro_f1"])
+            if len(found) > 2:
+                cells = [_mean(found.get((group, kind), [])) for group in ("binary", "multiclass") for kind in kinds]
+                print(f"| {name} | {method} | {' | '.join(cells)} |")
+
+
+def _mean(values: list[float]) -> str:
+    return f"{fmean(values):.3f}" if values else "–"
 
 
 def _recall(runs: list[dict[str, Any]], label: str) -> float | None:
@@ -153,7 +176,14 @@ def _extent(runs: list[dict[str, Any]]) -> str:
     return f"{len(by_seed)} seeds, {groups} blocks, {windows:.0f} test windows with {attacks:.0f} attacks in them."
 
 
-PARTS = {"tables": tables, "over-time": over_time, "targets": targets, "classes": classes, "times": times}
+PARTS = {
+    "tables": tables,
+    "over-time": over_time,
+    "targets": targets,
+    "classes": classes,
+    "protocols": protocols,
+    "times": times,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,5 +1,8 @@
 """Try changes to Sentinel's recipes on VALIDATION rows, and print what each gained or lost there.
 
+Groups that end in "federated" train four hospitals in the open, as `medward reproduce` does; all others train in one
+place.
+
     python benchmarks/results_ideas.py DATA [--seeds 5] [--idea NAME ...]     run what is not in the results yet
     python benchmarks/results_ideas.py --print                                the tables of docs/results.md
 
@@ -19,11 +22,14 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from medward.agents.central import train_centrally
+from medward.agents.environment import ALLOW
 from medward.agents.metrics import expected_cost
-from medward.agents.model import Provenance
-from medward.agents.recipe import RECIPES
+from medward.agents.model import Provenance, SentinelModel
+from medward.agents.recipe import RECIPES, Recipe
 from medward.cli._data import open_data
-from medward.flows.prepared import prepare
+from medward.federation.training import FederatedTraining, Options
+from medward.flows.prepared import Prepared, prepare
+from medward.report.study import SITES
 
 WITHOUT = "without fingerprints"
 FOLDER = Path(__file__).parent / "results"
@@ -32,6 +38,10 @@ FOLDER = Path(__file__).parent / "results"
 IDEAS: dict[str, dict[str, dict[str, Any]]] = {
     "ciciomt2024": {
         "now": {},
+        "caution -1": {"caution": -1.0},
+        "caution -.5": {"caution": -0.5},
+        "caution .5": {"caution": 0.5},
+        "caution 1": {"caution": 1.0},
         "96 bins of width 3": {"bins": 96, "embedding": 3},
         "wrong class costs 1": {"wrong_class": 1.0},
         "75 % of states informed": {"informed_share": 0.75},
@@ -51,10 +61,35 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "192 wide, dropout .2": {"hidden": (192, 192), "dropout": 0.2},
         "three layers": {"hidden": (96, 96, 96)},
         "batch of 256": {"batch": 256},
+        "columns hidden, .1": {"column_dropout": 0.1},
+    },
+    # What only a federation has, and what helped in one place. Each can be computed on encrypted sums as now.
+    "ciciomt2024, federated": {
+        "now": {},
+        "caution -1": {"caution": -1.0},
+        "caution -.5": {"caution": -0.5},
+        "caution .5": {"caution": 0.5},
+        "caution 1": {"caution": 1.0},
+        "average of all the last half": {"averaged_share": 0.5},
+        "momentum .9": {"server_momentum": 0.9},
+        "no momentum": {"server_momentum": 0.0},
+        "server rate 1": {"server_rate": 1.0},
+        "batch of 256": {"batch": 256},
+        "100 rounds of 30": {"rounds": 100, "local_steps": 30},
+        "100 rounds": {"rounds": 100},
+        "dropout .1": {"dropout": 0.1},
+        "naming loss": {"naming_weight": 1.0},
+        "75 % of states informed": {"informed_share": 0.75},
+        "wrong class costs 1": {"wrong_class": 1.0},
+        "columns hidden, .1": {"column_dropout": 0.1},
     },
     # At a quarter of the recipe's epochs, "now" included: a full training takes a minute.
     "x-iomt, a quarter of the epochs": {
         "now": {"epochs": 15},
+        "caution -1": {"epochs": 15, "caution": -1.0},
+        "caution -.5": {"epochs": 15, "caution": -0.5},
+        "caution .5": {"epochs": 15, "caution": 0.5},
+        "caution 1": {"epochs": 15, "caution": 1.0},
         "naming loss": {"epochs": 15, "naming_weight": 1.0},
         "75 % of states informed": {"epochs": 15, "informed_share": 0.75},
         "wrong class costs 1": {"epochs": 15, "wrong_class": 1.0},
@@ -94,6 +129,10 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "ward": {
         "now": {},
+        "caution -1": {"caution": -1.0},
+        "caution -.5": {"caution": -0.5},
+        "caution .5": {"caution": 0.5},
+        "caution 1": {"caution": 1.0},
         "naming loss": {"naming_weight": 1.0},
         "wrong class costs 1": {"wrong_class": 1.0},
         "75 % of states informed": {"informed_share": 0.75},
@@ -112,12 +151,17 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
     # Changes to the recipe that the ideas above led to.
     "wustl-ehms-2020, second pass": {
         "now": {},
+        "caution -1": {"caution": -1.0},
+        "caution -.5": {"caution": -0.5},
+        "caution .5": {"caution": 0.5},
+        "caution 1": {"caution": 1.0},
         "adversarial sampler, half": {"adversary": 0.5},
         "adversarial sampler, all": {"adversary": 1.0},
         "quantile scaling": {"scaler": "quantile"},
         "wrong class costs 1": {"wrong_class": 1.0},
         "75 % of states informed": {"informed_share": 0.75},
         "wider": {"hidden": (128, 128)},
+        "columns hidden, .1": {"column_dropout": 0.1},
     },
     # Without Flgs, which marks most attacks: gradient boosting finds much there that this recipe does not.
     "wustl-ehms-2020, without fingerprints": {
@@ -189,8 +233,10 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
     path = FOLDER / f"ideas-{group.replace(', ', '-').replace(' ', '-')}.jsonl"
     done = {(r["idea"], r["seed"]) for r in map(json.loads, path.read_text().splitlines())} if path.exists() else set()
     flows, drawn, made = None, None, None
+    made_before: dict[Any, SentinelModel] = {}
     for seed in range(seeds):
         prepared = None
+        made_before.clear()
         for idea, changes in IDEAS[group].items():
             if (idea, seed) in done or (wanted and idea not in wanted):
                 continue
@@ -201,8 +247,7 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
                 prepared, made = prepare(dataset, flows, protocol, seed, densities), densities
             began = perf_counter()
             recipe = changed(RECIPES[data], changes)
-            provenance = Provenance("central", None, 1, "none", flows.schema.synthetic, seed)
-            model = train_centrally(prepared, prepared.split.train, recipe, provenance)
+            model = trained(prepared, recipe, seed, kind == "federated", made_before)
             rows = prepared.split.validation
             scorer, y = model.scorer(), model.labels(flows.y[rows])
             own = scorer.score(prepared.x[rows])
@@ -221,6 +266,23 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
             print(group, found, flush=True)
+
+
+def trained(prepared: Prepared, recipe: Recipe, seed: int, federated: bool, before: dict[Any, SentinelModel]) -> Any:
+    """Train a model, or take one of `before` that differs in caution alone, which training knows nothing of."""
+    plain = replace(recipe, caution=0.0)
+    key = (plain, prepared.x.shape)
+    if key not in before:
+        if federated:
+            training = FederatedTraining(prepared, plain, Options(SITES, plain.rounds, protect="none", seed=seed))
+            before[key] = training.run(None, lambda report: None)
+        else:
+            provenance = Provenance("central", None, 1, "none", prepared.flows.schema.synthetic, seed)
+            before[key] = train_centrally(prepared, prepared.split.train, plain, provenance)
+    model = before[key]
+    bias = model.weights.advantage_bias.copy()
+    bias[ALLOW] -= recipe.caution
+    return replace(model, recipe=recipe, weights=replace(model.weights, advantage_bias=bias))
 
 
 def changed(recipe: Any, changes: dict[str, Any]) -> Any:

@@ -120,6 +120,10 @@ def times(runs: list[dict[str, Any]]) -> None:
         sets = len({run["data"] for run in own})
         within = "within" if hours <= LIMIT_HOURS else "more than"
         print(f"The {protocol} protocol's kept runs, on {sets} data sets: {hours:.1f} hours, {within} {LIMIT_HOURS}.")
+    quick = [json.loads(line) for line in (FOLDER / "quick.jsonl").read_text().splitlines()]
+    minutes = sum(run["seconds"] for run in quick) / 60
+    sets = len({run["data"] for run in quick})
+    print(f"With --quick, one seed on {sets} data sets, {len(quick)} runs: {minutes:.0f} minutes, reading not counted.")
 
 
 def _seeds(runs: list[dict[str, Any]]) -> dict[str, int]:

@@ -55,6 +55,7 @@ def demo(
     from medward.federation.training import Options, refuse_impossible
     from medward.flows.partition import PARTITIONS
     from medward.flows.prepared import prepare
+    from medward.ledger.membership import MAX_MEMBERS
     from medward.report.federation_page import write_report
 
     options = Options(
@@ -67,6 +68,8 @@ def demo(
     )
     engines = _one_of("store", store, ("embedded", "kubo")), _one_of("ledger", ledger, ("pbft", "cometbft"))
     refuse_impossible(options)
+    if not simulate and sites > MAX_MEMBERS:
+        raise BadUsage(f"A ledger has at most {MAX_MEMBERS} members: use at most {MAX_MEMBERS} sites, or --simulate.")
     dataset, flows = open_data(data, seed, rows=rows)
     prepared = prepare(dataset, flows, "honest", seed)
     run = _simulated if simulate else _with_nodes

@@ -210,8 +210,8 @@ def refuse_impossible(options: Options) -> None:
         )
     if options.protect == "aggregate" and options.sites > MOST_HOLDERS:
         raise FederationError(
-            f"A joint key is held by at most {MOST_HOLDERS} hospitals: use fewer than {options.sites} sites, or "
-            "--protect none."
+            f"A joint key is held by at most {MOST_HOLDERS} hospitals: use at most {MOST_HOLDERS} sites, not "
+            f"{options.sites}, or sum in the open, in one process: --protect none --simulate."
         )
     if options.rounds < 1:
         raise FederationError(f"A federation needs at least 1 round, not {options.rounds}.")

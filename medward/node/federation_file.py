@@ -14,7 +14,7 @@ import msgspec
 
 from medward.ledger.encoding import decode, encode
 from medward.ledger.errors import LedgerError, NotCanonical
-from medward.ledger.membership import ChainParameters, Genesis
+from medward.ledger.membership import MAX_MEMBERS, ChainParameters, Genesis
 from medward.ledger.types import Member
 from medward.node.cards import Card, CardForm, card_form, card_of
 from medward.node.configuration import LedgerEngine
@@ -103,10 +103,13 @@ def found_federation(
         comet: see `Federation`.
 
     Raises:
-        InvalidConfiguration: two of them share a name, a key, a certificate or an address, or none are given.
+        InvalidConfiguration: two of them share a name, a key, a certificate or an address, or none or too many are
+            given.
     """
     if not cards:
         raise InvalidConfiguration("a federation needs members: give each with --member or --card")
+    if len(cards) > MAX_MEMBERS:
+        raise InvalidConfiguration(f"a federation has at most {MAX_MEMBERS} members, not {len(cards)}: give fewer")
     check_distinct(cards)
     members = tuple(sorted((card.member for card in cards), key=lambda member: member.name))
     genesis = Genesis(name, time, parameters or ChainParameters(), members)

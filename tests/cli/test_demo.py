@@ -88,6 +88,7 @@ def test_courier_sums_less_often_and_ends_within_its_budget(medward: Run, tmp_pa
         (("--bits", 32), 1, "32 bits are not offered"),
         (("--partition", "horoscope"), 2, "horoscope"),
         (("--sites", 2), 1, "at least 3"),
+        (("--sites", 65), 1, "--protect none --simulate"),
         (("--rounds", 0), 1, "at least 1 round"),
         (("--data", "no-such-thing"), 1, "no-such-thing"),
         (("--resume",), 1, "no checkpoint"),
@@ -101,6 +102,13 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert done.code == code
     assert says in done.sentence
     assert not (tmp_path / "model").exists()
+
+
+def test_more_nodes_than_a_ledger_has_members_are_refused_before_any_starts(medward: Run, tmp_path: Path) -> None:
+    done = medward("demo", "--sites", 65, "--protect", "none", "--out", tmp_path)
+    assert done.code == 2
+    assert "at most 64 members: use at most 64 sites, or --simulate" in done.sentence
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

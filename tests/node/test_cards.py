@@ -85,6 +85,8 @@ def test_two_members_cannot_share_what_tells_them_apart(homes: dict[str, Home]) 
     north = homes["north"].card()
     with pytest.raises(InvalidConfiguration, match="north and north have the same name"):
         found_with_cards("ward", [north, north], "bank")
+    with pytest.raises(InvalidConfiguration, match="at most 64 members, not 65"):
+        found_with_cards("ward", [north] * 65, "bank")
     homes["south"].card_file.write_text(homes["north"].card_file.read_text().replace('"north"', '"south"'))
     with pytest.raises(InvalidCard):
         homes["south"].card()

@@ -50,9 +50,10 @@ from medward.node.federation_file import Federation
 from medward.node.home import Home
 from medward.node.ledger_audit import Replayed
 from medward.node.ledgers import read_ledgers
-from medward.node.store_audit import Stores
+from medward.node.store_audit import Stores, open_blocks
 from medward.node.training_data import plan_candidates, read_settings
 from medward.node.training_rules import read_agreement
+from medward.store.errors import StoreError
 
 GROUPS = ("files", "ledger", "store", "data", "keys", "rounds")
 
@@ -290,13 +291,13 @@ def _audit_ledger(
 
 
 def _open_stores(homes: Mapping[str, Home], found: Found) -> Stores:
-    folders = {}
+    blocks = {}
     for name, home in homes.items():
-        if (home.store / "blocks").is_dir():
-            folders[name] = home.store
-        else:
-            found.problems.append(Finding(f"{home.store} holds no store: it has no folder 'blocks'", name))
-    return Stores(folders)
+        try:
+            blocks[name] = open_blocks(home.store)
+        except StoreError as error:
+            found.problems.append(Finding(str(error), name))
+    return Stores(blocks)
 
 
 def _audit_store(

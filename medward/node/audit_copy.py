@@ -2,7 +2,7 @@
 
     node.toml, federation.json, card.json    as they lie there
     ledger/journal/...                       the journal between two of its transactions, and its witness
-    store/blocks/...                         every block's file, unread: damage is for the auditor to find
+    store/blocks/..., store/kubo/blocks/...  every block's file, unread: damage is for the auditor to find
 
 No key, no token, nothing of the participant or of sealed data's keys.
 """
@@ -22,6 +22,7 @@ from medward.node.home import Home
 
 _NAME = re.compile(
     r"node\.toml|federation\.json|card\.json|ledger/journal/(witness|journal\.sqlite)|store/blocks/[a-z2-7]/[a-z2-7]+"
+    r"|store/kubo/blocks/(SHARDING|[A-Z2-7]{2}/[A-Z2-7]+\.data)"
 )
 _FILES = ("node.toml", "federation.json", "card.json")
 _PIECE = 2**20
@@ -41,9 +42,8 @@ def write_copy(home: Home) -> Iterator[bytes]:
     with copy_of_journal(home.ledger / "journal", in_use=True) as journal:
         for file in sorted(journal.iterdir()):
             yield from _entry(f"ledger/journal/{file.name}", file)
-    blocks = home.store / "blocks"
-    for file in sorted(blocks.glob("*/*")):
-        name = f"store/blocks/{file.parent.name}/{file.name}"
+    for file in sorted([*home.store.glob("blocks/*/*"), *home.store.glob("kubo/blocks/**/*")]):
+        name = file.relative_to(home.folder).as_posix()
         # What is no block is nobody's business, and garbage collection may be faster than this.
         with suppress(FileNotFoundError):
             yield from _entry(name, file) if _NAME.fullmatch(name) else ()

@@ -5,28 +5,34 @@ from contextlib import suppress
 from pathlib import Path
 
 from medward.federation.audit import Finding, Found
+from medward.store.blocks import Blocks
 from medward.store.cid import RAW, Cid
 from medward.store.dag import get_inline, walk
 from medward.store.disk import DiskBlocks
 from medward.store.errors import BlockNotFound, CorruptBlock, StoreError
+from medward.store.kubo.repository import RepositoryBlocks
 from medward.store.local import LocalStore
 from medward.store.pins import PinTable
 from medward.store.reader import decode_file_node, read_file
 
 
+def open_blocks(folder: Path) -> Blocks:
+    """Return the blocks in a home's store, for reading; StoreError where there is none."""
+    repository = folder / "kubo"
+    return RepositoryBlocks(repository) if repository.is_dir() else DiskBlocks(folder, read_only=True)
+
+
 class Stores:
-    """The embedded stores of the homes of one federation, open for reading.
+    """The stores of the homes of one federation, embedded or Kubo's, open for reading.
 
     The pins are left alone: opening their table would write beside it, and what must be there is told by the ledger.
 
     Args:
-        folders: each home's store.
+        blocks: each home's, from `open_blocks`.
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
-        self._stores = {
-            home: LocalStore(DiskBlocks(folder, read_only=True), PinTable(None)) for home, folder in folders.items()
-        }
+    def __init__(self, blocks: Mapping[str, Blocks]) -> None:
+        self._stores = {home: LocalStore(own, PinTable(None)) for home, own in blocks.items()}
         self._corrupt: dict[str, list[Cid]] = {}
 
     def close(self) -> None:

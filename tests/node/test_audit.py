@@ -21,7 +21,7 @@ from medward.node.data_audit import audit_data
 from medward.node.errors import NodeError
 from medward.node.home import Home
 from medward.node.launcher import Launcher
-from medward.node.store_audit import Stores
+from medward.node.store_audit import Stores, open_blocks
 from medward.node.training_data import Settings, plan_candidates
 from medward.node.training_rules import agreement_parameters
 from medward.store.cid import RAW, Cid
@@ -141,7 +141,7 @@ def test_record_that_says_other_than_what_was_sealed_is_named(
     state = read_history(folder).state
     [(name, one)] = state.data.sets.items()
     lied = replace(state, data=replace(state.data, sets={name: replace(one, **said)}))  # type: ignore[arg-type]
-    stores, found = Stores({OWNER: homes[OWNER].store}), Found()
+    stores, found = Stores({OWNER: open_blocks(homes[OWNER].store)}), Found()
     try:
         audit_data(lied, stores, found)
     finally:
@@ -155,7 +155,7 @@ def test_blob_that_is_no_sealed_data_and_key_that_is_none_are_named(homes: dict[
     state = read_history(folder).state
     [(name, one)] = state.data.sets.items()
     data = DataSets(keys={OWNER: name}, sets={state.agreement.model: one})
-    stores, found = Stores({OWNER: homes[OWNER].store}), Found()
+    stores, found = Stores({OWNER: open_blocks(homes[OWNER].store)}), Found()
     try:
         audit_data(replace(state, data=data), stores, found)
     finally:

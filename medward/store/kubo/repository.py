@@ -1,0 +1,84 @@
+"""The blocks of a Kubo repository, read from its files without Kubo: for an audit of a node that does not run.
+
+Kubo's default is flatfs: a file for each block, `blocks/<folder>/<KEY>.data`, where KEY is the multihash in upper-case
+base32 and the folder its second and third character from the end (go-ds-flatfs, "next-to-last/2").
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from medward.store.blocks import Blocks, BlockWriter
+from medward.store.cid import Cid
+from medward.store.errors import BlockNotFound, CorruptBlock, InvalidCid, StoreError
+from medward.store.interface import Usage
+from medward.store.limits import MAX_BLOCK_BYTES
+
+_SHARDING = "/repo/flatfs/shard/v1/next-to-last/2"
+_ENDING = ".data"
+
+
+class RepositoryBlocks(Blocks):
+    """Blocks in a Kubo repository; nothing there is changed.
+
+    Args:
+        directory: the repository.
+
+    Raises StoreError where it keeps its blocks in another form.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        try:
+            found = (directory / "blocks" / "SHARDING").read_text(encoding="ascii", errors="replace").strip()
+        except OSError as error:
+            raise StoreError(f"{directory} is no repository of Kubo with blocks as files: {error.strerror}") from None
+        if found != _SHARDING:
+            raise StoreError(f"{directory} keeps its blocks as {found!r}; only {_SHARDING} can be read without Kubo")
+
+    def get(self, cid: Cid) -> bytes:
+        """See `Blocks.get`; a block that does not match its name stays where it is."""
+        path = self._path(cid)
+        try:
+            with path.open("rb") as file:
+                block = file.read(MAX_BLOCK_BYTES + 1)
+        except FileNotFoundError:
+            raise BlockNotFound(f"{cid} is not in {self.directory}") from None
+        except OSError as error:
+            raise CorruptBlock(f"cannot read the block {cid} from {path}: {error.strerror}; check the disk") from None
+        if not cid.matches(block):
+            raise CorruptBlock(f"the block {cid} in {path} does not match its name")
+        return block
+
+    def has(self, cid: Cid) -> bool:
+        """See `Blocks.has`."""
+        return self._path(cid).is_file()
+
+    def writer(self) -> AbstractContextManager[BlockWriter]:
+        """Raise StoreError: only Kubo writes here."""
+        raise StoreError(f"{self.directory} is read only; Kubo writes it")
+
+    def delete(self, cid: Cid) -> int:
+        """Raise StoreError: only Kubo writes here."""
+        raise StoreError(f"{self.directory} is read only; Kubo writes it")
+
+    def names(self) -> Iterator[Cid]:
+        """See `Blocks.names`."""
+        for path in self._files():
+            with suppress(InvalidCid):
+                yield Cid.of_key(path.name.removesuffix(_ENDING).lower())
+
+    def usage(self) -> Usage:
+        """See `Blocks.usage`."""
+        sizes = [path.stat().st_size for path in self._files()]
+        return Usage(len(sizes), sum(sizes), None)
+
+    def close(self) -> None:
+        """See `Blocks.close`."""
+
+    def _files(self) -> Iterator[Path]:
+        return (self.directory / "blocks").glob(f"*/*{_ENDING}")
+
+    def _path(self, cid: Cid) -> Path:
+        key = cid.key.upper()
+        return self.directory / "blocks" / key[-3:-1] / f"{key}{_ENDING}"

@@ -133,7 +133,7 @@ def test_four_hospitals_train_as_documented_and_one_home_is_sound(hosts: Hosts, 
 
 
 @pytest.mark.engines
-def test_four_hospitals_train_with_kubo_and_cometbft_as_documented(
+def test_four_hospitals_train_with_kubo_and_cometbft_as_documented_and_one_home_is_sound(
     hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if find_program() is None:
@@ -149,3 +149,4 @@ def test_four_hospitals_train_with_kubo_and_cometbft_as_documented(
     for row in hospitals.told.values():
         assert (row["store"]["engine"], row["ledger"]["engine"]) == ("kubo", "cometbft")
     hospitals.stop()
+    said([*hosts.within("east"), *MEDWARD, "audit", "--home", str(hospitals.homes["east"].folder)])

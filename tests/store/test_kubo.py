@@ -17,14 +17,15 @@ import pytest
 from medward.store.car import CarReader, pieces_of_file
 from medward.store.cid import Cid
 from medward.store.dag import walk
-from medward.store.errors import BlockNotFound, KuboUnavailable, LimitExceeded, StoreError
+from medward.store.errors import BlockNotFound, CorruptBlock, KuboUnavailable, LimitExceeded, StoreError
 from medward.store.gateway.exchange import PeerExchange
 from medward.store.gateway.peer import Patience, Peer
 from medward.store.gateway.server import GatewayServer
 from medward.store.importer import Profile
-from medward.store.interface import Pin
+from medward.store.interface import Pin, Usage
 from medward.store.kubo.configuration import check_swarm_key, new_swarm_key, private_configuration
 from medward.store.kubo.daemon import KuboDaemon, find_kubo
+from medward.store.kubo.repository import RepositoryBlocks
 from medward.store.kubo.rpc import KuboRpc
 from medward.store.kubo.store import KuboStore
 from medward.store.limits import DagLimits
@@ -100,6 +101,41 @@ def test_a_kubo_that_names_content_otherwise_makes_the_write_fail() -> None:
         assert store.pins() == []
 
 
+SHARDING = "/repo/flatfs/shard/v1/next-to-last/2\n"
+
+
+def test_a_repository_in_another_form_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is no repository of Kubo with blocks as files"):
+        RepositoryBlocks(tmp_path)
+    (tmp_path / "blocks").mkdir()
+    (tmp_path / "blocks" / "SHARDING").write_text(SHARDING.replace("next-to-last/2", "prefix/2"))
+    with pytest.raises(StoreError, match="prefix/2"):
+        RepositoryBlocks(tmp_path)
+
+
+def test_a_damaged_block_of_a_repository_is_found_and_stays_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "blocks").mkdir()
+    (tmp_path / "blocks" / "SHARDING").write_text(SHARDING)
+    blocks = RepositoryBlocks(tmp_path)
+    whole, damaged, absent = (Cid.of(content) for content in (b"whole", b"damaged", b"absent"))
+    for cid, content in ((whole, b"whole"), (damaged, b"damages")):
+        file = blocks._path(cid)
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+    assert blocks.get(whole) == b"whole"
+    for _ in range(2):
+        with pytest.raises(CorruptBlock, match=str(damaged)):
+            blocks.get(damaged)
+    with pytest.raises(BlockNotFound, match=str(absent)):
+        blocks.get(absent)
+    assert set(blocks.names()) == {whole, damaged}
+    assert blocks.usage() == Usage(2, 12, None)
+    with pytest.raises(StoreError, match="read only"):
+        blocks.delete(whole)
+    with pytest.raises(StoreError, match="read only"):
+        blocks.writer()
+
+
 # --- with real daemons
 
 
@@ -134,6 +170,19 @@ def test_two_members_of_a_private_swarm_exchange_blobs_and_a_stranger_cannot(sta
     with impatient, pytest.raises(BlockNotFound):
         impatient.fetch(cid)
     assert not at_stranger.has(cid)
+
+
+@pytest.mark.engines
+def test_a_repository_is_read_without_its_daemon(start: Start) -> None:
+    daemon, store = start("alice")
+    cid = store.add(CONTENT, pin="round/1")
+    record = store.put_record({"model": cid}, pin="ledger")
+    daemon.stop()
+    blocks = RepositoryBlocks(daemon.directory)
+    below = [found for found, _ in walk(cid, blocks.get)]
+    assert len(below) > 4
+    assert {found.digest for found in [*below, record]} <= {found.digest for found in blocks.names()}
+    assert CONTENT.startswith(blocks.get(below[1]))
 
 
 @pytest.mark.engines

@@ -52,6 +52,7 @@ def demo(
     """
     use_one_thread_per_operation()
     began = perf_counter()
+    from medward.agents.compilation import keep_compiled
     from medward.federation.training import Options, refuse_impossible
     from medward.flows.partition import PARTITIONS
     from medward.flows.prepared import prepare
@@ -70,6 +71,7 @@ def demo(
     refuse_impossible(options)
     if not simulate and sites > MAX_MEMBERS:
         raise BadUsage(f"A ledger has at most {MAX_MEMBERS} members: use at most {MAX_MEMBERS} sites, or --simulate.")
+    keep_compiled()
     dataset, flows = open_data(data, seed, rows=rows)
     prepared = prepare(dataset, flows, "honest", seed)
     run = _simulated if simulate else _with_nodes

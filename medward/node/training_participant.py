@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from medward.agents.compilation import keep_compiled
 from medward.federation.application import FederationSnapshot
 from medward.federation.blobs import blob_name
 from medward.federation.effects import (
@@ -69,6 +70,7 @@ class TrainingParticipant(Participant):
     """
 
     def __init__(self, host: Host) -> None:
+        keep_compiled()
         self._host = host
         self._settings = read_settings(host.settings)
         self._files = TrainingFiles(host.folder)

@@ -19,7 +19,7 @@ from medward.federation.interfaces import Refused, SecureSum
 from medward.federation.key_ceremony import KeyCeremony, keys_digest
 from medward.federation.member import Member
 from medward.federation.memory import PlainSum
-from medward.federation.records import KeyBegin, KeyCommit, KeyRecord, KeyTick, Record, RoundRecord, Tick
+from medward.federation.records import KeyBegin, KeyCommit, KeyRecord, KeyTick, KeyWish, Record, RoundRecord, Tick
 from medward.federation.round import Terms
 from medward.federation.rules import Agreement, Federation, Gathering
 from medward.fhe.parameters import capacity
@@ -123,7 +123,8 @@ class Participant:
         for record, time in self._duties():
             if time <= now:
                 # What is lost on the way is handed in again after a deadline.
-                self._handed_in = {record: now + self.state.terms.deadline}
+                waiting = {other: until for other, until in self._handed_in.items() if until > now}
+                self._handed_in = {**waiting, record: now + self.state.terms.deadline}
                 effects.append(Order(record))
         return effects
 
@@ -144,7 +145,11 @@ class Participant:
             begin: Record = KeyBegin(state.last_epoch + 1, self.name) if state.keys_due else state.expected()
             due.append((begin, state.idle_since))
         wait = self._place() * PATIENCE * state.terms.deadline
-        return [(record, max(time + wait, self._handed_in.get(record, 0.0))) for record, time in due]
+        due = [(record, time + wait) for record, time in due]
+        if state.epoch is not None and state.ceremony is None and state.next is not None and state.stopped is None:
+            wish = KeyWish(state.epoch.epoch, self.name)
+            due += [(wish, state.idle_since)] if state.may_wish(self.name) else []
+        return [(record, max(time, self._handed_in.get(record, 0.0))) for record, time in due]
 
     def _place(self) -> int:
         """How many members' turn it is before this one's."""

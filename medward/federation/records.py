@@ -279,6 +279,13 @@ class Change(Structure, frozen=True, tag="change"):
         return change
 
 
+class KeyWish(Structure, frozen=True, tag="key.wish"):
+    """`member` holds no part of the joint key of this epoch, is here, and wants new keys."""
+
+    epoch: Count
+    member: str
+
+
 class Resume(Structure, frozen=True, tag="resume"):
     """The author wants a federation that has stopped to go on."""
 
@@ -314,7 +321,7 @@ class Withdraw(Structure, frozen=True, tag="data.withdraw"):
 RoundRecord = Open | Commit | Submit | Attest | Aggregate | Reject | ShareCommit | Share | Reveal | Finish | Vote | Tick
 KeyRecord = KeyBegin | KeyCommit | KeyOpen | KeyDeal | KeyRespond | KeyJudge | KeyAnswer | KeyHold | KeyActive | KeyTick
 DataRecord = DataKey | SealedData | Withdraw
-Record = RoundRecord | KeyRecord | DataRecord | Announce | Change | Resume
+Record = RoundRecord | KeyRecord | DataRecord | Announce | Change | KeyWish | Resume
 
 
 def subject(*names: str) -> Subject:

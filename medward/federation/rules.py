@@ -25,6 +25,7 @@ from medward.federation.records import (
     KeyActive,
     KeyBegin,
     KeyRecord,
+    KeyWish,
     Next,
     Open,
     Record,
@@ -40,6 +41,8 @@ from medward.fhe.parameters import DECRYPTIONS, MOST_HOLDERS, MOST_UNDECODED, ca
 MAX_FRUITLESS_ROUNDS = 3
 #: A ceremony that takes longer than this many deadlines may be begun again.
 CEREMONY_DEADLINES = 16
+#: How many rounds keys serve before one who was left out of them may ask for new ones: a liar costs no more than that.
+ROUNDS_BEFORE_A_WISH = 2
 #: A ceremony needs fewer records of one member than this many for each holder.
 RECORDS_A_HOLDER = 32
 
@@ -85,6 +88,7 @@ class Epoch:
         spent: how many answers each holder may have given under it.
         digest: stands for its public keys.
         undecoded: how many of its sums were opened and led to no model; holders answer only so many.
+        since: the number of the first round under it.
     """
 
     epoch: int
@@ -93,6 +97,7 @@ class Epoch:
     spent: int
     digest: bytes
     undecoded: int = 0
+    since: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ class Federation:
         idle_since: when the last round or ceremony ended.
         last_epoch: the largest epoch number that any ceremony used.
         epoch: the joint key, once there is one.
+        keyless: members that hold no part of it, are here, and have asked for new keys.
         ceremony: the ceremony under way, if one is.
         round: the last round, open or over.
         fruitless: how many rounds in a row led to no model.
@@ -174,6 +180,7 @@ class Federation:
     stopped: str | None = None
     resuming: frozenset[str] = frozenset()
     data: DataSets = field(default_factory=DataSets)
+    keyless: frozenset[str] = frozenset()
 
     @property
     def busy(self) -> bool:
@@ -197,11 +204,18 @@ class Federation:
         if self.agreement.protect == "none":
             return False
         epoch = self.epoch
-        if epoch is None or epoch.accounts != self.accounts:
+        if epoch is None or epoch.accounts != self.accounts or self.keyless:
             return True
         opened = len(epoch.keys.holders) - epoch.keys.threshold > epoch.keys.openings
         spent = DECRYPTIONS - epoch.spent < self.chunks * (2 + self.terms.faulty)
         return opened or spent or epoch.undecoded >= MOST_UNDECODED
+
+    def may_wish(self, member: str) -> bool:
+        """Whether a member may ask for new keys: one that was left out of these, once they have served some rounds."""
+        epoch = self.epoch
+        if epoch is None or member in epoch.keys.holders or member in self.keyless:
+            return False
+        return self.number >= epoch.since + ROUNDS_BEFORE_A_WISH
 
     def keys(self) -> Keys:
         """Return who opens sums: the holders of the joint key, or in the open everybody."""
@@ -273,6 +287,8 @@ def apply(state: Federation, record: Record, author: str, time: float, block: by
         return _resumed(state, author)
     if state.stopped is not None:
         raise Refused(f"The federation has stopped: {state.stopped}.")
+    if isinstance(record, KeyWish):
+        return _wished(state, record)
     if isinstance(record, Open):
         return _begun(state, record, time)
     if isinstance(record, RoundRecord):
@@ -287,6 +303,13 @@ def _resumed(state: Federation, author: str) -> Federation:
     if len(resuming) <= state.terms.faulty:
         return replace(state, resuming=resuming)
     return replace(state, stopped=None, fruitless=0, resuming=frozenset())
+
+
+def _wished(state: Federation, record: KeyWish) -> Federation:
+    """Note that a member is here again that was left out of the keys: they are due, with it, after this round."""
+    if state.epoch is None or record.epoch != state.epoch.epoch or not state.may_wish(record.member):
+        raise Refused(f"{record.member} may not ask for new keys now.")
+    return replace(state, keyless=state.keyless | {record.member})
 
 
 def _begun(state: Federation, record: Open, time: float) -> Federation:
@@ -376,8 +399,9 @@ def _reported(state: Federation, now: Gathering, record: KeyActive, time: float)
         return state
     keys = Keys(record.holders, 0)
     keys = replace(keys, openings=len(keys.holders) - keys.threshold)
-    epoch = Epoch(record.epoch, keys, state.accounts, 0, record.digest)
-    return _settled(replace(state, epoch=epoch, ceremony=None, idle_since=time, fruitless=0), time)
+    epoch = Epoch(record.epoch, keys, state.accounts, 0, record.digest, since=state.number)
+    state = replace(state, epoch=epoch, ceremony=None, idle_since=time, fruitless=0, keyless=frozenset())
+    return _settled(state, time)
 
 
 def _changed(state: Federation, record: Change, author: str, time: float) -> Federation:

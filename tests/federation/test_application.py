@@ -1,5 +1,6 @@
 """The rules on a ledger: strangers, refusals, snapshots, and one state whatever way it is reached."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,13 +15,16 @@ from medward.federation.application import (
     decode_state,
     encode_state,
 )
+from medward.federation.interfaces import Refused
 from medward.federation.memory import Entry
 from medward.federation.records import (
     Announce,
     Change,
     Commit,
+    KeyActive,
     KeyBegin,
     KeyCommit,
+    KeyWish,
     Next,
     Record,
     Resume,
@@ -28,7 +32,8 @@ from medward.federation.records import (
     decode_record,
     encode_record,
 )
-from medward.federation.rules import Agreement
+from medward.federation.round import Keys
+from medward.federation.rules import Agreement, Epoch, apply, founded
 from medward.ledger.encoding import encode
 from medward.ledger.errors import SnapshotMismatch
 from medward.ledger.merkle import verify_proof
@@ -164,6 +169,31 @@ def test_three_fruitless_rounds_stop_the_federation_until_two_resume_it(ledger: 
     assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [REFUSED]
     assert ledger.codes(("a", Resume()), ("a", Resume()), ("c", Resume()), time=time) == [0, REFUSED, 0]
     assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [0]
+
+
+def test_who_was_left_out_of_the_keys_may_ask_for_new_ones_once_and_not_too_soon() -> None:
+    epoch = Epoch(4, Keys(NAMES[:3], 0), AGREEMENT.accounts, 0, b"", since=5)
+    begun = founded(replace(AGREEMENT, protect="aggregate"))
+    state = dataclasses.replace(begun, number=7, last_epoch=4, epoch=epoch)
+    assert not state.keys_due
+    asked = apply(state, KeyWish(4, "d"), "d", 1.0, b"")
+    assert asked.keys_due
+    for at, record, author in (
+        (state, KeyWish(4, "a"), "a"),  # it holds a part
+        (state, KeyWish(3, "d"), "d"),  # of these keys, not of others
+        (state, KeyWish(4, "d"), "c"),  # for itself
+        (asked, KeyWish(4, "d"), "d"),
+        (dataclasses.replace(state, number=6), KeyWish(4, "d"), "d"),
+    ):
+        with pytest.raises(Refused):
+            apply(at, record, author, 1.0, b"")
+    begun = apply(asked, KeyBegin(5, "a"), "a", 1.0, b"")
+    for name in NAMES[:2]:
+        begun = apply(begun, KeyActive(5, name, NAMES, b"digest"), name, 2.0, b"")
+    assert not begun.keys_due
+    assert not begun.may_wish("d")
+    assert begun.epoch is not None
+    assert (begun.epoch.epoch, begun.epoch.since) == (5, 7)
 
 
 def test_what_was_said_once_is_refused_again_also_in_the_next_round(ledger: Ledger) -> None:

@@ -91,6 +91,29 @@ def test_holder_silent_at_its_share_is_opened_and_new_keys_follow(federation: St
     assert training.shared.to_bytes() == plain.shared.to_bytes()
 
 
+def test_member_away_while_keys_were_made_asks_for_new_ones_and_holds_a_part_of_them(encrypted: Start) -> None:
+    training, away = encrypted(), [True]
+
+    def says_nothing(name: str, effect: Effect) -> Iterator[Effect]:
+        if not (away[0] and name == "hospital-2" and isinstance(effect, Order)):
+            yield effect
+
+    _changed(training, says_nothing)
+    simulation = training._simulation
+    reports = [simulation.run_round()]
+    # It comes back without having seen the ceremony: it has not even the public keys.
+    returned = simulation._participants["hospital-2"]
+    returned._material = None
+    returned._member.rekeyed(None)
+    away[0] = False
+    assert not returned.holds_keys
+    reports += [simulation.run_round() for _ in range(3)]
+    others = ("hospital-1", "hospital-3", "hospital-4")
+    assert [report.cohort for report in reports] == [others, others, NAMES, NAMES]
+    assert [epoch.holders for epoch in training.epochs] == [others, NAMES]
+    assert reports[-1].shares.keys() == set(NAMES)
+
+
 def test_two_silent_holders_make_the_round_void(encrypted: Start) -> None:
     training = encrypted()
 

@@ -139,7 +139,7 @@ def test_lost_disk_is_replaced_by_a_new_incarnation_with_new_keys(told: Told) ->
     assert incarnation == 1
     assert victim in told.rounds[number]["opened"]
     assert told.rounds[number]["outcome"] == "final"
-    assert victim in told.holders
+    assert victim in told.rounds[number + 1]["shares"]
     assert told.epoch_at(number + 1) > told.epoch_at(number)
     assert told.rounds[max(told.rounds)]["cohort"] == list(told.plan.names)
 
@@ -171,7 +171,7 @@ def test_members_with_malformed_keys_are_left_out_by_name(told: Told) -> None:
     liars = {kind: told.plan.by[kind][0] for kind in KEY_MAKERS[: told.plan.f]}
     left_out = told.left_out[number + 1]
     assert set(left_out) == set(liars.values())
-    assert set(told.holders) == set(told.plan.names) - set(liars.values())
+    assert set(told.rounds[number + 1]["shares"]) == set(told.plan.names) - set(liars.values())
     assert "proof" in left_out[liars["malformed key"]]
     assert told.rounds[number + 1]["outcome"] == "final"
 

@@ -176,6 +176,13 @@ def test_members_with_malformed_keys_are_left_out_by_name(told: Told) -> None:
     assert told.rounds[number + 1]["outcome"] == "final"
 
 
+def test_who_was_left_out_of_the_keys_asks_for_new_ones_and_holds_a_part_of_them(told: Told) -> None:
+    _, number, _ = told.replaced
+    last = told.rounds[max(told.rounds)]
+    assert told.epoch_at(max(told.rounds)) > told.epoch_at(number + 1)
+    assert set(last["shares"]) == set(told.plan.names)
+
+
 def test_malformed_dealt_share_is_shown_to_all_and_nobody_is_left_out(told: Told) -> None:
     assert ONE_SHARE in told.plan.faults[told.plan.names[0]]
     assert told.left_out.get(0, {}) == {}

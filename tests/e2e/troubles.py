@@ -359,6 +359,8 @@ class Troubles:
             return holders >= set(plan.names) - left_out and ward.state(victim)["holds_keys"]
 
         await ward.until(has_keys, "it holds a part of the new keys", 600)
+        everybody = set(plan.names)
+        await ward.until(lambda: set(ward.state(victim)["holders"]) == everybody, "all hold a part again", 600)
         last = await self._under_way()
         await self._until_round(last + 1)
         told.replaced = (victim, number, ward.launcher.client(victim).get("/status")["incarnation"])

@@ -2,6 +2,7 @@
 
     python benchmarks/results.py tables       Sentinel beside its baselines, by protocol and data set
     python benchmarks/results.py over-time    the comparisons over time
+    python benchmarks/results.py over-time-parts  what Sentinel's parts are worth over time
     python benchmarks/results.py targets      what was set out to be reached, and whether it was
     python benchmarks/results.py classes      the classes on which gradient boosting is furthest ahead
     python benchmarks/results.py protocols    each protocol's numbers beside the honest ones
@@ -24,7 +25,7 @@ from typing import Any
 from medward.flows.datasets import DATASETS
 from medward.report.study import markdown_table
 from medward.report.targets import Verdict, over_time_verdicts, paired, verdict_table, verdicts
-from medward.report.watch_study import watch_table
+from medward.report.watch_study import interval, watch_table
 
 FOLDER = Path(__file__).parent / "results"
 OVER_TIME = "over time"
@@ -57,6 +58,29 @@ def over_time(runs: list[dict[str, Any]]) -> None:
         print(
             f"### {DATASETS[name].schema.title}, over time{_synthetic(name)}\n\n{_extent(own)}\n\n{watch_table(own)}\n"
         )
+
+
+def over_time_parts(runs: list[dict[str, Any]]) -> None:
+    """Print what changing one part of Sentinel over time does to its cost and false alarms, on the same seeds."""
+    streams = [run for run in runs if run["protocol"] == OVER_TIME and run["method"].startswith("Sentinel")]
+    print(
+        "| data set | variant | seeds | cost of 1000 windows, more than the whole [95 %] | false alarms in 1000, more |"
+    )
+    print("|---|---|---|---|---|")
+    for name in dict.fromkeys(run["data"] for run in streams):
+        by_method: dict[str, dict[int, dict[str, Any]]] = {}
+        for run in streams:
+            if run["data"] == name:
+                by_method.setdefault(run["method"], {})[run["seed"]] = run
+        whole = by_method.pop("Sentinel over time", {})
+        for method, found in by_method.items():
+            seeds = sorted(set(found) & set(whole))
+            pair = [found[seed] for seed in seeds], [whole[seed] for seed in seeds]
+            cells = []
+            for counted, per in (("cost", "windows"), ("false_alarms", "benign")):
+                mean, low, high = (1000 * value for value in interval(*pair, counted, per))
+                cells.append(f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]")
+            print(f"| {name} | {method} | {len(seeds)} | {' | '.join(cells)} |")
 
 
 def classes(runs: list[dict[str, Any]]) -> None:
@@ -183,6 +207,7 @@ def _extent(runs: list[dict[str, Any]]) -> str:
 PARTS = {
     "tables": tables,
     "over-time": over_time,
+    "over-time-parts": over_time_parts,
     "targets": targets,
     "classes": classes,
     "protocols": protocols,

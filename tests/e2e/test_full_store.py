@@ -1,15 +1,19 @@
 """A member whose store is full: the others go on, it says why it does not, and it is back once there is room."""
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 
+from medward.node.errors import NodeError
 from medward.store.local import open_directory
-from tests.e2e.ward import NAMES, Ward, run
+from tests.e2e.ward import NAMES, PATIENT, Ward, run
 
 pytestmark = pytest.mark.processes
 FULL = "h3"
+#: Seconds of waiting for it alone that are too many even on a busy machine.
+LONG = 20.0
 
 
 def limit(ward: Ward, bytes_more: int | None) -> None:
@@ -23,8 +27,48 @@ def limit(ward: Ward, bytes_more: int | None) -> None:
     home.configuration_file.write_text(re.sub(r"limit_gib = [0-9.e-]+", f"limit_gib = {gib:.9f}", text))
 
 
+def cannot_speak(ward: Ward) -> bool:
+    """Whether the member is away, has no room for what it would say, or no keys to say it under."""
+    limited = re.search(r"limit_gib = ([0-9.e-]+)", ward.launcher.homes[FULL].configuration_file.read_text())
+    assert limited is not None
+    if float(limited[1]) or not ward.launcher.running(FULL):
+        return True
+    try:
+        return not ward.state(FULL)["holds_keys"]
+    except (NodeError, KeyError):  # on its way up
+        return False
+
+
+async def nobody_waits_for_it_in_vain(ward: Ward) -> None:
+    """Set the clock forward where the others wait for this member alone, and it cannot say what they wait for."""
+    loop = asyncio.get_running_loop()
+    stood, since, done = (), 0.0, False
+    while True:
+        await asyncio.sleep(0.25)
+        try:
+            state = await asyncio.to_thread(ward.state, "h0")
+        except NodeError:
+            continue
+        stands = (state["round"], state["phase"], state["ceremony"], *state["waits_for"])
+        if stands != stood:
+            stood, since, done = stands, loop.time(), False
+        if done or list(state["waits_for"]) != [FULL]:
+            continue
+        # What it said before it was stopped, in a ceremony, nobody can go on with.
+        if loop.time() - since > LONG or await asyncio.to_thread(cannot_speak, ward):
+            assert ward.clock is not None
+            ward.clock.forward(2 * PATIENT)
+            done = True
+
+
 def test_member_whose_store_is_full_says_so_and_takes_part_again_once_there_is_room(tmp_path: Path) -> None:
     async def tell(ward: Ward) -> None:
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(nobody_waits_for_it_in_vain(ward))
+            await lives_through(ward)
+            keeper.cancel()
+
+    async def lives_through(ward: Ward) -> None:
         await ward.until(lambda: len(ward.rounds("h0")) >= 1, "a round is over")
         await ward.launcher.stop([FULL])
         acknowledged = ward.rounds("h0")
@@ -49,4 +93,4 @@ def test_member_whose_store_is_full_says_so_and_takes_part_again_once_there_is_r
             with open_directory(ward.launcher.homes[name].store) as store:
                 assert store.verify().intact
 
-    run(tmp_path, 8, tell, deadline=10.0)
+    run(tmp_path, 8, tell, deadline=PATIENT, keep_time=True)

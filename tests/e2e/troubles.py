@@ -8,6 +8,7 @@ is computed again in the open.
 import asyncio
 import logging
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from medward.node.audit import audit
 from medward.node.errors import NodeError
 from medward.node.federation_file import read_federation
 from medward.node.home import Home
+from medward.node.launcher import NODE_COMMAND
 from medward.store.cid import Cid
 from medward.store.local import open_directory
 from tests.e2e.faulty_node import EVIDENCE, UNSAID, unsaid
@@ -338,11 +340,10 @@ class Troubles:
         await ward.until(lambda: not ward.launcher.running(victim), "the node is gone", 600)
         shutil.rmtree(home.folder)
 
-        home.folder.mkdir()
-        told.refusals["an empty disk"] = await self._refusal(victim)
-        shutil.rmtree(home.folder)
         shutil.copytree(self._spare / "backup", home.folder)
-        told.refusals["an old copy"] = await self._refusal(victim)
+        told.refusals["an empty disk"], told.refusals["an old copy"] = await asyncio.gather(
+            asyncio.to_thread(_said_without_a_home, self._spare / "empty"), self._refusal(victim)
+        )
         shutil.rmtree(home.folder)
 
         made = Home.create(home.folder, configuration, incarnation=1)
@@ -425,6 +426,15 @@ class Troubles:
         ]
         assert all(one == first for one in others)
         return first
+
+
+def _said_without_a_home(folder: Path) -> str:
+    """Return what a node says that starts in an empty folder, and does not run."""
+    folder.mkdir()
+    done = subprocess.run([*NODE_COMMAND, str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
 
 
 def look_back(ward: Ward, told: Told) -> None:

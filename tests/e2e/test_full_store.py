@@ -47,9 +47,9 @@ async def nobody_waits_for_it_in_vain(ward: Ward) -> None:
         await asyncio.sleep(0.25)
         try:
             state = await asyncio.to_thread(ward.state, "h0")
-        except NodeError:
+            stands = (state["round"], state["phase"], state["ceremony"], *state["waits_for"])
+        except (NodeError, KeyError):  # on its way up
             continue
-        stands = (state["round"], state["phase"], state["ceremony"], *state["waits_for"])
         if stands != stood:
             stood, since, done = stands, loop.time(), False
         if done or list(state["waits_for"]) != [FULL]:

@@ -132,15 +132,15 @@ def times(runs: list[dict[str, Any]]) -> None:
     """Print how long the runs of each protocol and data set took, one after the other."""
     print("| protocol | data set | runs | minutes | longest run, minutes |\n|---|---|---|---|---|")
     for (protocol, name), group in groupby(runs, key=lambda run: (run["protocol"], run["data"])):
-        spent = [run["seconds"] / 60 for run in group]
+        spent = [_spent(run) / 60 for run in group]
         print(f"| {protocol} | {name} | {len(spent)} | {sum(spent):.0f} | {max(spent):.1f} |")
     for protocol, group in groupby(runs, key=lambda run: run["protocol"]):
         own = list(group)
-        print(f"| **{protocol}** | all | {len(own)} | {sum(run['seconds'] for run in own) / 60:.0f} | |")
+        print(f"| **{protocol}** | all | {len(own)} | {sum(map(_spent, own)) / 60:.0f} | |")
     print()
     for protocol in ("honest", "paper"):
         own = [run for run in runs if run["protocol"] == protocol]
-        hours = sum(run["seconds"] for run in own) / 3600
+        hours = sum(map(_spent, own)) / 3600
         sets = len({run["data"] for run in own})
         within = "within" if hours <= LIMIT_HOURS else "more than"
         print(f"The {protocol} protocol's kept runs, on {sets} data sets: {hours:.1f} hours, {within} {LIMIT_HOURS}.")
@@ -148,6 +148,12 @@ def times(runs: list[dict[str, Any]]) -> None:
     minutes = sum(run["seconds"] for run in quick) / 60
     sets = len({run["data"] for run in quick})
     print(f"With --quick, one seed on {sets} data sets, {len(quick)} runs: {minutes:.0f} minutes, reading not counted.")
+
+
+def _spent(run: dict[str, Any]) -> float:
+    """Return a run's seconds: of processor time where they were kept, else of the clock."""
+    spent: float = run.get("processor_seconds", run["seconds"])
+    return spent
 
 
 def _seeds(runs: list[dict[str, Any]]) -> dict[str, int]:

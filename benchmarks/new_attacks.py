@@ -13,7 +13,8 @@ half of new ones, the share of windows that are decided wrongly,
 
     error = 1/2 false alarms + 1/4 known types' share missed + 1/4 new types' share missed.
 
-Each trained model is measured with several cautions (`Recipe.caution`).
+Ideas that begin with "federated" train four hospitals in the open, all others train in one place. Each trained model is
+measured with several cautions (`Recipe.caution`).
 """
 
 import argparse
@@ -29,13 +30,16 @@ from numpy.typing import NDArray
 
 from medward.agents.central import train_centrally
 from medward.agents.model import Provenance, SentinelModel
-from medward.agents.recipe import RECIPES
+from medward.agents.recipe import RECIPES, Recipe
+from medward.federation.training import FederatedTraining, Options
 from medward.flows.prepared import Prepared, prepare
 from medward.flows.reading import read_flows, recognise
+from medward.report.study import SITES
 
 KEPT = Path(__file__).parent / "results" / "new-attacks.jsonl"
 FOLDS = 4
 LEAST_ROWS = 10
+FEDERATED = "federated"
 CAUTIONS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 IDEAS: dict[str, dict[str, Any]] = {
     "now": {},
@@ -61,6 +65,10 @@ IDEAS: dict[str, dict[str, Any]] = {
         "dropout": 0.3,
     },
     "columns hidden, .4, dropout .3": {"column_dropout": 0.4, "dropout": 0.3},
+    "federated": {},
+    "federated, 12 rounds": {"rounds": 12},
+    "federated, 6 rounds": {"rounds": 6},
+    "federated, 12 rounds, columns hidden, .2": {"rounds": 12, "column_dropout": 0.2},
 }
 
 
@@ -85,7 +93,8 @@ def run(path: Path, seeds: int, wanted: list[str]) -> None:
                 train = shown[~new[shown]]
                 held = np.concatenate([chosen, shown[new[shown]]])
                 recipe = replace(RECIPES["nsl-kdd"], caution=0.0, **changes)
-                model = train_centrally(prepared, train, recipe, Provenance("central", None, 1, "none", False, seed))
+                split = replace(prepared.split, train=train, validation=chosen[~new[chosen]])
+                model = trained(replace(prepared, split=split), recipe, seed, idea.startswith(FEDERATED))
                 found = {
                     "idea": idea,
                     "seed": seed,
@@ -99,6 +108,15 @@ def run(path: Path, seeds: int, wanted: list[str]) -> None:
                 with KEPT.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(found) + "\n")
                 print(idea, seed, fold, found["cautions"]["0"], found["cautions"]["2"], found["seconds"], flush=True)
+
+
+def trained(prepared: Prepared, recipe: Recipe, seed: int, federated: bool) -> SentinelModel:
+    """Train on the split's training rows, in one place or by hospitals that sum in the open."""
+    if federated:
+        options = Options(SITES, recipe.rounds, protect="none", seed=seed)
+        return FederatedTraining(prepared, recipe, options).run(None, lambda report: None)
+    provenance = Provenance("central", None, 1, "none", False, seed)
+    return train_centrally(prepared, prepared.split.train, recipe, provenance)
 
 
 def folds(kind: NDArray[np.int32], family: NDArray[np.int32], prepared: Prepared, seed: int) -> NDArray[np.int64]:

@@ -26,6 +26,8 @@ REPLAYED = 2**32
 TOO_MANY_CLIENTS = 2**32 + 1
 """The result code of a new client's transaction when the table is full."""
 
+_RECORD = struct.Struct(">QQ")
+
 
 class StateSummary(Structure, frozen=True):
     """What the state after a block is; checkpoints carry all of it, CometBFT's headers its root.
@@ -165,7 +167,10 @@ class Execution:
         for transaction, result, verdict in zip(transactions, results, verdicts, strict=True):
             if verdict is None:
                 receipt = Receipt(height, result)
-                self._replies.setdefault(transaction.client, OrderedDict())[transaction.nonce] = receipt
+                given_to = self._replies.get(transaction.client)
+                if given_to is None:
+                    given_to = self._replies[transaction.client] = OrderedDict()
+                given_to[transaction.nonce] = receipt
                 replies.append((transaction, receipt))
         for client in changed:
             self._forget_old(client)
@@ -204,11 +209,12 @@ class Execution:
     def _claim(self, transaction: Transaction) -> TxResult | None:
         """Mark a nonce as used, or say why it is refused; the block's end brings the mark into the Merkle map."""
         record = self._records.get(transaction.client)
-        if _used(record, transaction.nonce):
-            return TxResult(REPLAYED, b"")
         if record is None and len(self._records) >= MAX_CLIENTS:
             return TxResult(TOO_MANY_CLIENTS, b"")
-        self._records[transaction.client] = _mark(record, transaction.nonce)
+        marked = _mark(record, transaction.nonce)
+        if marked is None:
+            return TxResult(REPLAYED, b"")
+        self._records[transaction.client] = marked
         return None
 
     def _forget_old(self, client: bytes) -> None:
@@ -230,21 +236,19 @@ def transactions_root(transactions: Sequence[bytes]) -> bytes:
 
 
 def _used(record: bytes | None, nonce: int) -> bool:
-    if record is None:
-        return False
-    high, bits = struct.unpack(">QQ", record)
-    if nonce > high:
-        return False
-    return bool(nonce + NONCE_WINDOW <= high or bits >> (high - nonce) & 1)
+    return record is not None and _mark(record, nonce) is None
 
 
-def _mark(record: bytes | None, nonce: int) -> bytes:
-    """Return the client's record with `nonce` in it: the highest nonce, and a bit for each of the 64 up to it."""
+def _mark(record: bytes | None, nonce: int) -> bytes | None:
+    """Return the client's record with `nonce` in it: the highest nonce, and a bit for each of the 64 up to it; None
+    where the nonce was used or is older than those.
+    """
     if record is None:
-        return struct.pack(">QQ", nonce, 1)
-    high, bits = struct.unpack(">QQ", record)
-    if nonce > high:
-        shift = nonce - high
-        bits = (bits << shift | 1) & (2**64 - 1) if shift < NONCE_WINDOW else 1
-        return struct.pack(">QQ", nonce, bits)
-    return struct.pack(">QQ", high, bits | 1 << (high - nonce))
+        return _RECORD.pack(nonce, 1)
+    high, bits = _RECORD.unpack(record)
+    behind = high - nonce
+    if behind < 0:
+        return _RECORD.pack(nonce, (bits << -behind | 1) & (2**64 - 1) if -behind < NONCE_WINDOW else 1)
+    if behind >= NONCE_WINDOW or bits >> behind & 1:
+        return None
+    return _RECORD.pack(high, bits | 1 << behind)

@@ -13,6 +13,7 @@ asked for, once per node, so a block of many changes hashes each touched node on
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -168,6 +169,7 @@ def verify_proof(root: bytes, key: bytes, value: bytes | None, proof: MerkleProo
         raise InvalidProof("the proof does not lead to the certified root")
 
 
+@lru_cache(maxsize=4096)
 def _path(key: bytes) -> int:
     return int.from_bytes(hashlib.sha256(key).digest(), "big")
 

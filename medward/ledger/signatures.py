@@ -9,6 +9,7 @@ one verifies: an attacker has to break both. See spec/ledger.md, "Signatures".
 import struct
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from typing import Annotated, Final, Literal, get_args
 
@@ -27,6 +28,9 @@ Kind = Literal[
 ]
 _PREFIXES: dict[str, bytes] = {kind: b"medward/ledger/1" + kind.encode().ljust(16, b"\0") for kind in get_args(Kind)}
 _NUMBERS = struct.Struct(">QQQ")
+_PROVED = 2048
+MAX_SIGNATURE_BYTES: Final = 4096
+"""The longest public key or signature of one algorithm."""
 CERTIFYING: Final[frozenset[str]] = frozenset({"commit", "checkpoint"})
 
 
@@ -34,14 +38,14 @@ class AlgorithmBytes(Structure, frozen=True):
     """One algorithm's public key or signature."""
 
     algorithm: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
-    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
+    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_SIGNATURE_BYTES)]
 
 
 Signatures = Annotated[tuple[AlgorithmBytes, ...], msgspec.Meta(min_length=1, max_length=2)]
 PublicKeys = Annotated[tuple[AlgorithmBytes, ...], msgspec.Meta(min_length=1, max_length=2)]
 
 
-class Domain(msgspec.Struct, frozen=True):
+class Domain(msgspec.Struct, frozen=True, gc=False):
     """What a signature is about besides the digest it covers.
 
     Args:
@@ -77,11 +81,14 @@ class Signer(ABC):
 
 
 class Verifier(ABC):
-    """Checks signatures; remembers those that were valid, as certificates repeat votes seen before."""
+    """Checks signatures; remembers those that were valid, as certificates repeat votes seen before, and what else they
+    prove: `proved` holds that as whoever checks it has put it (`remember_proved`).
+    """
 
     def __init__(self, remembered: int = 16384) -> None:
         self._valid: OrderedDict[tuple[str, bytes, bytes, bytes], None] = OrderedDict()
         self._remembered = remembered
+        self.proved: OrderedDict[Hashable, None] = OrderedDict()
 
     @abstractmethod
     def _check(self, key: AlgorithmBytes, message: bytes, signature: bytes) -> bool: ...
@@ -93,6 +100,13 @@ class Verifier(ABC):
             return False
         message = domain.preimage(digest)
         return all(self._known(key, message, s.data) for key, s in zip(asked, signatures, strict=True))
+
+    def remember_proved(self, steps: Iterable[Hashable]) -> None:
+        """Keep what a valid signature proves besides what was signed (`proved`), for as long as there is room."""
+        for step in steps:
+            self.proved[step] = None
+        while len(self.proved) > _PROVED:
+            self.proved.popitem(last=False)
 
     def _known(self, key: AlgorithmBytes, message: bytes, signature: bytes) -> bool:
         entry = (key.algorithm, key.data, message, signature)

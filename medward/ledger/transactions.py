@@ -8,16 +8,20 @@ See spec/ledger.md, "Requests".
 import hashlib
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 
-from medward.ledger.encoding import decode, encode
+from medward.ledger.encoding import decode, encode, read_bytes_at, read_count_at
 from medward.ledger.errors import InvalidSignature, NotCanonical
-from medward.ledger.signatures import AlgorithmBytes, Domain, Signer, Verifier
+from medward.ledger.signatures import ED25519, MAX_SIGNATURE_BYTES, AlgorithmBytes, Domain, Signer, Verifier
 from medward.ledger.types import MAX_TRANSACTION_BYTES, Transaction
 
 MAX_TREE = 64
 """How many transactions one signature of `sign_transactions` may cover."""
 _IN_TREE = "+tree"
 _WAY = struct.Struct(">BB")
+# How a transaction begins, and what stands between its payload and its one signature's bytes, by algorithm.
+_BEGINS = b"\x84\x58\x20"
+_BETWEEN = tuple((b"\x81\x82" + encode(algorithm), algorithm) for algorithm in (ED25519 + _IN_TREE, ED25519))
 # Beside the last of an odd level: no leaf or branch has this digest, so nothing else can be shown in its place.
 _NOBODY = bytes(32)
 
@@ -37,7 +41,27 @@ def decode_transaction(data: bytes) -> Transaction:
     """
     if len(data) > MAX_TRANSACTION_BYTES:
         raise NotCanonical(f"a transaction of {len(data)} bytes is over the limit of {MAX_TRANSACTION_BYTES}")
-    return decode(data, Transaction, thinnest=16)
+    return _usual_form(data) or decode(data, Transaction, thinnest=16)
+
+
+def _usual_form(data: bytes) -> Transaction | None:
+    """Return the transaction where it has one signature of a usual kind and is canonical, None of anything else.
+
+    It says of such a transaction what `decode` says, and takes a quarter of the time: each replica decodes each one.
+    """
+    if not data.startswith(_BEGINS):
+        return None
+    nonce, at = read_count_at(data, 35)
+    payload, at = read_bytes_at(data, at)
+    if nonce < 0 or payload is None:
+        return None
+    for between, algorithm in _BETWEEN:
+        if data.startswith(between, at):
+            signature, at = read_bytes_at(data, at + len(between))
+            if signature is None or at != len(data) or not 0 < len(signature) <= MAX_SIGNATURE_BYTES:
+                return None
+            return Transaction(data[3:35], nonce, payload, (AlgorithmBytes(algorithm, signature),))
+    return None
 
 
 def encode_transaction(transaction: Transaction) -> bytes:
@@ -90,47 +114,74 @@ def verify_transaction(chain: bytes, verifier: Verifier, transaction: Transactio
     Raises:
         InvalidSignature: it does not verify under the client's own key.
     """
-    content = _digest(transaction.client, transaction.payload)
-    signatures = transaction.signatures
-    algorithm = signatures[0].algorithm
-    if not algorithm.endswith(_IN_TREE):
-        domain = Domain(chain, "transaction", 0, 0, transaction.nonce)
+    first, *others = transaction.signatures
+    if transaction.nonce < 1:
+        proved = False
+    elif first.algorithm.endswith(_IN_TREE):
+        proved = not others and _proved_in_tree(chain, verifier, transaction, first.algorithm.removesuffix(_IN_TREE))
     else:
-        algorithm = algorithm.removesuffix(_IN_TREE)
-        domain = Domain(chain, "transactions", 0, 0, 0)
-        content, signature = _climb(_leaf(chain, transaction.nonce, content), signatures[0].data)
-        signatures = (AlgorithmBytes(algorithm, signature), *signatures[1:])
-    # The verifier knows which algorithms there are; a name that does not fit the key fails there.
-    keys = (AlgorithmBytes(algorithm, transaction.client),)
-    if transaction.nonce < 1 or not verifier.valid(keys, domain, content, signatures):
+        # The verifier knows which algorithms there are; a name that does not fit the key fails there.
+        keys = (AlgorithmBytes(first.algorithm, transaction.client),)
+        domain = Domain(chain, "transaction", 0, 0, transaction.nonce)
+        content = _digest(transaction.client, transaction.payload)
+        proved = verifier.valid(keys, domain, content, transaction.signatures)
+    if not proved:
         raise InvalidSignature(f"transaction {transaction.nonce} is not signed by its client")
+
+
+def _proved_in_tree(chain: bytes, verifier: Verifier, transaction: Transaction, algorithm: str) -> bool:
+    """Return whether the transaction's way leads to a root that its client signed.
+
+    Where ways meet, what is left of them is the same: a node from which one of them, with the same place, the same
+    nodes beside it and the same signature, led to a signed root is proved for all that come to it. So of a tree of N
+    transactions N - 1 branches are computed, and not N log N.
+    """
+    client, data = transaction.client, transaction.signatures[0].data
+    if len(data) < _WAY.size:
+        return False
+    index, height = _WAY.unpack_from(data)
+    end = _WAY.size + 32 * height
+    # A place outside the tree is no other spelling of one inside it.
+    if index >> height or len(data) <= end:
+        return False
+    node = _leaf(chain, transaction.nonce, _digest(client, transaction.payload))
+    sha256, steps = hashlib.sha256, []
+    for at in range(_WAY.size + 32, end + 32, 32):
+        # `_branch`, written out: this is most of what a replica does for a transaction before it is ordered.
+        beside = data[at - 32 : at]
+        node = sha256(b"\x01" + (beside + node if index & 1 else node + beside)).digest()
+        index >>= 1
+        step = (algorithm, client, chain, node, index, end - at, data[at:])
+        if step in verifier.proved:
+            break
+        steps.append(step)
+    else:
+        keys, signatures = (AlgorithmBytes(algorithm, client),), (AlgorithmBytes(algorithm, data[end:]),)
+        if not verifier.valid(keys, _tree_domain(chain), node, signatures):
+            return False
+    verifier.remember_proved(steps)
+    return True
 
 
 def _digest(client: bytes, payload: bytes) -> bytes:
     return hashlib.sha256(client + payload).digest()
 
 
+@lru_cache(maxsize=64)
+def _tree_domain(chain: bytes) -> Domain:
+    return Domain(chain, "transactions", 0, 0, 0)
+
+
+@lru_cache(maxsize=64)
+def _leaf_start(chain: bytes) -> bytes:
+    """Return what a leaf's preimage has before its nonce."""
+    return b"\x00" + Domain(chain, "transaction", 0, 0, 0).preimage(b"")[:-8]
+
+
 def _leaf(chain: bytes, nonce: int, content: bytes) -> bytes:
-    return hashlib.sha256(b"\x00" + Domain(chain, "transaction", 0, 0, nonce).preimage(content)).digest()
+    # `Domain(chain, "transaction", 0, 0, nonce).preimage(content)` after a zero byte.
+    return hashlib.sha256(_leaf_start(chain) + nonce.to_bytes(8, "big") + content).digest()
 
 
 def _branch(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
-
-
-def _climb(node: bytes, data: bytes) -> tuple[bytes, bytes]:
-    """Return the root that the way in `data` leads to from a leaf, and the signature that follows the way."""
-    if len(data) < _WAY.size:
-        return node, b""
-    index, height = _WAY.unpack_from(data)
-    end = _WAY.size + 32 * height
-    # A place outside the tree is no other spelling of one inside it.
-    if index >> height or len(data) <= end:
-        return node, b""
-    sha256 = hashlib.sha256
-    for at in range(_WAY.size, end, 32):
-        # `_branch`, written out: this is most of what a replica does for a transaction before it is ordered.
-        pair = data[at : at + 32] + node if index & 1 else node + data[at : at + 32]
-        node = sha256(b"\x01" + pair).digest()
-        index >>= 1
-    return node, data[end:]

@@ -36,7 +36,7 @@ Outcome = Receipt | Refusal
 _Key = tuple[bytes, int]
 
 
-class Submission(msgspec.Struct, frozen=True):
+class Submission(msgspec.Struct, frozen=True, gc=False):
     """A transaction that a client of this node handed in."""
 
     encoded: bytes

@@ -164,7 +164,7 @@ class SendChunk(msgspec.Struct, frozen=True):
     index: int
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """Tell the client that its transaction was applied."""
 
     client: bytes

@@ -63,6 +63,10 @@ from medward.ledger.types import Application, Block, Engine, Member, Receipt, Tr
 _SUBMISSIONS_PER_TURN = 512
 # What one peer may have read from the disk for it in one turn; it asks again for the rest.
 _BULK_PER_TURN = {SendBlocks: 1, SendChunk: 4}
+# Tuples, not unions: a union is made anew each time it is looked at.
+_WRITES = (Append, Compact, StoreBlock, StoreSnapshot, SaveChunk, StoreEvidence)
+_GROWTH = (StoreBlock, StoreSnapshot)
+_BULK = (SendBlocks, SendChunk)
 
 
 class NodeSettings(msgspec.Struct, frozen=True):
@@ -257,13 +261,17 @@ class PbftEngine(Engine):
         if due:
             self._step(Tick(), writes, others)
         await self._make_durable(writes, idle=due)
-        if any(isinstance(write, StoreBlock | StoreSnapshot) for write in writes):
+        if any(isinstance(write, _GROWTH) for write in writes):
             self._refresh_peers()
             async with self._grown:
                 self._grown.notify_all()
         bulk: Counter[tuple[str, type[Effect]]] = Counter()
         for effect in others:
-            if isinstance(effect, SendBlocks | SendChunk):
+            if isinstance(effect, Reply):
+                # Nearly all of them; what is looked at for each costs a share of every transaction.
+                self._desk.settle(effect.client, effect.nonce, effect.receipt)
+                continue
+            if isinstance(effect, _BULK):
                 bulk[effect.peer, type(effect)] += 1
                 if bulk[effect.peer, type(effect)] > _BULK_PER_TURN[type(effect)]:
                     continue
@@ -272,7 +280,7 @@ class PbftEngine(Engine):
 
     def _step(self, event: Event, writes: list[Write], others: list[Effect]) -> None:
         for effect in self._replica.step(event, int(time.monotonic() * 1000), int(time.time() * 1000)):
-            if isinstance(effect, Append | Compact | StoreBlock | StoreSnapshot | SaveChunk | StoreEvidence):
+            if isinstance(effect, _WRITES):
                 writes.append(effect)
             else:
                 others.append(effect)
@@ -299,10 +307,8 @@ class PbftEngine(Engine):
                 outgoing.send(data)
         elif isinstance(effect, Send):
             self._send(effect.peer, effect.message)
-        elif isinstance(effect, SendBlocks | SendChunk):
+        elif isinstance(effect, _BULK):
             self._send_stored(effect)
-        elif isinstance(effect, Reply):
-            self._desk.settle(effect.client, effect.nonce, effect.receipt)
         elif isinstance(effect, Refuse):
             transaction = decode_transaction(effect.transaction)
             refusal = Refusal(transaction.client, transaction.nonce, effect.result, effect.reason[:500])

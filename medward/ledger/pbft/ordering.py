@@ -169,7 +169,7 @@ def advance_votes(state: State) -> None:
     quorum = state.membership.quorum
     for height in sorted(state.slots):
         slot = state.slots[height]
-        if slot.header is None:
+        if slot.header is None or (slot.prepared and slot.decided):
             continue
         if slot.accepted and not slot.prepared and state.voting:
             matching = [prepare for prepare in slot.prepares.values() if prepare.digest == slot.digest]

@@ -70,7 +70,7 @@ class OwnCheckpoint:
     snapshot: ExecutionSnapshot
 
 
-@dataclass
+@dataclass(slots=True)
 class Pending:
     """A request that waits to be executed."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from medward.errors import MedwardError
+from medward.ledger.pbft.event_loop import run
 from medward.node.applications import PROGRAMS
 from medward.node.configuration import Configuration, LedgerEngine, StoreEngine
 from medward.node.home import Home
@@ -56,7 +57,7 @@ def run_node(
         log = configuration.log
         start_logging(home.log_file, log.level, log.files, [token])
         try:
-            return asyncio.run(_run(home, configuration, programs, until_stdin_closes))
+            return run(_run(home, configuration, programs, until_stdin_closes))
         except Exception as error:
             defect = None if isinstance(error, MedwardError) else error
             _LOG.error("%s", sentence(error), exc_info=defect)

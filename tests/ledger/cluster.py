@@ -17,6 +17,7 @@ from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft import journal
 from medward.ledger.pbft.effects import Broadcast, Effect, Send
 from medward.ledger.pbft.engine import NodeSettings, PbftEngine, prepare_folder
+from medward.ledger.pbft.event_loop import run
 from medward.ledger.pbft.journal import Journal
 from medward.ledger.pbft.messages import PrePrepare
 from medward.ledger.pbft.parameters import Parameters
@@ -162,4 +163,4 @@ async def serve(root: Path, name: str, incarnation: int, address: str, governor:
 
 if __name__ == "__main__":
     arrange_death(sys.argv[7], int(sys.argv[8]))
-    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5], float(sys.argv[6])))
+    run(serve(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5], float(sys.argv[6])))

@@ -42,6 +42,22 @@ def beside_others() -> str:
     return "\n".join(lines)
 
 
+def curve() -> str:
+    """The peak over the number of closed loops, and who is ahead at each."""
+    peaks: dict[int, dict[str, float]] = {}
+    for row in _rows():
+        label, _, part = row["what"].partition(": ")
+        if label.endswith(" loops") and part == "peak":
+            at = peaks.setdefault(int(label.split(", ")[-1].split()[0]), {"PBFT": row["ours"]})
+            at[row["other_name"].split(" (")[0]] = row["other"]
+    names = list(next(iter(peaks.values())))
+    lines = [f"| closed loops | {', tx/s | '.join(names)}, tx/s | most |", "|---" * (len(names) + 2) + "|"]
+    for loops, at in sorted(peaks.items()):
+        figures = " | ".join(_number(at[name]) for name in names)
+        lines.append(f"| {loops:,} | {figures} | {max(names, key=lambda name: at[name])} |")
+    return "\n".join(lines)
+
+
 def sizes() -> str:
     """PBFT alone: members and payloads."""
     own: dict[str, dict[str, float]] = {}
@@ -52,7 +68,7 @@ def sizes() -> str:
         "| members, payload | peak, tx/s | p50, ms | p99, ms | CPU in signature checks | waiting for fsync |",
         "|---|---|---|---|---|---|",
     ]
-    for label in (label for label in own if "B" in label):
+    for label in (label for label in own if label.endswith(" B")):
         spent = own.get(label.split(",")[0], {}) if label.endswith(", 200 B") else {}
         shares = [spent.get("CPU time in signature checks"), spent.get("time waiting for fsync")]
         cells = [_number(own[label][part]) for part, _ in _PARTS]
@@ -78,7 +94,7 @@ def campaigns() -> str:
     )
 
 
-TABLES = {"beside others": beside_others, "sizes": sizes, "campaigns": campaigns}
+TABLES = {"curve": curve, "beside others": beside_others, "sizes": sizes, "campaigns": campaigns}
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 import asyncio
+import base64
 import math
 
+import httpx
 import pytest
 
 from medward.ledger.benchmark import etcd, pbft, proof_of_work
@@ -47,9 +49,51 @@ def test_four_replicas_are_measured_with_all_they_spend():
     assert spent.syncs > 0
 
 
+with_etcd = pytest.mark.skipif(etcd.version() is None, reason="etcd is not installed (Debian: etcd-server)")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(etcd.version() is None, reason="etcd is not installed (Debian: etcd-server)")
-def test_etcd_is_measured_with_the_same_clients():
-    figures = asyncio.run(etcd.run(3, 200, 16, 1.0))
+@with_etcd
+@pytest.mark.parametrize("interface", ["gRPC", "HTTP/JSON"])
+def test_etcd_is_measured_with_the_same_clients(interface):
+    figures = asyncio.run(etcd.run(3, 200, 16, 1.0, interface))
     assert figures.failed == 0
     assert figures.peak > 0
+    assert figures.p99 >= figures.p50 > 0
+
+
+@with_etcd
+def test_what_is_put_over_grpc_is_in_etcd_and_what_etcd_refuses_is_an_error():
+    async def story(port):
+        client = await connected(port)
+        puts = [(b"key-%d" % i, bytes([i]) * 10_000) for i in range(40)]
+        await asyncio.gather(*(client.put(key, value) for key, value in puts))
+        with pytest.raises(LedgerError, match="refused"):
+            await client.put(b"", b"a value without a key")
+        with pytest.raises(LedgerError, match="longer"):
+            await client.put(b"key", bytes(70_000))
+        await client.put(b"last", b"after errors")
+        client.close()
+        for key, value in [*puts, (b"last", b"after errors")]:
+            assert await asyncio.to_thread(stored, port, key) == value
+
+    with etcd.nodes(1) as ports:
+        asyncio.run(story(ports[0]))
+
+
+async def connected(port):
+    for _ in range(300):
+        try:
+            client = await etcd.GrpcClient.connect(port)
+            await client.put(b"ready", b"1")
+        except (OSError, LedgerError):
+            await asyncio.sleep(0.1)
+        else:
+            return client
+    raise AssertionError("etcd did not start")
+
+
+def stored(port, key):
+    body = {"key": base64.b64encode(key).decode()}
+    found = httpx.post(f"http://127.0.0.1:{port}/v3/kv/range", json=body).json()
+    return base64.b64decode(found["kvs"][0]["value"])

@@ -7,11 +7,27 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, Protocol
 
+from medward.ledger.benchmark.grpc import UnaryCalls
 from medward.ledger.benchmark.load import Figures, measure
 from medward.ledger.benchmark.pbft import free_ports
+from medward.ledger.cometbft.protobuf import varint
 from medward.ledger.errors import LedgerError
+
+Interface = Literal["gRPC", "HTTP/JSON"]
+
+
+class Client(Protocol):
+    """One connection to one node."""
+
+    async def put(self, key: bytes, value: bytes) -> None:
+        """Return once the value is durable and applied."""
+
+    def close(self) -> None:
+        """Hang up."""
 
 
 def version() -> str | None:
@@ -22,10 +38,39 @@ def version() -> str | None:
     return shown.splitlines()[0].removeprefix("etcd Version: ") if shown else None
 
 
-async def run(members: int, payload: int, workers: int, seconds: float) -> Figures:
-    """Measure puts of `payload` bytes over etcd's HTTP interface, each worker on a connection of its own: HTTP/1.1
-    answers one request of a connection after the other, and with fewer connections etcd carries less.
+async def run(
+    members: int, payload: int, workers: int, seconds: float, interface: Interface, *, latencies: bool = True
+) -> Figures:
+    """Measure puts of `payload` bytes.
+
+    Args:
+        members, payload, workers, seconds, latencies: as for PBFT.
+        interface: gRPC, etcd's own, with a connection to each node that carries the calls of all workers there, or
+            HTTP/JSON, where a connection answers one request after the other, with a connection for each worker. More
+            connections of the one kind, or fewer of the other, carry less.
     """
+    clients: list[Client] = []
+    with nodes(members) as ports:
+        try:
+            for port in ports:
+                await _wait_ready(port)
+            if interface == "gRPC":
+                clients += [await GrpcClient.connect(port) for port in ports]
+            else:
+                clients += [JsonClient(ports[worker % members]) for worker in range(workers)]
+
+            async def submit(worker: int) -> None:
+                await clients[worker % len(clients)].put(f"note-{worker}".encode(), bytes(payload))
+
+            return await measure(submit, workers, seconds, latencies=latencies)
+        finally:
+            for client in clients:
+                client.close()
+
+
+@contextlib.contextmanager
+def nodes(members: int) -> Iterator[list[int]]:
+    """Run this many nodes of one cluster with their disks in a temporary folder; give the ports for clients."""
     ports = free_ports(2 * members)
     peers = ",".join(f"e{i}=http://127.0.0.1:{ports[2 * i]}" for i in range(members))
     with tempfile.TemporaryDirectory(prefix="medward-bench-") as root:
@@ -43,35 +88,48 @@ async def run(members: int, payload: int, workers: int, seconds: float) -> Figur
             )
             for i in range(members)
         ]  # fmt: skip
-        clients = [_Connection(ports[2 * (i % members) + 1]) for i in range(workers)]
         try:
-            await _wait_ready(clients[0])
-            value = base64.b64encode(bytes(payload)).decode()
-
-            async def submit(worker: int) -> None:
-                key = base64.b64encode(f"note-{worker}".encode()).decode()
-                await clients[worker].put(json.dumps({"key": key, "value": value}).encode())
-
-            return await measure(submit, workers, seconds)
+            yield ports[1::2]
         finally:
-            for client in clients:
-                client.close()
             for process in processes:
                 process.kill()
                 process.wait()
 
 
-async def _wait_ready(client: "_Connection") -> None:
-    body = json.dumps({"key": "cmVhZHk=", "value": "MQ=="}).encode()
+async def _wait_ready(port: int) -> None:
     for _ in range(300):
-        with contextlib.suppress(LedgerError):
-            await client.put(body)
-            return
+        with contextlib.suppress(LedgerError), contextlib.closing(JsonClient(port)) as client:
+            return await client.put(b"ready", b"1")
         await asyncio.sleep(0.1)
     raise LedgerError("etcd did not become ready within 30 s")
 
 
-class _Connection:
+class GrpcClient:
+    """The calls of many workers over one HTTP/2 connection."""
+
+    def __init__(self, calls: UnaryCalls) -> None:
+        self._calls = calls
+
+    @classmethod
+    async def connect(cls, port: int) -> "GrpcClient":
+        """Call the node that listens on `port`."""
+        loop, authority = asyncio.get_running_loop(), f"127.0.0.1:{port}"
+        _, calls = await loop.create_connection(
+            lambda: UnaryCalls("/etcdserverpb.KV/Put", authority), "127.0.0.1", port
+        )
+        return cls(calls)
+
+    async def put(self, key: bytes, value: bytes) -> None:
+        """Return once the value is durable and applied."""
+        # etcd's `PutRequest`: field 1 is the key, field 2 the value.
+        await self._calls.call(b"\x0a" + varint(len(key)) + key + b"\x12" + varint(len(value)) + value)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._calls.close()
+
+
+class JsonClient:
     """One HTTP connection, kept open; its requests wait for each other, as HTTP/1.1 has it."""
 
     def __init__(self, port: int) -> None:
@@ -79,7 +137,10 @@ class _Connection:
         self._turn = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def put(self, body: bytes) -> None:
+    async def put(self, key: bytes, value: bytes) -> None:
+        """Return once the value is durable and applied."""
+        named = {"key": base64.b64encode(key).decode(), "value": base64.b64encode(value).decode()}
+        body = json.dumps(named).encode()
         async with self._turn:
             try:
                 if self._streams is None:
@@ -98,6 +159,7 @@ class _Connection:
                 raise LedgerError(f"etcd answered {lines[0]}")
 
     def close(self) -> None:
+        """Hang up."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None

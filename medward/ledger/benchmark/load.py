@@ -17,7 +17,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     Args:
         peak: transactions a second with all workers busy.
-        p50, p99: milliseconds at half of that rate.
+        p50, p99: milliseconds at half of that rate; NaN where only the peak was measured.
         failed: transactions that were refused or not answered.
     """
 
@@ -27,12 +27,14 @@ class Figures(msgspec.Struct, frozen=True):
     failed: int
 
 
-async def measure(submit: Submit, workers: int, seconds: float) -> Figures:
-    """Measure the peak for `seconds`, then the latencies at half of it for as long."""
-    await asyncio.gather(*(submit(worker) for worker in range(min(workers, 16))))
+async def measure(submit: Submit, workers: int, seconds: float, *, latencies: bool = True) -> Figures:
+    """Measure the peak for `seconds`, then, unless only that is wanted, the latencies at half of it for as long."""
+    await asyncio.gather(*(submit(worker) for worker in range(workers)))
     peak, failed_at_peak = await _closed_loop(submit, workers, seconds)
-    latencies, failed = await _steady_rate(submit, workers, peak / 2, seconds)
-    return Figures(peak, percentile(latencies, 0.5), percentile(latencies, 0.99), failed_at_peak + failed)
+    if not latencies:
+        return Figures(peak, float("nan"), float("nan"), failed_at_peak)
+    took, failed = await _steady_rate(submit, workers, peak / 2, seconds)
+    return Figures(peak, percentile(took, 0.5), percentile(took, 0.99), failed_at_peak + failed)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -16,9 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from medward.ledger.bank import Bank, Note
 from medward.ledger.benchmark.load import Figures, measure
 from medward.ledger.encoding import decode, encode
+from medward.ledger.execution import NONCE_WINDOW
 from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.engine import NodeSettings, PbftEngine, prepare_folder
+from medward.ledger.pbft.event_loop import run as run_loop
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.signatures import Domain, MemberSigner, MemberVerifier
 
@@ -55,8 +57,17 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-async def run(members: int, payload: int, workers: int, seconds: float) -> tuple[Figures, Shares]:
-    """Measure n = `members` with transactions that carry `payload` bytes."""
+async def run(
+    members: int, payload: int, workers: int, seconds: float, *, latencies: bool = True
+) -> tuple[Figures, Shares]:
+    """Measure n = `members` with transactions that carry `payload` bytes.
+
+    Args:
+        members, payload: see above.
+        workers: closed loops, over 8 clients, or as many as it takes to have them all under way.
+        seconds: at the peak, and again at half of it.
+        latencies: whether to measure at half of the peak at all.
+    """
     with tempfile.TemporaryDirectory(prefix="medward-bench-") as name:
         root = Path(name)
         ports = free_ports(members)
@@ -70,7 +81,7 @@ async def run(members: int, payload: int, workers: int, seconds: float) -> tuple
         command = [sys.executable, "-m", "medward.ledger.benchmark.pbft", name]
         processes = [subprocess.Popen([*command, member], stdout=subprocess.PIPE) for member in names]
         try:
-            figures = await _load(genesis, payload, workers, seconds)
+            figures = await _load(genesis, payload, workers, seconds, latencies)
         finally:
             for process in processes:
                 process.send_signal(signal.SIGTERM)
@@ -80,8 +91,9 @@ async def run(members: int, payload: int, workers: int, seconds: float) -> tuple
         return figures, total
 
 
-async def _load(genesis: Genesis, payload: int, workers: int, seconds: float) -> Figures:
-    clients = [PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=5) for _ in range(CLIENTS)]
+async def _load(genesis: Genesis, payload: int, workers: int, seconds: float, latencies: bool) -> Figures:
+    number = max(CLIENTS, -(-workers // NONCE_WINDOW))
+    clients = [PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=5) for _ in range(number)]
     # A request that a replica heard before it could vote would wait for a time-out: start when all are there.
     for member in genesis.members:
         while await clients[0].status(member.name) is None:
@@ -90,10 +102,10 @@ async def _load(genesis: Genesis, payload: int, workers: int, seconds: float) ->
     filling = bytes(payload)
 
     async def submit(worker: int) -> None:
-        await clients[worker % CLIENTS].submit(encode(Note(f"note-{worker}", filling)))
+        await clients[worker % number].submit(encode(Note(f"note-{worker}", filling)))
 
     try:
-        return await measure(submit, workers, seconds)
+        return await measure(submit, workers, seconds, latencies=latencies)
     finally:
         await asyncio.gather(*(client.close() for client in clients))
 
@@ -133,4 +145,4 @@ async def _serve(root: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2]))
+    run_loop(_serve(Path(sys.argv[1]), sys.argv[2]))

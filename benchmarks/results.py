@@ -5,6 +5,7 @@
     python benchmarks/results.py over-time-parts  what Sentinel's parts are worth over time
     python benchmarks/results.py targets      what was set out to be reached, and whether it was
     python benchmarks/results.py classes      the classes on which gradient boosting is furthest ahead
+    python benchmarks/results.py measures     the measures that the tables have no room for
     python benchmarks/results.py protocols    each protocol's numbers beside the honest ones
     python benchmarks/results.py times        how long the runs took
 
@@ -98,6 +99,27 @@ def classes(runs: list[dict[str, Any]]) -> None:
         known = {label: pair for label, pair in recall.items() if pair[0] is not None and pair[1] is not None}
         for label, (mine, theirs) in sorted(known.items(), key=lambda item: item[1][0] - item[1][1])[:3]:
             print(f"| {name} | {label} | {mine:.3f} | {theirs:.3f} | {mine - theirs:+.3f} |")
+
+
+MEASURES = {
+    "multi-class accuracy": ("multiclass", "accuracy"),
+    "AUPRC": ("binary", "auprc"),
+    "recall at 0.1 % false alarms": ("binary", "recall_at_0.1%_false_alarms"),
+    "recall at 1 % false alarms": ("binary", "recall_at_1%_false_alarms"),
+}
+
+
+def measures(runs: list[dict[str, Any]]) -> None:
+    """Print the measures that the tables have no room for, honest protocol, means over the seeds."""
+    print(f"| data set | method | seeds | {' | '.join(MEASURES)} | expected cost | evidence bought |")
+    print("|---" * (5 + len(MEASURES)) + "|")
+    for name in DATASETS:
+        own = [run for run in runs if (run["protocol"], run["data"]) == ("honest", name)]
+        for method, count in _seeds(own).items():
+            these = [run for run in own if run["method"] == method]
+            cells = [_mean([run["metrics"][group][key] for run in these]) for group, key in MEASURES.values()]
+            cells += [_mean([run[key] for run in these if key in run]) for key in ("expected_cost", "escalation_rate")]
+            print(f"| {name} | {method} | {count} | {' | '.join(cells)} |")
 
 
 def protocols(runs: list[dict[str, Any]]) -> None:
@@ -217,6 +239,7 @@ PARTS = {
     "targets": targets,
     "classes": classes,
     "protocols": protocols,
+    "measures": measures,
     "times": times,
 }
 

@@ -163,5 +163,4 @@ def test_four_nodes_on_kubo_and_cometbft_train_the_same_model(
         assert entry["outcome"] == "final"
         assert len(entry["contributions"]) == len(entry["shares"]) == 4
         assert entry["bytes_up"] > 0
-    audited = medward("audit", "--home", tmp_path / "nodes")
-    assert (audited.code, "reads the ledger of PBFT only" in audited.sentence) == (1, True)
+    assert medward("audit", "--home", tmp_path / "nodes").code == 0

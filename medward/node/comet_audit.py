@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medward.federation.audit import Finding, Found
-from medward.federation.records import decode_record
 from medward.ledger.cometbft.light import header_hash, merkle_root, timestamp, verify_commit
 from medward.ledger.cometbft.reading import StoredBlock, StoredChain
 from medward.ledger.errors import InvalidCertificate, InvalidSignature, LedgerError, NotCanonical
@@ -20,7 +19,7 @@ from medward.ledger.membership import Genesis
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.transactions import decode_transaction, verify_transaction
 from medward.ledger.types import Application, Transaction
-from medward.node.ledger_audit import Replayed, Take
+from medward.node.ledger_audit import Replayed, Take, kind_and_author
 
 
 class CometAudit:
@@ -111,7 +110,8 @@ class CometAudit:
         if not places:
             self._problem("its transactions are not those that its header names", home, height)
         for place in places:
-            what = f"transaction {place + 1} of {len(stored)}{self._name(named[place])} was altered"
+            kind = kind_and_author(named[place], [self._genesis.membership])
+            what = f"transaction {place + 1} of {len(stored)}{kind} was altered"
             self._problem(what, home, height)
 
     def _read(self, encoded: bytes) -> Transaction | None:
@@ -121,17 +121,6 @@ class CometAudit:
         except (NotCanonical, InvalidSignature, LedgerError):
             return None
         return transaction
-
-    def _name(self, encoded: bytes) -> str:
-        try:
-            transaction = decode_transaction(encoded)
-        except NotCanonical:
-            return ""
-        record = decode_record(transaction.payload)
-        kind = "an unknown record" if record is None else f"the record {type(record).__name__}"
-        members = self._genesis.membership.members
-        author = next((m.name for m in members if m.keys[0].data == transaction.client), "a stranger")
-        return f", {kind} of {author},"
 
     def _replay(self, application: Application, take: Take) -> int:
         execution = Execution(application, self._time)

@@ -40,6 +40,18 @@ class Replayed:
     memberships: Sequence[Membership]
 
 
+def kind_and_author(encoded: bytes, memberships: Sequence[Membership]) -> str:
+    """Return what a transaction is and whose, in commas, as far as it decodes."""
+    try:
+        transaction = decode_transaction(encoded)
+    except NotCanonical:
+        return ""
+    record = decode_record(transaction.payload)
+    kind = "an unknown record" if record is None else f"the record {type(record).__name__}"
+    authors = (m.name for known in memberships for m in known.members if m.keys[0].data == transaction.client)
+    return f", {kind} of {next(authors, 'a stranger')},"
+
+
 class LedgerAudit:
     """An audit of the ledgers of one federation.
 
@@ -175,7 +187,7 @@ class LedgerAudit:
                 pass
         if not places:
             return [f"its {count} transactions are not those that its header names"]
-        kinds = [self._name(named[place]) for place in places]
+        kinds = [kind_and_author(named[place], self._memberships) for place in places]
         return [
             f"transaction {place + 1} of {count}{kind} was altered" for place, kind in zip(places, kinds, strict=True)
         ]
@@ -186,17 +198,6 @@ class LedgerAudit:
         except LedgerError:
             return False
         return True
-
-    def _name(self, encoded: bytes) -> str:
-        """Return what a transaction is and whose, in commas, as far as it decodes."""
-        try:
-            transaction = decode_transaction(encoded)
-        except NotCanonical:
-            return ""
-        record = decode_record(transaction.payload)
-        kind = "an unknown record" if record is None else f"the record {type(record).__name__}"
-        authors = (m.name for known in self._memberships for m in known.members if m.keys[0].data == transaction.client)
-        return f", {kind} of {next(authors, 'a stranger')},"
 
     def _replay(self, application: Application, take: Take) -> Replayed:
         parameters = self._genesis.parameters

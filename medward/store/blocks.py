@@ -4,9 +4,10 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from medward.store.cid import RAW, SHA2_256, Cid
-from medward.store.errors import BlockNotFound, InvalidDag, LimitExceeded, StoreFull
+from medward.store.errors import BlockNotFound, CorruptBlock, InvalidDag, LimitExceeded, StoreFull
 from medward.store.interface import Usage
 from medward.store.limits import MAX_BLOCK_BYTES
 
@@ -126,6 +127,20 @@ def check_block_size(cid: Cid, block: bytes | memoryview) -> None:
     """Raise LimitExceeded for a block that peers would refuse."""
     if len(block) > MAX_BLOCK_BYTES:
         raise LimitExceeded(f"the block {cid} has {len(block)} bytes; no peer takes more than {MAX_BLOCK_BYTES}")
+
+
+def read_block_file(cid: Cid, path: Path, where: str) -> bytes:
+    """Return what the file of a block holds, unchecked, and one byte more than a block may have at most.
+
+    Raises BlockNotFound where there is no such file, CorruptBlock where the disk does not give it.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BLOCK_BYTES + 1)
+    except FileNotFoundError:
+        raise BlockNotFound(f"{cid} is not in {where}") from None
+    except OSError as error:
+        raise CorruptBlock(f"cannot read the block {cid} from {path}: {error.strerror}; check the disk") from None
 
 
 def store_full(what: str) -> StoreFull:

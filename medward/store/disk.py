@@ -18,11 +18,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from medward.store.blocks import Blocks, BlockWriter, check_block_size, store_full
+from medward.store.blocks import Blocks, BlockWriter, check_block_size, read_block_file, store_full
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound, CorruptBlock, InvalidCid, StoreError, StoreInUse
 from medward.store.interface import Usage
-from medward.store.limits import MAX_BLOCK_BYTES
 
 _FLUSHING_THREADS = 4  # enough to hide the flush of one block behind the hashing of the next
 _MAX_UNWRITTEN = 4  # blocks of one writer that are copied in memory and not yet handed to the system
@@ -60,13 +59,7 @@ class DiskBlocks(Blocks):
     def get(self, cid: Cid) -> bytes:
         """See `Blocks.get`."""
         path = self._path(cid)
-        try:
-            with path.open("rb") as file:
-                block = file.read(MAX_BLOCK_BYTES + 1)
-        except FileNotFoundError:
-            raise BlockNotFound(f"{cid} is not in the store {self.directory}") from None
-        except OSError as error:
-            raise CorruptBlock(f"cannot read the block {cid} from {path}: {error.strerror}; check the disk") from None
+        block = read_block_file(cid, path, f"the store {self.directory}")
         if not cid.matches(block):
             self._set_aside(cid, path)
             raise CorruptBlock(

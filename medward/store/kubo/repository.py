@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from medward.store.blocks import Blocks, BlockWriter
+from medward.store.blocks import Blocks, BlockWriter, read_block_file
 from medward.store.cid import Cid
-from medward.store.errors import BlockNotFound, CorruptBlock, InvalidCid, StoreError
+from medward.store.errors import CorruptBlock, InvalidCid, StoreError
 from medward.store.interface import Usage
-from medward.store.limits import MAX_BLOCK_BYTES
 
 _SHARDING = "/repo/flatfs/shard/v1/next-to-last/2"
 _ENDING = ".data"
@@ -39,13 +38,7 @@ class RepositoryBlocks(Blocks):
     def get(self, cid: Cid) -> bytes:
         """See `Blocks.get`; a block that does not match its name stays where it is."""
         path = self._path(cid)
-        try:
-            with path.open("rb") as file:
-                block = file.read(MAX_BLOCK_BYTES + 1)
-        except FileNotFoundError:
-            raise BlockNotFound(f"{cid} is not in {self.directory}") from None
-        except OSError as error:
-            raise CorruptBlock(f"cannot read the block {cid} from {path}: {error.strerror}; check the disk") from None
+        block = read_block_file(cid, path, str(self.directory))
         if not cid.matches(block):
             raise CorruptBlock(f"the block {cid} in {path} does not match its name")
         return block

@@ -1,4 +1,4 @@
-"""Try Sentinel's recipes for NSL-KDD on attack types that training is not shown, and print what each finds of them.
+"""Try recipes and baselines for NSL-KDD on attack types that training is not shown; print what each finds of them.
 
     python benchmarks/new_attacks.py DATA [--seeds 3] [--idea NAME ...]     run what is not in the results yet
     python benchmarks/new_attacks.py --print                                the table of docs/results.md
@@ -13,12 +13,14 @@ half of new ones, the share of windows that are decided wrongly,
 
     error = 1/2 false alarms + 1/4 known types' share missed + 1/4 new types' share missed.
 
-Ideas that begin with "federated" train four hospitals in the open, all others train in one place. Each trained model is
-measured with several cautions (`Recipe.caution`).
+Ideas that begin with "federated" train four hospitals in the open, all others train in one place; those named like a
+baseline of `medward reproduce` are that baseline, tuned on known types' validation rows. Each is measured with several
+cautions (`Recipe.caution`, `Baseline.caution`).
 """
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -28,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medward.agents.baselines import BASELINES, fit_baseline
 from medward.agents.central import train_centrally
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.recipe import RECIPES, Recipe
@@ -40,7 +43,7 @@ KEPT = Path(__file__).parent / "results" / "new-attacks.jsonl"
 FOLDS = 4
 LEAST_ROWS = 10
 FEDERATED = "federated"
-CAUTIONS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
+CAUTIONS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, *range(4, 13), 14.0, 16.0, 20.0, 24.0, 32.0)
 IDEAS: dict[str, dict[str, Any]] = {
     "now": {},
     "no naming loss, no class weights": {"naming_weight": 0.0, "class_power": 0.0},
@@ -65,11 +68,29 @@ IDEAS: dict[str, dict[str, Any]] = {
         "dropout": 0.3,
     },
     "columns hidden, .4, dropout .3": {"column_dropout": 0.4, "dropout": 0.3},
+    "no embedding": {"embedding": 0},
+    "no embedding, 16 wide": {"embedding": 0, "hidden": (16, 16)},
+    "no embedding, one layer of 16": {"embedding": 0, "hidden": (16,)},
+    "no embedding, weight decay 1e-1": {"embedding": 0, "weight_decay": 1e-1},
+    "no embedding, mixup .2": {"embedding": 0, "mixup": 0.2},
+    "no embedding, columns hidden, .2": {"embedding": 0, "column_dropout": 0.2},
     "federated": {},
     "federated, 12 rounds": {"rounds": 12},
     "federated, 6 rounds": {"rounds": 6},
     "federated, 12 rounds, columns hidden, .2": {"rounds": 12, "column_dropout": 0.2},
+    "federated, columns hidden, .2": {"column_dropout": 0.2},
+    "federated, 15 steps": {"local_steps": 15},
+    "federated, 200 rounds of 15 steps": {"rounds": 200, "local_steps": 15},
+    "federated, server rate 1, no momentum": {"server_rate": 1.0, "server_momentum": 0.0},
+    "federated, average of half the rounds": {"averaged_share": 0.5},
+    "federated, learning rate 1e-3": {"learning_rate": 1e-3},
+    "federated, no class weights": {"class_power": 0.0},
+    "federated, dropout .3": {"dropout": 0.3},
+    "federated, mixup .2": {"mixup": 0.2},
+    "federated, weight decay 1e-2": {"weight_decay": 1e-2},
 }
+#: Baselines that take a row as it is, and learn in seconds or a minute.
+RIVALS = ("logistic regression", "random forest", "histogram gradient boosting", "XGBoost", "LightGBM", "MLP")
 
 
 def run(path: Path, seeds: int, wanted: list[str]) -> None:
@@ -83,31 +104,39 @@ def run(path: Path, seeds: int, wanted: list[str]) -> None:
     for seed in range(seeds):
         prepared = prepare(dataset, flows, "honest", seed)
         fold_of = folds(kind, flows.y, prepared, seed)
-        for idea, changes in IDEAS.items():
+        for idea in (*IDEAS, *RIVALS):
             for fold in range(FOLDS):
                 if (idea, seed, fold) in known or (wanted and idea not in wanted):
                     continue
                 began = perf_counter()
                 new = np.isin(kind, np.flatnonzero(fold_of == fold))
                 shown, chosen = prepared.split.train, prepared.split.validation
-                train = shown[~new[shown]]
+                split = replace(prepared.split, train=shown[~new[shown]], validation=chosen[~new[chosen]])
                 held = np.concatenate([chosen, shown[new[shown]]])
-                recipe = replace(RECIPES["nsl-kdd"], caution=0.0, **changes)
-                split = replace(prepared.split, train=train, validation=chosen[~new[chosen]])
-                model = trained(replace(prepared, split=split), recipe, seed, idea.startswith(FEDERATED))
+                alerts = learned(replace(prepared, split=split), idea, seed, held)
                 found = {
                     "idea": idea,
                     "seed": seed,
                     "fold": fold,
                     "types": [types[k - 1] for k in np.flatnonzero(fold_of == fold)],
-                    "cautions": {
-                        f"{c:g}": judged(cautious(model, c), prepared.x[held], kind[held], new[held]) for c in CAUTIONS
-                    },
+                    "cautions": {f"{c:g}": judged(alerts(c), kind[held], new[held]) for c in CAUTIONS},
                     "seconds": round(perf_counter() - began, 1),
                 }
                 with KEPT.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(found) + "\n")
-                print(idea, seed, fold, found["cautions"]["0"], found["cautions"]["2"], found["seconds"], flush=True)
+                print(idea, seed, fold, found["cautions"]["0"], found["cautions"]["3"], found["seconds"], flush=True)
+
+
+def learned(prepared: Prepared, idea: str, seed: int, rows: NDArray[np.intp]) -> Callable[[float], NDArray[np.bool_]]:
+    """Train one idea, and return a function from a caution to which of the rows it alerts on."""
+    own = RECIPES["nsl-kdd"]
+    if idea in RIVALS:
+        fitted = fit_baseline(next(b for b in BASELINES if b.name == idea), prepared, own, seed)
+        chance = fitted.chance(rows)
+        return lambda caution: fitted.decided(chance, caution) > 0
+    recipe = replace(own, caution=0.0, **IDEAS[idea])
+    model = trained(prepared, recipe, seed, idea.startswith(FEDERATED))
+    return lambda caution: cautious(model, caution).scorer().score(prepared.x[rows]).decision > 0
 
 
 def trained(prepared: Prepared, recipe: Recipe, seed: int, federated: bool) -> SentinelModel:
@@ -138,11 +167,8 @@ def cautious(model: SentinelModel, caution: float) -> SentinelModel:
     return replace(model, weights=replace(model.weights, advantage_bias=bias))
 
 
-def judged(
-    model: SentinelModel, x: NDArray[np.float32], kind: NDArray[np.int32], new: NDArray[np.bool_]
-) -> dict[str, float]:
+def judged(alert: NDArray[np.bool_], kind: NDArray[np.int32], new: NDArray[np.bool_]) -> dict[str, float]:
     """Return false alarms, and the mean recall of known and of new types of ten rows or more."""
-    alert = model.scorer().score(x).decision > 0
     recall: dict[bool, list[float]] = {False: [], True: []}
     for k in np.unique(kind[kind > 0]):
         rows = kind == k
@@ -161,7 +187,8 @@ def show() -> None:
     print("|---" * 11 + "|")
     for idea in dict.fromkeys(run["idea"] for run in runs):
         own = [run for run in runs if run["idea"] == idea]
-        best = min(own[0]["cautions"], key=lambda c: fmean(run["cautions"][c]["error"] for run in own))
+        tried = [c for c in own[0]["cautions"] if all(c in run["cautions"] for run in own)]
+        best = min(tried, key=lambda c: fmean(run["cautions"][c]["error"] for run in own))
         seeds = sorted({run["seed"] for run in own})
         cells = [_cells(own, seeds, caution) for caution in ("0", best)]
         print(f"| {idea} | {len(seeds)} | {cells[0]} | {best} | {cells[1]} |")

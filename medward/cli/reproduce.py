@@ -56,7 +56,7 @@ def reproduce(
         _over_time(data, seeds, method, quick, results, as_json)
         return
     from medward.agents.baselines import BASELINES
-    from medward.report.study import DEFAULT_METHODS, METHODS, Study, lacks_history, markdown_table, run_study
+    from medward.report.study import DEFAULT_METHODS, METHODS, Study, left_out, markdown_table, run_study
 
     unknown = [name for name in method if name not in METHODS]
     if unknown:
@@ -76,8 +76,8 @@ def reproduce(
         if without_fingerprints and not dataset.fingerprints:
             raise BadUsage(f"{dataset.schema.title} has no fingerprints to leave out.")
         load = partial(_rows, name, flows)
-        for left_out in (one for one in method if lacks_history(one, dataset)):
-            errors().print(f"{left_out} is left out: {dataset.schema.title} has no history to recur over.")
+        for one in (one for one in method if left_out(one, dataset)):
+            errors().print(f"{one} is left out: {dataset.schema.title} {left_out(one, dataset)}.")
         runs = run_study(study, dataset, load, _say)
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}
         if not as_json:

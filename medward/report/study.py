@@ -24,9 +24,11 @@ from medward.flows.splits import unseen_rows
 from medward.report.kept import keep_run, kept_runs
 
 SITES = 4
-METHODS = ("Sentinel, federated", "Sentinel, pooled", *(baseline.name for baseline in BASELINES))
+_INCAUTIOUS = ", without caution"
+SENTINELS = ("Sentinel, federated", "Sentinel, pooled", "Sentinel, pooled" + _INCAUTIOUS)
+METHODS = (*SENTINELS, *(baseline.name for baseline in BASELINES))
 #: What is run where the user names no method: XGBoost and LightGBM only if they are installed.
-DEFAULT_METHODS = (*METHODS[:2], *(baseline.name for baseline in BASELINES if baseline.installed))
+DEFAULT_METHODS = (*SENTINELS, *(baseline.name for baseline in BASELINES if baseline.installed))
 WITHOUT = ", without fingerprints"
 COLUMNS = {
     "binary accuracy": ("binary", "accuracy"),
@@ -64,15 +66,17 @@ class Study:
         return "|".join((dataset, self.protocol, kind, str(seed), method))
 
 
-def lacks_history(method: str, dataset: Dataset) -> bool:
-    """Whether a method needs the flows before each row, and the data set has no order that could tell them."""
-    return not dataset.schema.history and any(b.name == method and b.recurs for b in BASELINES)
+def left_out(method: str, dataset: Dataset) -> str | None:
+    """Say why a method of `METHODS` makes no sense on a data set, or None if it does: "has no history ..."."""
+    if method.endswith(_INCAUTIOUS):
+        return None if RECIPES[dataset.name].caution else "asks for no caution"
+    return next((baseline.needs(dataset) for baseline in BASELINES if baseline.name == method), None)
 
 
 def run_study(
     study: Study, dataset: Dataset, load: Callable[[int], Flows], on_run: Callable[[dict[str, Any]], None]
 ) -> list[dict[str, Any]]:
-    """Run what is not finished yet of a study on one data set; methods that lack its history are left out.
+    """Run what is not finished yet of a study on one data set, but for methods that make no sense on it (`left_out`).
 
     Args:
         study: what is compared.
@@ -87,7 +91,7 @@ def run_study(
     """
     done = kept_runs(study.results)
     runs = []
-    methods = [method for method in study.methods if not lacks_history(method, dataset)]
+    methods = [method for method in study.methods if left_out(method, dataset) is None]
     for seed in study.seeds:
         missing = [method for method in methods if study.key(dataset.name, seed, method) not in done]
         prepared = prepare(dataset, load(seed), study.protocol, seed) if missing else None
@@ -131,7 +135,9 @@ def _run(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, 
 
 def _trained(prepared: Prepared, method: str, recipe: Recipe, seed: int) -> SentinelModel:
     synthetic = prepared.flows.schema.synthetic
-    if method == "Sentinel, pooled":
+    if method.endswith(_INCAUTIOUS):
+        recipe = replace(recipe, caution=0.0)
+    if method.startswith("Sentinel, pooled"):
         provenance = Provenance("central", None, 1, "none", synthetic, seed, prepared.protocol)
         return train_centrally(prepared, prepared.split.train, recipe, provenance)
     training = FederatedTraining(prepared, recipe, Options(SITES, recipe.rounds, protect="none", seed=seed))

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
 
-from medward.agents.baselines import BASELINES, Baseline, Classifier, Consecutive, run_baseline
+from medward.agents.baselines import BASELINES, CAUTIOUS, Baseline, Classifier, Consecutive, fit_baseline, run_baseline
+from medward.flows.datasets import DATASETS
 from medward.flows.prepared import Prepared
+from medward.report.study import DEFAULT_METHODS, METHODS, left_out
 from tests.agents.conftest import RECIPE
 
 
@@ -54,3 +56,39 @@ def test_setting_is_the_one_that_is_best_on_validation_rows(prepared: Prepared) 
     )
     result = run_baseline(forest, prepared, RECIPE, 0)
     assert result.setting == {"max_depth": 12}
+
+
+def test_caution_alerts_on_more_and_changes_nothing_else(prepared: Prepared) -> None:
+    forest = replace(_baseline("random forest"), grid=[{"max_depth": 3}])
+    fitted = fit_baseline(forest, prepared, RECIPE, 0)
+    chance = fitted.chance(prepared.split.test)
+    plain, cautious = (fitted.decided(chance, caution) for caution in (0.0, 1.5))
+    assert (plain == fitted.classifier.classes_[chance.argmax(axis=1)]).all()
+    alerts = cautious > 0
+    assert alerts.sum() > (plain > 0).sum()
+    assert (plain[plain > 0] == cautious[plain > 0]).all()
+    # What it alerts on: an attack class has more than e^-1.5 of the benign class's chance.
+    benign = list(fitted.classifier.classes_).index(0)
+    rest = np.delete(chance, benign, axis=1).max(axis=1)
+    assert (alerts == (rest > chance[:, benign] * np.exp(-1.5))).all()
+
+
+def test_a_baselines_caution_is_that_of_the_data_set(prepared: Prepared) -> None:
+    forest = replace(_baseline("random forest"), grid=[{"max_depth": 3}])
+    plain = run_baseline(forest, prepared, RECIPE, 0)
+    cautious, elsewhere = (
+        run_baseline(replace(forest, caution=caution), prepared, RECIPE, 0)
+        for caution in ({prepared.dataset.name: 1.5}, {"another": 1.5})
+    )
+    assert (elsewhere.decision == plain.decision).all()
+    assert (cautious.decision > 0).sum() > (plain.decision > 0).sum()
+    assert cautious.metrics["binary"]["auroc"] == plain.metrics["binary"]["auroc"]
+
+
+def test_cautious_methods_run_where_sentinels_recipe_has_a_caution() -> None:
+    cautious = [name for name in METHODS if name.endswith(CAUTIOUS)]
+    assert len(cautious) > 4
+    for name in (*cautious, "Sentinel, pooled, without caution"):
+        assert left_out(name, DATASETS["nsl-kdd"]) is None
+        assert left_out(name, DATASETS["ciciomt2024"]) == "asks for no caution"
+    assert "Sentinel, pooled, without caution" in DEFAULT_METHODS

@@ -60,7 +60,27 @@ def prepare(
         BadSplit: a part would lack attacks or benign rows.
     """
     cut = {"honest": honest_split, "random": random_rows_split, "paper": paper_split}[protocol]
-    split = cut(flows, dataset, seed)
+    return prepare_split(dataset, flows, cut(flows, dataset, seed), protocol, seed, densities)
+
+
+def prepare_split(
+    dataset: Dataset,
+    flows: Flows,
+    split: Split,
+    protocol: Protocol,
+    seed: int,
+    densities: Sequence[float] | None = None,
+) -> Prepared:
+    """Build the features of a data set that was split in some other way; the arguments are those of `prepare`.
+
+    Args:
+        dataset: what the rows are.
+        flows: its rows.
+        split: its parts; with streams, where the data set has history.
+        protocol: whose rules hold for everything but the split.
+        seed: what the thinned copies are drawn from.
+        densities: see `prepare`.
+    """
     space = FeatureSpace(flows.schema, flows.schema.history)
     x = space.build(flows, split.stream)
     if protocol != "paper" and space.history:

@@ -100,14 +100,15 @@ def run_study(
             run = done.get(key)
             if run is None:
                 assert prepared is not None
-                run = {"key": key, **_run(study, prepared, method, seed)}
+                run = {"key": key, **run_method(study, prepared, method, seed)}
                 keep_run(study.results, run)
             runs.append(run)
             on_run(run)
     return runs
 
 
-def _run(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, Any]:
+def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, Any]:
+    """Train a method on a split data set and measure it on its test rows; return `run_study`'s keys, but `key`."""
     began, used = perf_counter(), process_time()
     recipe = RECIPES[prepared.dataset.name]
     if study.quick:

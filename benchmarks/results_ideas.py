@@ -62,6 +62,8 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "three layers": {"hidden": (96, 96, 96)},
         "batch of 256": {"batch": 256},
         "columns hidden, .1": {"column_dropout": 0.1},
+        "three members": {"members": 3},
+        "three members of 64 x 2": {"members": 3, "hidden": (64, 64)},
     },
     # What only a federation has, and what helped in one place. Each can be computed on encrypted sums as now.
     "ciciomt2024, federated": {
@@ -88,6 +90,8 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "75 % of states informed": {"informed_share": 0.75},
         "wrong class costs 1": {"wrong_class": 1.0},
         "columns hidden, .1": {"column_dropout": 0.1},
+        "three members": {"members": 3},
+        "batch of 256, three members": {"batch": 256, "members": 3},
     },
     # At a quarter of the recipe's epochs, "now" included: a full training takes a minute.
     "x-iomt, a quarter of the epochs": {
@@ -172,6 +176,11 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
     # Without Flgs, which marks most attacks: gradient boosting finds much there that this recipe does not.
     "wustl-ehms-2020, without fingerprints": {
         "now": {},
+        "caution .5": {"caution": 0.5},
+        "caution 1": {"caution": 1.0},
+        "dropout .2": {"dropout": 0.2},
+        "average of .995": {"average": 0.995},
+        "three members": {"members": 3},
         "quantile scaling": {"scaler": "quantile"},
         "quantile, 8 bins of width 2": {"scaler": "quantile", "bins": 8, "embedding": 2},
         "quantile, 16 bins of width 4": {"scaler": "quantile", "bins": 16, "embedding": 4},

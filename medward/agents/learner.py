@@ -101,7 +101,8 @@ class Progress(NamedTuple):
 
 def start(network: SentinelNetwork, recipe: Recipe) -> Progress:
     """Return the progress from which training of `network` starts; the target is the network itself."""
-    return Progress(network, network, _optimiser(recipe).init(eqx.filter(network, eqx.is_array)))
+    begin = _optimiser(recipe).init
+    return Progress(network, network, begin(network) if recipe.members == 1 else jax.vmap(begin)(network))
 
 
 def _optimiser(recipe: Recipe) -> optax.GradientTransformationExtraArgs:
@@ -128,10 +129,10 @@ def train(
     rates: Float[Array, " steps"],
     key: PRNGKeyArray,
 ) -> tuple[Progress, Float[Array, " steps"]]:
-    """Make one update for each learning rate.
+    """Make one update for each learning rate; of several members, each makes as many, without regard to the others.
 
     Args:
-        progress: where training stands.
+        progress: where training stands; of several members, their arrays in a leading axis.
         layout: what the encoded rows hold.
         traffic: what is learned from.
         recipe: the settings.
@@ -139,9 +140,26 @@ def train(
         key: randomness for draws and dropout.
 
     Returns:
-        Where training stands then, and each step's loss.
+        Where training stands then, and each step's loss, the members' mean.
     """
+    if recipe.members == 1:
+        return _train_one(progress, layout, traffic, recipe, rates, key)
+    keys = jax.random.split(key, recipe.members)
+    progress, lost = jax.lax.map(
+        lambda own: _train_one(own[0], layout, traffic, recipe, rates, own[1]), (progress, keys)
+    )
+    return progress, lost.mean(axis=0)
 
+
+def _train_one(
+    progress: Progress,
+    layout: Layout,
+    traffic: Traffic,
+    recipe: Recipe,
+    rates: Float[Array, " steps"],
+    key: PRNGKeyArray,
+) -> tuple[Progress, Float[Array, " steps"]]:
+    """Train one network; see `train`."""
     factor = _class_factors(traffic, recipe.class_power)
     walks = round(recipe.adversary * recipe.batch)
     entries = adversarial.by_class(traffic.replay, traffic.environment) if walks else None
@@ -259,8 +277,16 @@ def _without_columns(
 
 
 def new_network(layout: Layout, classes: int, recipe: Recipe, seed: int) -> SentinelNetwork:
-    """Return an untrained network; the same seed gives the same weights everywhere."""
-    return SentinelNetwork(layout, classes, recipe, jax.random.key(seed))
+    """Return an untrained network; the same seed gives the same weights everywhere.
+
+    Of a recipe with several members, the arrays of all are in a leading axis.
+    """
+    key = jax.random.key(seed)
+    if recipe.members == 1:
+        return SentinelNetwork(layout, classes, recipe, key)
+    keys = jax.random.split(key, recipe.members)
+    members: SentinelNetwork = eqx.filter_vmap(lambda own: SentinelNetwork(layout, classes, recipe, own))(keys)
+    return members
 
 
 def decide(streams: Streams, bought: Float[Array, " batch"]) -> Int[Array, " batch"]:

@@ -40,6 +40,8 @@ class Recipe:
         embedding: the width of that embedding; 0 feeds the scaled number itself.
         hidden: the widths of the hidden layers.
         layer: real or quaternion hidden layers.
+        members: how many networks of this shape are trained side by side, each from weights and draws of its own; on
+            guard they decide together, by the mean of their logits.
         dropout: the share of hidden units left out in training.
         history_dropout: the share of training samples that must do without history.
         learning_rate: AdamW's, after a warm-up of 5 % of the steps and before a cosine to 1 % of it.
@@ -71,6 +73,7 @@ class Recipe:
     embedding: int = 4
     hidden: tuple[int, ...] = (96, 96)
     layer: Layer = "real"
+    members: int = 1
     dropout: float = 0.0
     history_dropout: float = 0.0
     learning_rate: float = 3e-3

@@ -64,6 +64,7 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "columns hidden, .1": {"column_dropout": 0.1},
         "three members": {"members": 3},
         "three members of 64 x 2": {"members": 3, "hidden": (64, 64)},
+        "batch of 256, two members of 56 x 2": {"batch": 256, "members": 2, "hidden": (56, 56)},
     },
     # What only a federation has, and what helped in one place. Each can be computed on encrypted sums as now.
     "ciciomt2024, federated": {
@@ -91,7 +92,19 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "wrong class costs 1": {"wrong_class": 1.0},
         "columns hidden, .1": {"column_dropout": 0.1},
         "three members": {"members": 3},
+        "batch of 256, caution -.5": {"batch": 256, "caution": -0.5},
+        "batch of 256, caution -1": {"batch": 256, "caution": -1.0},
+        # Two networks whose weights fit into one ciphertext.
+        "batch of 256, two members of 56 x 2": {"batch": 256, "members": 2, "hidden": (56, 56)},
+        "batch of 256, two members of 56 x 2, caution -1": {
+            "batch": 256,
+            "members": 2,
+            "hidden": (56, 56),
+            "caution": -1.0,
+        },
         "batch of 256, three members": {"batch": 256, "members": 3},
+        "batch of 256, three members, caution -.5": {"batch": 256, "members": 3, "caution": -0.5},
+        "batch of 256, three members, caution -1": {"batch": 256, "members": 3, "caution": -1.0},
     },
     # At a quarter of the recipe's epochs, "now" included: a full training takes a minute.
     "x-iomt, a quarter of the epochs": {

@@ -12,6 +12,7 @@ asked for, once per node, so a block of many changes hashes each touched node on
 """
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated
@@ -24,35 +25,32 @@ from medward.ledger.errors import InvalidProof
 EMPTY: bytes = bytes(32)
 
 
-class _Leaf:
-    __slots__ = ("_digest", "key", "path", "value")
-
-    def __init__(self, path: int, key: bytes, value: bytes) -> None:
-        self.path = path
-        self.key = key
-        self.value = value
-        self._digest: bytes | None = None
+class _Leaf(msgspec.Struct, gc=False):
+    # No node is ever below itself, so the search for cycles need not look at the many there are.
+    path: int
+    key: bytes
+    value: bytes
+    known: bytes = b""
 
     def digest(self) -> bytes:
-        if self._digest is None:
-            self._digest = _leaf_digest(self.key, self.value)
-        return self._digest
+        if not self.known:
+            self.known = _leaf_digest(self.key, self.value)
+        return self.known
 
 
-class _Branch:
-    __slots__ = ("_digest", "left", "right")
-
-    def __init__(self, left: "_Node", right: "_Node") -> None:
-        self.left = left
-        self.right = right
-        self._digest: bytes | None = None
+class _Branch(msgspec.Struct, gc=False):
+    left: "_Node"
+    right: "_Node"
+    known: bytes = b""
 
     def digest(self) -> bytes:
-        if self._digest is None:
-            left = self.left.digest() if self.left is not None else EMPTY
-            right = self.right.digest() if self.right is not None else EMPTY
-            self._digest = hashlib.sha256(b"\x01" + left + right).digest()
-        return self._digest
+        if not self.known:
+            left, right = self.left, self.right
+            # A node that did not change is not asked.
+            of_left = EMPTY if left is None else left.known or left.digest()
+            of_right = EMPTY if right is None else right.known or right.digest()
+            self.known = hashlib.sha256(b"\x01" + of_left + of_right).digest()
+        return self.known
 
 
 _Node = _Leaf | _Branch | None
@@ -104,8 +102,9 @@ class MerkleMap:
 
     def update(self, values: Mapping[bytes, bytes]) -> "MerkleMap":
         """Return the map in which every key of `values` has its value; shared nodes are made once for all of them."""
-        leaves = [_Leaf(_path(key), key, value) for key, value in values.items()]
-        top, added = _insert_all(self._top, leaves, 255)
+        leaves = {_path(key): (key, value) for key, value in values.items()}
+        paths = sorted(leaves)
+        top, added = _insert_all(self._top, [_Leaf(path, *leaves[path]) for path in paths], paths, 0, len(paths), 255)
         return self._with(top, self._count + added)
 
     def delete(self, key: bytes) -> "MerkleMap":
@@ -192,24 +191,29 @@ def _insert(node: _Node, leaf: _Leaf, depth: int) -> tuple[_Node, int]:
     return _Branch(left, node.right), added
 
 
-def _insert_all(node: _Node, leaves: list[_Leaf], depth: int) -> tuple[_Node, int]:
-    """Insert leaves of different keys; what comes out is what inserting one after the other gives."""
-    if not leaves:
-        return node, 0
-    if len(leaves) == 1:
-        return _insert(node, leaves[0], depth)
+def _insert_all(
+    node: _Node, leaves: list[_Leaf], paths: list[int], start: int, end: int, depth: int
+) -> tuple[_Node, int]:
+    """Insert `leaves[start:end]`, which are in the order of their paths and have one path above `depth` in common; what
+    comes out is what inserting one after the other gives.
+    """
+    if end - start < 2:
+        return (node, 0) if start == end else _insert(node, leaves[start], depth)
     below_left: _Node = None
     below_right: _Node = None
     added = 0
-    if isinstance(node, _Leaf):
-        if all(leaf.path != node.path for leaf in leaves):
-            leaves = [*leaves, node]
-        added = -1
-    elif node is not None:
+    if isinstance(node, _Branch):
         below_left, below_right = node.left, node.right
-    left, more_left = _insert_all(below_left, [leaf for leaf in leaves if not leaf.path >> depth & 1], depth - 1)
-    right, more_right = _insert_all(below_right, [leaf for leaf in leaves if leaf.path >> depth & 1], depth - 1)
-    return _Branch(left, right), added + more_left + more_right
+    elif node is not None:
+        # It goes further down, on its side, where one of the new ones may take its place.
+        below_left, below_right = (None, node) if node.path >> depth & 1 else (node, None)
+    middle = bisect_left(paths, (paths[start] >> depth | 1) << depth, start, end)
+    if start < middle:
+        below_left, added = _insert_all(below_left, leaves, paths, start, middle, depth - 1)
+    if middle < end:
+        below_right, more = _insert_all(below_right, leaves, paths, middle, end, depth - 1)
+        added += more
+    return _Branch(below_left, below_right), added
 
 
 def _fork(one: _Leaf, other: _Leaf, depth: int) -> _Branch:

@@ -35,7 +35,8 @@ _SIMPLE: Final = {0xF4: False, 0xF5: True, 0xF6: None}
 _WIDTHS: Final = {24: (1, 24), 25: (2, 2**8), 26: (4, 2**16), 27: (8, 2**32)}
 
 
-_BYTES_1, _BYTES_2 = struct.Struct(">BB"), struct.Struct(">BH")
+# A head with an argument of one byte or two.
+_ONE_BYTE, _TWO_BYTES = struct.Struct(">BB"), struct.Struct(">BH")
 
 
 class Structure(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -184,10 +185,13 @@ def _append_list(out: bytearray, value: Any) -> None:
             if length < 24:
                 out.append(0x40 | length)
             else:
-                out += _BYTES_1.pack(0x58, length) if length < 0x100 else _BYTES_2.pack(0x59, length)
+                out += _ONE_BYTE.pack(0x58, length) if length < 0x100 else _TWO_BYTES.pack(0x59, length)
             out += item
-        elif kind is int and 0 <= item < 24:
-            out.append(item)
+        elif kind is int and 0 <= item < 0x10000:
+            if item < 24:
+                out.append(item)
+            else:
+                out += _ONE_BYTE.pack(0x18, item) if item < 0x100 else _TWO_BYTES.pack(0x19, item)
         else:
             _append(out, item)
 

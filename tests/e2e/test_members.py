@@ -361,7 +361,7 @@ async def handed_in(member: Member, encoded: bytes) -> ServerMessage:
     """Hand in a transaction as a client does, and return the answer."""
     host, _, port = member.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port), ssl=pinned_context(member))
-    writer.write(frame(encode(Submit((encoded,), True))))
+    writer.write(frame(encode(Submit((encoded,)))))
     async with asyncio.timeout(60):
         answer: ServerMessage = decode_form(await read_frame(reader), ServerMessage, thinnest=4)
     writer.close()

@@ -23,6 +23,7 @@ from medward.ledger.pbft.client_protocol import (
     Refusal,
     ServerMessage,
     Submit,
+    Watch,
 )
 from medward.ledger.pbft.effects import Received
 from medward.ledger.pbft.messages import Message, decode_message, encode_message
@@ -68,12 +69,13 @@ def make_corpus() -> dict[str, bytes]:
     world.run(90_000)
     client = bytes(range(32))
     frames = dict(world.frames)
-    frames["client Submit"] = encode(Submit((b"first", b"second"), True))
+    frames["client Submit"] = encode(Submit((b"first", b"second")))
+    frames["client Watch"] = encode(Watch(client, 3, 2))
     frames["client Query"] = encode(Query("account/a"))
     frames["client GetBlock"] = encode(GetBlock(7))
     frames["client GetStatus"] = encode(GetStatus())
     frames["server Answer"] = encode(
-        Answer(client, ((1, Receipt(3, TxResult(0, b"x"))), (2, Receipt(3, TxResult(5, b"")))))
+        Answer(client, ((Receipt(3, TxResult(0, b"x")), (1, 4)), (Receipt(3, TxResult(5, b"")), (2,))))
     )
     frames["server Refusal"] = encode(Refusal(client, 4, TxResult(9, b""), "too many"))
     return frames

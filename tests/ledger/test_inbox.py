@@ -6,11 +6,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from medward.ledger.bank import Note
-from medward.ledger.encoding import encode
-from medward.ledger.errors import NotCanonical
+from medward.ledger.encoding import decode_form, encode
+from medward.ledger.errors import LedgerError, NotCanonical, Refused
 from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.client_desk import ClientDesk, Submission
+from medward.ledger.pbft.client_protocol import Answer, ClientMessage, Refusal, ServerMessage, Submit, Watch
 from medward.ledger.pbft.inbox import SHARE_MESSAGES, Inbox, Share
 from medward.ledger.pbft.messages import MAX_FRAME, Request, Status, decode_message, encode_message
 from medward.ledger.pbft.transport import frame
@@ -110,7 +111,7 @@ def test_who_sent_what_does_not_decode_is_not_listened_to_for_a_while():
 
 def transaction(signer, nonce):
     made = sign_transaction(bytes(32), signer, nonce, b"x")
-    return Submission(encode_transaction(made), made, True)
+    return Submission(encode_transaction(made), made)
 
 
 def test_a_client_that_hands_in_much_does_not_keep_the_others_or_the_node_itself_waiting():
@@ -119,15 +120,9 @@ def test_a_client_that_hands_in_much_does_not_keep_the_others_or_the_node_itself
         many, few, own = (MemberSigner(Ed25519PrivateKey.generate()) for _ in range(3))
         connections = [Connection(), Connection()]
 
-        class Writer:
-            async def drain(self):
-                pass
-
-        from medward.ledger.pbft.client_protocol import Submit  # noqa: PLC0415
-
         flood = [transaction(many, nonce + 1).encoded for nonce in range(64)]
-        connections[0].reader.feed_data(frame(encode(Submit(tuple(flood), True))) * 50)
-        connections[1].reader.feed_data(frame(encode(Submit((transaction(few, 1).encoded,), True))))
+        connections[0].reader.feed_data(frame(encode(Submit(tuple(flood)))) * 50)
+        connections[1].reader.feed_data(frame(encode(Submit((transaction(few, 1).encoded,)))))
         serving = [asyncio.create_task(desk.serve(connection.reader, Writer())) for connection in connections]
         await asyncio.sleep(0.05)
         desk.hand_in(transaction(own, 1))
@@ -139,6 +134,123 @@ def test_a_client_that_hands_in_much_does_not_keep_the_others_or_the_node_itself
         assert left < 500
         for task in serving:
             task.cancel()
+
+    asyncio.run(story())
+
+
+class Writer:
+    """What a desk answers into."""
+
+    def __init__(self):
+        self.said = []
+
+    def write(self, data):
+        self.said.append(decode_form(data[4:], ServerMessage))
+
+    def is_closing(self):
+        return False
+
+    async def drain(self):
+        pass
+
+
+def test_who_only_watches_is_answered_as_who_handed_in():
+    async def story():
+        desk, watcher = ClientDesk(lambda: None, lambda message: None), Writer()
+        client = MemberSigner(Ed25519PrivateKey.generate()).public_keys[0].data
+        connection = Connection()
+        connection.reader.feed_data(frame(encode(Watch(client, 7, 3))))
+        serving = asyncio.create_task(desk.serve(connection.reader, watcher))
+        await asyncio.sleep(0.05)
+        assert desk.take(10) == [Watch(client, 7, 3)]
+        done, other = Receipt(4, TxResult(0, b"")), Receipt(4, TxResult(2, b"why"))
+        for nonce, receipt in ((6, done), (7, done), (8, other), (9, done), (10, done)):
+            desk.settle(client, nonce, receipt)
+        desk.flush()
+        assert watcher.said == [Answer(client, ((done, (7, 9)), (other, (8,))))]
+        # Each is answered once.
+        desk.settle(client, 7, done)
+        desk.flush()
+        assert len(watcher.said) == 1
+        serving.cancel()
+
+    asyncio.run(story())
+
+
+def test_watching_without_end_is_read_no_further_than_the_replica_takes_it():
+    async def story():
+        desk, connection = ClientDesk(lambda: None, lambda message: None), Connection()
+        many = b"".join(frame(encode(Watch(bytes(32), 64 * number, 64))) for number in range(2000))
+        connection.reader.feed_data(many)
+        serving = asyncio.create_task(desk.serve(connection.reader, Writer()))
+        await asyncio.sleep(0.05)
+        assert len(desk.take(10_000)) < 500
+        assert len(desk._waiting) <= 4096
+        serving.cancel()
+
+    asyncio.run(story())
+
+
+def test_a_client_asks_one_replica_at_first_and_all_when_that_one_refuses():
+    async def story():
+        signers = [MemberSigner(Ed25519PrivateKey.generate()) for _ in range(4)]
+        members = tuple(Member(f"h{i}", 0, signer.public_keys, b"", "nowhere:1") for i, signer in enumerate(signers))
+        genesis = Genesis("test", 0, ChainParameters(), members)
+        client = PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=60)
+        sent = []
+
+        class Recorded:
+            def __init__(self, name):
+                self.name = name
+
+            async def send(self, data):
+                sent.append((self.name, decode_form(data[4:], ClientMessage)))
+                return True
+
+            async def close(self):
+                pass
+
+        client._connections = {member.name: Recorded(member.name) for member in members}
+        payloads = [encode(Note("a", bytes([number]))) for number in range(3)]
+        waiting = [asyncio.create_task(client.submit(payload)) for payload in payloads]
+        await asyncio.sleep(0.05)
+        watch = Watch(client._client, 1, 3)
+        assert [name for name, message in sent if isinstance(message, Submit)] == ["h0"]
+        assert sorted(name for name, message in sent if message == watch) == ["h1", "h2", "h3"]
+        no = Refusal(client._client, 2, TxResult(5, b""), "not now")
+        client._hear("h0", encode(no))
+        await asyncio.sleep(0.05)
+        # Long before its patience ends.
+        assert [name for name, message in sent[4:] if isinstance(message, Submit)] == ["h0", "h1", "h2", "h3"]
+        client._hear("h0", encode(no))
+        await asyncio.sleep(0.05)
+        assert len(sent) == 8
+        client._hear("h1", encode(no))
+        yes = Answer(client._client, ((Receipt(1, TxResult(0, b"")), (1, 3)),))
+        for name in ("h2", "h3"):
+            client._hear(name, encode(yes))
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [Receipt, Refused, Receipt]
+        await client.close()
+
+    asyncio.run(story())
+
+
+def test_a_client_gives_each_payload_up_at_its_own_time():
+    async def story():
+        signers = [MemberSigner(Ed25519PrivateKey.generate()) for _ in range(4)]
+        members = tuple(Member(f"h{i}", 0, signer.public_keys, b"", "nowhere:1") for i, signer in enumerate(signers))
+        client = PbftClient(Genesis("test", 0, ChainParameters(), members), signers[0])
+        late = asyncio.create_task(client.submit(b"a", give_up=30))
+        soon, sooner = (asyncio.create_task(client.submit(b"a", give_up=seconds)) for seconds in (0.2, 0.1))
+        with pytest.raises(LedgerError, match="came in time; it may still be ordered"):
+            await sooner
+        assert not soon.done()
+        with pytest.raises(LedgerError, match="came in time"):
+            await soon
+        assert not late.done()
+        late.cancel()
+        await client.close()
 
     asyncio.run(story())
 

@@ -15,7 +15,9 @@ from medward.ledger.transactions import (
     MAX_TREE,
     decode_transaction,
     encode_transaction,
+    proved,
     sign_transactions,
+    together,
     verify_transaction,
 )
 from medward.ledger.types import Transaction
@@ -132,6 +134,68 @@ def test_what_was_proved_before_lets_nothing_else_through(count, data):
             verify_transaction(CHAIN, shared, wrong)
     with pytest.raises(InvalidSignature):
         verify_transaction(b"d" * 32, shared, one)
+
+
+def one_by_one(transactions):
+    found = []
+    for transaction in transactions:
+        try:
+            verify_transaction(CHAIN, MemberVerifier(), transaction)
+            found.append(True)
+        except InvalidSignature:
+            found.append(False)
+    return found
+
+
+def in_runs(transactions, verifier):
+    runs = list(together(transactions))
+    assert [transaction for run in runs for transaction in run] == list(transactions)
+    return [one for run in runs for one in proved(CHAIN, verifier, run)]
+
+
+def damaged(data, transaction, others):
+    changed = bytearray(transaction.signatures[0].data)
+    changed[data.draw(st.integers(0, len(changed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    return data.draw(
+        st.sampled_from(
+            [
+                with_signature(transaction, bytes(changed)),
+                with_signature(transaction, transaction.signatures[0].data[: data.draw(st.integers(1, 80))]),
+                msgspec.structs.replace(transaction, nonce=transaction.nonce + 1),
+                msgspec.structs.replace(transaction, nonce=0),
+                msgspec.structs.replace(transaction, payload=b"another"),
+                msgspec.structs.replace(transaction, client=OTHER.public_keys[0].data),
+                msgspec.structs.replace(transaction, signatures=data.draw(st.sampled_from(others)).signatures),
+                msgspec.structs.replace(transaction, signatures=transaction.signatures * 2),
+            ]
+        )
+    )
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_transactions_checked_together_get_the_verdicts_that_they_get_one_by_one(data):
+    made = [
+        transaction
+        for signer in (SIGNER, OTHER)
+        for count in data.draw(st.lists(st.integers(1, 9), max_size=2))
+        for transaction in sign_transactions(CHAIN, signer, [(nonce, bytes([nonce])) for nonce in range(1, count + 1)])
+    ]
+    some = data.draw(st.lists(st.sampled_from(made), max_size=14)) if made else []
+    for at in data.draw(st.sets(st.integers(0, len(some) - 1), max_size=3)) if some else ():
+        some[at] = damaged(data, some[at], made)
+    if data.draw(st.booleans()):
+        some.sort(key=lambda transaction: (transaction.client, transaction.signatures[0].data[-64:]))
+    assert in_runs(some, MemberVerifier()) == one_by_one(some)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, MAX_TREE), st.data())
+def test_a_tree_is_checked_once_for_all_of_it_or_any_part(count, data):
+    transactions = data.draw(st.lists(st.sampled_from(signed(count)), min_size=2, unique_by=lambda one: one.nonce))
+    verifier = MemberVerifier()
+    assert all(in_runs(transactions, verifier))
+    assert verifier.checks == 1
 
 
 def _leaf_of(transaction):

@@ -6,7 +6,7 @@ from medward.ledger.bank import ChangeMembers, Deposit
 from medward.ledger.errors import InvalidCertificate
 from medward.ledger.membership import ChainParameters
 from medward.ledger.pbft.audit import verify_evidence
-from medward.ledger.pbft.effects import Received, StoreEvidence
+from medward.ledger.pbft.effects import Asked, Received, Reply, StoreEvidence
 from medward.ledger.pbft.messages import Commit, Echo, Evidence, Prepare
 from medward.ledger.signatures import Domain
 from medward.ledger.types import MemberUpdate
@@ -49,6 +49,20 @@ def test_view_change_under_a_dead_leader_takes_at_most_two_timeouts():
         assert world.run(20_000, world.all_answered)
         (operation,) = world.history
         assert operation.returned - operation.invoked <= 2 * SIM_TIMERS.request_timeout
+
+
+def test_who_asks_after_it_was_applied_is_answered_from_the_receipts():
+    world = World(2, 4)
+    load(world, 3, clients=1)
+    assert world.run(20_000, world.all_answered)
+    finish(world)
+    client = world.clients["client-0"].signer.public_keys[0].data
+    for node in world.nodes.values():
+        effects = node.replica.step(Asked(client, range(2, 6)), world.now, world.now)
+        answered = [(effect.nonce, effect.receipt) for effect in effects if isinstance(effect, Reply)]
+        # The third was the last; of those that are still to come nothing is said.
+        assert answered == [(nonce, node.replica.execution.reply(client, nonce)) for nonce in (2, 3)]
+        assert not [e for e in node.replica.step(Asked(bytes(32), range(1, 5)), world.now, 0) if isinstance(e, Reply)]
 
 
 def test_a_slow_leader_leaves_the_stated_throughput():

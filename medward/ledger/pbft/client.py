@@ -5,6 +5,7 @@ spec/ledger.md, "Requests"; OSDI'99, 4.1.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from medward.ledger.pbft.client_protocol import (
     Refusal,
     ServerMessage,
     Submit,
+    Watch,
 )
 from medward.ledger.pbft.identity import pinned_context
 from medward.ledger.pbft.transport import frame, read_frame
@@ -45,14 +47,53 @@ class _Waiting:
 
     payload: bytes
     answered: "asyncio.Future[Receipt | Refusal]"
+    deadline: float
     nonce: int = 0
+    group: "_Group | None" = None
     answers: dict[str, Receipt | Refusal] = field(default_factory=dict)
 
-    def give_up(self, seconds: float) -> None:
+    def give_up(self) -> None:
         """Tell whoever waits that nothing is known."""
         if not self.answered.done():
-            unknown = f"no f+1 equal answers about transaction {self.nonce} came within {seconds:.0f} s"
+            unknown = f"no f+1 equal answers about transaction {self.nonce} came in time"
             self.answered.set_exception(LedgerError(f"{unknown}; it may still be ordered"))
+
+
+class _Group:
+    """Payloads that go under one signature, and whether there is anything to do about them.
+
+    One replica is asked to have them ordered and the others for their answers; `everywhere` says that all were asked.
+    """
+
+    def __init__(self, members: list[_Waiting]) -> None:
+        self.members = members
+        self.everywhere = False
+        self._left = len(members)
+        self._news = asyncio.Event()
+        for waiting in members:
+            waiting.group = self
+
+    @property
+    def open(self) -> bool:
+        """Whether any of them still waits for its answers."""
+        return self._left > 0
+
+    async def wait(self, seconds: float) -> None:
+        """Return when none waits any more, when the one that was asked refused, or when the time is up."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), seconds)
+        self._news.clear()
+
+    def refused(self) -> None:
+        """One replica took something not: f+1 must say so, and the others were not asked yet."""
+        if not self.everywhere:
+            self._news.set()
+
+    def settled(self) -> None:
+        """One of them waits no more."""
+        self._left -= 1
+        if not self._left:
+            self._news.set()
 
 
 class _Connection:
@@ -135,6 +176,7 @@ class PbftClient:
         self._waiting: dict[int, _Waiting] = {}
         self._groups: set[asyncio.Task[None]] = set()
         self._flushing: asyncio.Handle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._heard: dict[bytes, ServerMessage] = {}
         self._asked: dict[str, asyncio.Future[ServerMessage]] = {}
         self._connections = {m.name: _Connection(m, self._hear) for m in members or genesis.members}
@@ -143,6 +185,8 @@ class PbftClient:
 
     async def close(self) -> None:
         """Hang up."""
+        if self._alarm is not None:
+            self._alarm.cancel()
         for group in self._groups:
             group.cancel()
         await asyncio.gather(*self._groups, return_exceptions=True)
@@ -159,16 +203,19 @@ class PbftClient:
             Refused: f+1 replicas do not take it; where others took it, it may still be ordered, once.
             LedgerError: no f+1 equal answers came in time.
         """
-        waiting = _Waiting(payload, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(payload, loop.create_future(), loop.time() + give_up)
         self._queue.append(waiting)
+        if self._alarm is None or waiting.deadline < self._alarm.when():
+            self._set_alarm(waiting.deadline)
         # What else is handed in during this turn of the loop goes along.
         self._flush_after(0)
-        alarm = asyncio.get_running_loop().call_later(give_up, waiting.give_up, give_up)
         try:
             outcome = await waiting.answered
         finally:
-            alarm.cancel()
             self._waiting.pop(waiting.nonce, None)
+            if waiting.group is not None:
+                waiting.group.settled()
         if isinstance(outcome, Refusal):
             raise Refused(
                 f"the ledger does not take transaction {waiting.nonce}: {outcome.reason}", outcome.result.code
@@ -218,6 +265,24 @@ class PbftClient:
         for waiting in self._waiting.values():
             waiting.answers = {name: said for name, said in waiting.answers.items() if name in self._connections}
 
+    # Giving up: one timer for all that wait, since nearly all are answered long before.
+
+    def _set_alarm(self, when: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_at(when, self._give_up)
+
+    def _give_up(self) -> None:
+        self._alarm = None
+        now = asyncio.get_running_loop().time()
+        open_ones = [waiting for waiting in (*self._queue, *self._waiting.values()) if not waiting.answered.done()]
+        for waiting in open_ones:
+            if waiting.deadline <= now:
+                waiting.give_up()
+        later = [waiting.deadline for waiting in open_ones if waiting.deadline > now]
+        if later:
+            self._set_alarm(min(later))
+
     # Sending.
 
     def _flush_after(self, seconds: float) -> None:
@@ -237,7 +302,7 @@ class PbftClient:
             if not group:
                 # The replay window is full: `_deliver` flushes again when answers have come.
                 return
-            self._groups.add(task := asyncio.create_task(self._deliver(group)))
+            self._groups.add(task := asyncio.create_task(self._deliver(_Group(group))))
             task.add_done_callback(self._delivered)
 
     def _next_group(self) -> list[_Waiting]:
@@ -266,30 +331,31 @@ class PbftClient:
         if self._queue:
             self._flush_after(0)
 
-    async def _deliver(self, group: list[_Waiting]) -> None:
-        # All are asked for their answers, since f+1 must give them; one passes the requests to the leader, and all do
-        # when no answers come.
-        numbered = [(waiting.nonce, waiting.payload) for waiting in group]
+    async def _deliver(self, group: _Group) -> None:
+        # All are asked for their answers, since f+1 must give them; one gets the requests, and all do when no answers
+        # come.
+        members = group.members
+        numbered = [(waiting.nonce, waiting.payload) for waiting in members]
         encoded: list[bytes] = []
-        for waiting, transaction in zip(group, sign_transactions(self._chain, self._signer, numbered), strict=True):
+        for waiting, transaction in zip(members, sign_transactions(self._chain, self._signer, numbered), strict=True):
             try:
                 encoded.append(encode_transaction(transaction))
             except NotCanonical as error:
                 waiting.answered.set_exception(error)
-        names = sorted(self._connections)
-        one = names[self._preferred % len(names)]
-        forwarding = {one}
-        while any(not waiting.answered.done() for waiting in group):
+        if not encoded:
+            return
+        submit = frame(encode(Submit(tuple(encoded))))
+        watch = frame(encode(Watch(self._client, members[0].nonce, len(members))))
+        while group.open:
             names = sorted(self._connections)
-            kinds = {name in forwarding for name in names}
-            forms = {forward: frame(encode(Submit(tuple(encoded), forward))) for forward in kinds}
-            sends = (self._connections[name].send(forms[name in forwarding]) for name in names)
+            one = names[self._preferred % len(names)]
+            asked = names if group.everywhere else [one]
+            sends = (self._connections[name].send(submit if name in asked else watch) for name in names)
             sent = dict(zip(names, await asyncio.gather(*sends), strict=True))
-            left = [waiting.answered for waiting in group if not waiting.answered.done()]
-            if left:
-                await asyncio.wait(left, timeout=self._patience if sent.get(one) else 0.01)
-            forwarding = set(self._connections)
-            self._preferred += not sent.get(one)
+            if group.open:
+                await group.wait(self._patience if sent[one] else 0.01)
+            group.everywhere = True
+            self._preferred += not sent[one]
 
     # Hearing.
 
@@ -303,8 +369,9 @@ class PbftClient:
             self._heard[data] = message
         if isinstance(message, Answer):
             if message.client == self._client:
-                for nonce, receipt in message.receipts:
-                    self._count(name, nonce, receipt)
+                for receipt, nonces in message.receipts:
+                    for nonce in nonces:
+                        self._count(name, nonce, receipt)
         elif isinstance(message, Refusal):
             if message.client == self._client:
                 self._count(name, message.nonce, message)
@@ -318,6 +385,8 @@ class PbftClient:
         if waiting is None or waiting.answered.done() or name not in self._connections:
             return
         waiting.answers[name] = outcome
+        if isinstance(outcome, Refusal) and waiting.group is not None:
+            waiting.group.refused()
         if list(waiting.answers.values()).count(outcome) > self._membership.faults:
             waiting.answered.set_result(outcome)
             del self._waiting[nonce]

@@ -20,6 +20,7 @@ from medward.ledger.pbft.client_protocol import (
     Refusal,
     ServerMessage,
     Submit,
+    Watch,
 )
 from medward.ledger.pbft.transport import frame, read_frame
 from medward.ledger.transactions import decode_transaction
@@ -27,7 +28,7 @@ from medward.ledger.types import Receipt, Transaction
 
 _MAX_CLIENTS = 256
 _MAX_WAITING = 4096
-_HANDED_IN = 256
+_MAX_ASKED = 256
 _AT_ONCE = 64
 CLIENT_FRAME = 2**17
 """The longest frame in bytes that a client may send: one transaction of the largest size, or many small ones."""
@@ -41,20 +42,23 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
 
     encoded: bytes
     transaction: Transaction
-    forward: bool
+
+
+Wish = Submission | Watch
+"""What a client asks of the replica."""
 
 
 class _Caller:
-    """One client's connection, with what it handed in and the replica has not taken yet, and the transactions whose
-    outcome it waits for, the oldest first.
+    """One client's connection, with what it asked and the replica has not taken yet, and the transactions whose outcome
+    it waits for, the oldest first.
     """
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
-        self.handed_in: deque[Submission] = deque()
+        self.asked: deque[Wish] = deque()
         self.room = asyncio.Event()
         self.waits: dict[_Key, None] = {}
-        self.ready: dict[bytes, list[tuple[int, Receipt]]] = {}
+        self.ready: dict[bytes, dict[Receipt, list[int]]] = {}
 
     def tell(self, message: ServerMessage) -> None:
         if not self.writer.is_closing():
@@ -97,16 +101,16 @@ class ClientDesk:
         self._wake()
         return answered
 
-    def take(self, most: int) -> list[Submission]:
-        """Return up to `most` submissions: this node's own first, then a few of each client in turn."""
-        taken: list[Submission] = []
+    def take(self, most: int) -> list[Wish]:
+        """Return up to `most` wishes: this node's own submissions first, then a few of each client's in turn."""
+        taken: list[Wish] = []
         while self._own and len(taken) < most:
             taken.append(self._own.popleft())
         while self._turns and len(taken) < most:
             caller = self._turns.popleft()
-            for _ in range(min(_AT_ONCE, len(caller.handed_in), most - len(taken))):
-                taken.append(caller.handed_in.popleft())
-            if caller.handed_in:
+            for _ in range(min(_AT_ONCE, len(caller.asked), most - len(taken))):
+                taken.append(caller.asked.popleft())
+            if caller.asked:
                 self._turns.append(caller)
             caller.room.set()
         return taken
@@ -123,7 +127,7 @@ class ClientDesk:
                         "a client's transaction", f"{nonce} under the key {client.hex()[:16]}: {outcome.reason}"
                     )
                 else:
-                    waiter.ready.setdefault(client, []).append((nonce, outcome))
+                    waiter.ready.setdefault(client, {}).setdefault(outcome, []).append(nonce)
                     self._touched[waiter] = None
             elif not waiter.done():
                 waiter.set_result(outcome)
@@ -134,7 +138,7 @@ class ClientDesk:
         for caller in touched:
             ready, caller.ready = caller.ready, {}
             for client, receipts in ready.items():
-                caller.tell(Answer(client, tuple(receipts)))
+                caller.tell(Answer(client, tuple((receipt, tuple(nonces)) for receipt, nonces in receipts.items())))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client until it hangs up.
@@ -150,10 +154,10 @@ class ClientDesk:
             while True:
                 data = await read_frame(reader, CLIENT_FRAME)
                 message: ClientMessage = decode_form(data, ClientMessage, thinnest=16)
-                if isinstance(message, Submit):
+                if isinstance(message, Submit | Watch):
                     self._take(caller, message)
-                    # Who hands in faster than the replica takes is not read until it has caught up.
-                    while len(caller.handed_in) >= _HANDED_IN:
+                    # Who asks faster than the replica takes is not read until it has caught up.
+                    while len(caller.asked) >= _MAX_ASKED:
                         caller.room.clear()
                         await caller.room.wait()
                 else:
@@ -168,21 +172,30 @@ class ClientDesk:
             for key in caller.waits:
                 self._forget(key, caller)
 
-    def _take(self, caller: _Caller, message: Submit) -> None:
-        for encoded in message.transactions:
-            transaction = decode_transaction(encoded)
-            key = (transaction.client, transaction.nonce)
-            if key not in caller.waits:
-                if len(caller.waits) >= _MAX_WAITING:
-                    oldest = next(iter(caller.waits))
-                    del caller.waits[oldest]
-                    self._forget(oldest, caller)
-                caller.waits[key] = None
-                self._waiting.setdefault(key, []).append(caller)
-            if not caller.handed_in:
-                self._turns.append(caller)
-            caller.handed_in.append(Submission(encoded, transaction, message.forward))
+    def _take(self, caller: _Caller, message: Submit | Watch) -> None:
+        if not caller.asked:
+            self._turns.append(caller)
+        if isinstance(message, Watch):
+            for nonce in range(message.first, message.first + message.count):
+                self._wait(caller, (message.client, nonce))
+            caller.asked.append(message)
+        else:
+            for encoded in message.transactions:
+                transaction = decode_transaction(encoded)
+                self._wait(caller, (transaction.client, transaction.nonce))
+                caller.asked.append(Submission(encoded, transaction))
         self._wake()
+
+    def _wait(self, caller: _Caller, key: _Key) -> None:
+        """Note that this caller waits for the outcome; of too many it forgets the oldest."""
+        if key in caller.waits:
+            return
+        if len(caller.waits) >= _MAX_WAITING:
+            oldest = next(iter(caller.waits))
+            del caller.waits[oldest]
+            self._forget(oldest, caller)
+        caller.waits[key] = None
+        self._waiting.setdefault(key, []).append(caller)
 
     def _forget(self, key: _Key, caller: _Caller) -> None:
         waiting = self._waiting.get(key, [])

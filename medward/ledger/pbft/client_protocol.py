@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from medward.ledger.certificates import CertifiedAnswer, CertifiedBlock, Handover
-from medward.ledger.encoding import Count, Structure
+from medward.ledger.encoding import Count, Hash, Structure
 from medward.ledger.membership import Membership
 from medward.ledger.pbft.messages import Evidence
 from medward.ledger.transactions import MAX_TREE
@@ -13,12 +13,23 @@ from medward.ledger.types import Receipt, TxResult
 
 
 class Submit(Structure, frozen=True, tag="submit"):
-    """Asks for transactions of one client to be ordered, and for this replica's answers; `forward` asks the replica to
-    pass them to the leader.
-    """
+    """Asks for transactions of one client to be ordered, and for this replica's answers."""
 
     transactions: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=MAX_TREE)]
-    forward: bool
+
+
+class Watch(Structure, frozen=True, tag="watch"):
+    """Asks for this replica's answers about transactions that another replica was asked to have ordered.
+
+    Args:
+        client: whose.
+        first: the lowest of their nonces.
+        count: how many there are, with the nonces that follow.
+    """
+
+    client: Hash
+    first: Count
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_TREE)]
 
 
 class Answer(Structure, frozen=True, tag="answer"):
@@ -26,11 +37,11 @@ class Answer(Structure, frozen=True, tag="answer"):
 
     Args:
         client: whose.
-        receipts: each with the nonce it is about.
+        receipts: each with the nonces that it is about: most transactions of a block have equal ones.
     """
 
     client: bytes
-    receipts: tuple[tuple[Count, Receipt], ...]
+    receipts: tuple[tuple[Receipt, tuple[Count, ...]], ...]
 
 
 class Refusal(Structure, frozen=True, tag="refusal"):
@@ -83,5 +94,5 @@ class NodeStatus(Structure, frozen=True, tag="node-status"):
     halted: str | None
 
 
-ClientMessage = Submit | Query | GetBlock | GetStatus
+ClientMessage = Submit | Watch | Query | GetBlock | GetStatus
 ServerMessage = Answer | Refusal | QueryAnswer | BlockReply | NodeStatus

@@ -33,24 +33,34 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """Clients handed this node transactions, to pass on to the leader unless another node does so.
+    """Clients handed this node transactions, to keep and to pass on to the leader.
 
     Args:
         transactions: encoded.
-        forward: whether this node passes them on.
         decoded: the same, decoded, where the shell has done that already; else empty.
     """
 
     transactions: tuple[bytes, ...]
-    forward: bool = True
     decoded: tuple[Transaction, ...] = ()
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A client of this node wants the answers about these transactions, of which some may be applied already.
+
+    Args:
+        client: whose transactions.
+        nonces: their numbers.
+    """
+
+    client: bytes
+    nonces: range
 
 
 class Tick(msgspec.Struct, frozen=True):
     """Time has passed; see `Replica.next_deadline`."""
 
 
-Event = Received | Submitted | Tick
+Event = Received | Submitted | Asked | Tick
 
 
 class LeftView(Structure, frozen=True, tag="left-view"):

@@ -27,9 +27,11 @@ from medward.ledger.pbft.client_protocol import (
     Query,
     QueryAnswer,
     Refusal,
+    Watch,
 )
 from medward.ledger.pbft.effects import (
     Append,
+    Asked,
     Broadcast,
     Compact,
     Effect,
@@ -170,7 +172,7 @@ class PbftEngine(Engine):
 
     async def submit(self, transaction: Transaction) -> Receipt:
         """Return the receipt once this node has executed the certified block that holds the transaction."""
-        outcome = await self._desk.hand_in(Submission(encode_transaction(transaction), transaction, True))
+        outcome = await self._desk.hand_in(Submission(encode_transaction(transaction), transaction))
         if isinstance(outcome, Refusal):
             raise Refused(
                 f"the ledger does not take transaction {transaction.nonce}: {outcome.reason}", outcome.result.code
@@ -251,12 +253,14 @@ class PbftEngine(Engine):
             share = Share() if inbox else None
             while share is not None and share.take() and (message := inbox.next()) is not None:
                 self._step(Received(peer, message), writes, others)
-        submitted = self._desk.take(_SUBMISSIONS_PER_TURN)
-        for forward in (False, True):
-            group = [submission for submission in submitted if submission.forward == forward]
-            if group:
-                encoded, decoded = tuple(s.encoded for s in group), tuple(s.transaction for s in group)
-                self._step(Submitted(encoded, forward, decoded), writes, others)
+        asked = self._desk.take(_SUBMISSIONS_PER_TURN)
+        submitted = [wish for wish in asked if isinstance(wish, Submission)]
+        if submitted:
+            encoded, decoded = tuple(s.encoded for s in submitted), tuple(s.transaction for s in submitted)
+            self._step(Submitted(encoded, decoded), writes, others)
+        for wish in asked:
+            if isinstance(wish, Watch):
+                self._step(Asked(wish.client, range(wish.first, wish.first + wish.count)), writes, others)
         due = time.monotonic() * 1000 >= self._replica.next_deadline()
         if due:
             self._step(Tick(), writes, others)

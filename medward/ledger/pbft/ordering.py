@@ -7,14 +7,14 @@ Handlers only note what came; the `advance_*` rules, run after every event, draw
 from typing import TypeVar
 
 from medward.ledger.certificates import BlockHeader, CertifiedBlock, CommitCertificate, Vote
-from medward.ledger.errors import InvalidSignature, LedgerError, NotCanonical
+from medward.ledger.errors import LedgerError, NotCanonical
 from medward.ledger.execution import transactions_root
 from medward.ledger.pbft import checkpoints, requests
 from medward.ledger.pbft.effects import Accepted, Append, Broadcast, Prepared, Reply, StoreBlock
 from medward.ledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare
 from medward.ledger.pbft.state import Pending, Slot, State
 from medward.ledger.signatures import Domain, Kind
-from medward.ledger.transactions import decode_transaction, verify_transaction
+from medward.ledger.transactions import decode_transaction, proved, together
 from medward.ledger.types import Transaction
 
 AnyVote = TypeVar("AnyVote", Prepare, Commit)
@@ -145,23 +145,21 @@ def decode_batch(state: State, transactions: tuple[bytes, ...]) -> tuple[Transac
     Raises:
         Unacceptable: one does not decode or verify, or stands in the batch twice.
     """
-    decoded, seen = [], set()
-    for encoded in transactions:
-        known = state.verified.get(encoded)
-        if known is None:
-            try:
-                transaction = decode_transaction(encoded)
-                verify_transaction(state.chain, state.verifier, transaction)
-            except (NotCanonical, InvalidSignature) as error:
-                raise Unacceptable(str(error)) from error
-        else:
-            transaction = known
-        key = (transaction.client, transaction.nonce)
-        if key in seen:
-            raise Unacceptable("a transaction stands twice in one batch")
-        seen.add(key)
-        decoded.append(transaction)
-    return tuple(decoded)
+    known = [state.verified.get(encoded) for encoded in transactions]
+    try:
+        decoded = tuple(
+            decode_transaction(encoded) if transaction is None else transaction
+            for encoded, transaction in zip(transactions, known, strict=True)
+        )
+    except NotCanonical as error:
+        raise Unacceptable(str(error)) from error
+    if len({(transaction.client, transaction.nonce) for transaction in decoded}) < len(decoded):
+        raise Unacceptable("a transaction stands twice in one batch")
+    unknown = (transaction for transaction, seen in zip(decoded, known, strict=True) if seen is None)
+    for run in together(unknown):
+        if not all(proved(state.chain, state.verifier, run)):
+            raise Unacceptable(f"a transaction of {run[0].client.hex()[:16]} is not signed by it")
+    return decoded
 
 
 def advance_votes(state: State) -> None:

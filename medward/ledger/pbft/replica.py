@@ -12,7 +12,7 @@ from medward.ledger.certificates import CertifiedAnswer, CheckpointCertificate, 
 from medward.ledger.execution import Execution
 from medward.ledger.membership import Genesis, Membership
 from medward.ledger.pbft import catch_up, checkpoints, confirmation, ordering, requests, transfer, view_change
-from medward.ledger.pbft.effects import Effect, Event, Received, Recovered, Submitted
+from medward.ledger.pbft.effects import Asked, Effect, Event, Received, Recovered, Submitted
 from medward.ledger.pbft.messages import (
     BatchAnswer,
     BlockAnswer,
@@ -100,6 +100,8 @@ class Replica:
                 self._receive(event.peer, event.message)
             elif isinstance(event, Submitted):
                 requests.on_submitted(state, event)
+            elif isinstance(event, Asked):
+                requests.on_asked(state, event)
             else:
                 self._tick()
             self._advance()

@@ -3,14 +3,14 @@
 See spec/ledger.md, "Requests"; OSDI'99, 4.1 and 4.5.2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 
-from medward.ledger.errors import InvalidSignature, NotCanonical
-from medward.ledger.pbft.effects import Broadcast, Refuse, Reply, Send, Submitted
+from medward.ledger.errors import NotCanonical
+from medward.ledger.pbft.effects import Asked, Broadcast, Refuse, Reply, Send, Submitted
 from medward.ledger.pbft.messages import MAX_BATCH, Request
 from medward.ledger.pbft.state import Pending, State
-from medward.ledger.transactions import decode_transaction, verify_transaction
+from medward.ledger.transactions import decode_transaction, proved, together
 from medward.ledger.types import Transaction, TxResult
 
 BUSY = TxResult(2**32 + 2, b"")
@@ -28,24 +28,28 @@ class Fate(Enum):
 
 def on_submitted(state: State, event: Submitted) -> None:
     """Take requests from clients of this node, and pass them on to the leader, again if the client asks again."""
-    known = event.decoded or (None,) * len(event.transactions)
-    waiting = [
-        encoded
-        for encoded, decoded in zip(event.transactions, known, strict=True)
-        if _admit(state, encoded, decoded, from_client=True) is Fate.WAITS
-    ]
-    if event.forward and state.changing:
+    admitted = _admit_all(state, event.transactions, event.decoded, from_client=True)
+    waiting = [encoded for encoded, fate in admitted if fate is Fate.WAITS]
+    if state.changing:
         # On its way to a view that the others may not come to, it does not know who leads them.
         state.effects += [Broadcast(request) for request in as_requests(waiting)]
-    elif event.forward and not state.leading:
+    elif not state.leading:
         leader = state.membership.leader(state.view)
         state.effects += [Send(leader, request) for request in as_requests(waiting)]
 
 
+def on_asked(state: State, event: Asked) -> None:
+    """Answer once more what was applied before this client asked here; the rest is answered as it is applied."""
+    for nonce in event.nonces:
+        receipt = state.execution.reply(event.client, nonce)
+        if receipt is not None:
+            state.effects.append(Reply(event.client, nonce, receipt))
+
+
 def on_request(state: State, transactions: tuple[bytes, ...]) -> None:
     """Take requests that another replica passed on, up to the first that no correct one passes on."""
-    for encoded in transactions:
-        if _admit(state, encoded, None, from_client=False) is Fate.MALFORMED:
+    for _, fate in _admit_all(state, transactions, (), from_client=False):
+        if fate is Fate.MALFORMED:
             return
 
 
@@ -116,15 +120,45 @@ def spread_overdue(state: State) -> None:
     state.effects += [Broadcast(request) for request in as_requests(overdue)]
 
 
-def _admit(state: State, encoded: bytes, decoded: Transaction | None, from_client: bool) -> Fate:
+class _Run:
+    """Requests under one signature, which is checked for all of them when the first of them asks."""
+
+    def __init__(self, state: State, transactions: list[Transaction]) -> None:
+        self._state = state
+        self._transactions = transactions
+        self._proved: list[bool] = []
+
+    def proved(self, place: int) -> bool:
+        if not self._proved:
+            self._proved = proved(self._state.chain, self._state.verifier, self._transactions)
+        return self._proved[place]
+
+
+def _admit_all(
+    state: State, encoded: tuple[bytes, ...], decoded: tuple[Transaction, ...], from_client: bool
+) -> Iterator[tuple[bytes, Fate]]:
+    """Put requests among the waiting ones as far as they may wait; yield what became of each."""
+    readable: list[bytes] = []
+    transactions: list[Transaction] = []
+    for data, known in zip(encoded, decoded or (None,) * len(encoded), strict=True):
+        try:
+            transactions.append(decode_transaction(data) if known is None else known)
+            readable.append(data)
+        except NotCanonical as error:
+            _refuse(state, from_client, data, MALFORMED, str(error))
+            yield data, Fate.MALFORMED
+    waiting = iter(readable)
+    for group in together(transactions):
+        run = _Run(state, group)
+        for place, transaction in enumerate(group):
+            data = next(waiting)
+            yield data, _admit(state, data, transaction, run, place, from_client)
+
+
+def _admit(state: State, encoded: bytes, transaction: Transaction, run: _Run, place: int, from_client: bool) -> Fate:
     """Put a request among the waiting ones, if it may wait."""
     if encoded in state.verified:
         return Fate.WAITS
-    try:
-        transaction = decode_transaction(encoded) if decoded is None else decoded
-    except NotCanonical as error:
-        _refuse(state, from_client, encoded, MALFORMED, str(error))
-        return Fate.MALFORMED
     key = (transaction.client, transaction.nonce)
     if state.execution.applied(*key):
         if from_client:
@@ -132,7 +166,7 @@ def _admit(state: State, encoded: bytes, decoded: Transaction | None, from_clien
         return Fate.PASSED_OVER
     if key in state.pending:
         return Fate.PASSED_OVER  # A client that signs two things under one nonce gets one of them.
-    refusal = _refusal(state, transaction)
+    refusal = _refusal(state, transaction, run, place)
     if refusal is not None:
         _refuse(state, from_client, encoded, *refusal)
         return Fate.MALFORMED if refusal[0] is MALFORMED else Fate.PASSED_OVER
@@ -153,15 +187,13 @@ def _reply_again(state: State, transaction: Transaction, encoded: bytes) -> None
         _refuse(state, True, encoded, state.execution.check(transaction), "this nonce was used long ago")
 
 
-def _refusal(state: State, transaction: Transaction) -> tuple[TxResult, str] | None:
+def _refusal(state: State, transaction: Transaction, run: _Run, place: int) -> tuple[TxResult, str] | None:
     """Return why a new request may not wait here, or None where it may."""
     limits, waiting = state.parameters, state.pending_of.get(transaction.client, 0)
     if len(state.pending) >= limits.max_pending or waiting >= limits.max_pending_per_client:
         return BUSY, "too many requests wait already; try again later"
-    try:
-        verify_transaction(state.chain, state.verifier, transaction)
-    except InvalidSignature as error:
-        return MALFORMED, str(error)
+    if not run.proved(place):
+        return MALFORMED, f"transaction {transaction.nonce} is not signed by its client"
     verdict = state.execution.check(transaction)
     return (verdict, f"the rules refuse it with code {verdict.code}") if verdict.code else None
 

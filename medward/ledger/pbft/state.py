@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+import msgspec
+
 from medward.ledger.certificates import (
     BlockHeader,
     CertifiedBlock,
@@ -70,8 +72,7 @@ class OwnCheckpoint:
     snapshot: ExecutionSnapshot
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(msgspec.Struct, gc=False):
     """A request that waits to be executed."""
 
     transaction: Transaction

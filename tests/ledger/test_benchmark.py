@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import math
+from typing import get_args
 
 import httpx
 import pytest
@@ -54,7 +55,7 @@ with_etcd = pytest.mark.skipif(etcd.version() is None, reason="etcd is not insta
 
 @pytest.mark.slow
 @with_etcd
-@pytest.mark.parametrize("interface", ["gRPC", "HTTP/JSON"])
+@pytest.mark.parametrize("interface", get_args(etcd.Interface))
 def test_etcd_is_measured_with_the_same_clients(interface):
     figures = asyncio.run(etcd.run(3, 200, 16, 1.0, interface))
     assert figures.failed == 0
@@ -62,18 +63,28 @@ def test_etcd_is_measured_with_the_same_clients(interface):
     assert figures.p99 >= figures.p50 > 0
 
 
+async def bare(port):
+    return await etcd.BareClient.connect(port)
+
+
+async def by_grpcio(port):
+    return etcd.GrpcioClient(port)
+
+
 @with_etcd
-def test_what_is_put_over_grpc_is_in_etcd_and_what_etcd_refuses_is_an_error():
+@pytest.mark.parametrize("connect", [bare, by_grpcio])
+def test_what_is_put_over_grpc_is_in_etcd_and_what_etcd_refuses_is_an_error(connect):
     async def story(port):
-        client = await connected(port)
+        client = await connected(connect, port)
         puts = [(b"key-%d" % i, bytes([i]) * 10_000) for i in range(40)]
         await asyncio.gather(*(client.put(key, value) for key, value in puts))
-        with pytest.raises(LedgerError, match="refused"):
+        with pytest.raises(LedgerError, match=r"refused|key is not provided"):
             await client.put(b"", b"a value without a key")
-        with pytest.raises(LedgerError, match="longer"):
-            await client.put(b"key", bytes(70_000))
+        if connect is bare:
+            with pytest.raises(LedgerError, match="longer"):
+                await client.put(b"key", bytes(70_000))
         await client.put(b"last", b"after errors")
-        client.close()
+        await client.close()
         for key, value in [*puts, (b"last", b"after errors")]:
             assert await asyncio.to_thread(stored, port, key) == value
 
@@ -81,10 +92,10 @@ def test_what_is_put_over_grpc_is_in_etcd_and_what_etcd_refuses_is_an_error():
         asyncio.run(story(ports[0]))
 
 
-async def connected(port):
+async def connected(connect, port):
     for _ in range(300):
         try:
-            client = await etcd.GrpcClient.connect(port)
+            client = await connect(port)
             await client.put(b"ready", b"1")
         except (OSError, LedgerError):
             await asyncio.sleep(0.1)

@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import contextlib
+import importlib.util
 import json
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from medward.ledger.benchmark.grpc import UnaryCalls
 from medward.ledger.benchmark.load import Figures, measure
@@ -17,7 +18,8 @@ from medward.ledger.benchmark.pbft import free_ports
 from medward.ledger.cometbft.protobuf import varint
 from medward.ledger.errors import LedgerError
 
-Interface = Literal["gRPC", "HTTP/JSON"]
+Interface = Literal["gRPC by grpcio", "gRPC by bare frames", "HTTP/JSON"]
+_METHOD = "/etcdserverpb.KV/Put"
 
 
 class Client(Protocol):
@@ -26,8 +28,16 @@ class Client(Protocol):
     async def put(self, key: bytes, value: bytes) -> None:
         """Return once the value is durable and applied."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hang up."""
+
+
+def interfaces() -> tuple[Interface, ...]:
+    """Return the ways to etcd that can be measured here; none where it is not installed."""
+    if version() is None:
+        return ()
+    usual: tuple[Interface, ...] = ("gRPC by grpcio",) if importlib.util.find_spec("grpc") is not None else ()
+    return (*usual, "gRPC by bare frames", "HTTP/JSON")
 
 
 def version() -> str | None:
@@ -45,17 +55,20 @@ async def run(
 
     Args:
         members, payload, workers, seconds, latencies: as for PBFT.
-        interface: gRPC, etcd's own, with a connection to each node that carries the calls of all workers there, or
-            HTTP/JSON, where a connection answers one request after the other, with a connection for each worker. More
-            connections of the one kind, or fewer of the other, carry less.
+        interface: gRPC, etcd's own, with a connection to each node that carries the calls of all workers there, by
+            Google's client for Python (the extra `bench`) or by a client that writes the frames itself; or HTTP/JSON,
+            where a connection answers one request after the other, with a connection for each worker. More connections
+            of the one kind, or fewer of the other, carry less.
     """
     clients: list[Client] = []
     with nodes(members) as ports:
         try:
             for port in ports:
                 await _wait_ready(port)
-            if interface == "gRPC":
-                clients += [await GrpcClient.connect(port) for port in ports]
+            if interface == "gRPC by grpcio":
+                clients += [GrpcioClient(port) for port in ports]
+            elif interface == "gRPC by bare frames":
+                clients += [await BareClient.connect(port) for port in ports]
             else:
                 clients += [JsonClient(ports[worker % members]) for worker in range(workers)]
 
@@ -64,8 +77,7 @@ async def run(
 
             return await measure(submit, workers, seconds, latencies=latencies)
         finally:
-            for client in clients:
-                client.close()
+            await asyncio.gather(*(client.close() for client in clients))
 
 
 @contextlib.contextmanager
@@ -98,33 +110,62 @@ def nodes(members: int) -> Iterator[list[int]]:
 
 async def _wait_ready(port: int) -> None:
     for _ in range(300):
-        with contextlib.suppress(LedgerError), contextlib.closing(JsonClient(port)) as client:
+        client = JsonClient(port)
+        try:
             return await client.put(b"ready", b"1")
-        await asyncio.sleep(0.1)
+        except LedgerError:
+            await asyncio.sleep(0.1)
+        finally:
+            await client.close()
     raise LedgerError("etcd did not become ready within 30 s")
 
 
-class GrpcClient:
-    """The calls of many workers over one HTTP/2 connection."""
+def _put_request(key: bytes, value: bytes) -> bytes:
+    # etcd's `PutRequest`: field 1 is the key, field 2 the value.
+    return b"\x0a" + varint(len(key)) + key + b"\x12" + varint(len(value)) + value
+
+
+class GrpcioClient:
+    """The calls of many workers over one connection of Google's gRPC for Python, which is what etcd is usually called
+    with from there.
+    """
+
+    def __init__(self, port: int) -> None:
+        grpc: Any = importlib.import_module("grpc")
+        self._error: type[Exception] = grpc.RpcError
+        self._channel: Any = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self._put: Any = self._channel.unary_unary(_METHOD)
+
+    async def put(self, key: bytes, value: bytes) -> None:
+        """Return once the value is durable and applied."""
+        try:
+            await self._put(_put_request(key, value))
+        except self._error as error:
+            raise LedgerError(f"etcd did not answer: {error!r}") from error
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._channel.close()
+
+
+class BareClient:
+    """The calls of many workers over one HTTP/2 connection, with as little of gRPC as they need."""
 
     def __init__(self, calls: UnaryCalls) -> None:
         self._calls = calls
 
     @classmethod
-    async def connect(cls, port: int) -> "GrpcClient":
+    async def connect(cls, port: int) -> "BareClient":
         """Call the node that listens on `port`."""
         loop, authority = asyncio.get_running_loop(), f"127.0.0.1:{port}"
-        _, calls = await loop.create_connection(
-            lambda: UnaryCalls("/etcdserverpb.KV/Put", authority), "127.0.0.1", port
-        )
+        _, calls = await loop.create_connection(lambda: UnaryCalls(_METHOD, authority), "127.0.0.1", port)
         return cls(calls)
 
     async def put(self, key: bytes, value: bytes) -> None:
         """Return once the value is durable and applied."""
-        # etcd's `PutRequest`: field 1 is the key, field 2 the value.
-        await self._calls.call(b"\x0a" + varint(len(key)) + key + b"\x12" + varint(len(value)) + value)
+        await self._calls.call(_put_request(key, value))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hang up."""
         self._calls.close()
 
@@ -153,12 +194,12 @@ class JsonClient:
                 length = next(int(line[15:]) for line in lines if line.startswith("content-length:"))
                 await reader.readexactly(length)
             except (OSError, asyncio.IncompleteReadError, TimeoutError, StopIteration) as error:
-                self.close()
+                await self.close()
                 raise LedgerError(f"etcd did not answer: {error!r}") from error
             if " 200 " not in lines[0] + " ":
                 raise LedgerError(f"etcd answered {lines[0]}")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hang up."""
         if self._streams is not None:
             self._streams[1].close()

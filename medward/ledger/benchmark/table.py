@@ -37,7 +37,7 @@ def measure_all(seconds: float, workers: int) -> Iterator[Row]:
     base, spent = _middle(turns["PBFT", workers])
     assert spent is not None
     yield from _shares(4, spent)
-    for interface in _interfaces():
+    for interface in etcd.interfaces():
         name = f"etcd {etcd.version()} over {interface} (Raft, 3 nodes, survives crashes but no liars)"
         for loops in sorted({*LOOPS, workers}):
             ours, raft = (_middle(turns[system, loops])[0] for system in ("PBFT", interface))
@@ -64,10 +64,6 @@ def _shares(members: int, spent: pbft.Shares) -> Iterator[Row]:
     yield Row(f"n = {members}: fsyncs of all replicas", spent.syncs / running, None, None, None, "fsyncs/s")
 
 
-def _interfaces() -> tuple[etcd.Interface, ...]:
-    return ("gRPC", "HTTP/JSON") if etcd.version() is not None else ()
-
-
 def _by_turns(seconds: float, workers: int) -> Turns:
     """Measure PBFT and etcd by turns, so that what else the machine does meets both, from few closed loops to many; at
     half of the peak with `workers` loops alone.
@@ -79,7 +75,7 @@ def _by_turns(seconds: float, workers: int) -> Turns:
             _say(f"PBFT, n = 4, {PAYLOAD} B, {loops} loops, {turn + 1} of {TURNS}")
             ours = event_loop.run(pbft.run(4, PAYLOAD, loops, seconds, latencies=latencies))
             turns.setdefault(("PBFT", loops), []).append(ours)
-            for interface in _interfaces():
+            for interface in etcd.interfaces():
                 _say(f"etcd over {interface}, 3 nodes, {loops} loops, {turn + 1} of {TURNS}")
                 raft = event_loop.run(etcd.run(3, PAYLOAD, loops, seconds, interface, latencies=latencies))
                 turns.setdefault((interface, loops), []).append((raft, None))

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from medward.ledger.bank import Bank, Note
 from medward.ledger.benchmark.load import Figures, measure
-from medward.ledger.benchmark.pbft import CLIENTS, free_ports
+from medward.ledger.benchmark.pbft import free_ports
 from medward.ledger.cometbft.engine import CometEngine, CometSettings
 from medward.ledger.cometbft.process import CometProcess, Ports, write_genesis
 from medward.ledger.encoding import encode
@@ -18,6 +18,7 @@ from medward.ledger.signatures import MemberSigner
 from medward.ledger.transactions import sign_transaction
 
 _CHAIN = hashlib.sha256(b"benchmark").digest()
+_CLIENTS = 8
 
 
 async def run(program: Path, members: int, payload: int, workers: int, seconds: float) -> Figures:
@@ -34,12 +35,12 @@ async def run(program: Path, members: int, payload: int, workers: int, seconds: 
         for i, process in enumerate(processes):
             peers = tuple(f"{p.node_id}@127.0.0.1:{p.ports.p2p}" for j, p in enumerate(processes) if j != i)
             engines.append(CometEngine(CometSettings(process, peers, _CHAIN), Bank))
-        signers = [MemberSigner(Ed25519PrivateKey.generate()) for _ in range(CLIENTS)]
-        nonces = [count(1) for _ in range(CLIENTS)]
+        signers = [MemberSigner(Ed25519PrivateKey.generate()) for _ in range(_CLIENTS)]
+        nonces = [count(1) for _ in range(_CLIENTS)]
         filling = bytes(payload)
 
         async def submit(worker: int) -> None:
-            client = worker % CLIENTS
+            client = worker % _CLIENTS
             order = encode(Note(f"note-{worker}", filling))
             transaction = sign_transaction(_CHAIN, signers[client], next(nonces[client]), order)
             await engines[client % members].submit(transaction)

@@ -24,7 +24,6 @@ from medward.ledger.pbft.event_loop import run as run_loop
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.signatures import Domain, MemberSigner, MemberVerifier
 
-CLIENTS = 8
 _TIMERS = Parameters(request_timeout=10_000, status_interval=1000)
 
 
@@ -64,7 +63,7 @@ async def run(
 
     Args:
         members, payload: see above.
-        workers: closed loops, over 8 clients, or as many as it takes to have them all under way.
+        workers: closed loops, over as few clients as can have them all under way.
         seconds: at the peak, and again at half of it.
         latencies: whether to measure at half of the peak at all.
     """
@@ -92,7 +91,7 @@ async def run(
 
 
 async def _load(genesis: Genesis, payload: int, workers: int, seconds: float, latencies: bool) -> Figures:
-    number = max(CLIENTS, -(-workers // NONCE_WINDOW))
+    number = -(-workers // NONCE_WINDOW)
     clients = [PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=5) for _ in range(number)]
     # A request that a replica heard before it could vote would wait for a time-out: start when all are there.
     for member in genesis.members:

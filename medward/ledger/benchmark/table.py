@@ -11,6 +11,7 @@ from medward.ledger.cometbft.process import find_program
 from medward.ledger.pbft import event_loop
 
 DIFFICULTY_BITS = 20
+MINED = 128
 MEMBERS = (4, 7, 10, 16)
 PAYLOADS = (100, 1000, 10_000)
 PAYLOAD = 200
@@ -95,9 +96,9 @@ def _alternatives(base: Figures, seconds: float, workers: int) -> Iterator[Row]:
         other = event_loop.run(comet.run(program, 4, PAYLOAD, workers, seconds))
         yield from _compare(what, base, other, f"{program.name}, 4 validators")
     _say(f"proof of work, {DIFFICULTY_BITS} bits")
-    rate, p50, p99 = proof_of_work.run(DIFFICULTY_BITS, pbft.CLIENTS * 16, seconds)
+    rate, p50, p99 = proof_of_work.run(DIFFICULTY_BITS, MINED, seconds)
     mined = Figures(rate, p50, p99, 0)
-    name = f"proof of work, {DIFFICULTY_BITS} bits, one Python miner, 128 transactions a block, 6 confirmations"
+    name = f"proof of work, {DIFFICULTY_BITS} bits, one Python miner, {MINED} transactions a block, 6 confirmations"
     yield from _compare(what, base, mined, name)
 
 

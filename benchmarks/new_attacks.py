@@ -134,7 +134,7 @@ def learned(prepared: Prepared, idea: str, seed: int, rows: NDArray[np.intp]) ->
         fitted = fit_baseline(next(b for b in BASELINES if b.name == idea), prepared, own, seed)
         chance = fitted.chance(rows)
         return lambda caution: fitted.decided(chance, caution) > 0
-    recipe = replace(own, caution=0.0, **IDEAS[idea])
+    recipe = replace(own, caution=0.0, federated_caution=0.0, **IDEAS[idea])
     model = trained(prepared, recipe, seed, idea.startswith(FEDERATED))
     return lambda caution: cautious(model, caution).scorer().score(prepared.x[rows]).decision > 0
 

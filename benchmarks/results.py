@@ -18,6 +18,7 @@ The runs stand in benchmarks/results/reproduce-*.jsonl and were made by, for exa
 
 import argparse
 import json
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
@@ -35,12 +36,27 @@ LIMIT_HOURS = 3
 PROTOCOLS = ("honest", "honest, without fingerprints", "random", "paper", OVER_TIME)
 
 
+def compared(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the runs of those seeds that at least half of a comparison's methods have.
+
+    A pair of methods may have more, as a target asks for; their means would stand beside means over other splits.
+    """
+    found = []
+    for _, group in groupby(runs, key=lambda run: (run["protocol"], run["data"])):
+        own = list(group)
+        having = Counter(run["seed"] for run in own)
+        methods = len({run["method"] for run in own})
+        found += [run for run in own if 2 * having[run["seed"]] >= methods]
+    return found
+
+
 def tables(runs: list[dict[str, Any]]) -> None:
     """Print a table for each protocol and data set."""
     for (protocol, name), group in groupby(runs, key=lambda run: (run["protocol"], run["data"])):
-        own = list(group)
+        everything = list(group)
         if protocol == OVER_TIME:
             continue
+        own = compared(everything)
         kind, _, rest = protocol.partition(", ")
         seeds = len({run["seed"] for run in own})
         repeated = fmean(run["repeated_share"] for run in own)
@@ -49,6 +65,10 @@ def tables(runs: list[dict[str, Any]]) -> None:
         few = {method: count for method, count in _seeds(own).items() if count < seeds}
         if few:
             print("Fewer seeds: " + ", ".join(f"{method} {count}" for method, count in few.items()) + ".")
+        more = {method: count for method, count in _seeds(everything).items() if count > seeds}
+        if more:
+            counts = ", ".join(f"{method} {count}" for method, count in more.items())
+            print(f"More seeds in pairs under [targets](#targets): {counts}.")
         print(f"\n{markdown_table(own)}\n")
 
 
@@ -88,6 +108,7 @@ def classes(runs: list[dict[str, Any]]) -> None:
     """Print each data set's three classes on which gradient boosting's recall is furthest ahead of Sentinel's."""
     print("| data set | class | recall, Sentinel, federated | histogram gradient boosting | difference |")
     print("|---|---|---|---|---|")
+    runs = compared(runs)
     for name in DATASETS:
         own, other = (
             [run for run in runs if (run["protocol"], run["data"], run["method"]) == ("honest", name, method)]
@@ -113,6 +134,7 @@ def measures(runs: list[dict[str, Any]]) -> None:
     """Print the measures that the tables have no room for, honest protocol, means over the seeds."""
     print(f"| data set | method | seeds | {' | '.join(MEASURES)} | expected cost | evidence bought |")
     print("|---" * (5 + len(MEASURES)) + "|")
+    runs = compared(runs)
     for name in DATASETS:
         own = [run for run in runs if (run["protocol"], run["data"]) == ("honest", name)]
         for method, count in _seeds(own).items():
@@ -124,6 +146,7 @@ def measures(runs: list[dict[str, Any]]) -> None:
 
 def protocols(runs: list[dict[str, Any]]) -> None:
     """Print what the same methods score under each protocol, where the random or the paper protocol was run."""
+    runs = compared(runs)
     kinds = PROTOCOLS[0], PROTOCOLS[2], PROTOCOLS[3]
     shown = [f"{measure}, {kind}" for measure in ("binary macro-F1", "multi-class macro-F1") for kind in kinds]
     print(f"| data set | method | {' | '.join(shown)} |\n{'|---' * (2 + len(shown))}|")

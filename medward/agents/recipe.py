@@ -64,6 +64,8 @@ class Recipe:
         averaged_share: the share of the federated rounds, the last ones, whose models' average goes on guard.
         caution: what a model on guard takes from its logit of ALLOW. Above 0 it alerts on, and looks closer at, more
             than its costs ask for on traffic like the training rows: for where attacks come that training never saw.
+        federated_caution: the same for a model that a federation trained, whose more numerous updates make its logits
+            larger; None for `caution`.
     """
 
     scaler: ScalerKind = "quantile"
@@ -95,6 +97,7 @@ class Recipe:
     server_rate: float = 1.5
     averaged_share: float = 0.2
     caution: float = 0.0
+    federated_caution: float | None = None
     costs: Costs = Costs()
 
 
@@ -116,6 +119,6 @@ RECIPES: dict[str, Recipe] = {
     "x-iomt": Recipe(bins=32, embedding=6, epochs=60),
     "ciciomt2024": Recipe(),
     # Its test file holds attack types that its training file lacks.
-    "nsl-kdd": Recipe(epochs=15, naming_weight=1.0, class_power=0.5, caution=3.0),
+    "nsl-kdd": Recipe(epochs=15, naming_weight=1.0, class_power=0.5, caution=3.0, federated_caution=32.0),
     "ward": replace(_WITH_HISTORY, epochs=30, local_steps=120, rounds=30),
 }

@@ -109,7 +109,7 @@ class Hospital:
         return bool(after_mean <= max(WORSE * before_mean, before_mean + CERTAIN * noise))
 
     def tried(self, shared: SharedModel) -> NDArray[np.float64]:
-        """Return the cost of each of the validation windows with what would go on guard now; this hospital's own."""
+        """Return each own validation window's cost with what would go on guard now, but for its caution."""
         if self._validation is None or not len(self._validation):
             return np.zeros(0)
         return self._costs(shared, averaged=True)
@@ -119,7 +119,7 @@ class Hospital:
         assert self._validation is not None
         plan = shared.plan
         provenance = Provenance("federated", shared.round - 1, 0, "none", plan.space.schema.synthetic, plan.seed)
-        model = shared.guard(provenance, averaged=averaged)
+        model = shared.guard(provenance, averaged=averaged, cautious=False)
         scores = model.scorer().score(self._validation.x)
         labels = model.labels(self._validation.y)
         return window_costs(labels, scores.decision, scores.escalated, plan.recipe.costs)

@@ -305,22 +305,26 @@ class SharedModel:
             _TEMPLATES[key] = jax.tree.flatten(template)
         return _TEMPLATES[key]
 
-    def guard(self, provenance: Provenance, *, averaged: bool = True) -> SentinelModel:
+    def guard(self, provenance: Provenance, *, averaged: bool = True, cautious: bool = True) -> SentinelModel:
         """Return the model to put on guard: the average of the last rounds' weights, where there is one yet.
 
         Args:
             provenance: where it comes from.
             averaged: whether that average is wanted; otherwise the weights as they are now.
+            cautious: whether the recipe's caution is taken off. Training is judged without it: caution is for attacks
+                that no validation rows hold, and on those rows it only costs, the more the younger the model is.
         """
         assert self.scaler is not None
         assert self.tail is not None
         weights = (self.tail / self.averaged).astype(np.float32) if averaged and self.averaged else self.weights
+        recipe = self.plan.recipe
+        caution = recipe.caution if recipe.federated_caution is None else recipe.federated_caution
         return SentinelModel(
             space=self.plan.space,
             classes=tuple(self.plan.space.schema.classes[k] for k in self.classes),
             scaler=self.scaler,
-            weights=exported(self.network(weights), self.plan.recipe.caution),
-            recipe=self.plan.recipe,
+            weights=exported(self.network(weights), caution if cautious else 0.0),
+            recipe=recipe,
             provenance=provenance,
         )
 

@@ -68,6 +68,7 @@ TARGETS: tuple[Floor | Rival, ...] = (
     Floor("wustl-ehms-2020", _MULTI, 0.95),
     Floor("wustl-ehms-2020", "attack recall", 0.93),
     Floor("wustl-ehms-2020", "attack recall", 0.93, method=_BOOSTING),
+    Floor("wustl-ehms-2020", "attack recall", 0.93, method="LightGBM"),
     Rival("wustl-ehms-2020", _BINARY, "LightGBM"),
     Rival("wustl-ehms-2020", _MULTI, "LightGBM"),
     Rival("wustl-ehms-2020", _BINARY, "LightGBM", 0.02, _NO_PRINTS),

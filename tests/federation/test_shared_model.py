@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medward.agents.central import fitted_scaler
+from medward.agents.model import Provenance
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.interfaces import FederationError
 from medward.federation.shared_model import LARGEST_MEAN, from_bytes
@@ -76,6 +77,15 @@ def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: Prepared
     # What goes on guard is that average with the recipe's caution.
     average = training.shared.network((training.shared.tail / 3).astype(np.float32)).advantage.bias
     np.testing.assert_allclose(average - training.model().weights.advantage_bias, [2.0, 0.0, 0.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("federated", "taken"), [(None, 2.0), (0.0, 0.0), (7.0, 7.0)])
+def test_a_federation_may_have_a_caution_of_its_own(prepared: Prepared, federated: float | None, taken: float) -> None:
+    recipe = replace(RECIPE, caution=2.0, federated_caution=federated)
+    shared = _surveyed(FederatedTraining(prepared, recipe, Options(4, 1, protect="none", seed=1))).shared
+    bias = shared.network().advantage.bias
+    guard = shared.guard(Provenance("federated", 0, 4, "none", True, 1))
+    np.testing.assert_allclose(bias - guard.weights.advantage_bias, [taken, 0.0, 0.0, 0.0], atol=1e-6)
 
 
 def test_survey_bounds_the_largest_hospital(federation: Start) -> None:

@@ -20,7 +20,9 @@ from medward.errors import MedwardError
 from medward.federation.interfaces import FederationError, IntVector, Slot
 from medward.federation.memory import PlainSum
 from medward.federation.shared_model import SharedModel
-from medward.federation.training import FederatedTraining
+from medward.federation.training import FederatedTraining, Options
+from medward.flows.prepared import Prepared
+from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
 
@@ -161,6 +163,16 @@ def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, mon
     assert "majority" in outcomes.pop(spoiled)
     assert set(outcomes.values()) == {"final"}
     assert len(outcomes) == training.plan.steps
+
+
+def test_caution_has_no_part_in_judging_a_round(prepared: Prepared) -> None:
+    """So cautious that it alerts on everything, a model still trains to the end: hospitals judge it without that."""
+    recipe = replace(RECIPE, caution=2.0, federated_caution=1000.0)
+    training = FederatedTraining(prepared, recipe, Options(sites=4, rounds=6, protect="none", seed=1))
+    training.run(None, _quiet)
+    assert {report.outcome for report in training.reports} == {"final"}
+    assert (training.model().scorer().score(prepared.x).decision > 0).all()
+    assert np.mean(training.hospitals[0].tried(training.shared)) < 0.2
 
 
 def test_a_member_weighs_as_much_as_it_has_rows(federation: Start) -> None:

@@ -1,5 +1,6 @@
 """docs/results.md says what the scripts print from the committed runs."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -20,3 +21,15 @@ def test_page_has_no_table_of_runs_outside_printed_parts() -> None:
     outside = parts[0] + "".join(part.partition("<!-- end -->")[2] for part in parts[1:])
     assert "| seeds |" not in outside.replace("| data set | updates | seeds |", "")
     assert len(parts) > 5
+
+
+def test_tables_compare_methods_on_the_seeds_that_most_of_them_have() -> None:
+    compared = runpy.run_path(str(ROOT / "benchmarks" / "results.py"))["compared"]
+    had = {"Sentinel": range(4), "LightGBM": range(4), "forest": range(2), "MLP": range(2), "boosting": range(1)}
+    runs = [
+        {"protocol": "honest", "data": "toy", "seed": seed, "method": method}
+        for method, seeds in had.items()
+        for seed in seeds
+    ]
+    kept = {method: [run["seed"] for run in compared(runs) if run["method"] == method] for method in had}
+    assert kept == {"Sentinel": [0, 1], "LightGBM": [0, 1], "forest": [0, 1], "MLP": [0, 1], "boosting": [0]}

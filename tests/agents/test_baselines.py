@@ -8,9 +8,10 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 from medward.agents.baselines import BASELINES, CAUTIOUS, Baseline, Classifier, Consecutive, fit_baseline, run_baseline
+from medward.agents.recipe import SEVERAL_MEMBERS
 from medward.flows.datasets import DATASETS
 from medward.flows.prepared import Prepared
-from medward.report.study import DEFAULT_METHODS, METHODS, left_out
+from medward.report.study import DEFAULT_METHODS, METHODS, OF_THREE, left_out
 from tests.agents.conftest import RECIPE
 
 
@@ -92,3 +93,11 @@ def test_cautious_methods_run_where_sentinels_recipe_has_a_caution() -> None:
         assert left_out(name, DATASETS["nsl-kdd"]) is None
         assert left_out(name, DATASETS["ciciomt2024"]) == "asks for no caution"
     assert "Sentinel, pooled, without caution" in DEFAULT_METHODS
+
+
+def test_three_members_run_only_where_they_are_asked_for_and_have_a_recipe() -> None:
+    assert OF_THREE in METHODS
+    assert OF_THREE not in DEFAULT_METHODS
+    assert left_out(OF_THREE, DATASETS["ciciomt2024"]) is None
+    assert left_out(OF_THREE, DATASETS["ward"]) == "has no recipe of several members"
+    assert SEVERAL_MEMBERS["ciciomt2024"].members == 3

@@ -125,8 +125,19 @@ RECIPES: dict[str, Recipe] = {
     "ward": replace(_WITH_HISTORY, epochs=30, local_steps=120, rounds=30),
 }
 
+#: Recipes for data sets whose fingerprints (`Dataset.fingerprints`) are left out, where they differ. Without its flags,
+#: embeddings name more of the attacks of WUSTL-EHMS, and three networks err less often than one.
+WITHOUT_FINGERPRINTS: dict[str, Recipe] = {
+    "wustl-ehms-2020": replace(RECIPES["wustl-ehms-2020"], scaler="quantile", bins=8, embedding=2, members=3),
+}
+
 #: Recipes of several members that did better on validation rows, and whose updates take as many times the bytes; a
 #: federation trains by them only if it is told to. docs/results.md says what they gain.
 SEVERAL_MEMBERS: dict[str, Recipe] = {
     "ciciomt2024": replace(RECIPES["ciciomt2024"], members=3, batch=256, caution=-0.5),
 }
+
+
+def recipe_of(data: str, without_fingerprints: bool = False) -> Recipe:
+    """Return the recipe of a data set, by name, or that of its case without fingerprints where it has one."""
+    return (without_fingerprints and WITHOUT_FINGERPRINTS.get(data)) or RECIPES[data]

@@ -15,7 +15,7 @@ from medward.agents.central import train_centrally
 from medward.agents.judgement import judge
 from medward.agents.metrics import measures
 from medward.agents.model import Provenance, SentinelModel
-from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, Recipe
+from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, Recipe, recipe_of
 from medward.federation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
 from medward.flows.prepared import Prepared, Protocol, prepare
@@ -114,7 +114,8 @@ def run_study(
 def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, Any]:
     """Train a method on a split data set and measure it on its test rows; return `run_study`'s keys, but `key`."""
     began, used = perf_counter(), process_time()
-    recipe = (SEVERAL_MEMBERS if method == OF_THREE else RECIPES)[prepared.dataset.name]
+    name = prepared.dataset.name
+    recipe = SEVERAL_MEMBERS[name] if method == OF_THREE else recipe_of(name, study.without_fingerprints)
     if study.quick:
         recipe = replace(recipe, epochs=max(3, recipe.epochs // 5), rounds=10)
     if method.startswith("Sentinel"):

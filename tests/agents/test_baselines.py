@@ -8,7 +8,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 from medward.agents.baselines import BASELINES, CAUTIOUS, Baseline, Classifier, Consecutive, fit_baseline, run_baseline
-from medward.agents.recipe import SEVERAL_MEMBERS
+from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, WITHOUT_FINGERPRINTS, recipe_of
 from medward.flows.datasets import DATASETS
 from medward.flows.prepared import Prepared
 from medward.report.study import DEFAULT_METHODS, METHODS, OF_THREE, left_out
@@ -101,3 +101,11 @@ def test_three_members_run_only_where_they_are_asked_for_and_have_a_recipe() -> 
     assert left_out(OF_THREE, DATASETS["ciciomt2024"]) is None
     assert left_out(OF_THREE, DATASETS["ward"]) == "has no recipe of several members"
     assert SEVERAL_MEMBERS["ciciomt2024"].members == 3
+
+
+def test_case_without_fingerprints_has_its_own_recipe_where_one_was_chosen() -> None:
+    assert recipe_of("wustl-ehms-2020") == RECIPES["wustl-ehms-2020"]
+    assert recipe_of("wustl-ehms-2020", True) == WITHOUT_FINGERPRINTS["wustl-ehms-2020"] != RECIPES["wustl-ehms-2020"]
+    assert recipe_of("x-iomt", True) == RECIPES["x-iomt"]
+    for name in WITHOUT_FINGERPRINTS:
+        assert DATASETS[name].fingerprints

@@ -86,7 +86,7 @@ def run(data: str, without_fingerprints: bool, seeds: Sequence[int], methods: Se
 def table() -> None:
     """Print every target that came from the first study beside what its own splits give with the code of now."""
     runs, fresh = list(kept_runs(RESULTS).values()), fresh_runs()
-    print(f"| target | {' | '.join(METHODS)} | there | on five fresh splits |")
+    print(f"| target | {' | '.join(METHODS)} | there | on fresh splits |")
     print("|---" * (len(METHODS) + 3) + "|")
     for target in TARGETS:
         own = [run for run in runs if (run["data"], run["protocol"]) == (target.data, target.protocol)]

@@ -1,9 +1,12 @@
 """docs/results.md says what the scripts print from the committed runs."""
 
+import json
 import runpy
 import subprocess
 import sys
 from pathlib import Path
+
+from medward.report.study import METHODS
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,3 +36,9 @@ def test_tables_compare_methods_on_the_seeds_that_most_of_them_have() -> None:
     ]
     kept = {method: [run["seed"] for run in compared(runs) if run["method"] == method] for method in had}
     assert kept == {"Sentinel": [0, 1], "LightGBM": [0, 1], "forest": [0, 1], "MLP": [0, 1], "boosting": [0]}
+
+
+def test_reproduce_knows_every_method_that_the_page_shows() -> None:
+    kept = (line for file in (ROOT / "benchmarks" / "results").glob("reproduce-*.jsonl") for line in file.open())
+    shown = {run["method"] for run in map(json.loads, kept) if "protocol" in run}
+    assert shown <= set(METHODS)

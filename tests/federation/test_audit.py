@@ -107,7 +107,7 @@ def test_federation_in_the_open_is_audited_too(prepared: Prepared) -> None:
     assert plain.audited(plain.round()) == []
     name = plain.round().now.aggregate
     assert name is not None
-    wrong = plain.blobs | {name: plain.blobs[name][:-1] + b"\x7f"}
+    wrong = plain.blobs | {name: _flipped(plain.blobs[name], -1)}
     assert [problem.name for problem in plain.audited(plain.round(), wrong)] == [name]
 
 

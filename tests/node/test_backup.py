@@ -81,7 +81,7 @@ def rewritten(file: Path, change: str) -> Path:
             assert content is not None
             data = content.read()
             if change == "block" and entry.name.startswith("blocks/"):
-                data = b"x" + data[1:]
+                data = bytes([data[0] ^ 1]) + data[1:]
             if change == "name" and entry.name.startswith("blocks/"):
                 entry.name = "../../outside"
             if change == "lacks" and entry.name.startswith("blocks/bafkrei"):

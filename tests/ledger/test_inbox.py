@@ -191,10 +191,14 @@ def test_watching_without_end_is_read_no_further_than_the_replica_takes_it():
     asyncio.run(story())
 
 
+def members_nowhere(count):
+    signers = [MemberSigner(Ed25519PrivateKey.generate()) for _ in range(count)]
+    return tuple(Member(f"h{i}", 0, signer.public_keys, b"", "nowhere:1") for i, signer in enumerate(signers))
+
+
 def test_a_client_asks_one_replica_at_first_and_all_when_that_one_refuses():
     async def story():
-        signers = [MemberSigner(Ed25519PrivateKey.generate()) for _ in range(4)]
-        members = tuple(Member(f"h{i}", 0, signer.public_keys, b"", "nowhere:1") for i, signer in enumerate(signers))
+        members = members_nowhere(4)
         genesis = Genesis("test", 0, ChainParameters(), members)
         client = PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=60)
         sent = []
@@ -238,9 +242,8 @@ def test_a_client_asks_one_replica_at_first_and_all_when_that_one_refuses():
 
 def test_a_client_gives_each_payload_up_at_its_own_time():
     async def story():
-        signers = [MemberSigner(Ed25519PrivateKey.generate()) for _ in range(4)]
-        members = tuple(Member(f"h{i}", 0, signer.public_keys, b"", "nowhere:1") for i, signer in enumerate(signers))
-        client = PbftClient(Genesis("test", 0, ChainParameters(), members), signers[0])
+        members = members_nowhere(4)
+        client = PbftClient(Genesis("test", 0, ChainParameters(), members), MemberSigner(Ed25519PrivateKey.generate()))
         late = asyncio.create_task(client.submit(b"a", give_up=30))
         soon, sooner = (asyncio.create_task(client.submit(b"a", give_up=seconds)) for seconds in (0.2, 0.1))
         with pytest.raises(LedgerError, match="came in time; it may still be ordered"):
@@ -249,16 +252,16 @@ def test_a_client_gives_each_payload_up_at_its_own_time():
         with pytest.raises(LedgerError, match="came in time"):
             await soon
         assert not late.done()
-        late.cancel()
         await client.close()
+        with pytest.raises(LedgerError, match="before this client hung up"):
+            await late
 
     asyncio.run(story())
 
 
 def test_a_client_that_follows_a_later_epoch_believes_only_its_members():
     async def story():
-        signers = [MemberSigner(Ed25519PrivateKey.generate()) for _ in range(5)]
-        members = tuple(Member(f"h{i}", 0, signer.public_keys, b"", "nowhere:1") for i, signer in enumerate(signers))
+        members = members_nowhere(5)
         genesis = Genesis("test", 0, ChainParameters(), members[:4])
         client = PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()))
         sending = asyncio.create_task(client.submit(encode(Note("a", b"")), give_up=0.3))

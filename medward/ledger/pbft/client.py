@@ -52,10 +52,10 @@ class _Waiting:
     group: "_Group | None" = None
     answers: dict[str, Receipt | Refusal] = field(default_factory=dict)
 
-    def give_up(self) -> None:
+    def give_up(self, until: str) -> None:
         """Tell whoever waits that nothing is known."""
         if not self.answered.done():
-            unknown = f"no f+1 equal answers about transaction {self.nonce} came in time"
+            unknown = f"no f+1 equal answers about transaction {self.nonce} came {until}"
             self.answered.set_exception(LedgerError(f"{unknown}; it may still be ordered"))
 
 
@@ -81,7 +81,9 @@ class _Group:
     async def wait(self, seconds: float) -> None:
         """Return when none waits any more, when the one that was asked refused, or when the time is up."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
+            # Not `asyncio.wait_for`, which can swallow a cancellation in Python 3.11.
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
         self._news.clear()
 
     def refused(self) -> None:
@@ -184,7 +186,9 @@ class PbftClient:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Hang up."""
+        """Hang up; who still waits is told that nothing is known."""
+        for waiting in (*self._queue, *self._waiting.values()):
+            waiting.give_up("before this client hung up")
         if self._alarm is not None:
             self._alarm.cancel()
         for group in self._groups:
@@ -278,7 +282,7 @@ class PbftClient:
         open_ones = [waiting for waiting in (*self._queue, *self._waiting.values()) if not waiting.answered.done()]
         for waiting in open_ones:
             if waiting.deadline <= now:
-                waiting.give_up()
+                waiting.give_up("in time")
         later = [waiting.deadline for waiting in open_ones if waiting.deadline > now]
         if later:
             self._set_alarm(min(later))

@@ -13,10 +13,11 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import numpy as np
+from held_rows import spread
 from results import kept_runs as fresh_runs
 
 from medward.cli._data import open_data
@@ -98,7 +99,7 @@ def table() -> None:
             by_method = {name: _values(own, name, target.measure) for name in (method, *METHODS[1:])}
             if not by_method[method]:
                 continue
-            cells = [_spread(list(values.values())) for values in by_method.values()]
+            cells = [spread(list(values.values())) for values in by_method.values()]
             [later] = verdicts(fresh, [replace(target, method=method)])
             words = _words(target) + method.removeprefix(FEDERATED)
             print(f"| {words} | {' | '.join(cells)} | {_verdict(target, by_method, method)} | {later.verdict} |")
@@ -130,12 +131,6 @@ def _values(runs: list[dict[str, Any]], method: str, measure: str) -> dict[int, 
         return {seed: found[group][name] for seed, found in own.items()}
     label = measure.removeprefix("recall of ")
     return {seed: found["multiclass"]["per_class_recall"][label] for seed, found in own.items()}
-
-
-def _spread(values: list[float]) -> str:
-    if not values:
-        return "not run"
-    return f"{fmean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":

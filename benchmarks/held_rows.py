@@ -150,12 +150,13 @@ def _promised(name: str, protocol: str) -> list[tuple[dict[str, float], float]]:
 
 
 def _line(name: str, what: str, rows: str, found: list[tuple[dict[str, float], float]]) -> None:
-    cells = [_spread([binary[measure] for binary, _ in found]) for measure in MEASURES]
-    cells.append(_spread([multiclass for _, multiclass in found]))
+    cells = [spread([binary[measure] for binary, _ in found]) for measure in MEASURES]
+    cells.append(spread([multiclass for _, multiclass in found]))
     print(f"| {name} | {what} | {len(found)} | {rows} | {' | '.join(cells)} |")
 
 
-def _spread(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
+    """Return the mean with its standard deviation where there are several values."""
     if not values:
         return "not run"
     return f"{fmean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")

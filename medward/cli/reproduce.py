@@ -34,6 +34,9 @@ def reproduce(
         help="Leave out the features that identify the attack tool (`medward data show` names them).",
     ),
     quick: bool = typer.Option(False, "--quick", help="Fewer epochs and rounds, untuned baselines."),
+    jobs: int = typer.Option(
+        0, help="How many runs side by side, each on one core; the numbers are the same. All cores where none is given."
+    ),
     results: Path | None = typer.Option(None, help="Keep finished runs in this file, and do not repeat them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
@@ -45,25 +48,16 @@ def reproduce(
     """
     use_one_thread_per_operation()
     chosen = _protocol(protocol)
-    if seeds < 0:
-        raise BadUsage(f"--seeds takes 1 or more, not {seeds}.")
+    _refuse_negative(seeds=seeds, jobs=jobs)
     seeds = seeds or (1 if quick else 5)
     if over_time:
-        if chosen != "honest":
-            raise BadUsage("--over-time compares on honest splits only: leave out --protocol.")
-        if without_fingerprints:
-            raise BadUsage("--over-time compares with all features only: leave out --without-fingerprints.")
+        _refuse_over_time(chosen, without_fingerprints, jobs)
         _over_time(data, seeds, method, quick, results, as_json)
         return
-    from medward.agents.baselines import BASELINES
-    from medward.report.study import DEFAULT_METHODS, METHODS, Study, left_out, markdown_table, run_study
+    from medward.report.side_by_side import Source, cores, run_studies
+    from medward.report.study import DEFAULT_METHODS, Study, left_out, markdown_table
 
-    unknown = [name for name in method if name not in METHODS]
-    if unknown:
-        raise BadUsage(f"There is no method {unknown[0]}: use one of {', '.join(METHODS)}.")
-    absent = [baseline.name for baseline in BASELINES if baseline.name in method and not baseline.installed]
-    if absent:
-        raise BadUsage(f"{absent[0]} is not installed: pip install 'medward[bench-trees]'.")
+    _refuse_unknown(method)
     if protocol == "paper":
         errors().print(
             "paper protocol: neighbours of every test row are training rows and leaking columns are features; these "
@@ -71,18 +65,22 @@ def reproduce(
         )
     study = Study(chosen, range(seeds), method or DEFAULT_METHODS, quick, results, without_fingerprints)
     document: dict[str, Any] = {"protocol": protocol, "quick": quick, "data": {}}
+    sources = []
     for name in data:
         dataset, flows = open_data(name, 0, chosen, without_fingerprints=without_fingerprints)
         if without_fingerprints and not dataset.fingerprints:
             raise BadUsage(f"{dataset.schema.title} has no fingerprints to leave out.")
-        load = partial(_rows, name, flows)
         for one in (one for one in method if left_out(one, dataset)):
             errors().print(f"{one} is left out: {dataset.schema.title} {left_out(one, dataset)}.")
-        runs = run_study(study, dataset, load, _say)
-        document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}
+        load = partial(open_data, name, protocol=chosen, without_fingerprints=without_fingerprints)
+        sources.append(Source(dataset, len(flows.y), load))
+    runs = run_studies(study, sources, jobs or cores(), _say)
+    for dataset in (source.dataset for source in sources):
+        own = runs[dataset.name]
+        document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": own}
         if not as_json:
             kind = ", synthetic" if dataset.schema.synthetic else ""
-            Console(soft_wrap=True).print(f"\n### {dataset.schema.title} ({protocol}{kind})\n\n{markdown_table(runs)}")
+            Console(soft_wrap=True).print(f"\n### {dataset.schema.title} ({protocol}{kind})\n\n{markdown_table(own)}")
     if as_json:
         print_json(document)
 
@@ -95,6 +93,35 @@ def _protocol(word: str) -> "Protocol":
     if word == "paper":
         return "paper"
     raise BadUsage(f"--protocol takes honest, random or paper, not {word}.")
+
+
+def _refuse_negative(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 0:
+            raise BadUsage(f"--{name} takes 1 or more, not {count}.")
+
+
+def _refuse_over_time(protocol: "Protocol", without_fingerprints: bool, jobs: int) -> None:
+    """Refuse what does not go with --over-time."""
+    if protocol != "honest":
+        raise BadUsage("--over-time compares on honest splits only: leave out --protocol.")
+    if without_fingerprints:
+        raise BadUsage("--over-time compares with all features only: leave out --without-fingerprints.")
+    if jobs:
+        raise BadUsage("--over-time makes one run after the other: leave out --jobs.")
+
+
+def _refuse_unknown(methods: list[str]) -> None:
+    """Refuse methods that do not exist or cannot be run here."""
+    from medward.agents.baselines import BASELINES
+    from medward.report.study import METHODS
+
+    unknown = [name for name in methods if name not in METHODS]
+    if unknown:
+        raise BadUsage(f"There is no method {unknown[0]}: use one of {', '.join(METHODS)}.")
+    absent = [baseline.name for baseline in BASELINES if baseline.name in methods and not baseline.installed]
+    if absent:
+        raise BadUsage(f"{absent[0]} is not installed: pip install 'medward[bench-trees]'.")
 
 
 def _over_time(

@@ -1,7 +1,7 @@
 """The comparison that docs/results.md prints: Sentinel, pooled and federated, beside tuned baselines, seed by seed."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -18,10 +18,8 @@ from medward.agents.model import Provenance, SentinelModel
 from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, Recipe, recipe_of
 from medward.federation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
-from medward.flows.prepared import Prepared, Protocol, prepare
-from medward.flows.schema import Flows
+from medward.flows.prepared import Prepared, Protocol
 from medward.flows.splits import unseen_rows
-from medward.report.kept import keep_run, kept_runs
 
 SITES = 4
 _INCAUTIOUS = ", without caution"
@@ -77,42 +75,18 @@ def left_out(method: str, dataset: Dataset) -> str | None:
     return next((baseline.needs(dataset) for baseline in BASELINES if baseline.name == method), None)
 
 
-def run_study(
-    study: Study, dataset: Dataset, load: Callable[[int], Flows], on_run: Callable[[dict[str, Any]], None]
-) -> list[dict[str, Any]]:
-    """Run what is not finished yet of a study on one data set, but for methods that make no sense on it (`left_out`).
+def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, Any]:
+    """Train a method on a split data set and measure it on its test rows.
 
     Args:
-        study: what is compared.
-        dataset: the data set.
-        load: returns the rows for a seed; real data is the same for every seed, the ward is not.
-        on_run: called after each run, finished earlier or now.
+        study: which protocol, how long and on which features.
+        prepared: the split data set.
+        method: one of `METHODS` that is not `left_out`.
+        seed: what its training draws from.
 
     Returns:
-        All runs: key, data, protocol, seed, method, metrics, unseen (the same measures on test rows whose features
-        stand on no training row), repeated_share, seconds, and processor_seconds, which other work on the machine does
-        not stretch.
+        What `medward.report.side_by_side.run_studies` returns of a run, but its key.
     """
-    done = kept_runs(study.results)
-    runs = []
-    methods = [method for method in study.methods if left_out(method, dataset) is None]
-    for seed in study.seeds:
-        missing = [method for method in methods if study.key(dataset.name, seed, method) not in done]
-        prepared = prepare(dataset, load(seed), study.protocol, seed) if missing else None
-        for method in methods:
-            key = study.key(dataset.name, seed, method)
-            run = done.get(key)
-            if run is None:
-                assert prepared is not None
-                run = {"key": key, **run_method(study, prepared, method, seed)}
-                keep_run(study.results, run)
-            runs.append(run)
-            on_run(run)
-    return runs
-
-
-def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, Any]:
-    """Train a method on a split data set and measure it on its test rows; return `run_study`'s keys, but `key`."""
     began, used = perf_counter(), process_time()
     name = prepared.dataset.name
     recipe = SEVERAL_MEMBERS[name] if method == OF_THREE else recipe_of(name, study.without_fingerprints)

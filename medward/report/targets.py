@@ -115,7 +115,7 @@ def verdicts(runs: Sequence[dict[str, Any]], targets: Iterable[Floor | Rival] = 
     """Hold the runs of `medward reproduce` to the targets.
 
     Args:
-        runs: as `medward.report.study.run_study` returns them, of any data sets and protocols.
+        runs: as `medward.report.side_by_side.run_studies` returns them, of any data sets and protocols.
         targets: what to hold them to.
     """
     return [_floor(runs, t) if isinstance(t, Floor) else _rival(runs, t) for t in targets]

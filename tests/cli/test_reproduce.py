@@ -24,6 +24,11 @@ def test_finished_runs_are_kept_and_not_repeated(medward: Run, tmp_path: Path) -
     assert again.document["data"]["ward"]["runs"] == [json.loads(line) for line in runs.splitlines()]
 
 
+def test_jobs_are_a_number_above_zero_and_not_for_streams(medward: Run) -> None:
+    assert "--jobs takes 1 or more, not -1" in medward("reproduce", "--jobs", -1).sentence
+    assert "leave out --jobs" in medward("reproduce", "--over-time", "--jobs", 2).sentence
+
+
 def test_majority_is_what_guessing_gives(medward: Run, tmp_path: Path) -> None:
     results = tmp_path / "runs.jsonl"
     done = medward("reproduce", *FAST[:5], "--seeds", 2, "--results", results, "--json")

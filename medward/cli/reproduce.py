@@ -40,7 +40,7 @@ def reproduce(
     results: Path | None = typer.Option(None, help="Keep finished runs in this file, and do not repeat them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
-    """Compare Sentinel, federated and pooled, with majority, linear, forest, boosting and neural baselines.
+    """Compare Sentinel, federated, pooled and alone, with majority, linear, forest, boosting and neural baselines.
 
     XGBoost and LightGBM are among them where they are installed: pip install 'medward[bench-trees]'.
 

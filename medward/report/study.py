@@ -1,4 +1,4 @@
-"""The comparison that docs/results.md prints: Sentinel, pooled and federated, beside tuned baselines, seed by seed."""
+"""The comparison of docs/results.md: Sentinel, federated, pooled and alone, beside tuned baselines, seed by seed."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,12 +18,16 @@ from medward.agents.model import Provenance, SentinelModel
 from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, Recipe, recipe_of
 from medward.federation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
+from medward.flows.errors import BadSplit
 from medward.flows.prepared import Prepared, Protocol
 from medward.flows.splits import unseen_rows
+from medward.report.hospitals import alone, decided, mean, trained_alone, worst_hospital
 
 SITES = 4
 _INCAUTIOUS = ", without caution"
-SENTINELS = ("Sentinel, federated", "Sentinel, pooled", "Sentinel, pooled" + _INCAUTIOUS)
+#: Each hospital for itself, on the rows that it has in the federation (medward.report.hospitals).
+ALONE = "Sentinel, alone"
+SENTINELS = ("Sentinel, federated", ALONE, "Sentinel, pooled", "Sentinel, pooled" + _INCAUTIOUS)
 #: Run only where the user names it: its updates are three times as large.
 OF_THREE = "Sentinel, federated, three members"
 METHODS = (*SENTINELS, OF_THREE, *(baseline.name for baseline in BASELINES))
@@ -85,15 +89,18 @@ def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict
         seed: what its training draws from.
 
     Returns:
-        What `medward.report.side_by_side.run_studies` returns of a run, but its key.
+        What `medward.report.side_by_side.run_studies` returns of a run, but its key. Of hospitals, together or alone,
+        `worst_hospital` besides (medward.report.hospitals.worst_hospital), and of those alone `worst`.
     """
     began, used = perf_counter(), process_time()
     name = prepared.dataset.name
     recipe = SEVERAL_MEMBERS[name] if method == OF_THREE else recipe_of(name, study.without_fingerprints)
     if study.quick:
         recipe = replace(recipe, epochs=max(3, recipe.epochs // 5), rounds=10)
-    if method.startswith("Sentinel"):
-        outcome = _sentinel(_trained(prepared, method, recipe, seed), prepared)
+    if method.startswith("Sentinel, pooled"):
+        outcome = _sentinel(_pooled(prepared, method, recipe, seed), prepared)
+    elif method.startswith("Sentinel"):
+        outcome = _hospitals(prepared, method, recipe, seed)
     else:
         baseline = next(baseline for baseline in BASELINES if baseline.name == method)
         if study.quick:
@@ -113,30 +120,40 @@ def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict
     }
 
 
-def _trained(prepared: Prepared, method: str, recipe: Recipe, seed: int) -> SentinelModel:
-    synthetic = prepared.flows.schema.synthetic
+def _pooled(prepared: Prepared, method: str, recipe: Recipe, seed: int) -> SentinelModel:
     if method.endswith(_INCAUTIOUS):
         recipe = replace(recipe, caution=0.0)
-    if method.startswith("Sentinel, pooled"):
-        provenance = Provenance("central", None, 1, "none", synthetic, seed, prepared.protocol)
-        return train_centrally(prepared, prepared.split.train, recipe, provenance)
+    provenance = Provenance("central", None, 1, "none", prepared.flows.schema.synthetic, seed, prepared.protocol)
+    return train_centrally(prepared, prepared.split.train, recipe, provenance)
+
+
+def _hospitals(prepared: Prepared, method: str, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Measure hospitals that train together, or alone on the same shares."""
     training = FederatedTraining(prepared, recipe, Options(SITES, recipe.rounds, protect="none", seed=seed))
-    return training.run(None, lambda report: None)
+    if method == ALONE:
+        models = trained_alone(prepared, training.shares, recipe, seed)
+        outcome = alone(models, prepared)
+        outcome["unseen"] = mean([_unseen(prepared, *decided(m, prepared, prepared.split.test)) for m in models])
+    else:
+        model = training.run(None, lambda report: None)
+        models, outcome = [model] * SITES, _sentinel(model, prepared)
+    try:
+        outcome["worst_hospital"] = worst_hospital(models, prepared, training.test_shares())
+    except BadSplit:  # The test part has too few blocks to give each hospital one.
+        outcome["worst_hospital"] = None
+    return outcome
 
 
 def _sentinel(model: SentinelModel, prepared: Prepared) -> dict[str, Any]:
     test, validation = prepared.split.test, prepared.split.validation
     result = judge(model, prepared.x[test], prepared.flows.y[test])
     chosen = judge(model, prepared.x[validation], prepared.flows.y[validation])
-    scores = model.scorer().score(prepared.x[test])
-    # Decisions in the schema's numbers, as the baselines give them.
-    place = np.array([prepared.flows.schema.classes.index(name) for name in model.classes], np.int32)
     return {
         "metrics": result.metrics,
         "expected_cost": result.expected_cost,
         "escalation_rate": result.escalation_rate,
         "validation": chosen.metrics["multiclass"]["macro_f1"],
-        "unseen": _unseen(prepared, place[scores.decision], scores.suspicion),
+        "unseen": _unseen(prepared, *decided(model, prepared, test)),
     }
 
 

@@ -59,7 +59,10 @@ class Membership(Structure, frozen=True):
 
     def member(self, name: str) -> Member | None:
         """Return the member of that name, or None."""
-        return next((member for member in self.members if member.name == name), None)
+        for member in self.members:
+            if member.name == name:
+                return member
+        return None
 
     def leader(self, view: int) -> str:
         """Return the name of the leader of `view`: the members take turns, and each epoch starts with another."""

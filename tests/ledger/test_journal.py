@@ -210,6 +210,7 @@ import medward.ledger.pbft.journal as module
 units = pickle.load(open(sys.argv[2], "rb"))
 stop_at, place = int(sys.argv[3]), sys.argv[4]
 journal = Journal(Path(sys.argv[1]))
+journal.allocate()
 write_witness = Witness.write
 def dying(self, unit, chain):
     if place == "before the witness" and unit == stop_at + 1: os.kill(os.getpid(), signal.SIGKILL)
@@ -247,6 +248,33 @@ def test_kill_9_at_a_commit_loses_nothing_that_was_acknowledged(tmp_path, units,
 def strip(write):
     """The application's results are not written; leave them out of what the writer process gets."""
     return StoreBlock(write.block, None) if isinstance(write, StoreBlock) else write
+
+
+def test_room_for_the_log_is_taken_at_once_and_changes_nothing_else(tmp_path, units):
+    write_all(tmp_path / "plain", units)
+    with Journal.create(tmp_path / "j", IDENTITY) as journal:
+        journal.allocate()
+        log = tmp_path / "j" / "journal.sqlite-wal"
+        size, of_database = log.stat().st_size, (tmp_path / "j" / "journal.sqlite").stat().st_size
+        assert size > 8 * 2**20
+        assert of_database < 2**20
+        for unit in units:
+            journal.commit(unit)
+        assert log.stat().st_size == size
+        assert journal.recover() == content(tmp_path / "plain")
+        journal.allocate()
+        assert journal.recover() == content(tmp_path / "plain")
+    assert content(tmp_path / "j") == content(tmp_path / "plain")
+
+
+def test_a_log_that_gets_no_room_grows_as_it_may(tmp_path, units):
+    write_all(tmp_path / "plain", units)
+    with Journal.create(tmp_path / "j", IDENTITY) as journal:
+        journal._database.execute("PRAGMA max_page_count = 1000")
+        journal.allocate()
+        for unit in units:
+            journal.commit(unit)
+    assert content(tmp_path / "j") == content(tmp_path / "plain")
 
 
 def test_a_full_disk_is_an_error_before_anything_is_sent(tmp_path, units):

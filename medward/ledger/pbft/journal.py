@@ -91,7 +91,7 @@ class Journal:
             raise JournalCorrupt(
                 f"the journal in {folder} is damaged ({error}); rejoin as a new incarnation"
             ) from error
-        self._folder = folder
+        self._folder, self._log = folder, folder / _LOG
         self._witness = Witness(folder)
 
     @classmethod
@@ -204,7 +204,8 @@ class Journal:
     @property
     def unfolded(self) -> bool:
         """Whether the write-ahead log is long enough for `fold`."""
-        return (self._folder / _LOG).stat().st_size >= _FOLD_BYTES and self.commits >= self._folded + _FOLD_COMMITS
+        # The cheap half first: this is asked after every commit.
+        return self.commits >= self._folded + _FOLD_COMMITS and os.stat(self._log).st_size >= _FOLD_BYTES
 
     def fold(self) -> None:
         """Bring what the write-ahead log holds into the database file, so that the log starts anew; may run in another
@@ -221,6 +222,24 @@ class Journal:
 
     def _refused(self, error: sqlite3.Error) -> JournalError:
         return JournalError(f"the disk under {self._folder} does not take the journal: {error}")
+
+    def allocate(self) -> None:
+        """Take the write-ahead log's room from the file system at once: until the log first starts anew, each commit
+        would wait for the file system's own journal too, since the file grew, which takes as long again.
+
+        What is rolled back has been written to the log's end, which the next commits overwrite. Where there is no room
+        the log grows as it may.
+        """
+        if self._database.in_transaction or os.stat(self._log).st_size >= _FOLD_BYTES // 2:
+            return
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute("INSERT INTO snapshot VALUES ('filling', zeroblob(?))", (_FOLD_BYTES,))
+        except sqlite3.OperationalError:
+            pass
+        finally:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
 
     def recover(self) -> Recovered:
         """Read everything back, checking that nothing was lost or changed (J2, J4).

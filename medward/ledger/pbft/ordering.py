@@ -165,9 +165,10 @@ def decode_batch(state: State, transactions: tuple[bytes, ...]) -> tuple[Transac
 def advance_votes(state: State) -> None:
     """Draw prepared (N3) and committed (N4) from the votes that are here."""
     quorum = state.membership.quorum
-    for height in sorted(state.slots):
+    undecided = [height for height, slot in state.slots.items() if not (slot.prepared and slot.decided)]
+    for height in sorted(undecided):
         slot = state.slots[height]
-        if slot.header is None or (slot.prepared and slot.decided):
+        if slot.header is None:
             continue
         if slot.accepted and not slot.prepared and state.voting:
             matching = [prepare for prepare in slot.prepares.values() if prepare.digest == slot.digest]

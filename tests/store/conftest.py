@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,12 @@ def store(make_store: MakeStore) -> BlobStore:
 @pytest.fixture
 def other_store(make_store: MakeStore) -> BlobStore:
     return make_store()
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
 
 
 @pytest.fixture

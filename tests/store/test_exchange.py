@@ -1,17 +1,13 @@
-"""Fetching from peers over real connections: honest ones, absent ones, and every kind of liar."""
+"""Fetching from honest and absent peers over real connections."""
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from medward.cli.bench._store_memory import peak_beyond_now
-from medward.cli.bench._store_rows import MEMORY_LIMIT_MIB
-from medward.store.car import car_header, car_section_head, write_car
 from medward.store.cid import DAG_PB, Cid
 from medward.store.dag import walk
 from medward.store.dagpb import PbLink, encode_node
@@ -19,44 +15,15 @@ from medward.store.errors import BlockNotFound, InvalidDag, LimitExceeded, Store
 from medward.store.gateway.exchange import PeerExchange
 from medward.store.gateway.peer import Patience, Peer
 from medward.store.gateway.server import GatewayServer
-from medward.store.importer import Profile, import_directory, import_file
-from medward.store.limits import MAX_BLOCK_BYTES, DagLimits
+from medward.store.importer import import_directory, import_file
+from medward.store.limits import DagLimits
 from medward.store.local import LocalStore, in_memory, open_directory
 from medward.store.records import encode_record, record_cid
 from medward.store.unixfs import encode_file
-from medward.store.varint import encode_varint
 
 from . import vectors
 from .certificates import Federation
-from .hostile import Exchange, Misdeed, hostile_peer
-
-CONTENT = vectors.content(5 * 1024 * 1024 + 321, "exchange")
-HASTY = Patience(connect=5, block=5.0, hedge=0.2, fetch=60)  # enough for an honest peer on a busy machine
-VERY_HASTY = Patience(connect=2, block=0.4, hedge=0.2, fetch=60)  # where nobody is honest, or what is late is repeated
-SMALL = Profile("small", 1, 1024, 1024, True)
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as opened:
-        yield opened
-
-
-def served(stack: ExitStack, content: bytes | None = None, profile: Profile | None = None) -> tuple[LocalStore, Peer]:
-    """A store with `content`, behind a gateway."""
-    store = stack.enter_context(in_memory())
-    if content is not None:
-        store.add(content, pin="test", **({"profile": profile} if profile else {}))
-    server = stack.enter_context(GatewayServer(store))
-    return store, Peer(f"honest-{server.port}", server.url)
-
-
-def fetching(stack: ExitStack, peers: list[Peer], patience: Patience = HASTY) -> LocalStore:
-    return stack.enter_context(in_memory(exchange=PeerExchange(peers, patience=patience)))
-
-
-def cid_of(content: bytes, profile: Profile | None = None) -> Cid:
-    return import_file(content, lambda _cid, _block: None, **({"profile": profile} if profile else {})).cid
+from .exchanging import CONTENT, HASTY, SMALL, cid_of, fetching, served
 
 
 @pytest.mark.parametrize("size", [0, 1, 1024 * 1024, len(CONTENT)])
@@ -232,299 +199,6 @@ def test_a_disk_that_fills_up_during_a_fetch_is_said_clearly_and_loses_nothing(
 
 
 # --- peers that do wrong
-
-
-def wrong_block(request: Exchange) -> None:
-    request.begin()
-    request.send(b"not what was asked for")
-
-
-def flipped_bit(request: Exchange) -> None:
-    content = bytearray(CONTENT[: 1024 * 1024])
-    content[5] ^= 1
-    request.begin(length=len(content))
-    request.send(content)
-
-
-def endless_body(request: Exchange) -> None:
-    request.begin()
-    while request.send(bytes(65536)):
-        pass
-
-
-def endless_headers(request: Exchange) -> None:
-    request.close_connection = True
-    alive = request.send(b"HTTP/1.1 200 OK\r\n")
-    while alive:
-        alive = request.send(b"X-Padding: " + b"x" * 1000 + b"\r\n")
-
-
-def slow_drip(request: Exchange) -> None:
-    request.begin(length=1024 * 1024)
-    while request.send(b"x"):
-        time.sleep(0.05)
-
-
-def slow_headers(request: Exchange) -> None:
-    request.close_connection = True
-    alive = request.send(b"HTTP/1.1 200 OK\r\nX: ")
-    while alive:
-        time.sleep(0.05)
-        alive = request.send(b"x")
-
-
-def silence(request: Exchange) -> None:
-    request.close_connection = True
-    request.connection.settimeout(10)
-    with suppress(OSError):
-        request.rfile.read(1)  # returns when the client gives up
-
-
-def truncated(request: Exchange) -> None:
-    request.begin(length=1024 * 1024)
-    request.send(CONTENT[:1000])
-
-
-def hang_up(request: Exchange) -> None:
-    request.close_connection = True
-
-
-def server_error(request: Exchange) -> None:
-    request.begin(status=500, length=0)
-
-
-def endless_redirect(request: Exchange) -> None:
-    request.close_connection = True
-    request.send(b"HTTP/1.1 302 Found\r\nLocation: /ipfs/again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-
-
-def no_http(request: Exchange) -> None:
-    request.close_connection = True
-    request.send(b"\x16\x03\x01\x02\x00 hello\r\n\r\n")
-
-
-def zip_bomb(request: Exchange) -> None:
-    request.close_connection = True
-    request.send(
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\nConnection: close\r\n\r\n1234567890"
-    )
-
-
-MISDEEDS: list[Misdeed] = [
-    wrong_block,
-    flipped_bit,
-    endless_body,
-    endless_headers,
-    slow_drip,
-    slow_headers,
-    silence,
-    truncated,
-    hang_up,
-    server_error,
-    endless_redirect,
-    no_http,
-    zip_bomb,
-]
-
-
-@pytest.mark.parametrize("misdeed", MISDEEDS, ids=lambda misdeed: misdeed.__name__)
-def test_a_hostile_peer_beside_an_honest_one_costs_a_request_elsewhere(stack: ExitStack, misdeed: Misdeed) -> None:
-    hostile = stack.enter_context(hostile_peer(misdeed))
-    _, honest = served(stack, CONTENT)
-    assert fetching(stack, [hostile.peer, honest]).read(cid_of(CONTENT)) == CONTENT
-    assert hostile.asked > 0
-
-
-@pytest.mark.parametrize("misdeed", MISDEEDS, ids=lambda misdeed: misdeed.__name__)
-def test_a_hostile_peer_alone_ends_in_a_clear_error_and_no_byte(stack: ExitStack, misdeed: Misdeed) -> None:
-    hostile = stack.enter_context(hostile_peer(misdeed))
-    store = fetching(stack, [hostile.peer], VERY_HASTY)
-    with pytest.raises(BlockNotFound, match="mallory"):
-        store.read(cid_of(CONTENT))
-    with pytest.raises(BlockNotFound, match="mallory"):
-        store.fetch_block(cid_of(CONTENT))
-    assert store.usage().blocks == 0
-    assert hostile.asked <= 8  # it is not asked for ever
-
-
-@pytest.mark.parametrize("misdeed", [endless_body, endless_headers, zip_bomb], ids=lambda misdeed: misdeed.__name__)
-def test_what_a_hostile_peer_sends_without_end_does_not_fill_the_memory(stack: ExitStack, misdeed: Misdeed) -> None:
-    hostile = stack.enter_context(hostile_peer(misdeed))
-    store = fetching(stack, [hostile.peer], VERY_HASTY)
-
-    def ask() -> None:
-        with pytest.raises(BlockNotFound, match="mallory"):
-            store.fetch(cid_of(CONTENT))
-
-    assert peak_beyond_now(ask) < MEMORY_LIMIT_MIB
-
-
-def test_a_liar_is_not_asked_again_in_the_same_fetch(stack: ExitStack) -> None:
-    hostile = stack.enter_context(hostile_peer(wrong_block))
-    _, honest = served(stack, CONTENT)
-    assert fetching(stack, [hostile.peer, honest]).read(cid_of(CONTENT)) == CONTENT
-    assert hostile.asked == 1
-
-
-def test_a_fetch_as_a_whole_ends_however_slowly_honest_looking_blocks_drip_in(stack: ExitStack) -> None:
-    blocks = dict(small_file_blocks())
-
-    def just_in_time(request: Exchange) -> None:
-        if "format=car" in request.path:
-            request.begin(status=404, length=0)
-            return
-        time.sleep(0.3)
-        block = blocks[Cid.parse(request.path.removeprefix("/ipfs/").partition("?")[0])]
-        request.begin(length=len(block))
-        request.send(block)
-
-    hostile = stack.enter_context(hostile_peer(just_in_time))
-    patience = Patience(block=1.0, hedge=0.2, fetch=2.0)
-    with pytest.raises(BlockNotFound, match="took longer than 2 s"):
-        fetching(stack, [hostile.peer], patience).fetch(next(iter(blocks)))
-
-
-def small_file_blocks() -> list[tuple[Cid, bytes]]:
-    blocks: dict[Cid, bytes] = {}
-    root = import_file(CONTENT[: 100 * 1024], lambda cid, block: blocks.update({cid: bytes(block)}), SMALL).cid
-    return list(walk(root, blocks.__getitem__))
-
-
-def car_peer(pieces: Callable[[list[tuple[Cid, bytes]]], Iterator[bytes]]) -> Misdeed:
-    """A peer whose raw blocks are honest and whose CARs are what `pieces` makes of the right blocks."""
-    blocks = small_file_blocks()
-    by_name = {str(cid): block for cid, block in blocks}
-
-    def answer(request: Exchange) -> None:
-        name, _, query = request.path.removeprefix("/ipfs/").partition("?")
-        request.begin()
-        if "format=raw" in query:
-            request.send(by_name[name])
-            return
-        for piece in pieces(blocks):
-            if not request.send(piece):
-                return
-
-    return answer
-
-
-def leaves_before_root(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    yield from write_car([blocks[0][0]], reversed(blocks))
-
-
-def block_nobody_asked_for(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    foreign = b"nobody asked for this"
-    yield from write_car([blocks[0][0]], [*blocks[:5], (Cid.of(foreign), foreign), *blocks[5:]])
-
-
-def wrong_block_under_a_right_name(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    changed = [(cid, block if place != 7 else b"wrong") for place, (cid, block) in enumerate(blocks)]
-    yield from write_car([blocks[0][0]], changed)
-
-
-def missing_block(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    yield from write_car([blocks[0][0]], blocks[:9] + blocks[10:])
-
-
-def cut_off(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    yield b"".join(write_car([blocks[0][0]], blocks))[:-500]
-
-
-def endless_repeats(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    yield car_header([blocks[0][0]])
-    while True:
-        for cid, block in blocks[:2]:
-            yield car_section_head(cid, len(block)) + block
-
-
-def slow_repeats(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    for piece in endless_repeats(blocks):
-        time.sleep(0.02)
-        yield piece
-
-
-def dripping_blocks(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    for piece in write_car([blocks[0][0]], blocks):
-        time.sleep(0.05)
-        yield piece
-
-
-def huge_section(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    yield car_header([blocks[0][0]]) + encode_varint(MAX_BLOCK_BYTES * 100)
-    while True:
-        yield bytes(65536)
-
-
-def huge_header(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    yield encode_varint(1 << 40)
-    while True:
-        yield bytes(65536)
-
-
-def other_hash_function(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    name = b"\x01\x55\x13\x40" + hashlib.sha512(b"block").digest()
-    yield car_header([blocks[0][0]]) + encode_varint(len(name) + 5) + name + b"block"
-
-
-def nothing(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
-    yield from ()
-
-
-@pytest.mark.parametrize(
-    "pieces",
-    [
-        leaves_before_root,
-        block_nobody_asked_for,
-        wrong_block_under_a_right_name,
-        missing_block,
-        cut_off,
-        endless_repeats,
-        slow_repeats,
-        dripping_blocks,
-        huge_section,
-        huge_header,
-        other_hash_function,
-        nothing,
-    ],
-    ids=lambda pieces: pieces.__name__,
-)
-def test_a_car_with_something_wrong_in_it_never_gives_a_wrong_byte(
-    stack: ExitStack, pieces: Callable[[list[tuple[Cid, bytes]]], Iterator[bytes]]
-) -> None:
-    content = CONTENT[: 100 * 1024]
-    hostile = stack.enter_context(hostile_peer(car_peer(pieces)))
-    _, honest = served(stack, content, SMALL)
-    store = fetched_from(stack, [hostile.peer, honest], cid_of(content, SMALL))
-    assert store.read(cid_of(content, SMALL)) == content
-    assert store.usage().blocks == len(small_file_blocks())
-
-
-def fetched_from(stack: ExitStack, peers: list[Peer], cid: Cid) -> LocalStore:
-    """Fetch with little patience, so that who drips on purpose is found soon; with more where the machine is slow.
-
-    A CAR that is slow on purpose has no end: no patience is enough for it, only to hang up on it is.
-    """
-    limits = DagLimits(max_bytes=20_000_000, max_blocks=1000)
-    for block in (1.5, 6.0):
-        store = fetching(stack, peers, Patience(connect=5, block=block, hedge=0.2, fetch=60))
-        with suppress(BlockNotFound):
-            store.fetch(cid, limits)
-            return store
-    store = fetching(stack, peers, Patience(connect=30, block=25.0, hedge=0.2, fetch=300))
-    store.fetch(cid, limits)
-    return store
-
-
-@pytest.mark.parametrize("pieces", [endless_repeats, huge_section, huge_header], ids=lambda pieces: pieces.__name__)
-def test_a_car_without_end_does_not_fill_the_memory(
-    stack: ExitStack, pieces: Callable[[list[tuple[Cid, bytes]]], Iterator[bytes]]
-) -> None:
-    hostile = stack.enter_context(hostile_peer(car_peer(pieces)))
-    _, honest = served(stack, CONTENT[: 100 * 1024], SMALL)
-    store = fetching(stack, [hostile.peer, honest])
-    root = cid_of(CONTENT[: 100 * 1024], SMALL)
-    assert peak_beyond_now(lambda: store.fetch(root)) < MEMORY_LIMIT_MIB
-    assert store.read(root) == CONTENT[: 100 * 1024]
 
 
 def test_a_dag_that_is_too_deep_is_given_up_at_the_limit(stack: ExitStack) -> None:

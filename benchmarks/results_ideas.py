@@ -1,7 +1,7 @@
 """Try changes to Sentinel's recipes on VALIDATION rows, and print what each gained or lost there.
 
 Groups that end in "federated" train four hospitals in the open, as `medward reproduce` does; all others train in one
-place.
+place. Groups "first splits" have the splits of benchmarks/first_splits.py.
 
     python benchmarks/results_ideas.py DATA [--seeds 5] [--idea NAME ...]     run what is not in the results yet
     python benchmarks/results_ideas.py --print                                the tables of docs/results.md
@@ -12,26 +12,38 @@ never looked at. Finished runs stay in benchmarks/results/ideas-*.jsonl and are 
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
+import jax.numpy as jnp
 import numpy as np
+from first_splits import SEEDS, first_split
 from sklearn.metrics import f1_score
 
-from medward.agents.central import train_centrally
+from medward.agents import central, traffic
+from medward.agents.central import fitted_scaler, train_centrally
 from medward.agents.environment import ALLOW
 from medward.agents.metrics import expected_cost
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.recipe import RECIPES, Recipe
+from medward.agents.replay import Replay
 from medward.cli._data import open_data
 from medward.federation.training import FederatedTraining, Options
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.history import FeatureSpace
+from medward.flows.prepared import Prepared, prepare, prepare_split
+from medward.flows.scaling import QUANTILES, Scaler, _bin_edges, _padded
 from medward.report.study import SITES
 
 WITHOUT = "without fingerprints"
+FIRST_SPLITS, FIRST = "first splits", len(SEEDS)
+# The recipes that "now" means where ideas were taken up that the kept runs set out from.
+BEFORE = {**RECIPES, "ciciomt2024": replace(RECIPES["ciciomt2024"], taught=None)}
 FOLDER = Path(__file__).parent / "results"
 # For each data set and idea what it changes in the recipe; "now" is the recipe before any of them. The recipes of
 # WUSTL-EHMS, NSL-KDD and CICIoMT2024 have since taken up what helped; their first tables are of the recipes before.
@@ -66,6 +78,28 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "three members of 64 x 2": {"members": 3, "hidden": (64, 64)},
         "batch of 256, two members of 56 x 2": {"batch": 256, "members": 2, "hidden": (56, 56)},
     },
+    # On the splits of the first study (benchmarks/first_splits.py), to learn where its network's lead came from: each
+    # idea is one thing in which that network differed, or what followed. Seed s is split s mod 3, training seed s // 3.
+    "ciciomt2024, first splits": {
+        "now": {},
+        "wrong class costs 1": {"wrong_class": 1.0},
+        "wrong class costs .75": {"wrong_class": 0.75},
+        "naming loss": {"naming_weight": 1.0},
+        "value stream not learned": {"value_weight": 0.0},
+        "repeated rows as they are": {"parts": ("rows as they are",)},
+        "knots at exact quantiles": {"parts": ("exact knots",)},
+    },
+    "ciciomt2024, first splits, federated": {
+        "now": {},
+        "caution -1": {"caution": -1.0},
+        "caution -.5": {"caution": -0.5},
+        "wrong class costs 1": {"wrong_class": 1.0},
+        "wrong class costs 1, caution -.5": {"wrong_class": 1.0, "caution": -0.5},
+        "wrong class costs 1, caution -1": {"wrong_class": 1.0, "caution": -1.0},
+        "wrong class costs 1, batch of 256": {"wrong_class": 1.0, "batch": 256},
+        "wrong class costs 1, batch of 256, caution -.5": {"wrong_class": 1.0, "batch": 256, "caution": -0.5},
+        "wrong class costs 1, repeated rows as they are": {"wrong_class": 1.0, "parts": ("rows as they are",)},
+    },
     # What only a federation has, and what helped in one place. Each can be computed on encrypted sums as now.
     "ciciomt2024, federated": {
         "now": {},
@@ -90,6 +124,10 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "naming loss": {"naming_weight": 1.0},
         "75 % of states informed": {"informed_share": 0.75},
         "wrong class costs 1": {"wrong_class": 1.0},
+        "wrong class costs 1, caution -.5": {"wrong_class": 1.0, "caution": -0.5},
+        "wrong class costs 1, caution -1": {"wrong_class": 1.0, "caution": -1.0},
+        "wrong class costs 1, batch of 256": {"wrong_class": 1.0, "batch": 256},
+        "wrong class costs 1, batch of 256, caution -.5": {"wrong_class": 1.0, "batch": 256, "caution": -0.5},
         "columns hidden, .1": {"column_dropout": 0.1},
         "three members": {"members": 3},
         "batch of 256, caution -.5": {"batch": 256, "caution": -0.5},
@@ -281,7 +319,8 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def run(group: str, seeds: int, wanted: list[str]) -> None:
-    data, _, kind = group.partition(", ")
+    data, *kinds = group.split(", ")
+    kind, federated = kinds[0] if kinds else "", kinds[-1:] == ["federated"]
     protocol: Any = "random" if kind == "random rows" else "honest"
     path = FOLDER / f"ideas-{group.replace(', ', '-').replace(' ', '-')}.jsonl"
     done = {(r["idea"], r["seed"]) for r in map(json.loads, path.read_text().splitlines())} if path.exists() else set()
@@ -297,10 +336,18 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
                 (dataset, flows), drawn = open_data(data, seed, without_fingerprints=kind == WITHOUT), seed
             densities = changes.get("densities", ())
             if prepared is None or densities != made:
-                prepared, made = prepare(dataset, flows, protocol, seed, densities), densities
+                if kind == FIRST_SPLITS:
+                    split = first_split(flows, dataset, seed % FIRST)
+                    prepared = prepare_split(dataset, flows, split, "honest", seed % FIRST, densities)
+                else:
+                    prepared = prepare(dataset, flows, protocol, seed, densities)
+                made = densities
             began = perf_counter()
-            recipe = changed(RECIPES[data], changes)
-            model = trained(prepared, recipe, seed, kind == "federated", made_before)
+            recipe = changed(BEFORE[data], changes)
+            drawn_from = seed // FIRST if kind == FIRST_SPLITS else seed
+            parts = changes.get("parts", ())
+            with differing(parts):
+                model = trained(prepared, recipe, drawn_from, federated, made_before, parts)
             rows = prepared.split.validation
             scorer, y = model.scorer(), model.labels(flows.y[rows])
             own = scorer.score(prepared.x[rows])
@@ -308,6 +355,7 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
             found = {
                 "idea": idea,
                 "seed": seed,
+                "accuracy": round(float(np.mean((y > 0) == (own.decision > 0))), 4),
                 "binary": _f1(y > 0, own.decision > 0),
                 "multiclass": _f1(y, own.decision),
                 "binary_informed": _f1(y > 0, informed > 0),
@@ -321,13 +369,60 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
             print(group, found, flush=True)
 
 
-def trained(prepared: Prepared, recipe: Recipe, seed: int, federated: bool, before: dict[Any, SentinelModel]) -> Any:
+@contextmanager
+def differing(parts: Sequence[str]) -> Iterator[None]:
+    """Put parts of the first study in the place of medward's own."""
+    with ExitStack() as stack:
+        for part in parts:
+            module, name, other = PARTS[part]
+            stack.enter_context(patch.object(module, name, other))
+        yield
+
+
+def as_they_are(x: Any, y: Any, rows: Any, size: int | None = None) -> Replay:
+    """Return a replay that draws every row alike, repeated or not; see `medward.agents.replay.fold`."""
+    entries = len(rows) if size is None else size
+    reach, drawn, weight = np.ones(entries), np.full(entries, rows[-1], np.int32), np.zeros(entries, np.float32)
+    reach[: len(rows) - 1] = np.arange(1, len(rows)) / len(rows)
+    drawn[: len(rows)], weight[: len(rows)] = rows, 1.0
+    return Replay(jnp.asarray(drawn), jnp.asarray(reach, jnp.float32), jnp.asarray(weight))
+
+
+def exactly_scaled(space: FeatureSpace, x: Any, recipe: Recipe) -> Scaler:
+    """Return a scaler whose knots and bins are at the quantiles of the values themselves, not of cells' counts."""
+    near = fitted_scaler(space, x, recipe)
+    knots, bins = [], []
+    at = np.linspace(0, 1, QUANTILES)
+    for column in near.numbers:
+        values = x[~np.isnan(x[:, column]), column].astype(np.float64)
+        both = [np.quantile(values, at), np.quantile(np.unique(values), at)]
+        knots.append(np.unique(np.concatenate(both).astype(np.float32)).astype(np.float64))
+        scaled = np.interp(values, knots[-1], np.linspace(0, 1, len(knots[-1])))
+        bins.append(_bin_edges(np.sort(scaled), np.ones(len(scaled), np.int64), recipe.bins))
+    counts = [np.array([len(row) - less for row in rows], np.int64) for rows, less in ((knots, 0), (bins, 1))]
+    return replace(near, knots=_padded(knots), knot_count=counts[0], bins=_padded(bins), bin_count=counts[1])
+
+
+PARTS: dict[str, tuple[Any, str, Any]] = {
+    "rows as they are": (traffic, "fold", as_they_are),
+    "exact knots": (central, "fitted_scaler", exactly_scaled),
+}
+
+
+def trained(
+    prepared: Prepared,
+    recipe: Recipe,
+    seed: int,
+    federated: bool,
+    before: dict[Any, SentinelModel],
+    parts: Sequence[str],
+) -> Any:
     """Train a model, or take one of `before` that differs in caution alone, which training knows nothing of.
 
     A federation's own caution is left out: ideas name theirs.
     """
     plain = replace(recipe, caution=0.0, federated_caution=None)
-    key = (plain, prepared.x.shape)
+    key = (plain, prepared.x.shape, parts)
     if key not in before:
         if federated:
             training = FederatedTraining(prepared, plain, Options(SITES, plain.rounds, protect="none", seed=seed))
@@ -342,9 +437,11 @@ def trained(prepared: Prepared, recipe: Recipe, seed: int, federated: bool, befo
 
 
 def changed(recipe: Any, changes: dict[str, Any]) -> Any:
-    costs = {name: value for name, value in changes.items() if name in ("miss", "false_alarm", "wrong_class")}
-    rest = {name: value for name, value in changes.items() if name not in costs and name != "densities"}
-    return replace(recipe, costs=replace(recipe.costs, **costs), **rest)
+    costs = {
+        name: value for name, value in changes.items() if name in ("miss", "false_alarm", "wrong_class", "escalation")
+    }
+    rest = {name: value for name, value in changes.items() if name not in (*costs, "densities", "parts")}
+    return replace(recipe, taught=replace(recipe.costs, **costs) if costs else None, **rest)
 
 
 def _f1(y: Any, decision: Any) -> float:

@@ -46,7 +46,7 @@ def train_centrally(
     classes = np.unique(flows.y[rows])
     y = np.searchsorted(classes, flows.y[rows]).astype(np.int32)
     order = None if flows.order is None or not flows.schema.history else flows.order[rows]
-    traffic = traffic_of(x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.costs)
+    traffic = traffic_of(x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.taught_costs)
     steps = max(LEAST_UPDATES, recipe.epochs * len(traffic.replay.row) // recipe.batch)
     network = new_network(layout, len(classes), recipe, provenance.seed)
     progress, _ = train(

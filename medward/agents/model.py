@@ -83,7 +83,7 @@ class SentinelModel:
 
     def scorer(self) -> Scorer:
         """Return what decides windows with this model, without JAX."""
-        costs = self.recipe.costs
+        costs = self.recipe.taught_costs
         return Scorer(self.space, self.scaler, self.weights, max(costs.miss, costs.false_alarm, costs.wrong_class))
 
     def labels(self, y: NDArray[np.int32]) -> NDArray[np.int32]:

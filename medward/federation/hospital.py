@@ -206,7 +206,7 @@ def _traffic(rows: TrainingRows, shared: SharedModel, room: int) -> Traffic:
     assert shared.scaler is not None
     classes = np.array(shared.classes)
     y = np.searchsorted(classes, rows.y).astype(np.int32)
-    costs, size = shared.plan.recipe.costs, _rounded_up(max(len(rows), room))
+    costs, size = shared.plan.recipe.taught_costs, _rounded_up(max(len(rows), room))
     return traffic_of(rows.x, y, rows.stream, rows.order, shared.scaler, len(classes), costs, size)
 
 

@@ -1,14 +1,17 @@
 """MODEL_DIR: what was saved is what is loaded, and anything else is refused in one sentence."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medward.agents.central import train_centrally
+from medward.agents.judgement import judge
+from medward.agents.metrics import expected_cost
 from medward.agents.model import BadModel, Provenance, SentinelModel, load_model
+from medward.agents.recipe import Costs
 from medward.flows.prepared import Prepared
 from tests.agents.conftest import RECIPE
 
@@ -78,3 +81,17 @@ def test_classes_that_the_model_never_saw_get_a_number_of_their_own(model: Senti
         model.space, ("benign", "tamper"), model.scaler, model.weights, model.recipe, model.provenance
     )
     assert fewer.labels(np.array([0, 1, 2], np.int32)).tolist() == [0, 2, 1]
+
+
+def test_taught_costs_make_the_targets_and_costs_judge(prepared: Prepared) -> None:
+    dear, provenance = Costs(wrong_class=1.0, escalation=0.2), Provenance("central", None, 1, "none", True, 7)
+    shorter = replace(RECIPE, epochs=2)
+    taught, priced, plain = (
+        train_centrally(prepared, prepared.split.train, recipe, provenance)
+        for recipe in (replace(shorter, taught=dear), replace(shorter, costs=dear), shorter)
+    )
+    assert taught.name == priced.name != plain.name
+    x, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
+    scores = taught.scorer().score(x)
+    expected = expected_cost(taught.labels(y), scores.decision, scores.escalated, shorter.costs)
+    assert judge(taught, x, y).expected_cost == expected != judge(priced, x, y).expected_cost

@@ -16,6 +16,7 @@ import pytest
 from medward.agents.central import train_centrally
 from medward.agents.judgement import judge
 from medward.agents.model import Provenance
+from medward.agents.recipe import Costs
 from medward.errors import MedwardError
 from medward.federation.interfaces import FederationError, IntVector, Slot
 from medward.federation.memory import PlainSum
@@ -173,6 +174,20 @@ def test_caution_has_no_part_in_judging_a_round(prepared: Prepared) -> None:
     assert {report.outcome for report in training.reports} == {"final"}
     assert (training.model().scorer().score(prepared.x).decision > 0).all()
     assert np.mean(training.hospitals[0].tried(training.shared)) < 0.2
+
+
+def test_taught_costs_train_and_costs_vote(prepared: Prepared) -> None:
+    dear = Costs(miss=3.0, false_alarm=3.0, wrong_class=3.0)
+    trainings = [
+        FederatedTraining(prepared, recipe, Options(sites=4, rounds=2, protect="none", seed=1))
+        for recipe in (RECIPE, replace(RECIPE, taught=dear), replace(RECIPE, costs=dear))
+    ]
+    plain, taught, priced = (training.run(None, _quiet).name for training in trainings)
+    assert taught == priced != plain
+    own, dearer = (training.hospitals[0].tried(training.shared) for training in trainings[1:])
+    assert (own >= 0.5).any()
+    assert own.max() <= 1.0 + RECIPE.costs.escalation
+    np.testing.assert_array_equal(own >= 0.5, dearer >= 3.0)
 
 
 def test_a_member_weighs_as_much_as_it_has_rows(federation: Start) -> None:

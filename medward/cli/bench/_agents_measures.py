@@ -80,7 +80,15 @@ def _sentinel(prepared: Prepared, recipe: Recipe) -> tuple[SentinelModel, Layout
     order = prepared.flows.order
     assert order is not None
     traffic = traffic_of(
-        *(x[rows], prepared.flows.y[rows], prepared.stream[rows], order[rows], scaler, len(classes), recipe.costs)
+        *(
+            x[rows],
+            prepared.flows.y[rows],
+            prepared.stream[rows],
+            order[rows],
+            scaler,
+            len(classes),
+            recipe.taught_costs,
+        )
     )
     return model, layout, traffic
 
@@ -105,7 +113,7 @@ def _torch_learners(layout: Layout, traffic: Traffic, recipe: Recipe, updates: i
     torch.set_num_threads(1)
     # The columns that PyTorch's version takes: numbers, their presence, indicators.
     width = 2 * layout.numbers + layout.indicators
-    environment, costs = traffic.environment, recipe.costs
+    environment, costs = traffic.environment, recipe.taught_costs
     shape: dict[str, Any] = {
         **{name: np.asarray(getattr(layout, name)) for name in ("low", "inverse", "number_cheap", "indicator_cheap")},
         "embedding": recipe.embedding,

@@ -99,6 +99,7 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "wrong class costs 1, batch of 256": {"wrong_class": 1.0, "batch": 256},
         "wrong class costs 1, batch of 256, caution -.5": {"wrong_class": 1.0, "batch": 256, "caution": -0.5},
         "wrong class costs 1, repeated rows as they are": {"wrong_class": 1.0, "parts": ("rows as they are",)},
+        "wrong class costs 1, evidence .003": {"wrong_class": 1.0, "escalation": 0.003},
     },
     # What only a federation has, and what helped in one place. Each can be computed on encrypted sums as now.
     "ciciomt2024, federated": {
@@ -126,8 +127,7 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "wrong class costs 1": {"wrong_class": 1.0},
         "wrong class costs 1, caution -.5": {"wrong_class": 1.0, "caution": -0.5},
         "wrong class costs 1, caution -1": {"wrong_class": 1.0, "caution": -1.0},
-        "wrong class costs 1, batch of 256": {"wrong_class": 1.0, "batch": 256},
-        "wrong class costs 1, batch of 256, caution -.5": {"wrong_class": 1.0, "batch": 256, "caution": -0.5},
+        "wrong class costs 1, evidence .003": {"wrong_class": 1.0, "escalation": 0.003},
         "columns hidden, .1": {"column_dropout": 0.1},
         "three members": {"members": 3},
         "batch of 256, caution -.5": {"batch": 256, "caution": -0.5},

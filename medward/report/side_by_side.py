@@ -22,8 +22,9 @@ from medward.flows.schema import Flows
 from medward.report.kept import keep_run, kept_runs
 from medward.report.study import Study, left_out, run_method
 
-#: Sums in another order round otherwise: one thread for OpenMP, linear algebra and XLA (unless the user has its flags).
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+#: Sums in another order round otherwise, so that numbers would differ from machine to machine: one thread for OpenMP,
+#: for linear algebra, and (NPROC) for XLA, which divides large operations among as many threads as there are cores.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
 ONE_XLA_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from medward.errors import MedwardError
 from medward.flows.datasets import DATASETS, Dataset, ward
 from medward.flows.schema import Flows
-from medward.report.side_by_side import Source, run_studies
+from medward.report.side_by_side import ONE_THREAD, Source, run_studies
 from medward.report.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,13 @@ def _broken(seed: int) -> tuple[Dataset, Flows]:
 def _deadly(seed: int) -> tuple[Dataset, Flows]:
     if seed == 1:
         os._exit(7)
+    return _small(seed)
+
+
+def _telling(told: Path, seed: int) -> tuple[Dataset, Flows]:
+    """Tell what a worker was started with, and how many threads linear algebra and OpenMP have in it."""
+    pools = [pool["num_threads"] for pool in threadpool_info()]
+    told.write_text(json.dumps({**{name: os.environ.get(name) for name in ONE_THREAD}, "pool": max(pools)}))
     return _small(seed)
 
 
@@ -74,6 +82,12 @@ def test_numbers_and_order_are_the_same_whatever_the_number_of_workers(tmp_path:
     assert [(run["seed"], run["method"]) for run in one] == [(seed, name) for seed in (0, 1) for name in methods]
     assert [_numbers(run) for run in two] == [_numbers(run) for run in one]
     assert _kept(tmp_path / "2.jsonl") == _kept(tmp_path / "1.jsonl") == {run["key"]: _numbers(run) for run in one}
+
+
+def test_workers_use_one_thread_whatever_the_number_of_cores(tmp_path: Path) -> None:
+    _run(None, 1, 1, ["majority"], partial(_telling, tmp_path / "told"))
+    assert json.loads((tmp_path / "told").read_text()) == {**dict.fromkeys(ONE_THREAD, "1"), "pool": 1}
+    assert "NPROC" not in os.environ
 
 
 def test_killed_study_leaves_no_workers_and_goes_on_where_it_was(tmp_path: Path) -> None:

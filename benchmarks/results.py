@@ -5,6 +5,7 @@
     python benchmarks/results.py over-time-parts  what Sentinel's parts are worth over time
     python benchmarks/results.py targets      what was set out to be reached, and whether it was
     python benchmarks/results.py classes      the classes on which gradient boosting is furthest ahead
+    python benchmarks/results.py hospitals    hospitals alone and together, and the one that is served worst
     python benchmarks/results.py measures     the measures that the tables have no room for
     python benchmarks/results.py protocols    each protocol's numbers beside the honest ones
     python benchmarks/results.py times        how long the runs took
@@ -25,8 +26,9 @@ from statistics import fmean
 from typing import Any
 
 from medward.flows.datasets import DATASETS
-from medward.report.study import markdown_table
-from medward.report.targets import Verdict, over_time_verdicts, paired, verdict_table, verdicts
+from medward.report.study import ALONE
+from medward.report.tables import markdown_table, measures_table
+from medward.report.targets import FEDERATED, Verdict, over_time_verdicts, paired, verdict_table, verdicts
 from medward.report.watch_study import interval, watch_table
 
 FOLDER = Path(__file__).parent / "results"
@@ -122,26 +124,47 @@ def classes(runs: list[dict[str, Any]]) -> None:
             print(f"| {name} | {label} | {mine:.3f} | {theirs:.3f} | {mine - theirs:+.3f} |")
 
 
-MEASURES = {
-    "multi-class accuracy": ("multiclass", "accuracy"),
-    "AUPRC": ("binary", "auprc"),
-    "recall at 0.1 % false alarms": ("binary", "recall_at_0.1%_false_alarms"),
-    "recall at 1 % false alarms": ("binary", "recall_at_1%_false_alarms"),
-}
+def hospitals(runs: list[dict[str, Any]]) -> None:
+    """Print what each hospital's own Sentinel scores beside the federation's, and how the worst hospital is served."""
+    print(
+        "| data set | macro-F1 | seeds | whole test part: federated | alone, mean | alone, worst "
+        "| worst hospital, own test rows: federated | alone | difference [95 %] |"
+    )
+    print("|---" * 9 + "|")
+    for name in DATASETS:
+        found = {
+            method: {
+                run["seed"]: run
+                for run in runs
+                if (run["protocol"], run["data"], run["method"]) == ("honest", name, method) and "worst_hospital" in run
+            }
+            for method in (FEDERATED, ALONE)
+        }
+        seeds = sorted(set(found[FEDERATED]) & set(found[ALONE]))
+        together, alone = ([found[method][seed] for seed in seeds] for method in (FEDERATED, ALONE))
+        if not seeds:
+            continue
+        for word, group in (("binary", "binary"), ("multi-class", "multiclass")):
+            parts = (together, "metrics"), (alone, "metrics"), (alone, "worst")
+            whole = [[run[part][group]["macro_f1"] for run in own] for own, part in parts]
+            pairs = [
+                tuple(run["worst_hospital"][f"{group}_macro_f1"] for run in pair)
+                for pair in zip(together, alone, strict=True)
+                if all(run["worst_hospital"] for run in pair)
+            ]
+            cells = [f"{fmean(values):.3f}" for values in whole]
+            if pairs:
+                own, other = zip(*pairs, strict=True)
+                mean, low, high = paired(own, other)
+                cells += [f"{fmean(own):.3f}", f"{fmean(other):.3f}", f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"]
+            else:
+                cells += ["–"] * 3
+            print(f"| {name} | {word} | {len(seeds)} | {' | '.join(cells)} |")
 
 
 def measures(runs: list[dict[str, Any]]) -> None:
     """Print the measures that the tables have no room for, honest protocol, means over the seeds."""
-    print(f"| data set | method | seeds | {' | '.join(MEASURES)} | expected cost | evidence bought |")
-    print("|---" * (5 + len(MEASURES)) + "|")
-    runs = compared(runs)
-    for name in DATASETS:
-        own = [run for run in runs if (run["protocol"], run["data"]) == ("honest", name)]
-        for method, count in _seeds(own).items():
-            these = [run for run in own if run["method"] == method]
-            cells = [_mean([run["metrics"][group][key] for run in these]) for group, key in MEASURES.values()]
-            cells += [_mean([run[key] for run in these if key in run]) for key in ("expected_cost", "escalation_rate")]
-            print(f"| {name} | {method} | {count} | {' | '.join(cells)} |")
+    print(measures_table([run for run in compared(runs) if run["protocol"] == "honest"]))
 
 
 def protocols(runs: list[dict[str, Any]]) -> None:
@@ -261,6 +284,7 @@ PARTS = {
     "over-time-parts": over_time_parts,
     "targets": targets,
     "classes": classes,
+    "hospitals": hospitals,
     "protocols": protocols,
     "measures": measures,
     "times": times,

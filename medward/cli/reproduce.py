@@ -12,6 +12,7 @@ from medward.cli._data import DATA_HELP, open_data
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
+    from medward.flows.datasets import Dataset
     from medward.flows.prepared import Protocol
     from medward.flows.schema import Flows
 
@@ -55,7 +56,7 @@ def reproduce(
         _over_time(data, seeds, method, quick, results, as_json)
         return
     from medward.report.side_by_side import Source, cores, run_studies
-    from medward.report.study import DEFAULT_METHODS, Study, left_out, markdown_table
+    from medward.report.study import DEFAULT_METHODS, Study, left_out
 
     _refuse_unknown(method)
     if protocol == "paper":
@@ -79,10 +80,17 @@ def reproduce(
         own = runs[dataset.name]
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": own}
         if not as_json:
-            kind = ", synthetic" if dataset.schema.synthetic else ""
-            Console(soft_wrap=True).print(f"\n### {dataset.schema.title} ({protocol}{kind})\n\n{markdown_table(own)}")
+            _print_tables(dataset, protocol, own)
     if as_json:
         print_json(document)
+
+
+def _print_tables(dataset: "Dataset", protocol: str, runs: list[dict[str, Any]]) -> None:
+    from medward.report.tables import markdown_table, measures_table, recall_table
+
+    kind = ", synthetic" if dataset.schema.synthetic else ""
+    tables = "\n\n".join((markdown_table(runs), measures_table(runs), "Recall of each class:", recall_table(runs)))
+    Console(soft_wrap=True).print(f"\n### {dataset.schema.title} ({protocol}{kind})\n\n{tables}", markup=False)
 
 
 def _protocol(word: str) -> "Protocol":

@@ -1,10 +1,8 @@
 """The comparison of docs/results.md: Sentinel, federated, pooled and alone, beside tuned baselines, seed by seed."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
 from time import perf_counter, process_time
 from typing import Any
 
@@ -34,14 +32,6 @@ METHODS = (*SENTINELS, OF_THREE, *(baseline.name for baseline in BASELINES))
 #: What is run where the user names no method: XGBoost and LightGBM only if they are installed.
 DEFAULT_METHODS = (*SENTINELS, *(baseline.name for baseline in BASELINES if baseline.installed))
 WITHOUT = ", without fingerprints"
-COLUMNS = {
-    "binary accuracy": ("binary", "accuracy"),
-    "binary macro-F1": ("binary", "macro_f1"),
-    "attack recall": ("binary", "attack_recall"),
-    "false alarms": ("binary", "false_alarm_rate"),
-    "AUROC": ("binary", "auroc"),
-    "multi-class macro-F1": ("multiclass", "macro_f1"),
-}
 
 
 @dataclass(frozen=True)
@@ -170,27 +160,3 @@ def _unseen(prepared: Prepared, decision: Any, suspicion: Any) -> dict[str, Any]
     order = np.zeros(len(y), np.float32) if suspicion is None else suspicion[unseen]
     found = measures(y, decision[unseen], order, prepared.flows.schema.classes)
     return {"binary_macro_f1": found["binary"]["macro_f1"], "multiclass_macro_f1": found["multiclass"]["macro_f1"]}
-
-
-def markdown_table(runs: Sequence[dict[str, Any]]) -> str:
-    """Return one table: a row for each method, mean and spread (standard deviation) over the seeds."""
-    by_method: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for run in runs:
-        by_method[run["method"]].append(run)
-    seen = [run["unseen"] for run in runs if run["unseen"]]
-    unseen = {"unseen binary": "binary_macro_f1", "unseen multi-class": "multiclass_macro_f1"} if seen else {}
-    head = ["method", *COLUMNS, *unseen]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for method, own in by_method.items():
-        cells = [_spread([run["metrics"][group][name] for run in own]) for group, name in COLUMNS.values()]
-        cells += [_spread([run["unseen"][name] if run["unseen"] else None for run in own]) for name in unseen.values()]
-        lines.append(f"| {' | '.join([method, *cells])} |")
-    return "\n".join(lines)
-
-
-def _spread(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "–"
-    spread = f" ± {stdev(known):.3f}" if len(known) > 1 else ""
-    return f"{fmean(known):.3f}{spread}"

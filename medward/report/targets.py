@@ -13,7 +13,8 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from medward.report.study import COLUMNS, WITHOUT
+from medward.report.study import WITHOUT
+from medward.report.tables import COLUMNS
 from medward.report.watch_study import BASE, SHORTSIGHTED, interval
 
 FEDERATED, POOLED = "Sentinel, federated", "Sentinel, pooled"

@@ -16,6 +16,8 @@ def test_finished_runs_are_kept_and_not_repeated(medward: Run, tmp_path: Path) -
     table = medward(*words)
     assert table.code == 0, table.err
     assert "| majority |" in table.out
+    assert "| recall at 1 % false alarms |" in table.out
+    assert "Recall of each class:\n\n| method | benign |" in table.out
     assert "synthetic" in table.out
     runs = results.read_text()
     assert len(runs.splitlines()) == 2

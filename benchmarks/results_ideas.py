@@ -1,7 +1,8 @@
 """Try changes to Sentinel's recipes on VALIDATION rows, and print what each gained or lost there.
 
-Groups that end in "federated" train four hospitals in the open, as `medward reproduce` does; all others train in one
-place. Groups "first splits" have the splits of benchmarks/first_splits.py.
+Groups that end in "federated" train four hospitals in the open, as `medward reproduce` does; those that end in the name
+of a baseline give it a caution, as Sentinel has one; all others train in one place. Groups "first splits" have the
+splits of benchmarks/first_splits.py.
 
     python benchmarks/results_ideas.py DATA [--seeds 5] [--idea NAME ...]     run what is not in the results yet
     python benchmarks/results_ideas.py --print                                the tables of docs/results.md
@@ -27,6 +28,7 @@ from first_splits import SEEDS, first_split
 from sklearn.metrics import f1_score
 
 from medward.agents import central, traffic
+from medward.agents.baselines import BASELINES, fit_baseline
 from medward.agents.central import fitted_scaler, train_centrally
 from medward.agents.environment import ALLOW
 from medward.agents.metrics import expected_cost
@@ -42,8 +44,16 @@ from medward.report.study import SITES
 
 WITHOUT = "without fingerprints"
 FIRST_SPLITS, FIRST = "first splits", len(SEEDS)
+RIVALS = ("XGBoost", "LightGBM", "histogram gradient boosting", "random forest")
+CAUTIONS: dict[str, dict[str, Any]] = {"now": {}} | {
+    f"caution {text}": {"caution": float(text)} for text in ("-1", "-.5", ".5", "1")
+}
 # The recipes that "now" means where ideas were taken up that the kept runs set out from.
-BEFORE = {**RECIPES, "ciciomt2024": replace(RECIPES["ciciomt2024"], taught=None)}
+BEFORE = {
+    **RECIPES,
+    "ciciomt2024": replace(RECIPES["ciciomt2024"], taught=None),
+    "x-iomt": replace(RECIPES["x-iomt"], taught=None, federated_caution=None),
+}
 FOLDER = Path(__file__).parent / "results"
 # For each data set and idea what it changes in the recipe; "now" is the recipe before any of them. The recipes of
 # WUSTL-EHMS, NSL-KDD and CICIoMT2024 have since taken up what helped; their first tables are of the recipes before.
@@ -164,6 +174,22 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "batch of 256": {"epochs": 15, "batch": 256},
         "adversarial sampler, half": {"epochs": 15, "adversary": 0.5},
     },
+    "x-iomt, federated": {
+        "now": {},
+        "caution -1": {"caution": -1.0},
+        "caution -.5": {"caution": -0.5},
+        "caution .5": {"caution": 0.5},
+        "caution 1": {"caution": 1.0},
+        "wrong class costs 1": {"wrong_class": 1.0},
+        "wrong class costs 1, caution .25": {"wrong_class": 1.0, "caution": 0.25},
+        "wrong class costs 1, caution .5": {"wrong_class": 1.0, "caution": 0.5},
+        "wrong class costs 1, caution 1": {"wrong_class": 1.0, "caution": 1.0},
+        "100 rounds": {"rounds": 100},
+        "64 bins": {"bins": 64},
+        "192 wide": {"hidden": (192, 192)},
+    },
+    "x-iomt, XGBoost": CAUTIONS,
+    "ciciomt2024, XGBoost": CAUTIONS,
     "x-iomt": {
         "now": {},
         "naming loss": {"naming_weight": 1.0},
@@ -325,7 +351,7 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
     path = FOLDER / f"ideas-{group.replace(', ', '-').replace(' ', '-')}.jsonl"
     done = {(r["idea"], r["seed"]) for r in map(json.loads, path.read_text().splitlines())} if path.exists() else set()
     flows, drawn, made = None, None, None
-    made_before: dict[Any, SentinelModel] = {}
+    made_before: dict[Any, Any] = {}
     for seed in range(seeds):
         prepared = None
         made_before.clear()
@@ -343,27 +369,16 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
                     prepared = prepare(dataset, flows, protocol, seed, densities)
                 made = densities
             began = perf_counter()
-            recipe = changed(BEFORE[data], changes)
-            drawn_from = seed // FIRST if kind == FIRST_SPLITS else seed
-            parts = changes.get("parts", ())
-            with differing(parts):
-                model = trained(prepared, recipe, drawn_from, federated, made_before, parts)
-            rows = prepared.split.validation
-            scorer, y = model.scorer(), model.labels(flows.y[rows])
-            own = scorer.score(prepared.x[rows])
-            informed = scorer.q_values(prepared.x[rows], True)[0].argmax(axis=1)
-            found = {
-                "idea": idea,
-                "seed": seed,
-                "accuracy": round(float(np.mean((y > 0) == (own.decision > 0))), 4),
-                "binary": _f1(y > 0, own.decision > 0),
-                "multiclass": _f1(y, own.decision),
-                "binary_informed": _f1(y > 0, informed > 0),
-                "multiclass_informed": _f1(y, informed),
-                "expected_cost": expected_cost(y, own.decision, own.escalated, RECIPES[data].costs),
-                "escalation_rate": float(own.escalated.mean()),
-                "seconds": round(perf_counter() - began, 1),
-            }
+            if kind in RIVALS:
+                found = rival(prepared, kind, changes.get("caution", 0.0), seed, made_before)
+            else:
+                recipe = changed(BEFORE[data], changes)
+                drawn_from = seed // FIRST if kind == FIRST_SPLITS else seed
+                parts = changes.get("parts", ())
+                with differing(parts):
+                    model = trained(prepared, recipe, drawn_from, federated, made_before, parts)
+                found = judged(model, prepared)
+            found = {"idea": idea, "seed": seed, **found, "seconds": round(perf_counter() - began, 1)}
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
             print(group, found, flush=True)
@@ -407,6 +422,44 @@ PARTS: dict[str, tuple[Any, str, Any]] = {
     "rows as they are": (traffic, "fold", as_they_are),
     "exact knots": (central, "fitted_scaler", exactly_scaled),
 }
+
+
+def judged(model: SentinelModel, prepared: Prepared) -> dict[str, Any]:
+    """Measure a model on validation rows."""
+    rows = prepared.split.validation
+    scorer, y = model.scorer(), model.labels(prepared.flows.y[rows])
+    own = scorer.score(prepared.x[rows])
+    informed = scorer.q_values(prepared.x[rows], True)[0].argmax(axis=1)
+    return {
+        "accuracy": round(float(np.mean((y > 0) == (own.decision > 0))), 4),
+        "binary": _f1(y > 0, own.decision > 0),
+        "multiclass": _f1(y, own.decision),
+        "binary_informed": _f1(y > 0, informed > 0),
+        "multiclass_informed": _f1(y, informed),
+        "expected_cost": expected_cost(y, own.decision, own.escalated, RECIPES[prepared.dataset.name].costs),
+        "escalation_rate": float(own.escalated.mean()),
+    }
+
+
+def rival(prepared: Prepared, name: str, caution: float, seed: int, before: dict[Any, Any]) -> dict[str, Any]:
+    """Measure a tuned baseline with a caution on validation rows; it is fitted once for all of them."""
+    data, rows = prepared.dataset.name, prepared.split.validation
+    if name not in before:
+        fitted = fit_baseline(next(b for b in BASELINES if b.name == name), prepared, RECIPES[data], seed)
+        before[name] = fitted, fitted.chance(rows)
+    fitted, chance = before[name]
+    y, decision = prepared.flows.y[rows], fitted.decided(chance, caution)
+    binary, multiclass = _f1(y > 0, decision > 0), _f1(y, decision)
+    cost = expected_cost(y, decision, np.zeros(len(y), np.bool_), RECIPES[data].costs)
+    return {
+        "accuracy": round(float(np.mean((y > 0) == (decision > 0))), 4),
+        "binary": binary,
+        "multiclass": multiclass,
+        "binary_informed": binary,
+        "multiclass_informed": multiclass,
+        "expected_cost": cost,
+        "escalation_rate": 0.0,
+    }
 
 
 def trained(

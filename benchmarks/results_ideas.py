@@ -153,6 +153,14 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "batch of 256, three members": {"batch": 256, "members": 3},
         "batch of 256, three members, caution -.5": {"batch": 256, "members": 3, "caution": -0.5},
         "batch of 256, three members, caution -1": {"batch": 256, "members": 3, "caution": -1.0},
+        "wrong class costs 1, batch of 256": {"wrong_class": 1.0, "batch": 256},
+        "wrong class costs 1, batch of 256, three members": {"wrong_class": 1.0, "batch": 256, "members": 3},
+        "wrong class costs 1, batch of 256, three members, caution -.5": {
+            "wrong_class": 1.0,
+            "batch": 256,
+            "members": 3,
+            "caution": -0.5,
+        },
     },
     # At a quarter of the recipe's epochs, "now" included: a full training takes a minute.
     "x-iomt, a quarter of the epochs": {

@@ -150,7 +150,7 @@ WITHOUT_FINGERPRINTS: dict[str, Recipe] = {
 #: Recipes of several members that did better on validation rows, and whose updates take as many times the bytes; a
 #: federation trains by them only if it is told to. docs/results.md says what they gain.
 SEVERAL_MEMBERS: dict[str, Recipe] = {
-    "ciciomt2024": replace(RECIPES["ciciomt2024"], taught=None, members=3, batch=256, federated_caution=-0.5),
+    "ciciomt2024": replace(RECIPES["ciciomt2024"], members=3, batch=256),
 }
 
 

@@ -26,7 +26,7 @@ from statistics import fmean
 from typing import Any
 
 from medward.flows.datasets import DATASETS
-from medward.report.study import ALONE
+from medward.report.study import ALONE, METHODS, OF_THREE, left_out
 from medward.report.tables import markdown_table, measures_table
 from medward.report.targets import FEDERATED, Verdict, over_time_verdicts, paired, verdict_table, verdicts
 from medward.report.watch_study import interval, watch_table
@@ -35,6 +35,8 @@ FOLDER = Path(__file__).parent / "results"
 OVER_TIME = "over time"
 #: What one command for a protocol may take on two cores.
 LIMIT_HOURS = 3
+#: As many seeds as `medward reproduce` takes where none are named.
+SEEDS = 5
 PROTOCOLS = ("honest", "honest, without fingerprints", "random", "paper", OVER_TIME)
 
 
@@ -212,6 +214,16 @@ def times(runs: list[dict[str, Any]]) -> None:
         sets = len({run["data"] for run in own})
         within = "within" if hours <= LIMIT_HOURS else "more than"
         print(f"The {protocol} protocol's kept runs, on {sets} data sets: {hours:.1f} hours, {within} {LIMIT_HOURS}.")
+        wanted = {
+            (name, seed, method)
+            for name, dataset in DATASETS.items()
+            for seed in range(SEEDS)
+            for method in METHODS
+            if method != OF_THREE and left_out(method, dataset) is None
+        }
+        made = [run for run in own if (run["data"], run["seed"], run["method"]) in wanted]
+        minutes = sum(map(_spent, made)) / 60
+        print(f"Of the {len(wanted)} runs of its one command {len(made)} are kept; they took {minutes:.0f} minutes.")
     quick = [json.loads(line) for line in (FOLDER / "quick.jsonl").read_text().splitlines()]
     minutes = sum(run["seconds"] for run in quick) / 60
     sets = len({run["data"] for run in quick})

@@ -26,6 +26,7 @@ from medward.ledger.pbft.journal import Journal
 Journal.create(Path(sys.argv[1]), bytes.fromhex(sys.argv[4])).close()
 journal = Journal(Path(sys.argv[1]))
 journal._database.execute(f"PRAGMA synchronous = {sys.argv[3]}")
+journal.allocate()
 for unit in pickle.load(open(sys.argv[2], "rb")):
     journal.commit(unit)
 os.kill(os.getpid(), signal.SIGKILL)

@@ -65,7 +65,8 @@ def tables(runs: list[dict[str, Any]]) -> None:
         seeds = len({run["seed"] for run in own})
         repeated = fmean(run["repeated_share"] for run in own)
         print(f"### {DATASETS[name].schema.title}, {kind} protocol{', ' + rest if rest else ''}{_synthetic(name)}\n")
-        print(f"{seeds} seeds; {repeated:.1%} of the test rows repeat the features of a training row.")
+        many = "seeds" if seeds > 1 else "seed"
+        print(f"{seeds} {many}; {repeated:.1%} of the test rows repeat the features of a training row.")
         few = {method: count for method, count in _seeds(own).items() if count < seeds}
         if few:
             print("Fewer seeds: " + ", ".join(f"{method} {count}" for method, count in few.items()) + ".")

@@ -225,7 +225,7 @@ class Journal:
 
     def allocate(self) -> None:
         """Take the write-ahead log's room from the file system at once: until the log first starts anew, each commit
-        would wait for the file system's own journal too, since the file grew, which takes as long again.
+        would wait for the file system's own journal too, since the file grew.
 
         What is rolled back has been written to the log's end, which the next commits overwrite. Where there is no room
         the log grows as it may.

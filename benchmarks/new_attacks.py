@@ -149,7 +149,7 @@ def trained(prepared: Prepared, recipe: Recipe, seed: int, federated: bool) -> S
     if federated:
         options = Options(SITES, recipe.rounds, protect="none", seed=seed)
         return FederatedTraining(prepared, recipe, options).run(None, lambda report: None)
-    provenance = Provenance("central", None, 1, "none", False, seed)
+    provenance = Provenance("central", None, 1, "none", prepared.flows.schema.synthetic, seed)
     return train_centrally(prepared, prepared.split.train, recipe, provenance)
 
 

@@ -31,9 +31,14 @@ class RoundLog:
         self._fetched[number] = self._fetched.get(number, 0) + size
 
     def entered(self, number: int, phase: Phase, now: float) -> None:
-        """Note when a round came to a phase here; time counts for the round until it is over."""
+        """Note when a round came to a phase here; time counts for the round until it is over.
+
+        A phase that is told again, as to a node that goes on from a later state, goes on.
+        """
         self.watch.turn(None if phase in OVER else number)
-        self._entered.setdefault(number, []).append((phase.value, now))
+        entered = self._entered.setdefault(number, [])
+        if not entered or entered[-1][0] != phase.value:
+            entered.append((phase.value, now))
 
     def told(self, query: Callable[[str], bytes | None]) -> Sequence[Mapping[str, Any]]:
         """Return what became of the last rounds, the latest first.

@@ -260,6 +260,9 @@ class TrainingParticipant(Participant):
     def _restored(self, state: Federation) -> list[Effect]:
         material = None if state.epoch is None else self._files.keys(state.epoch.epoch)
         self._machine = Machine(self._host.name, state, self._make_sums, material)
+        if state.round is not None and not state.round.over:
+            # What a node that comes back does for the round from here on is that round's time.
+            self._rounds.entered(state.round.number, state.round.phase, time.time())
         return self._machine.begin()
 
     def _ordered(self, record: Record, account: bytes, now: float, block: bytes) -> list[Effect]:

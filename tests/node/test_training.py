@@ -128,3 +128,17 @@ def test_round_log_tells_phases_and_seconds() -> None:
     assert told["phases"] == {"committing": 1.0, "submitting": 1.0}
     assert (told["bytes_up"], told["outcome"], told["cohort"]) == (7, "too few", [])
     assert summary(over)["model"] is None
+
+
+def test_round_log_goes_on_where_a_node_comes_back_in_the_middle_of_a_round() -> None:
+    now = [0.0]
+    log = RoundLog(lambda: now[0])
+    now[0] += 3.0  # before it knew of the round
+    for when, phase in ((10.0, Phase.SHARING), (12.0, Phase.SHARING), (15.0, Phase.FINAL)):
+        log.entered(4, phase, when)
+        now[0] += 1.0
+    terms, keys = Terms("t", NAMES), Keys(NAMES, 1)
+    over = Round(terms, keys, 4, "train", "m", NAMES, 1, 1, Phase.VOID, 0.0, outcome="too few")
+    (told,) = log.told({"round/00000004": msgspec.msgpack.encode(over)}.get)
+    assert told["phases"] == {"sharing": 5.0}
+    assert told["seconds"] == {"wait": 2.0}

@@ -1,12 +1,14 @@
 import asyncio
 import base64
 import math
+import ssl
 from typing import get_args
 
 import httpx
 import pytest
 
 from medward.ledger.benchmark import etcd, pbft, proof_of_work
+from medward.ledger.benchmark.certificate import Certificate
 from medward.ledger.benchmark.load import measure, percentile
 from medward.ledger.errors import LedgerError
 
@@ -63,19 +65,20 @@ def test_etcd_is_measured_with_the_same_clients(interface):
     assert figures.p99 >= figures.p50 > 0
 
 
-async def bare(port):
-    return await etcd.BareClient.connect(port)
+async def bare(node):
+    return await etcd.BareClient.connect(node)
 
 
-async def by_grpcio(port):
-    return etcd.GrpcioClient(port)
+async def by_grpcio(node):
+    return etcd.GrpcioClient(node)
 
 
 @with_etcd
+@pytest.mark.parametrize("protected", [True, False])
 @pytest.mark.parametrize("connect", [bare, by_grpcio])
-def test_what_is_put_over_grpc_is_in_etcd_and_what_etcd_refuses_is_an_error(connect):
-    async def story(port):
-        client = await connected(connect, port)
+def test_what_is_put_over_grpc_is_in_etcd_and_what_etcd_refuses_is_an_error(connect, protected):
+    async def story(node):
+        client = await connected(connect, node)
         puts = [(b"key-%d" % i, bytes([i]) * 10_000) for i in range(40)]
         await asyncio.gather(*(client.put(key, value) for key, value in puts))
         with pytest.raises(LedgerError, match=r"refused|key is not provided"):
@@ -86,16 +89,29 @@ def test_what_is_put_over_grpc_is_in_etcd_and_what_etcd_refuses_is_an_error(conn
         await client.put(b"last", b"after errors")
         await client.close()
         for key, value in [*puts, (b"last", b"after errors")]:
-            assert await asyncio.to_thread(stored, port, key) == value
+            assert await asyncio.to_thread(stored, node, key) == value
 
-    with etcd.nodes(1) as ports:
-        asyncio.run(story(ports[0]))
+    with etcd.nodes(1, protected=protected) as reached:
+        asyncio.run(story(reached[0]))
 
 
-async def connected(connect, port):
+@with_etcd
+@pytest.mark.parametrize("connect", [bare, by_grpcio])
+def test_a_client_does_not_speak_to_an_etcd_with_another_certificate(connect, tmp_path):
+    async def story(node):
+        await (await connected(connect, node)).close()
+        stranger = etcd.Reached(node.grpc, node.http, Certificate.create(tmp_path))
+        with pytest.raises((ssl.SSLError, LedgerError)):
+            await (await connect(stranger)).put(b"key", b"value")
+
+    with etcd.nodes(1) as reached:
+        asyncio.run(story(reached[0]))
+
+
+async def connected(connect, node):
     for _ in range(300):
         try:
-            client = await connect(port)
+            client = await connect(node)
             await client.put(b"ready", b"1")
         except (OSError, LedgerError):
             await asyncio.sleep(0.1)
@@ -104,7 +120,8 @@ async def connected(connect, port):
     raise AssertionError("etcd did not start")
 
 
-def stored(port, key):
+def stored(node, key):
     body = {"key": base64.b64encode(key).decode()}
-    found = httpx.post(f"http://127.0.0.1:{port}/v3/kv/range", json=body).json()
+    scheme, trusted = ("http", True) if node.context is None else ("https", node.context)
+    found = httpx.post(f"{scheme}://127.0.0.1:{node.http}/v3/kv/range", json=body, verify=trusted).json()
     return base64.b64decode(found["kvs"][0]["value"])

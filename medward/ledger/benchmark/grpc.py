@@ -7,7 +7,7 @@ RFC 9113 (HTTP/2), RFC 7541 (header compression), gRPC's "PROTOCOL-HTTP2".
 import asyncio
 import struct
 from collections import deque
-from typing import cast
+from typing import Literal, cast
 
 from medward.ledger.errors import LedgerError
 
@@ -31,21 +31,24 @@ def _text(value: str) -> bytes:
 
 
 class UnaryCalls(asyncio.Protocol):
-    """One connection without TLS.
+    """One connection.
 
     Args:
         method: the path, as `/etcdserverpb.KV/Put`.
         authority: what the server is called.
+        scheme: https where the connection is under TLS.
     """
 
-    def __init__(self, method: str, authority: str) -> None:
+    def __init__(self, method: str, authority: str, scheme: Literal["http", "https"]) -> None:
         # The first call writes its headers into the server's table; all later ones name them by their places there
-        # (RFC 7541, 2.3 and 6.2.1): the newest is 62. Before them POST (3) and http (6) of the static table.
+        # (RFC 7541, 2.3 and 6.2.1): the newest is 62. Before them POST (3), and http (6) or https (7), of the static
+        # table.
+        request = bytes([0x80 | 3, 0x80 | {"http": 6, "https": 7}[scheme]])
         self._headers = b"".join(
-            [b"\x83\x86", b"\x44", _text(method), b"\x41", _text(authority),
+            [request, b"\x44", _text(method), b"\x41", _text(authority),
              b"\x5f", _text("application/grpc"), b"\x40", _text("te"), _text("trailers")]
         )  # fmt: skip
-        self._next_headers = bytes([0x83, 0x86, 0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62])
+        self._next_headers = request + bytes([0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62])
         self._stream = 1
         self._window = _FIRST_WINDOW
         self._held: deque[tuple[bytes, asyncio.Future[None]]] = deque()

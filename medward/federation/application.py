@@ -100,7 +100,7 @@ class FederationApplication(Application):
                 result = self._carry_out(record, transaction.client, block.time / 1000)
             results.append(result)
         self._map = self._map.set(b"state", encode_state(self._federation)).set(b"block", self._block)
-        return Applied(tuple(results), self._map.root, _member_updates(before, self._federation))
+        return Applied(tuple(results), self.snapshot(), _member_updates(before, self._federation))
 
     def query(self, path: str) -> bytes | None:
         """Return the value at a path of the map."""

@@ -106,7 +106,7 @@ class Bank(Application):
                 result = self._carry_out(order)
             results.append(result)
         self._state, self._changed = self._state.update(self._changed), {}
-        return Applied(tuple(results), self._state.root, tuple(updates))
+        return Applied(tuple(results), self.snapshot(), tuple(updates))
 
     def query(self, path: str) -> bytes | None:
         """Return a balance (8 bytes, big-endian) or a note."""

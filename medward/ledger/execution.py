@@ -8,6 +8,7 @@ import hashlib
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -67,14 +68,49 @@ class _SnapshotForm(Structure, frozen=True):
     application: bytes
 
 
+class StateAfter:
+    """The state after one block, which later ones do not change; its roots are worked out when they are asked for.
+
+    Args:
+        height: the block's height.
+        time: the agreed time of the last block that changed anything, milliseconds.
+        application: the application's state.
+        clients: the replay table.
+    """
+
+    def __init__(self, height: int, time: int, application: Snapshot, clients: MerkleMap) -> None:
+        self.height = height
+        self.time = time
+        self.application = application
+        self.clients = clients
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same state."""
+        return isinstance(other, StateAfter) and self.summary == other.summary
+
+    def __hash__(self) -> int:
+        """The summary's."""
+        return hash(self.summary)
+
+    @cached_property
+    def summary(self) -> StateSummary:
+        """What names this state."""
+        return StateSummary(self.height, self.time, self.application.app_hash, self.clients.root)
+
+
 class Executed(msgspec.Struct, frozen=True):
     """What executing a block gave: the block as applied, a result for each transaction, membership changes."""
 
     block: Block
     results: tuple[TxResult, ...]
     replies: tuple[tuple[Transaction, Receipt], ...]
-    summary: StateSummary
+    state: StateAfter
     member_updates: tuple[MemberUpdate, ...]
+
+    @property
+    def summary(self) -> StateSummary:
+        """What names the state after the block."""
+        return self.state.summary
 
 
 class ExecutionSnapshot:
@@ -108,18 +144,22 @@ class Execution:
         # The same records once more, for reading without hashing.
         self._records: dict[bytes, bytes] = {}
         self._replies: OrderedDict[bytes, OrderedDict[int, Receipt]] = OrderedDict()
-        app_hash = application.snapshot().app_hash
-        self.summary = StateSummary(0, genesis_time, app_hash, self._clients.root)
+        self._state = StateAfter(0, genesis_time, application.snapshot(), self._clients)
+
+    @property
+    def summary(self) -> StateSummary:
+        """What names the present state."""
+        return self._state.summary
 
     @property
     def height(self) -> int:
         """The last height executed."""
-        return self.summary.height
+        return self._state.height
 
     @property
     def time(self) -> int:
         """The agreed time of the last block that changed anything, milliseconds."""
-        return self.summary.time
+        return self._state.time
 
     def applied(self, client: bytes, nonce: int) -> bool:
         """Return whether this nonce was applied or can no longer be."""
@@ -158,8 +198,8 @@ class Execution:
         block = Block(height, time, tuple(fresh))
         if not fresh:
             refused = tuple(verdict for verdict in verdicts if verdict is not None)
-            self.summary = StateSummary(height, self.time, self.summary.app_hash, self.summary.clients)
-            return Executed(block, refused, (), self.summary, ())
+            self._state = StateAfter(height, self.time, self._state.application, self._clients)
+            return Executed(block, refused, (), self._state, ())
         applied = self.application.apply(block)
         given = iter(applied.results)
         results = tuple(next(given) if verdict is None else verdict for verdict in verdicts)
@@ -174,8 +214,8 @@ class Execution:
                 replies.append((transaction, receipt))
         for client in changed:
             self._forget_old(client)
-        self.summary = StateSummary(height, time, applied.app_hash, self._clients.root)
-        return Executed(block, results, tuple(replies), self.summary, applied.member_updates)
+        self._state = StateAfter(height, time, applied.state, self._clients)
+        return Executed(block, results, tuple(replies), self._state, applied.member_updates)
 
     def snapshot(self) -> ExecutionSnapshot:
         """Return the present state, frozen."""
@@ -184,7 +224,7 @@ class Execution:
             for client in sorted(self._replies)
             for nonce, receipt in sorted(self._replies[client].items())
         )
-        return ExecutionSnapshot(self.summary, self._clients, replies, self.application.snapshot())
+        return ExecutionSnapshot(self.summary, self._clients, replies, self._state.application)
 
     def restore(self, data: bytes, expected: bytes) -> None:
         """Replace the state by the one that `data` encodes, whose summary has the digest `expected`.
@@ -201,7 +241,8 @@ class Execution:
             raise SnapshotMismatch("the snapshot is not the one that the certificate names")
         if self.application.restore(form.application) != form.summary.app_hash:
             raise SnapshotMismatch("the application's part of the snapshot is not the one that the certificate names")
-        self.summary, self._clients, self._replies = form.summary, clients, OrderedDict()
+        self._state = StateAfter(form.summary.height, form.summary.time, self.application.snapshot(), clients)
+        self._clients, self._replies = clients, OrderedDict()
         self._records = dict(form.clients)
         for reply in form.replies:
             self._replies.setdefault(reply.client, OrderedDict())[reply.nonce] = reply.receipt

@@ -7,8 +7,9 @@ depends on the content alone and never on the order of insertions:
     branch = SHA-256(0x01 || left || right)
     empty  = 32 zero bytes
 
-Every change gives a new map that shares all untouched nodes with the old one; digests are computed when the root is
-asked for, once per node, so a block of many changes hashes each touched node once. See spec/ledger.md, "State".
+Every change gives a new map that shares all untouched nodes with the old one. Changes stay beside the tree until the
+root is asked for, up to a bound: what changed many times before then is put into the tree and hashed once. See
+spec/ledger.md, "State".
 """
 
 import hashlib
@@ -23,6 +24,9 @@ from medward.ledger.encoding import Hash, Structure
 from medward.ledger.errors import InvalidProof
 
 EMPTY: bytes = bytes(32)
+# So many keys at most wait beside the tree: bringing them in and hashing them takes some ten milliseconds, and what has
+# no end would make whoever asks for the root at last wait for all of it.
+_MOST_LATE = 2048
 
 
 class _Leaf(msgspec.Struct, gc=False):
@@ -73,22 +77,29 @@ class MerkleProof(Structure, frozen=True):
 class MerkleMap:
     """An immutable map from bytes to bytes with a Merkle root."""
 
-    __slots__ = ("_count", "_top")
+    __slots__ = ("_count", "_late", "_top")
 
     def __init__(self) -> None:
         self._top: _Node = None
         self._count = 0
+        # What is not in the tree yet; only how a map is stored changes when it gets there, never what it holds.
+        self._late: dict[bytes, bytes] = {}
 
     @property
     def root(self) -> bytes:
         """The root, 32 bytes; equal for equal contents."""
-        return EMPTY if self._top is None else self._top.digest()
+        top = self._tree()
+        return EMPTY if top is None else top.digest()
 
     def __len__(self) -> int:
+        self._tree()
         return self._count
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key`, or None."""
+        late = self._late.get(key)
+        if late is not None:
+            return late
         path, node, depth = _path(key), self._top, 255
         while isinstance(node, _Branch):
             node = node.right if path >> depth & 1 else node.left
@@ -97,24 +108,24 @@ class MerkleMap:
 
     def set(self, key: bytes, value: bytes) -> "MerkleMap":
         """Return the map in which `key` has `value`."""
-        top, added = _insert(self._top, _Leaf(_path(key), key, value), 255)
-        return self._with(top, self._count + added)
+        return self.update({key: value})
 
     def update(self, values: Mapping[bytes, bytes]) -> "MerkleMap":
-        """Return the map in which every key of `values` has its value; shared nodes are made once for all of them."""
-        leaves = {_path(key): (key, value) for key, value in values.items()}
-        paths = sorted(leaves)
-        top, added = _insert_all(self._top, [_Leaf(path, *leaves[path]) for path in paths], paths, 0, len(paths), 255)
-        return self._with(top, self._count + added)
+        """Return the map in which every key of `values` has its value."""
+        changed = self._with(self._top, self._count)
+        changed._late = {**self._late, **values}
+        if len(changed._late) > _MOST_LATE:
+            changed.root  # noqa: B018
+        return changed
 
     def delete(self, key: bytes) -> "MerkleMap":
         """Return the map without `key`."""
-        top, removed = _remove(self._top, _path(key), key, 255)
+        top, removed = _remove(self._tree(), _path(key), key, 255)
         return self._with(top, self._count - removed)
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) in the order of SHA-256(key), the same wherever the content is the same."""
-        waiting: list[_Node] = [self._top]
+        waiting: list[_Node] = [self._tree()]
         while waiting:
             node = waiting.pop()
             if isinstance(node, _Branch):
@@ -124,7 +135,7 @@ class MerkleMap:
 
     def prove(self, key: bytes) -> MerkleProof:
         """Return the proof that `key` has the value that `get` gives, or is absent."""
-        path, node, depth = _path(key), self._top, 255
+        path, node, depth = _path(key), self._tree(), 255
         siblings = []
         while isinstance(node, _Branch):
             near, far = (node.right, node.left) if path >> depth & 1 else (node.left, node.right)
@@ -133,6 +144,16 @@ class MerkleMap:
         if node is None or node.key == key:
             return MerkleProof(tuple(siblings), None, None)
         return MerkleProof(tuple(siblings), node.key, node.value)
+
+    def _tree(self) -> _Node:
+        """Bring into the tree what waits beside it, nodes that several changes share made once; return its top."""
+        if self._late:
+            leaves = {_path(key): (key, value) for key, value in self._late.items()}
+            paths = sorted(leaves)
+            made = [_Leaf(path, *leaves[path]) for path in paths]
+            self._top, added = _insert_all(self._top, made, paths, 0, len(paths), 255)
+            self._count, self._late = self._count + added, {}
+        return self._top
 
     def _with(self, top: _Node, count: int) -> "MerkleMap":
         changed = MerkleMap()

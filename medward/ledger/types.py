@@ -85,20 +85,6 @@ class MemberUpdate(Structure, frozen=True):
     member: Member | None
 
 
-class Applied(msgspec.Struct, frozen=True):
-    """What applying a block gave.
-
-    Args:
-        results: one for each transaction, in order.
-        app_hash: the root of the application's state after the block, 32 bytes.
-        member_updates: changes of membership; the engine makes them effective at a later block that it chooses.
-    """
-
-    results: tuple[TxResult, ...]
-    app_hash: bytes
-    member_updates: tuple[MemberUpdate, ...] = ()
-
-
 class Snapshot(ABC):
     """The application's state after one block, which later blocks do not change."""
 
@@ -114,6 +100,25 @@ class Snapshot(ABC):
     @abstractmethod
     def prove(self, path: str) -> tuple[bytes | None, bytes, MerkleProof]:
         """Return the value at `path` (None where absent), the key it has in the state's map, and the proof."""
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What applying a block gave.
+
+    Args:
+        results: one for each transaction, in order.
+        state: the application's state after the block; its root is asked for only where somebody signs it.
+        member_updates: changes of membership; the engine makes them effective at a later block that it chooses.
+    """
+
+    results: tuple[TxResult, ...]
+    state: Snapshot
+    member_updates: tuple[MemberUpdate, ...] = ()
+
+    @property
+    def app_hash(self) -> bytes:
+        """The root of the application's state after the block, 32 bytes."""
+        return self.state.app_hash
 
 
 class Application(ABC):
@@ -133,7 +138,7 @@ class Application(ABC):
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
-        """Return the state after the last block; called at checkpoints, so it should share rather than copy."""
+        """Return the state after the last block; asked for after each, so it should share rather than copy."""
 
     @abstractmethod
     def restore(self, data: bytes) -> bytes:

@@ -6,6 +6,7 @@ from medward.ledger.bank import Bank, Deposit
 from medward.ledger.encoding import encode
 from medward.ledger.errors import SnapshotMismatch
 from medward.ledger.execution import NONCE_WINDOW, REPLAYED, Execution, transactions_root
+from medward.ledger.merkle import MerkleMap
 from medward.ledger.transactions import sign_transaction
 from tests.sim.signing import Secrets
 
@@ -75,6 +76,19 @@ def test_a_changed_snapshot_is_refused(data):
     except SnapshotMismatch:
         return
     assert fresh.summary == execution.summary
+
+
+def test_roots_are_worked_out_when_somebody_asks_and_for_each_block_alone(monkeypatch):
+    asked = []
+    root = MerkleMap.root
+    monkeypatch.setattr(MerkleMap, "root", property(lambda tree: asked.append(tree) or root.__get__(tree)))
+    late, prompt = Execution(Bank(), 0), Execution(Bank(), 0)
+    executed = [late.execute(nonce, [deposit(nonce)]) for nonce in range(1, 9)]
+    assert asked == []
+    expected = [prompt.execute(nonce, [deposit(nonce)]).summary for nonce in range(1, 9)]
+    assert [block.summary for block in reversed(executed)] == expected[::-1]
+    assert late.summary == expected[-1]
+    assert len({summary.app_hash for summary in expected}) == len(expected)
 
 
 def test_the_root_of_transactions_depends_on_each_and_on_their_order():

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medward.ledger import merkle
 from medward.ledger.errors import InvalidProof
 from medward.ledger.merkle import EMPTY, MerkleMap, MerkleProof, verify_proof
 
@@ -82,3 +83,38 @@ def test_many_changes_at_once_are_the_same_changes(content, changes):
     assert together.root == build(content | changes).root
     assert dict(together.items()) == content | changes
     assert len(together) == len(content | changes)
+
+
+@given(st.lists(st.tuples(CONTENT, st.booleans()), max_size=8))
+def test_when_roots_are_asked_for_changes_none_of_them(changes):
+    tree, model, versions = MerkleMap(), {}, []
+    for content, asked in changes:
+        tree, model = tree.update(content), {**model, **content}
+        versions.append((tree, model))
+        if asked:
+            assert tree.root == build(model).root
+    for version, content in reversed(versions):
+        assert all(version.get(key) == value for key, value in content.items())
+        assert (dict(version.items()), version.root, len(version)) == (content, build(content).root, len(content))
+
+
+def test_what_changes_often_is_hashed_once_when_somebody_asks(monkeypatch):
+    hashed = []
+    monkeypatch.setattr(merkle, "_leaf_digest", lambda key, value: hashed.append((key, value)) or bytes(32))
+    tree = MerkleMap()
+    for turn in range(10):
+        tree = tree.update({b"one": bytes([turn]), b"other": bytes([turn])})
+    assert hashed == []
+    _ = tree.root
+    assert sorted(hashed) == [(b"one", b"\x09"), (b"other", b"\x09")]
+
+
+def test_no_more_waits_to_be_hashed_than_takes_a_moment(monkeypatch):
+    monkeypatch.setattr(merkle, "_MOST_LATE", 16)
+    tree = MerkleMap()
+    for number in range(100):
+        before = len(tree._late)
+        tree = tree.update({bytes([number]): b""})
+        assert len(tree._late) <= 16
+        assert tree._late or before == 16
+    assert tree.root == build({bytes([number]): b"" for number in range(100)}).root

@@ -227,7 +227,7 @@ def execute(state: State, block: CertifiedBlock, stored: bool = False) -> None:
         transactions = tuple(decode_transaction(encoded) for encoded in block.transactions)
     executed = state.execution.execute(header.time, transactions)
     state.history = checkpoints.extend_history(state.history, header)
-    state.last_time = max(state.last_time, executed.summary.time)
+    state.last_time = max(state.last_time, state.execution.time)
     checkpoints.note_updates(state, executed.member_updates)
     for transaction in transactions:
         requests.forget(state, transaction)

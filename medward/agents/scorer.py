@@ -54,7 +54,7 @@ class Scores(NamedTuple):
         escalated: whether the evidence was bought first.
         q: for each action its Q-value in the state in which the decision was made; ESCALATE (the last) is -inf where
             the evidence was already bought.
-        suspicion: the best alert's advantage over ALLOW; the higher, the more likely an attack.
+        suspicion: the likeliest alert's logit less ALLOW's; the higher, the more likely an attack.
     """
 
     decision: NDArray[np.int32]
@@ -171,14 +171,13 @@ def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
                     if not last:
                         now[i, m] = max(now[i, m], np.float32(0.0))
         for i in range(len(rows)):
-            allow = highest * (np.float32(1.0) / (np.float32(1.0) + np.exp(-now[i, 0])) - np.float32(1.0))
             best_alert = np.float32(-np.inf)
             for a in range(actions):
                 advantage = highest * (np.float32(1.0) / (np.float32(1.0) + np.exp(-now[i, a])) - np.float32(1.0))
                 q[start + i, a] = now[i, actions] + advantage
                 if 0 < a < actions - 1:
-                    best_alert = max(best_alert, advantage)
-            suspicion[start + i], value[start + i] = best_alert - allow, now[i, actions]
+                    best_alert = max(best_alert, now[i, a])
+            suspicion[start + i], value[start + i] = best_alert - now[i, 0], now[i, actions]
             if bought:
                 q[start + i, actions - 1] = -np.inf
 

@@ -40,7 +40,10 @@ def test_same_values_and_decisions_as_the_network(prepared: Prepared, recipe: Re
     for bought in (False, True):
         streams = network(layout, encoded, jnp.full(len(encoded), float(bought)))
         expected = np.asarray(streams.value[:, None] + jax.nn.sigmoid(streams.advantage) - 1)
-        q, _ = scorer.q_values(prepared.x, bought)
+        q, suspicion = scorer.q_values(prepared.x, bought)
+        logits = np.asarray(streams.advantage)
+        # A logit that float32's sigmoid has rounded to 1 still tells one window from another.
+        np.testing.assert_allclose(suspicion, logits[:, 1:-1].max(axis=1) - logits[:, 0], atol=2e-5)
         options = slice(None, -1) if bought else slice(None)
         np.testing.assert_allclose(q[:, options], expected[:, options], atol=2e-6)
         greedy = np.asarray(decide(streams, jnp.full(len(encoded), float(bought))))

@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from medward.agents import adversary as adversarial
 from medward.agents.adversary import Adversary, ByClass
 from medward.agents.environment import State
+from medward.agents.muon import scale_by_muon_or_adam
 from medward.agents.network import Layout, SentinelNetwork, Streams
 from medward.agents.recipe import Recipe
 from medward.agents.traffic import Traffic
@@ -91,7 +92,7 @@ class Progress(NamedTuple):
     Args:
         network: the online weights.
         average: the target weights: the online weights' running average.
-        optimiser: AdamW's state.
+        optimiser: AdamW's state, or Muon's.
     """
 
     network: SentinelNetwork
@@ -106,9 +107,9 @@ def start(network: SentinelNetwork, recipe: Recipe) -> Progress:
 
 
 def _optimiser(recipe: Recipe) -> optax.GradientTransformationExtraArgs:
-    return optax.chain(
-        optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.add_decayed_weights(recipe.weight_decay)
-    )
+    """Return what turns gradients into steps of the length of one learning rate."""
+    scale = scale_by_muon_or_adam() if recipe.optimiser == "muon" else optax.scale_by_adam()
+    return optax.chain(optax.clip_by_global_norm(1.0), scale, optax.add_decayed_weights(recipe.weight_decay))
 
 
 def learning_rates(recipe: Recipe, steps: int) -> Float[Array, " steps"]:

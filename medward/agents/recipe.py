@@ -9,6 +9,7 @@ from typing import Literal
 from medward.flows.scaling import ScalerKind
 
 Layer = Literal["real", "quaternion"]
+Optimiser = Literal["adamw", "muon"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ class Recipe:
             guard they decide together, by the mean of their logits.
         dropout: the share of hidden units left out in training.
         history_dropout: the share of training samples that must do without history.
-        learning_rate: AdamW's, after a warm-up of 5 % of the steps and before a cosine to 1 % of it.
-        weight_decay: AdamW's.
+        optimiser: AdamW for all weights, or Muon for the matrices of real hidden layers and AdamW for the rest
+            (medward.agents.muon).
+        learning_rate: the optimiser's, after a warm-up of 5 % of the steps and before a cosine to 1 % of it.
+        weight_decay: likewise.
         batch: samples an update.
         epochs: for training in one place, passes over the distinct training rows.
         average: what the running average of the weights, which is also the target network, keeps at each update.
@@ -82,6 +85,7 @@ class Recipe:
     members: int = 1
     dropout: float = 0.0
     history_dropout: float = 0.0
+    optimiser: Optimiser = "adamw"
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     batch: int = 512

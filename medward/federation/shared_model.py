@@ -74,7 +74,8 @@ class Plan:
     def clip(self, number: int) -> float:
         """Return the range that updates of a training round are clipped to.
 
-        Adam moves a weight by hardly more than the learning rate in a step, so the steps of a round bound the update.
+        Adam moves a weight by hardly more than the learning rate in a step, so the steps of a round bound the update;
+        Muon moves it by a fifth of that in root mean square.
         """
         return self.learning_rate(number) * self.recipe.local_steps
 

@@ -13,10 +13,10 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
+from held_rows import spread
 
 from medward.agents.central import train_centrally
 from medward.agents.judgement import judge
@@ -94,13 +94,8 @@ def show() -> None:
     print("|---|---|---|---|---|---|---|")
     for source, case in dict.fromkeys((run["source"], run["case"]) for run in runs):
         own = [run for run in runs if (run["source"], run["case"]) == (source, case)]
-        cells = [_spread([run[name] for run in own]) for name in MEASURES]
+        cells = [spread([run[name] for run in own]) for name in MEASURES]
         print(f"| {source} | {case} | {len(own)} | {' | '.join(cells)} |")
-
-
-def _spread(values: list[float]) -> str:
-    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{fmean(values):.3f}{spread}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from medward.cli.bench._store_identity import self_signed_identity
+from medward.ledger.benchmark.certificate import Certificate
 from medward.report.benchmark import BenchmarkRow
 from medward.store.cid import Cid
 from medward.store.errors import KuboUnavailable
@@ -45,7 +45,8 @@ def all_rows(size: int, repeats: int, progress: Progress) -> list[BenchmarkRow]:
         progress("a durable add")
         rows.append(_adding(size, repeats, where))
         progress("a verified fetch over mutual TLS")
-        identity = self_signed_identity(where)
+        shown = Certificate.create(where)
+        identity = TlsIdentity(shown.path, shown.key, shown.path)
         source = stack.enter_context(open_directory(where / "source"))
         peer = stack.enter_context(_gateway_process(where / "source", identity))
         taking = stack.enter_context(open_directory(where / "taking", exchange=PeerExchange([peer], identity)))

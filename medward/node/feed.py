@@ -87,7 +87,7 @@ class Observed(Application):
     def apply(self, block: Block) -> Applied:
         """See `Application.apply`."""
         applied = self._inner.apply(block)
-        self._feed.put(Ordered(block, applied.results, self._inner.snapshot()))
+        self._feed.put(Ordered(block, applied.results, applied.state))
         return applied
 
     def query(self, path: str) -> bytes | None:

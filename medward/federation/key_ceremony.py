@@ -68,7 +68,7 @@ class KeyCeremony:
     """
 
     def __init__(self, member: str, terms: Terms, setup: Setup, first_epoch: int, *, looks_on: bool = False) -> None:
-        self._terms, self._member = terms, member
+        self._terms, self._member, self.first_epoch = terms, member, first_epoch
         self._numbers = {name: number for number, name in enumerate(terms.members, 1)}
         self._number = self._numbers[member]
         self._setup = setup

@@ -68,6 +68,11 @@ class Member:
         self._checked: str | None = None
         self._aggregate = b""
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether it has a part in sums."""
+        return self._part is not None
+
     def rekeyed(self, sums: SecureSum | None) -> None:
         """Go on under the keys of another epoch, from the next round on."""
         self._part = sums

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from medward.federation import rules
 from medward.federation.ceremony import Setup
-from medward.federation.effects import Effect, Event, KeepKeys, KeyBlobFetched, Order
+from medward.federation.effects import Effect, Event, FetchKeyBlob, KeepKeys, KeyBlobFetched, Order
 from medward.federation.encrypted_sum import EpochMaterial
 from medward.federation.interfaces import Refused, SecureSum
 from medward.federation.key_ceremony import KeyCeremony, keys_digest
@@ -58,7 +58,7 @@ class Participant:
     @property
     def holds_keys(self) -> bool:
         """Whether this member can take part in sums as things are."""
-        return self._sums() is not None
+        return self._member.takes_part
 
     @property
     def awaited(self) -> tuple[str, ...]:
@@ -72,14 +72,17 @@ class Participant:
         """Who was left out of the keys in the last ceremony that this member followed, and why."""
         return {} if self._ceremony is None else self._ceremony.left_out
 
+    def still_needs(self, fetch: FetchKeyBlob) -> bool:
+        """Whether a ceremony's blob is needed: f+1 others may have ended the ceremony before this member has."""
+        ceremony = self._ceremony
+        return ceremony is not None and not ceremony.over and fetch.epoch >= ceremony.first_epoch
+
     def begin(self) -> list[Effect]:
         """Return what is to be done at the start, also in the middle of a round or a ceremony."""
         effects: list[Effect] = []
         if self.state.ceremony is not None:
             effects += self._joined(self.state.ceremony)
-        if self.state.round is not None and not self.state.round.over:
-            effects += self._member.follow(self.state.round, None)
-        return effects
+        return [*effects, *self._in_the_middle()]
 
     def ordered(self, record: Record, author: str, time: float, block: bytes) -> list[Effect]:
         """Take an ordered record; one that breaks a rule changes nothing.
@@ -187,10 +190,20 @@ class Participant:
         return self._kept(effects)
 
     def _kept(self, effects: list[Effect]) -> list[Effect]:
+        """Take the keys that a ceremony made; they may come when a round under them is under way already."""
+        late: list[Effect] = []
         for effect in effects:
             if isinstance(effect, KeepKeys):
                 self._material = effect.material
-        return effects
+                if (sums := self._sums()) is not None:
+                    self._member.rekeyed(sums)
+                    late = self._in_the_middle()
+        return [*effects, *late]
+
+    def _in_the_middle(self) -> list[Effect]:
+        """Return what is to be done in the round that is under way, if one is."""
+        now = self.state.round
+        return [] if now is None or now.over else self._member.follow(now, None)
 
 
 def setup_of(agreement: Agreement, terms: Terms) -> Setup:

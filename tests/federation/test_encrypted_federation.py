@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medward.federation.effects import Effect, Order, Store
+from medward.federation.effects import Effect, FetchKeyBlob, KeyBlobFetched, Order, Produced, Store, Work
 from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
 from medward.federation.interfaces import FederationError, IntVector, SecureSum, Slot, WrongSum
-from medward.federation.records import Reject, Resume, Reveal, Share
+from medward.federation.records import Commit, Reject, Resume, Reveal, Share
 from medward.federation.simulation import RoundReport
 from medward.federation.training import FederatedTraining
 from medward.fhe import encryption
@@ -112,6 +112,46 @@ def test_member_away_while_keys_were_made_asks_for_new_ones_and_holds_a_part_of_
     assert [report.cohort for report in reports] == [others, others, NAMES, NAMES]
     assert [epoch.holders for epoch in training.epochs] == [others, NAMES]
     assert reports[-1].shares.keys() == set(NAMES)
+
+
+def test_member_that_ends_the_ceremony_after_the_others_contributes_to_the_round_under_way(encrypted: Start) -> None:
+    training = encrypted()
+    simulation, name = training._simulation, "hospital-2"
+    slow: list[KeyBlobFetched] = []
+
+    def late(member: str, effect: Effect) -> Iterator[Effect]:
+        if member == name and isinstance(effect, FetchKeyBlob) and effect.dealer is None:
+            slow.append(KeyBlobFetched(effect, simulation._blob(effect.name)))
+            return
+        if member == name and isinstance(effect, Work):
+            values = simulation._hospitals[name].work(simulation.shared, effect.round)
+            simulation._give(name, Produced(effect.round, values))
+        yield effect
+        if member == NAMES[-1] and isinstance(effect, Order) and isinstance(effect.record, Commit):
+            participant = simulation._participants[name]
+            while slow:
+                event = slow.pop(0)
+                assert participant.still_needs(event.fetch)
+                simulation._give(name, event)
+
+    _changed(training, late)
+    report = simulation.run_round()
+    assert name not in training.epochs[0].holders, "it could not say in time what it thinks of the others' keys"
+    assert report.cohort == NAMES
+
+
+def test_asking_whether_a_member_holds_keys_makes_nothing(encrypted: Start) -> None:
+    """Whoever asks is in another thread than the one that the member's journal belongs to."""
+    training = encrypted(rounds=1)
+    participant = training._simulation._participants[NAMES[0]]
+    assert not participant.holds_keys
+    training._simulation.run_round()
+
+    def refuses(_material: EpochMaterial, _least_cohort: int) -> SecureSum:
+        raise AssertionError("opens the journal")
+
+    participant._make_sums = refuses
+    assert participant.holds_keys
 
 
 def test_two_silent_holders_make_the_round_void(encrypted: Start) -> None:

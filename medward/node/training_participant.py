@@ -81,6 +81,8 @@ class TrainingParticipant(Participant):
         self._journal: Journal | None = None
         self._core = ThreadPoolExecutor(1, thread_name_prefix="participant")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._over = asyncio.Event()
+        self._failure: BaseException | None = None
         self._models: dict[str, SharedModel] = {}
         self._rounds = RoundLog()
         self._turn, self._working = asyncio.Lock(), asyncio.Lock()
@@ -92,12 +94,12 @@ class TrainingParticipant(Participant):
         """Take part until the node stops."""
         try:
             await self._prepare()
-            clock = self._start(self._watch_clock())
-            self._start(self._desk.finish())
-            async for event in self._host.ledger.events():
-                await self._take(event)
-                self._raise_failed()
-            clock.cancel()
+            for part in (self._follow(), self._watch_clock(), self._desk.finish()):
+                self._start(part)
+            # Whatever fails ends it at once: the next record may be as far away as the phase's deadline.
+            await self._over.wait()
+            if self._failure is not None:
+                raise self._failure
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -225,6 +227,11 @@ class TrainingParticipant(Participant):
         return None
 
     # What is ordered.
+
+    async def _follow(self) -> None:
+        async for event in self._host.ledger.events():
+            await self._take(event)
+        self._over.set()
 
     async def _take(self, event: Ordered | Restored) -> None:
         snapshot = event.state
@@ -365,7 +372,7 @@ class TrainingParticipant(Participant):
         """Get a ceremony's blob; a sealed share that does not come within a quarter of the deadline is missing."""
         assert self._machine is not None
         patience = time.monotonic() + self._machine.state.terms.deadline / 4
-        while self._machine.state.ceremony is not None:
+        while self._machine.still_needs(fetch):
             content = await self._blob(fetch.name, f"keys/{fetch.epoch}")
             if content is not None or (fetch.dealer is not None and time.monotonic() > patience):
                 await self._in_turn(self._step, KeyBlobFetched(fetch, content))
@@ -451,23 +458,17 @@ class TrainingParticipant(Participant):
             if self._machine is not None and self._machine.wake() <= time.time():
                 await self._in_turn(self._duties)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
-        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is None:
-            self._tasks.discard(task)
-
-    def _raise_failed(self) -> None:
-        """Let the node know of a part that failed; it makes the participant anew."""
-        for task in self._tasks:
-            if task.done() and not task.cancelled():
-                failure = task.exception()
-                if failure is not None:
-                    raise failure
+        self._tasks.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            self._failure = self._failure or failure
+            self._over.set()
 
 
 def _state(encoded: bytes) -> Federation:

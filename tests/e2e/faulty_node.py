@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from medward.federation.blobs import blob_name
-from medward.federation.effects import Advance, Effect, Event, Order, Produced, Store
+from medward.federation.effects import Advance, Effect, Event, Order, Produced, Store, Work
 from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
 from medward.federation.hospital import Hospital
 from medward.federation.interfaces import IntVector, SecureSum, Slot
@@ -57,6 +57,8 @@ UNSAID: dict[str, tuple[type[Record], ...]] = {
     "commits to a share and does not show it": (Share,),
     "silent in the ceremony": (KeyCommit,),
 }
+#: How the failure is called of one that fails once.
+ASKED_FOR = "the test asked for it"
 #: What is the last that a member wants to say.
 _LAST: dict[str, type[Record]] = {"dies at commit": Commit, "dies at share": ShareCommit}
 
@@ -149,6 +151,16 @@ class FaultyParticipant(TrainingParticipant):
                 self._start(self._too_late(record))
                 return
         await super()._carry_out(effect)
+
+    async def _work(self, effect: Work) -> None:
+        failed = self._home / f"failed.{effect.round}"
+        if self._faults.has("fails once", effect.round) and not failed.exists():
+            failed.touch()
+            # Once all others have spoken nothing is ordered any more that would have the node look.
+            while self._machine is None or self._machine.awaited != (self._host.name,):
+                await asyncio.sleep(0.05)
+            raise RuntimeError(ASKED_FOR)
+        await super()._work(effect)
 
     async def _too_late(self, record: Aggregate) -> None:
         """Name the aggregate when it is another's turn already."""

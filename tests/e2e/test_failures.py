@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.faulty_node import ASKED_FOR
 from tests.e2e.troubles import (
     AFTER_POISON,
     AGGREGATORS,
@@ -127,7 +128,7 @@ def test_killed_nodes_come_back_and_their_rounds_end_with_everybody(told: Told) 
     assert told.killed
     for number in told.killed:
         assert told.rounds[number]["outcome"] == "final"
-        assert told.rounds[number]["cohort"] == list(told.plan.names)
+        assert told.rounds[number]["cohort"] == list(told.plan.names), "\n".join(told.waited)
         assert told.rounds[number]["opened"] == []
 
 
@@ -199,6 +200,17 @@ def test_poisoned_model_is_noticed_by_the_others_and_rolled_back(told: Told) -> 
     assert not against & set(poisoners)
     assert len(against) * 2 > len(told.plan.names)
     assert told.rounds[told.plan.at[AFTER_POISON]]["outcome"] == "final"
+
+
+# A part of a node fails while nothing is ordered that others would notice.
+
+
+def test_participant_that_fails_is_started_again_at_once_and_its_round_loses_nobody(told: Told) -> None:
+    one, [failing] = told.rounds[told.plan.at[AFTER_POISON]], told.plan.by[AFTER_POISON]
+    assert one["cohort"] == list(told.plan.names)
+    assert list(told.crashed) == [failing], "nothing crashed but what was to"
+    assert len(told.crashed[failing]) == 1
+    assert ASKED_FOR in told.crashed[failing][0]
 
 
 # The store loses a CID.

@@ -7,6 +7,7 @@ is computed again in the open.
 
 import asyncio
 import logging
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,9 @@ LOOK_SECONDS = 0.25
 #: So long nothing is ordered before the ledger is taken to wait.
 STILL_SECONDS = 3.0
 
+#: A node that is to speak and does not for so long is looked into.
+LONG_SECONDS = 120.0
+
 #: A reminder that time has passed may be lost with the node that was to order it.
 AGAIN_SECONDS = 60.0
 
@@ -53,6 +57,7 @@ AGGREGATORS = ("withholds aggregate", "silent aggregator", "slow aggregator", "w
 CONTRIBUTORS = ("silent at commit", "silent at submit", "malformed contribution")
 HOLDERS = ("silent at share", "commits to a share and does not show it", "wrong share")
 TOO_FEW, TOO_MANY_SILENT, POISON, AFTER_POISON = "too few", "too many silent", "poisons", "after the poison"
+FAILS_ONCE = "fails once"
 KEY_MAKERS = ("malformed key", "spoils all dealt shares")
 ONE_SHARE = "spoils one dealt share"
 
@@ -79,7 +84,7 @@ class Plan:
             self._together(CONTRIBUTORS[first : first + f], names[::-1])
         self._note("claims fewer rows than none", self._next, names[-1])
         self._all(POISON, "poisons", names[-f:])
-        self._all(AFTER_POISON, None, ())
+        self._all(AFTER_POISON, FAILS_ONCE, names[-1:])
         least = max(3, f + 2)
         self._all(TOO_FEW, "silent at commit", names[: hospitals - least + 1])
         self._all(TOO_MANY_SILENT, "silent at share", names[: f + 1])
@@ -95,11 +100,11 @@ class Plan:
             self._note(kind, self._next, name)
         self._next += 1
 
-    def _all(self, what: str, kind: str | None, villains: Sequence[str]) -> None:
+    def _all(self, what: str, kind: str, villains: Sequence[str]) -> None:
         """One round in which all of these do the same."""
         self.at[what], self.by[what] = self._next, tuple(villains)
-        for name in villains if kind is not None else ():
-            self._note(str(kind), self._next, name)
+        for name in villains:
+            self._note(kind, self._next, name)
         self._next += 1
 
     def _note(self, kind: str, number: int, name: str) -> None:
@@ -141,6 +146,8 @@ class Told:
         replaced: the member whose disk was lost, the round of that, its incarnation afterwards, and its files.
         refusals: what a node said that started on an empty disk, an old copy, and an old incarnation's.
         evidence: who has kept the wrong aggregate.
+        crashed: what crashed in which node, and was started again by it.
+        waited: what nodes told when others waited long for some of them, and the last that those wrote.
         computed: the model of each round, computed anew in the open.
         problems: what an audit of all homes found.
     """
@@ -157,6 +164,8 @@ class Told:
     replaced: tuple[str, int, int] = ("", -1, 0)
     refusals: dict[str, str] = field(default_factory=dict)
     evidence: dict[str, bool] = field(default_factory=dict)
+    crashed: dict[str, list[str]] = field(default_factory=dict)
+    waited: list[str] = field(default_factory=list)
     computed: dict[int, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -202,7 +211,7 @@ class Troubles:
     async def _keep_time(self) -> None:
         """Set the clock forward whenever a phase waits only for those who will not speak."""
         done: tuple[object, ...] = ()
-        stood, since = done, 0.0
+        stood, since, told = done, 0.0, False
         doing, again, loop = "", 0.0, asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
@@ -215,7 +224,10 @@ class Troubles:
                 _LOG.info("round %s: %s", state["round"], doing)
             stands, now = (state["round"], state["phase"], state["failed_aggregators"], state["ceremony"]), loop.time()
             if stands != stood:
-                stood, since = stands, now
+                stood, since, told = stands, now, False
+            if not told and now - since > LONG_SECONDS:
+                told = True
+                self._told.waited.append(await asyncio.to_thread(self._ward.stands, state["waits_for"]))
             # Between two rounds it may be the turn of one who is away.
             idle = self._idle(state) and now - since > STILL_SECONDS
             if (stands != done or now > again) and (idle or await asyncio.to_thread(self._in_vain, state)):
@@ -443,6 +455,9 @@ def look_back(ward: Ward, told: Told) -> None:
     for name in plan.names:
         with open_directory(ward.launcher.homes[name].store) as store:
             assert store.verify().intact
+        crashes = re.findall(r".* crashed: .*", ward.launcher.output(name))
+        if crashes:
+            told.crashed[name] = crashes
     found = audit(ward.launcher.homes[plan.names[0]].folder.parent)
     told.problems = [str(problem) for problem in found.problems]
     told.computed = computed(told)

@@ -95,19 +95,18 @@ class Ward:
             except (NodeError, KeyError, TypeError):  # a node that is away or not that far
                 pass
             if time.monotonic() > end:
-                logs = "\n".join(f"{name}\n{self.launcher.output(name)[-2000:]}" for name in self.launcher.homes)
-                raise AssertionError(f"waited in vain until {what}\n{self._stands()}\n{logs}")
+                raise AssertionError(f"waited in vain until {what}\n{self.stands(list(self.launcher.homes))}")
             await asyncio.sleep(0.2)
 
-    def _stands(self) -> str:
-        """Where each node stands, for whoever looks for the reason of a failure."""
+    def stands(self, suspects: Sequence[str]) -> str:
+        """Where each node stands, and the last that some wrote, for whoever looks for the reason of a failure."""
         found = []
         for name in self.launcher.homes:
             try:
                 found.append(f"{name}: {self.launcher.client(name).get('/status')}")
             except NodeError as error:
                 found.append(f"{name}: {error}")
-        return "\n".join(found)
+        return "\n".join([*found, *(f"{name}\n{self.launcher.output(name)[-2000:]}" for name in suspects)])
 
     async def until_done(self) -> Rounds:
         """Wait until all nodes have fulfilled the plan; return the rounds, of which all must tell the same."""

@@ -86,7 +86,7 @@ class TrainingParticipant(Participant):
         self._models: dict[str, SharedModel] = {}
         self._rounds = RoundLog()
         self._turn, self._working = asyncio.Lock(), asyncio.Lock()
-        self._reading = asyncio.Semaphore(_AT_ONCE)
+        self._reading, self._reading_models = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(1)
         self._let_go_until = -1
         self._told_full = False
 
@@ -392,7 +392,8 @@ class TrainingParticipant(Participant):
 
     async def _blob(self, name: str, label: str, author: str | None = None) -> bytes | None:
         try:
-            async with self._reading:
+            # Without a model there is neither training nor a vote: it does not wait for peers that take their time.
+            async with self._reading_models if label == MODELS else self._reading:
                 with self._rounds.watch.doing("store"):
                     content = await asyncio.to_thread(self._kept.read, name, label, author)
         except StoreError as error:

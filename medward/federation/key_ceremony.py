@@ -31,6 +31,7 @@ from medward.federation.records import (
     KeyBegin,
     KeyCommit,
     KeyDeal,
+    KeyFailed,
     KeyHold,
     KeyJudge,
     KeyOpen,
@@ -154,7 +155,7 @@ class KeyCeremony:
             case KeyHold(blob=name):
                 self._holds.setdefault(name, set()).add(record.member)
                 self._count_holds(name, entry)
-            case KeyBegin() | KeyActive():
+            case KeyBegin() | KeyActive() | KeyFailed():
                 pass
             case _:
                 self._queue.append(entry)
@@ -253,6 +254,8 @@ class KeyCeremony:
                         self._erase(keep_secret=effect.keep_secret)
                     case events.Activate():
                         self._activate(effect)
+                    case events.GiveUp():
+                        self._outbox.append(Order(KeyFailed(self.state.epoch, self._member)))
                     case _:
                         pass  # Everybody sees it in `left_out`.
         if judged:

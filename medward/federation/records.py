@@ -240,6 +240,13 @@ class KeyActive(Structure, frozen=True, tag="key.active"):
     digest: bytes
 
 
+class KeyFailed(Structure, frozen=True, tag="key.failed"):
+    """`member` ended the ceremony, at its attempt for `epoch`, without keys: too few members were left in it."""
+
+    epoch: Count
+    member: str
+
+
 class KeyTick(Structure, frozen=True, tag="key.tick"):
     """A reminder that time has passed, and a block behind the dealings whose hash nobody knew."""
 
@@ -319,7 +326,8 @@ class Withdraw(Structure, frozen=True, tag="data.withdraw"):
 
 
 RoundRecord = Open | Commit | Submit | Attest | Aggregate | Reject | ShareCommit | Share | Reveal | Finish | Vote | Tick
-KeyRecord = KeyBegin | KeyCommit | KeyOpen | KeyDeal | KeyRespond | KeyJudge | KeyAnswer | KeyHold | KeyActive | KeyTick
+KeyEnd = KeyActive | KeyFailed
+KeyRecord = KeyBegin | KeyCommit | KeyOpen | KeyDeal | KeyRespond | KeyJudge | KeyAnswer | KeyHold | KeyEnd | KeyTick
 DataRecord = DataKey | SealedData | Withdraw
 Record = RoundRecord | KeyRecord | DataRecord | Announce | Change | KeyWish | Resume
 

@@ -1,8 +1,9 @@
 """The rules of a whole federation: a pure function from ordered records to its state.
 
     no keys, or keys that are due -> KeyBegin -> ceremony -> f+1 equal KeyActive -> keys
+                                                          -> f+1 equal KeyFailed -> the next ceremony
     keys -> Open -> round (round_rules.py) -> FINAL: the next model | VOID, ROLLED_BACK: the same model again
-    three rounds in a row without a model -> stopped, until f+1 want to go on
+    three rounds or ceremonies in a row without a result -> stopped, until f+1 want to go on
     f+1 equal Changes -> the members change, between rounds; their keys are due
 
 The ceremony itself is carried by its members (key_ceremony.py): honest members always end it alike, so f+1 equal
@@ -24,6 +25,8 @@ from medward.federation.records import (
     DataRecord,
     KeyActive,
     KeyBegin,
+    KeyEnd,
+    KeyFailed,
     KeyRecord,
     KeyWish,
     Next,
@@ -129,7 +132,7 @@ class Gathering:
     first_epoch: int
     began: float
     log: tuple[Placed, ...] = ()
-    reports: Mapping[str, KeyActive] = field(default_factory=dict)
+    reports: Mapping[str, KeyActive | KeyFailed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -365,7 +368,7 @@ def _in_ceremony(state: Federation, record: KeyRecord, author: str, time: float,
     said = sum(1 for placed in now.log if placed.record.member == author)
     if said >= RECORDS_A_HOLDER * (len(state.terms.members) + 2):
         raise Refused(f"{author} has said too much in this ceremony.")
-    if isinstance(record, KeyActive):
+    if isinstance(record, KeyActive | KeyFailed):
         return _reported(state, now, record, time)
     return replace(state, ceremony=replace(now, log=(*now.log, Placed(record, time, block))))
 
@@ -378,25 +381,36 @@ def _gathered(state: Federation, record: KeyBegin, time: float) -> Federation:
         raise Refused("No key ceremony is due.")
     if record.epoch != state.last_epoch + 1:
         raise Refused(f"The next key epoch is {state.last_epoch + 1}, not {record.epoch}.")
-    if over and state.fruitless + 1 >= MAX_FRUITLESS_ROUNDS:
-        why = f"{MAX_FRUITLESS_ROUNDS} key ceremonies in a row led to no keys"
-        return replace(state, ceremony=None, idle_since=time, stopped=why)
+    if over:
+        state = _without_keys(state, time)
+    if state.stopped is not None:
+        return state
     last = state.last_epoch + len(state.terms.members)
-    fruitless = state.fruitless + over
-    return replace(state, ceremony=Gathering(record.epoch, time), last_epoch=last, fruitless=fruitless)
+    return replace(state, ceremony=Gathering(record.epoch, time), last_epoch=last)
 
 
-def _reported(state: Federation, now: Gathering, record: KeyActive, time: float) -> Federation:
-    """Count a report of the ceremony's end; f+1 equal ones make the epoch."""
+def _without_keys(state: Federation, time: float) -> Federation:
+    """Take the end of a ceremony that led to no keys."""
+    fruitless = state.fruitless + 1
+    stopped = None
+    if fruitless >= MAX_FRUITLESS_ROUNDS:
+        stopped = f"{MAX_FRUITLESS_ROUNDS} key ceremonies in a row led to no keys"
+    return replace(state, ceremony=None, idle_since=time, fruitless=fruitless, stopped=stopped)
+
+
+def _reported(state: Federation, now: Gathering, record: KeyEnd, time: float) -> Federation:
+    """Count a report of the ceremony's end; f+1 equal ones make the epoch, or make room for the next ceremony."""
     if record.member in now.reports:
         raise Refused(f"{record.member} has reported the end of this ceremony already.")
-    if not record.holders or not set(record.holders) <= set(state.terms.members):
+    if isinstance(record, KeyActive) and not (record.holders and set(record.holders) <= set(state.terms.members)):
         raise Refused("A ceremony's holders are members.")
     reports = {**now.reports, record.member: record}
     state = replace(state, ceremony=replace(now, reports=reports))
-    ends = [(report.epoch, report.holders, report.digest) for report in reports.values()]
-    if ends.count((record.epoch, record.holders, record.digest)) <= state.terms.faulty:
+    ends = [msgspec.structs.replace(report, member="") for report in reports.values()]
+    if ends.count(msgspec.structs.replace(record, member="")) <= state.terms.faulty:
         return state
+    if isinstance(record, KeyFailed):
+        return _settled(_without_keys(state, time), time)
     keys = Keys(record.holders, 0)
     keys = replace(keys, openings=len(keys.holders) - keys.threshold)
     epoch = Epoch(record.epoch, keys, state.accounts, 0, record.digest, since=state.number)

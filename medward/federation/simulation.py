@@ -282,7 +282,7 @@ class Simulation:
             if before.ceremony is None:
                 self._ceremony = (0.0, self._blobs.bytes_in)
             self._ceremony = (self._ceremony[0] + perf_counter() - began, self._ceremony[1])
-        if after.epoch is not None and before.ceremony is not None and after.ceremony is None:
+        if after.epoch is not None and before.ceremony is not None and after.epoch != before.epoch:
             ceremony = next(iter(self._participants.values())).ceremony
             left_out = {} if ceremony is None else ceremony.left_out
             seconds, stored = self._ceremony

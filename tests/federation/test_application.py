@@ -24,6 +24,7 @@ from medward.federation.records import (
     KeyActive,
     KeyBegin,
     KeyCommit,
+    KeyFailed,
     KeyWish,
     Next,
     Record,
@@ -194,6 +195,25 @@ def test_who_was_left_out_of_the_keys_may_ask_for_new_ones_once_and_not_too_soon
     assert not begun.may_wish("d")
     assert begun.epoch is not None
     assert (begun.epoch.epoch, begun.epoch.since) == (5, 7)
+
+
+def test_ceremony_that_enough_members_saw_fail_makes_room_for_the_next_at_once_and_three_stop_the_federation() -> None:
+    state = founded(replace(AGREEMENT, protect="aggregate"))
+    for turn in range(3):
+        assert state.stopped is None
+        state = apply(state, KeyBegin(state.last_epoch + 1, "a"), "a", 1.0 + turn, b"")
+        last = state.last_epoch
+        # One liar, even with a second who saw it fail at another attempt, does not end it.
+        state = apply(state, KeyFailed(last, "a"), "a", 1.0 + turn, b"")
+        state = apply(state, KeyFailed(last - 1, "b"), "b", 1.0 + turn, b"")
+        with pytest.raises(Refused, match="already"):
+            apply(state, KeyFailed(last - 1, "a"), "a", 1.0 + turn, b"")
+        assert state.ceremony is not None
+        assert decode_state(encode_state(state)) == state
+        state = apply(state, KeyFailed(last, "c"), "c", 1.0 + turn, b"")
+        assert state.ceremony is None
+        assert state.epoch is None
+    assert state.stopped == "3 key ceremonies in a row led to no keys"
 
 
 def test_what_was_said_once_is_refused_again_also_in_the_next_round(ledger: Ledger) -> None:

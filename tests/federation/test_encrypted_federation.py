@@ -10,7 +10,7 @@ import pytest
 from medward.federation.effects import Effect, FetchKeyBlob, KeyBlobFetched, Order, Produced, Store, Work
 from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
 from medward.federation.interfaces import FederationError, IntVector, SecureSum, Slot, WrongSum
-from medward.federation.records import Commit, Reject, Resume, Reveal, Share
+from medward.federation.records import Commit, KeyFailed, Reject, Resume, Reveal, Share
 from medward.federation.simulation import RoundReport
 from medward.federation.training import FederatedTraining
 from medward.fhe import encryption
@@ -138,6 +138,26 @@ def test_member_that_ends_the_ceremony_after_the_others_contributes_to_the_round
     report = simulation.run_round()
     assert name not in training.epochs[0].holders, "it could not say in time what it thinks of the others' keys"
     assert report.cohort == NAMES
+
+
+def test_ceremony_of_too_few_is_begun_again_once_they_are_found_missing(encrypted: Start) -> None:
+    training, failures = encrypted(), list[KeyFailed]()
+
+    def away_until_it_failed(member: str, effect: Effect) -> Iterator[Effect]:
+        record = effect.record if isinstance(effect, Order) else None
+        if isinstance(record, KeyFailed):
+            failures.append(record)
+        if failures or member not in NAMES[:2] or record is None:
+            yield effect
+
+    _changed(training, away_until_it_failed)
+    simulation = training._simulation
+    began = simulation._log.time
+    report = simulation.run_round()
+    assert {record.member for record in failures} == set(NAMES)
+    assert report.cohort == NAMES
+    assert [epoch.holders for epoch in training.epochs] == [NAMES]
+    assert simulation._log.time - began < 3 * simulation.state.terms.deadline
 
 
 def test_asking_whether_a_member_holds_keys_makes_nothing(encrypted: Start) -> None:

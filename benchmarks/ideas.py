@@ -63,6 +63,16 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "wrong class costs 1, Muon, rounds of 30": {"wrong_class": 1.0, "optimiser": "muon", "local_steps": 30},
         "wrong class costs 1, Muon, rounds of 20": {"wrong_class": 1.0, "optimiser": "muon", "local_steps": 20},
         "wrong class costs 1, Muon, dropout .1": {"wrong_class": 1.0, "optimiser": "muon", "dropout": 0.1},
+        "wrong class costs 1, Muon, evidence .003": {"wrong_class": 1.0, "optimiser": "muon", "escalation": 0.003},
+        "wrong class costs 1, Muon, server rate 1": {"wrong_class": 1.0, "optimiser": "muon", "server_rate": 1.0},
+        "wrong class costs 1, Muon, rate of 1e-3": {"wrong_class": 1.0, "optimiser": "muon", "learning_rate": 1e-3},
+        "wrong class costs 1, rate of 1e-3": {"wrong_class": 1.0, "learning_rate": 1e-3},
+        "wrong class costs 1, Muon, dropout .1, evidence .003": {
+            "wrong_class": 1.0,
+            "optimiser": "muon",
+            "dropout": 0.1,
+            "escalation": 0.003,
+        },
         "wrong class costs 1, Muon, 100 rounds of 30": {
             "wrong_class": 1.0,
             "optimiser": "muon",
@@ -112,6 +122,16 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "wrong class costs 1, batch of 256, three members": {"wrong_class": 1.0, "batch": 256, "members": 3},
         "wrong class costs 1, Muon": {"wrong_class": 1.0, "optimiser": "muon"},
         "wrong class costs 1, Muon, dropout .1": {"wrong_class": 1.0, "optimiser": "muon", "dropout": 0.1},
+        "wrong class costs 1, Muon, evidence .003": {"wrong_class": 1.0, "optimiser": "muon", "escalation": 0.003},
+        "wrong class costs 1, Muon, server rate 1": {"wrong_class": 1.0, "optimiser": "muon", "server_rate": 1.0},
+        "wrong class costs 1, Muon, rate of 1e-3": {"wrong_class": 1.0, "optimiser": "muon", "learning_rate": 1e-3},
+        "wrong class costs 1, rate of 1e-3": {"wrong_class": 1.0, "learning_rate": 1e-3},
+        "wrong class costs 1, Muon, dropout .1, evidence .003": {
+            "wrong_class": 1.0,
+            "optimiser": "muon",
+            "dropout": 0.1,
+            "escalation": 0.003,
+        },
         "wrong class costs 1, Muon, rounds of 30": {"wrong_class": 1.0, "optimiser": "muon", "local_steps": 30},
         "wrong class costs 1, batch of 256, three members, caution -.5": {
             "wrong_class": 1.0,

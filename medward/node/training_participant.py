@@ -47,6 +47,7 @@ from medward.federation.stopwatch import TimedSum
 from medward.ledger.errors import LedgerError, Refused
 from medward.node.data_desk import DataDesk
 from medward.node.errors import InvalidConfiguration, Retired
+from medward.node.recent_models import RecentModels
 from medward.node.retention import MODELS, Retention
 from medward.node.round_log import RoundLog, summary
 from medward.node.seam import Host, Ordered, Participant, Restored
@@ -83,7 +84,7 @@ class TrainingParticipant(Participant):
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
-        self._models: dict[str, SharedModel] = {}
+        self._models = RecentModels()
         self._rounds = RoundLog()
         self._turn, self._working = asyncio.Lock(), asyncio.Lock()
         self._reading, self._reading_models = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(1)
@@ -172,7 +173,7 @@ class TrainingParticipant(Participant):
         self._own.hospital.carried = self._files.carried()
         first = first_model(self._own.plan)
         encoded = first.to_bytes()
-        self._models[blob_name(encoded)] = first
+        self._models.use(blob_name(encoded), first)
         await asyncio.to_thread(host.store.add, encoded, pin=MODELS)
         _LOG.info("%s has %d training rows of %s", host.name, self._own.rows, settings.data)
 
@@ -427,7 +428,7 @@ class TrainingParticipant(Participant):
             return
         encoded = after.to_bytes()
         name = blob_name(encoded)
-        self._models[name] = after
+        self._models.use(name, after)
         with self._rounds.watch.doing("store"):
             await asyncio.to_thread(self._host.store.add, encoded, pin=MODELS)
             await asyncio.to_thread(self._files.keep_model, name, encoded)
@@ -449,9 +450,7 @@ class TrainingParticipant(Participant):
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             self._models[name] = await asyncio.to_thread(from_bytes, self._own.plan, content)
-        for old in list(self._models)[:-3]:
-            del self._models[old]
-        return self._models[name]
+        return self._models.use(name, self._models[name])
 
     async def _watch_clock(self) -> None:
         while True:

@@ -11,11 +11,13 @@ from medward.federation.hospital import Carried
 from medward.federation.interfaces import FederationError
 from medward.federation.key_file import decode_material, encode_material
 from medward.federation.round import Keys, Phase, Round, Terms
+from medward.federation.shared_model import first_model
 from medward.flows.datasets import DATASETS
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Member, MemberUpdate
 from medward.node.cards import Contact
 from medward.node.errors import InvalidConfiguration
+from medward.node.recent_models import RecentModels
 from medward.node.round_log import RoundLog, summary
 from medward.node.training_data import Settings, own_side, plan_for, read_settings
 from medward.node.training_files import TrainingFiles
@@ -107,6 +109,16 @@ def test_material_of_a_key_epoch_comes_back_and_damage_is_refused() -> None:
     for damaged in (encoded[:-1], b"", encoded[:50] + b"\xff" + encoded[51:]):
         with pytest.raises(FederationError, match="damaged"):
             decode_material(damaged)
+
+
+def test_shared_model_stays_at_hand_however_many_after_it_were_rejected() -> None:
+    models, shared = RecentModels(), first_model(PLAN)
+    for candidate in range(5):
+        models.use("shared", shared)  # to work from
+        models.use(f"candidate {candidate}", shared)
+        assert models.use("shared", models["shared"]) is shared  # to vote
+        assert list(models)[-2:] == [f"candidate {candidate}", "shared"]
+        assert len(models) <= 3
 
 
 def test_round_log_tells_phases_and_seconds() -> None:

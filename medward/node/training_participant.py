@@ -12,8 +12,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
-
 from medward.agents.compilation import keep_compiled
 from medward.federation.application import FederationSnapshot
 from medward.federation.blobs import blob_name
@@ -40,13 +38,14 @@ from medward.federation.interfaces import FederationError, SecureSum
 from medward.federation.journal import Journal
 from medward.federation.participant import Participant as Machine
 from medward.federation.records import Record, decode_record, encode_record
-from medward.federation.round import Phase, Round
+from medward.federation.round import Phase
 from medward.federation.rules import Federation
 from medward.federation.shared_model import SharedModel, first_model, from_bytes, plan_digest
 from medward.federation.stopwatch import TimedSum
 from medward.ledger.errors import LedgerError, Refused
 from medward.node.data_desk import DataDesk
-from medward.node.errors import InvalidConfiguration, Retired
+from medward.node.errors import InvalidConfiguration
+from medward.node.journal_check import check_journal
 from medward.node.recent_models import RecentModels
 from medward.node.retention import MODELS, Retention
 from medward.node.round_log import RoundLog, summary
@@ -109,18 +108,8 @@ class TrainingParticipant(Participant):
             self._core.shutdown()
 
     async def check_journal(self) -> None:
-        """Refuse to go on where the ledger shows answers that this member's journal does not know."""
-        state = self._host.ledger.query("state")
-        if state is None or not self._files.answers.exists():
-            known = None
-        else:
-            known = await asyncio.to_thread(self._last_answer)
-        shown = await asyncio.to_thread(self._last_shown)
-        if shown is not None and (known is None or known < shown):
-            raise Retired(
-                f"the ledger shows what {self._host.name} answered in round {shown}, and its journal does not: the "
-                "home was restored from an old copy; come back with new keys (`medward federation rotate`)"
-            )
+        """See `medward.node.journal_check.check_journal`."""
+        await asyncio.to_thread(check_journal, self._host, self._files.answers)
 
     def rounds(self) -> Sequence[Mapping[str, Any]]:
         """What became of the rounds, the latest first."""
@@ -199,33 +188,6 @@ class TrainingParticipant(Participant):
         if self._journal is not None:
             self._journal.close()
             self._journal = None
-
-    # The journal against the ledger.
-
-    def _last_answer(self) -> int | None:
-        snapshot = self._host.ledger.query("state")
-        assert snapshot is not None
-        with Journal(self._files.answers) as journal:
-            return journal.last_round(_state(snapshot).agreement.name.encode())
-
-    def _last_shown(self) -> int | None:
-        """Return the last round in which this incarnation showed an encrypted contribution or a share."""
-        encoded = self._host.ledger.query("state")
-        if encoded is None:
-            return None
-        state = _state(encoded)
-        name, now = self._host.name, state.round
-        if state.agreement.protect == "none" or state.accounts.get(name) != self._host.member.keys[0].data:
-            return None
-        # Rounds before this incarnation came are another journal's.
-        for number in range(state.number - 1, state.joined.get(name, 0) - 1, -1):
-            past = now if now is not None and now.number == number else None
-            if past is None:
-                found = self._host.ledger.query(f"round/{number:08d}")
-                past = None if found is None else msgspec.msgpack.decode(found, type=Round)
-            if past is not None and (name in past.submissions or name in past.shares):
-                return number
-        return None
 
     # What is ordered.
 
@@ -469,10 +431,6 @@ class TrainingParticipant(Participant):
         if failure is not None:
             self._failure = self._failure or failure
             self._over.set()
-
-
-def _state(encoded: bytes) -> Federation:
-    return msgspec.msgpack.decode(encoded, type=Federation)
 
 
 def _doing(state: Federation) -> str:

@@ -1,0 +1,103 @@
+"""A journal of answers that is older than what the ledger shows is found, and no other is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from medward.federation.application import encode_state
+from medward.federation.journal import Journal
+from medward.federation.round import Keys, Phase, Round, Terms
+from medward.federation.rules import Federation, founded
+from medward.fhe.member import Slot
+from medward.ledger.signatures import AlgorithmBytes
+from medward.ledger.types import Member, Receipt
+from medward.node.errors import Retired
+from medward.node.journal_check import check_journal
+from medward.node.seam import Event, Host, Ledger
+from medward.store.local import in_memory
+from tests.federation.test_application import AGREEMENT, NAMES
+
+NAME = NAMES[0]
+STATE = replace(founded(msgspec.structs.replace(AGREEMENT, protect="aggregate")), number=4)
+
+
+class Written(Ledger):
+    """A ledger that is only read."""
+
+    def __init__(self, values: dict[str, bytes]) -> None:
+        self._values = values
+
+    def events(self) -> AsyncIterator[Event]:
+        raise NotImplementedError
+
+    async def submit(self, payload: bytes) -> Receipt:
+        raise NotImplementedError
+
+    def query(self, path: str) -> bytes | None:
+        return self._values.get(path)
+
+    @property
+    def members(self) -> Sequence[Member]:
+        return ()
+
+
+def host(folder: Path, state: Federation | None, *rounds: Round) -> Host:
+    values = {f"round/{one.number:08d}": msgspec.msgpack.encode(one) for one in rounds}
+    if state is not None:
+        values["state"] = encode_state(state)
+    member = Member(NAME, 0, (AlgorithmBytes("ed25519", AGREEMENT.accounts[NAME]),), b"", "127.0.0.1:1")
+    return Host(NAME, member, bytes(32), folder, folder, {}, in_memory(), Written(values), asyncio.Event())
+
+
+def over(number: int, *contributors: str) -> Round:
+    terms, keys = Terms("test", NAMES), Keys(NAMES, 1)
+    begun = Round(terms, keys, number, "train", "model-0", NAMES, 1, 3, Phase.FINAL, 0.0)
+    return replace(begun, submissions=dict.fromkeys(contributors, "bafk"))
+
+
+def answered(path: Path, number: int) -> Path:
+    with Journal(path) as journal:
+        journal.once(Slot(AGREEMENT.name.encode(), 1, "seal", number, 0), b"question", 1, lambda: b"answer")
+    return path
+
+
+ROUNDS = (over(1, *NAMES), over(2, *NAMES), over(3, *NAMES[1:]))
+
+
+@pytest.mark.parametrize("last", [None, 1], ids=["no journal", "one round behind"])
+def test_journal_that_lacks_what_the_ledger_shows_retires_the_member(tmp_path: Path, last: int | None) -> None:
+    answers = tmp_path / "answers.sqlite"
+    if last is not None:
+        answered(answers, last)
+    with pytest.raises(Retired, match=r"answered in round 2.*restored from an old copy.*rotate"):
+        check_journal(host(tmp_path, STATE, *ROUNDS), answers)
+
+
+def test_journal_that_knows_all_that_the_ledger_shows_lets_the_member_go_on(tmp_path: Path) -> None:
+    check_journal(host(tmp_path, STATE, *ROUNDS), answered(tmp_path / "answers.sqlite", 2))
+
+
+def test_round_that_is_under_way_counts(tmp_path: Path) -> None:
+    now = replace(over(3, NAME), phase=Phase.ATTESTING)
+    with pytest.raises(Retired, match="in round 3"):
+        check_journal(host(tmp_path, replace(STATE, round=now)), answered(tmp_path / "answers.sqlite", 2))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        founded(AGREEMENT),
+        replace(STATE, joined={NAME: 3}),
+        replace(STATE, accounts={**STATE.accounts, NAME: b"another" * 4 + b"four"}),
+    ],
+    ids=["no ledger yet", "sums in the open", "came after it", "the ledger knows another incarnation"],
+)
+def test_nobody_is_retired_where_the_ledger_shows_no_answer_of_these_keys(
+    tmp_path: Path, state: Federation | None
+) -> None:
+    check_journal(host(tmp_path, state, over(2, *NAMES)), tmp_path / "answers.sqlite")

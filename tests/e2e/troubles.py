@@ -196,6 +196,7 @@ class Troubles:
             keeper = group.create_task(self._keep_time())
             await self._until_round(self._plan.rounds)
             await asyncio.to_thread(self._look_for_evidence)
+            note_crashes(self._ward, self._told)
             for name in self._plan.names:
                 self._ward.misbehave(name, {})
             await self._killed()
@@ -452,15 +453,20 @@ def _said_without_a_home(folder: Path) -> str:
 def look_back(ward: Ward, told: Told) -> None:
     """Look at what the nodes left on their disks, once they have stopped."""
     plan = told.plan
+    note_crashes(ward, told)
     for name in plan.names:
         with open_directory(ward.launcher.homes[name].store) as store:
             assert store.verify().intact
-        crashes = re.findall(r".* crashed: .*", ward.launcher.output(name))
-        if crashes:
-            told.crashed[name] = crashes
     found = audit(ward.launcher.homes[plan.names[0]].folder.parent)
     told.problems = [str(problem) for problem in found.problems]
     told.computed = computed(told)
+
+
+def note_crashes(ward: Ward, told: Told) -> None:
+    """See what crashed in the nodes, as far as their homes have not been lost since."""
+    for name in told.plan.names:
+        noted = told.crashed.setdefault(name, [])
+        noted += [crash for crash in re.findall(r".* crashed: .*", ward.launcher.output(name)) if crash not in noted]
 
 
 def computed(told: Told) -> dict[int, str]:

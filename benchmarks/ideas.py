@@ -5,6 +5,18 @@ from typing import Any
 CAUTIONS: dict[str, dict[str, Any]] = {"now": {}} | {
     f"caution {text}": {"caution": float(text)} for text in ("-1", "-.5", ".5", "1")
 }
+MUON: dict[str, Any] = {"wrong_class": 1.0, "optimiser": "muon"}
+# Tried on fresh splits and on those of the first study.
+MUON_IN_A_FEDERATION: dict[str, dict[str, Any]] = {
+    "wrong class costs 1, Muon": MUON,
+    "wrong class costs 1, Muon, rounds of 30": MUON | {"local_steps": 30},
+    "wrong class costs 1, Muon, dropout .1": MUON | {"dropout": 0.1},
+    "wrong class costs 1, Muon, evidence .003": MUON | {"escalation": 0.003},
+    "wrong class costs 1, Muon, server rate 1": MUON | {"server_rate": 1.0},
+    "wrong class costs 1, Muon, rate of 1e-3": MUON | {"learning_rate": 1e-3},
+    "wrong class costs 1, rate of 1e-3": {"wrong_class": 1.0, "learning_rate": 1e-3},
+    "wrong class costs 1, Muon, dropout .1, evidence .003": MUON | {"dropout": 0.1, "escalation": 0.003},
+}
 # For each data set and idea what it changes in the recipe; "now" is the recipe before any of them. The recipes of
 # WUSTL-EHMS, NSL-KDD, CICIoMT2024 and X-IoMT have since taken up what helped; their first tables are of those before.
 IDEAS: dict[str, dict[str, dict[str, Any]]] = {
@@ -33,15 +45,15 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "three members": {"members": 3},
         "three members of 64 x 2": {"members": 3, "hidden": (64, 64)},
         "batch of 256, two members of 56 x 2": {"batch": 256, "members": 2, "hidden": (56, 56)},
-        "wrong class costs 1, Muon": {"wrong_class": 1.0, "optimiser": "muon"},
+        "wrong class costs 1, Muon": MUON,
     },
     # On the splits of the first study (benchmarks/first_splits.py), to learn where its network's lead came from: each
     # idea is one thing in which that network differed, or what followed. Seed s is split s mod 3, training seed s // 3.
     "ciciomt2024, first splits": {
         "now": {},
         "wrong class costs 1": {"wrong_class": 1.0},
-        "wrong class costs 1, Muon": {"wrong_class": 1.0, "optimiser": "muon"},
-        "wrong class costs 1, Muon, value not learned": {"wrong_class": 1.0, "optimiser": "muon", "value_weight": 0.0},
+        "wrong class costs 1, Muon": MUON,
+        "wrong class costs 1, Muon, value not learned": MUON | {"value_weight": 0.0},
         "wrong class costs .75": {"wrong_class": 0.75},
         "naming loss": {"naming_weight": 1.0},
         "value stream not learned": {"value_weight": 0.0},
@@ -59,26 +71,9 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "wrong class costs 1, batch of 256, caution -.5": {"wrong_class": 1.0, "batch": 256, "caution": -0.5},
         "wrong class costs 1, repeated rows as they are": {"wrong_class": 1.0, "parts": ("rows as they are",)},
         "wrong class costs 1, evidence .003": {"wrong_class": 1.0, "escalation": 0.003},
-        "wrong class costs 1, Muon": {"wrong_class": 1.0, "optimiser": "muon"},
-        "wrong class costs 1, Muon, rounds of 30": {"wrong_class": 1.0, "optimiser": "muon", "local_steps": 30},
-        "wrong class costs 1, Muon, rounds of 20": {"wrong_class": 1.0, "optimiser": "muon", "local_steps": 20},
-        "wrong class costs 1, Muon, dropout .1": {"wrong_class": 1.0, "optimiser": "muon", "dropout": 0.1},
-        "wrong class costs 1, Muon, evidence .003": {"wrong_class": 1.0, "optimiser": "muon", "escalation": 0.003},
-        "wrong class costs 1, Muon, server rate 1": {"wrong_class": 1.0, "optimiser": "muon", "server_rate": 1.0},
-        "wrong class costs 1, Muon, rate of 1e-3": {"wrong_class": 1.0, "optimiser": "muon", "learning_rate": 1e-3},
-        "wrong class costs 1, rate of 1e-3": {"wrong_class": 1.0, "learning_rate": 1e-3},
-        "wrong class costs 1, Muon, dropout .1, evidence .003": {
-            "wrong_class": 1.0,
-            "optimiser": "muon",
-            "dropout": 0.1,
-            "escalation": 0.003,
-        },
-        "wrong class costs 1, Muon, 100 rounds of 30": {
-            "wrong_class": 1.0,
-            "optimiser": "muon",
-            "rounds": 100,
-            "local_steps": 30,
-        },
+        "wrong class costs 1, Muon, rounds of 20": MUON | {"local_steps": 20},
+        **MUON_IN_A_FEDERATION,
+        "wrong class costs 1, Muon, 100 rounds of 30": MUON | {"rounds": 100, "local_steps": 30},
     },
     # What only a federation has, and what helped in one place. Each can be computed on encrypted sums as now.
     "ciciomt2024, federated": {
@@ -120,19 +115,7 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "batch of 256, three members, caution -1": {"batch": 256, "members": 3, "caution": -1.0},
         "wrong class costs 1, batch of 256": {"wrong_class": 1.0, "batch": 256},
         "wrong class costs 1, batch of 256, three members": {"wrong_class": 1.0, "batch": 256, "members": 3},
-        "wrong class costs 1, Muon": {"wrong_class": 1.0, "optimiser": "muon"},
-        "wrong class costs 1, Muon, dropout .1": {"wrong_class": 1.0, "optimiser": "muon", "dropout": 0.1},
-        "wrong class costs 1, Muon, evidence .003": {"wrong_class": 1.0, "optimiser": "muon", "escalation": 0.003},
-        "wrong class costs 1, Muon, server rate 1": {"wrong_class": 1.0, "optimiser": "muon", "server_rate": 1.0},
-        "wrong class costs 1, Muon, rate of 1e-3": {"wrong_class": 1.0, "optimiser": "muon", "learning_rate": 1e-3},
-        "wrong class costs 1, rate of 1e-3": {"wrong_class": 1.0, "learning_rate": 1e-3},
-        "wrong class costs 1, Muon, dropout .1, evidence .003": {
-            "wrong_class": 1.0,
-            "optimiser": "muon",
-            "dropout": 0.1,
-            "escalation": 0.003,
-        },
-        "wrong class costs 1, Muon, rounds of 30": {"wrong_class": 1.0, "optimiser": "muon", "local_steps": 30},
+        **MUON_IN_A_FEDERATION,
         "wrong class costs 1, batch of 256, three members, caution -.5": {
             "wrong_class": 1.0,
             "batch": 256,

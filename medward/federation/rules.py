@@ -132,7 +132,7 @@ class Gathering:
     first_epoch: int
     began: float
     log: tuple[Placed, ...] = ()
-    reports: Mapping[str, KeyActive | KeyFailed] = field(default_factory=dict)
+    reports: Mapping[str, KeyEnd] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -368,7 +368,7 @@ def _in_ceremony(state: Federation, record: KeyRecord, author: str, time: float,
     said = sum(1 for placed in now.log if placed.record.member == author)
     if said >= RECORDS_A_HOLDER * (len(state.terms.members) + 2):
         raise Refused(f"{author} has said too much in this ceremony.")
-    if isinstance(record, KeyActive | KeyFailed):
+    if isinstance(record, KeyEnd):
         return _reported(state, now, record, time)
     return replace(state, ceremony=replace(now, log=(*now.log, Placed(record, time, block))))
 

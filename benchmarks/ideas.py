@@ -6,6 +6,9 @@ CAUTIONS: dict[str, dict[str, Any]] = {"now": {}} | {
     f"caution {text}": {"caution": float(text)} for text in ("-1", "-.5", ".5", "1")
 }
 MUON: dict[str, Any] = {"wrong_class": 1.0, "optimiser": "muon"}
+MUON_AND_DROPOUT: dict[str, dict[str, Any]] = {
+    "wrong class costs 1, Muon, dropout .1, evidence .003": MUON | {"dropout": 0.1, "escalation": 0.003}
+}
 # Tried on fresh splits and on those of the first study.
 MUON_IN_A_FEDERATION: dict[str, dict[str, Any]] = {
     "wrong class costs 1, Muon": MUON,
@@ -15,7 +18,11 @@ MUON_IN_A_FEDERATION: dict[str, dict[str, Any]] = {
     "wrong class costs 1, Muon, server rate 1": MUON | {"server_rate": 1.0},
     "wrong class costs 1, Muon, rate of 1e-3": MUON | {"learning_rate": 1e-3},
     "wrong class costs 1, rate of 1e-3": {"wrong_class": 1.0, "learning_rate": 1e-3},
-    "wrong class costs 1, Muon, dropout .1, evidence .003": MUON | {"dropout": 0.1, "escalation": 0.003},
+    **MUON_AND_DROPOUT,
+    "wrong class costs 1, Muon, rounds of 120": MUON | {"local_steps": 120},
+    "wrong class costs 1, Muon, rate of 6e-3": MUON | {"learning_rate": 6e-3},
+    "wrong class costs 1, Muon, dropout .1, evidence .003, three members": MUON
+    | {"dropout": 0.1, "escalation": 0.003, "members": 3},
 }
 # For each data set and idea what it changes in the recipe; "now" is the recipe before any of them. The recipes of
 # WUSTL-EHMS, NSL-KDD, CICIoMT2024 and X-IoMT have since taken up what helped; their first tables are of those before.
@@ -46,6 +53,7 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "three members of 64 x 2": {"members": 3, "hidden": (64, 64)},
         "batch of 256, two members of 56 x 2": {"batch": 256, "members": 2, "hidden": (56, 56)},
         "wrong class costs 1, Muon": MUON,
+        **MUON_AND_DROPOUT,
     },
     # On the splits of the first study (benchmarks/first_splits.py), to learn where its network's lead came from: each
     # idea is one thing in which that network differed, or what followed. Seed s is split s mod 3, training seed s // 3.
@@ -54,6 +62,7 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "wrong class costs 1": {"wrong_class": 1.0},
         "wrong class costs 1, Muon": MUON,
         "wrong class costs 1, Muon, value not learned": MUON | {"value_weight": 0.0},
+        **MUON_AND_DROPOUT,
         "wrong class costs .75": {"wrong_class": 0.75},
         "naming loss": {"naming_weight": 1.0},
         "value stream not learned": {"value_weight": 0.0},

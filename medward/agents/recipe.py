@@ -135,7 +135,7 @@ RECIPES: dict[str, Recipe] = {
     "x-iomt": Recipe(bins=32, embedding=6, epochs=60, taught=Costs(wrong_class=1.0), federated_caution=0.25),
     # Its classes of attacks resemble each other; told apart more firmly, they are named better, and a federation of it
     # raises fewer alarms. Muon, some dropout and evidence that is taught to be cheap together gain a little more in a
-    # federation, which none of them does alone. All by validation.
+    # federation, which none of them surely does alone. All by validation.
     "ciciomt2024": Recipe(taught=Costs(wrong_class=1.0, escalation=0.003), optimiser="muon", dropout=0.1),
     # Its test file holds attack types that its training file lacks: a network that is less sure of its own finds more.
     "nsl-kdd": Recipe(

@@ -380,7 +380,7 @@ def _check_model(audit: _Audit, total: IntVector, plan: Plan | None) -> None:
     if now.candidate is None or before is None or plan is None:
         return
     try:
-        after = from_bytes(plan, before).advance(total)
+        after = from_bytes(plan, before).advance(total, now.refused)
     except FederationError as error:
         audit.problem(f"no model follows from the opened sum: {error}", now.model)
         return

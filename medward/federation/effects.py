@@ -109,12 +109,13 @@ class FetchKeyBlob:
 
 @dataclass(frozen=True)
 class Advance:
-    """Effect: make the next shared model from an opened sum over a cohort."""
+    """Effect: make the next shared model from an opened sum over a cohort, after so many refused ones of this step."""
 
     round: int
     model: str
     total: IntVector = field(repr=False)
     cohort: tuple[str, ...]
+    refused: int
 
 
 @dataclass(frozen=True)

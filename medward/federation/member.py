@@ -297,7 +297,7 @@ class Member:
         for holder, member in _good_reveals(now):
             revealed[holder][member] = blobs[now.reveals[holder][member]]
         total = self._sums.open(self._slot, self._aggregate, shares, revealed)
-        return [Advance(now.number, now.model, total, now.cohort)]
+        return [Advance(now.number, now.model, total, now.cohort, now.refused)]
 
 
 def _contributions(now: Round, blobs: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -103,6 +103,7 @@ class Round:
         since: when that phase began.
         dispatch: how contributions are sent.
         earlier: cohorts of this step whose sum may be known although it led to no model.
+        refused: how many next models of this step a majority has refused.
         commitments: each contributor's commitment.
         submissions: each contributor's blob.
         verdicts: what members found about what others showed in the present phase.
@@ -134,6 +135,7 @@ class Round:
     since: float
     dispatch: Dispatch = AT_ONCE
     earlier: tuple[frozenset[str], ...] = ()
+    refused: int = 0
     commitments: Mapping[str, bytes] = field(default_factory=dict)
     submissions: Mapping[str, str] = field(default_factory=dict)
     verdicts: Mapping[Subject, Verdicts] = field(default_factory=dict)

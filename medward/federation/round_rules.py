@@ -46,7 +46,9 @@ from medward.federation.round import Found, Keys, Phase, Round, Terms, Verdicts
 COMMITMENT_BYTES = 32
 
 
-def opened(terms: Terms, keys: Keys, record: Open, time: float, earlier: tuple[frozenset[str], ...] = ()) -> Round:
+def opened(
+    terms: Terms, keys: Keys, record: Open, time: float, earlier: tuple[frozenset[str], ...] = (), refused: int = 0
+) -> Round:
     """Return a new round's state.
 
     Raises:
@@ -60,7 +62,7 @@ def opened(terms: Terms, keys: Keys, record: Open, time: float, earlier: tuple[f
         raise Refused(f"Round {record.round} sums {record.counts} counts and {record.values} values.")
     shape = (record.counts, record.values)
     begun = (record.round, record.task, record.model, record.invited)
-    return Round(terms, keys, *begun, *shape, Phase.COMMITTING, time, record.dispatch, earlier)
+    return Round(terms, keys, *begun, *shape, Phase.COMMITTING, time, record.dispatch, earlier, refused)
 
 
 def apply(state: Round, record: RoundRecord, time: float) -> Round:

@@ -154,6 +154,7 @@ class Federation:
         round: the last round, open or over.
         fruitless: how many rounds in a row led to no model.
         earlier: cohorts whose sum may be known although it led to no model.
+        refused: how many next models a majority has refused since there is this one.
         joined: the first round that a member's present account could speak in, for those that came after the start.
         changes: members who want a change of membership, by the change.
         contacts: where members' stores are reached, as they said.
@@ -176,6 +177,7 @@ class Federation:
     round: Round | None = None
     fruitless: int = 0
     earlier: tuple[frozenset[str], ...] = ()
+    refused: int = 0
     joined: Mapping[str, int] = field(default_factory=dict)
     changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contacts: Mapping[str, bytes] = field(default_factory=dict)
@@ -322,7 +324,7 @@ def _begun(state: Federation, record: Open, time: float) -> Federation:
         raise Refused("New keys are due before the next round.")
     if record != state.expected():
         raise Refused(f"This is not how round {state.number} begins.")
-    begun = opened(state.terms, state.keys(), record, time, state.earlier)
+    begun = opened(state.terms, state.keys(), record, time, state.earlier, state.refused)
     return replace(state, round=begun, number=state.number + 1)
 
 
@@ -348,13 +350,15 @@ def _closed(state: Federation, now: Round, time: float) -> Federation:
     if now.phase is Phase.FINAL:
         assert now.candidate is not None
         model, then = now.candidate.model, now.candidate.next
-        return _settled(replace(state, model=model, next=then, fruitless=0, earlier=()), time)
+        return _settled(replace(state, model=model, next=then, fruitless=0, earlier=(), refused=0), time)
     fruitless = state.fruitless + 1
     earlier = (*state.earlier, frozenset(now.cohort)) if now.exposed else state.earlier
+    refused = state.refused + (now.phase is Phase.ROLLED_BACK)
     stopped = None
     if fruitless >= MAX_FRUITLESS_ROUNDS:
         stopped = f"round {now.number} and the {MAX_FRUITLESS_ROUNDS - 1} before it led to no model ({now.outcome})"
-    return _settled(replace(state, fruitless=fruitless, earlier=earlier, stopped=stopped), time)
+    state = replace(state, fruitless=fruitless, earlier=earlier, refused=refused, stopped=stopped)
+    return _settled(state, time)
 
 
 def _in_ceremony(state: Federation, record: KeyRecord, author: str, time: float, block: bytes) -> Federation:

@@ -185,18 +185,20 @@ class SharedModel:
         first = min(self.sent[block] for block in dispatch.blocks)
         return self.plan.quantiser(dispatch.bits, first, self.round + dispatch.periods - 1)
 
-    def advance(self, total: IntVector) -> "SharedModel":
+    def advance(self, total: IntVector, refused: int = 0) -> "SharedModel":
         """Return the shared model after the next task's sum was opened.
 
         Args:
             total: int64[counts + values].
+            refused: how many next models of this step the members have refused. Each halves the step: where the whole
+                one leads to a worse model, a shorter one along nearly the same way may not.
 
         Raises:
             FederationError: nothing can be learned from this sum; no range is proved of what a liar contributes.
         """
         if (total[: self.counts] < 0).any():
             raise FederationError("The sum has negative counts: a hospital did not send what it counted.")
-        return self._surveyed(total) if self.task == "survey" else self._trained(total)
+        return self._surveyed(total) if self.task == "survey" else self._trained(total, refused)
 
     def _surveyed(self, total: IntVector) -> "SharedModel":
         recipe, space = self.plan.recipe, self.plan.space
@@ -227,7 +229,7 @@ class SharedModel:
             sent=(0,) * blocks_of(len(weights)),
         )
 
-    def _trained(self, total: IntVector) -> "SharedModel":
+    def _trained(self, total: IntVector, refused: int) -> "SharedModel":
         assert self.weights is not None
         assert self.momentum is not None
         assert self.tail is not None
@@ -244,7 +246,7 @@ class SharedModel:
         keep = self._kept(until)[picked]
         momentum, weights = self.momentum.copy(), self.weights.copy()
         momentum[picked] = keep * momentum[picked] + (1 - keep) * mean
-        weights[picked] += np.float32(recipe.server_rate) * momentum[picked]
+        weights[picked] += np.float32(recipe.server_rate * 0.5**refused) * momentum[picked]
         counted = until > plan.rounds - max(1, round(recipe.averaged_share * plan.rounds))
         return replace(
             self,

@@ -317,7 +317,7 @@ class Simulation:
                 self._give(name, KeyBlobFetched(effect, self._blob(effect.name)))
             case Advance():
                 with self._watch.doing("combine"):
-                    model, encoded = self._advanced(effect.total)
+                    model, encoded = self._advanced(effect.total, effect.refused)
                 self._give(name, Advanced(effect.round, encoded, model.next))
             case Judge():
                 with self._watch.doing("train"):
@@ -348,10 +348,10 @@ class Simulation:
             after = from_bytes(self.shared.plan, self._blobs.get(effect.after))
         return self._hospitals[name].accepts(self.shared, after)
 
-    def _advanced(self, total: IntVector) -> tuple[SharedModel, bytes]:
+    def _advanced(self, total: IntVector, refused: int) -> tuple[SharedModel, bytes]:
         """Make the next shared model; members that opened the same sum share the computation, not the result."""
         if self._next is None or not np.array_equal(self._next[0], total):
-            model = self.shared.advance(total)
+            model = self.shared.advance(total, refused)
             self._next = (total, model, model.to_bytes())
         return self._next[1:]
 

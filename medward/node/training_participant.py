@@ -383,7 +383,7 @@ class TrainingParticipant(Participant):
         shared = await self._shared(effect.model)
         try:
             with self._rounds.watch.doing("combine"):
-                after = await asyncio.to_thread(shared.advance, effect.total)
+                after = await asyncio.to_thread(shared.advance, effect.total, effect.refused)
         except FederationError as error:
             # Everybody opens the same sum and finds the same: the round ends as void at its deadline.
             _LOG.warning("round %d leads to no model: %s", effect.round, error)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from medward.federation.history import History, PastRound
 from medward.federation.interfaces import FederationError, IntVector, Slot, WrongSum
 from medward.federation.records import Commit
 from medward.federation.round import Found as FoundModel
+from medward.federation.round import Phase
 from medward.federation.shared_model import Plan, SharedModel
 from medward.federation.training import FederatedTraining, Options
 from medward.flows.prepared import Prepared
@@ -55,8 +57,8 @@ class Past:
         return found.problems
 
 
-def _past(prepared: Prepared, **options: Any) -> Past:
-    """Run a federation and keep all its blobs and records."""
+def _past(prepared: Prepared, refused: int = 0, **options: Any) -> Past:
+    """Run a federation whose members refuse its first so many models, and keep all its blobs and records."""
     training = FederatedTraining(prepared, RECIPE, replace(Options(sites=4, rounds=1, seed=1, bits=8), **options))
     simulation = training._simulation
     blobs = {simulation.state.model: simulation.shared.to_bytes()}
@@ -71,7 +73,8 @@ def _past(prepared: Prepared, **options: Any) -> Past:
     for number, hospital in enumerate(simulation._hospitals.values()):
         # What is audited is the sum and not the learning.
         hospital._update = partial(_guessed, number)  # type: ignore[method-assign]
-        hospital.accepts = lambda before, after: True  # type: ignore[method-assign]
+        verdicts = chain([False] * refused, repeat(True))
+        hospital.accepts = lambda before, after, verdicts=verdicts: next(verdicts)  # type: ignore[method-assign]
     while not simulation.shared.done:
         simulation.run_round()
     simulation.close()
@@ -109,6 +112,17 @@ def test_federation_in_the_open_is_audited_too(prepared: Prepared) -> None:
     assert name is not None
     wrong = plain.blobs | {name: _flipped(plain.blobs[name], -1)}
     assert [problem.name for problem in plain.audited(plain.round(), wrong)] == [name]
+
+
+def test_round_after_one_that_was_rolled_back_takes_half_the_step(prepared: Prepared) -> None:
+    past = _past(prepared, refused=1, protect="none")
+    *_, refused, final = (past.history.rounds[number] for number in sorted(past.history.rounds))
+    assert (refused.now.phase, refused.now.refused) == (Phase.ROLLED_BACK, 0)
+    assert (final.now.phase, final.now.refused) == (Phase.FINAL, 1)
+    assert past.history.state.refused == 0
+    assert past.audited(final) == []
+    whole_step = replace(final, now=replace(final.now, refused=0))
+    assert any("leads to the model" in problem.what for problem in past.audited(whole_step))
 
 
 @pytest.mark.parametrize("place", [100, 100_000, -1], ids=["first element", "ciphertext", "proof"])

@@ -112,6 +112,22 @@ def test_sum_that_a_liar_made_meaningless_leads_to_no_model(federation: Start, r
         shared.advance(total)
 
 
+def test_each_refused_model_halves_the_step_and_leaves_the_momentum(federation: Start) -> None:
+    shared = _surveyed(federation()).shared
+    total = np.random.default_rng(7).integers(-99, 100, shared.counts + shared.values)
+    total[: shared.counts] = 500
+    whole = shared.advance(total)
+    assert shared.weights is not None
+    assert whole.weights is not None
+    assert whole.momentum is not None
+    assert np.any(whole.weights != shared.weights)
+    for refused in (1, 2):
+        after = shared.advance(total, refused)
+        expected = shared.weights + (whole.weights - shared.weights) / 2**refused
+        assert np.allclose(after.weights, expected, rtol=1e-5, atol=1e-8)
+        assert np.array_equal(after.momentum, whole.momentum)
+
+
 def test_survey_with_negative_counts_leads_to_no_model(federation: Start) -> None:
     shared = federation().shared
     total = np.ones(shared.counts, np.int64)

@@ -23,6 +23,16 @@ MUON_IN_A_FEDERATION: dict[str, dict[str, Any]] = {
     "wrong class costs 1, Muon, rate of 6e-3": MUON | {"learning_rate": 6e-3},
     "wrong class costs 1, Muon, dropout .1, evidence .003, three members": MUON
     | {"dropout": 0.1, "escalation": 0.003, "members": 3},
+    "wrong class costs 1, Muon, dropout .1, evidence .003, 192 wide": MUON
+    | {"dropout": 0.1, "escalation": 0.003, "hidden": (192, 192)},
+    "wrong class costs 1, Muon, dropout .1, evidence .003, three layers": MUON
+    | {"dropout": 0.1, "escalation": 0.003, "hidden": (96, 96, 96)},
+    "wrong class costs 1, Muon, dropout .1, evidence .003, 32 bins": MUON
+    | {"dropout": 0.1, "escalation": 0.003, "bins": 32},
+    "wrong class costs 1, Muon, dropout .1, evidence .003, batch of 256": MUON
+    | {"dropout": 0.1, "escalation": 0.003, "batch": 256},
+    "wrong class costs 1, Muon, dropout .1, evidence .003, rate of 6e-3": MUON
+    | {"dropout": 0.1, "escalation": 0.003, "learning_rate": 6e-3},
 }
 # For each data set and idea what it changes in the recipe; "now" is the recipe before any of them. The recipes of
 # WUSTL-EHMS, NSL-KDD, CICIoMT2024 and X-IoMT have since taken up what helped; their first tables are of those before.

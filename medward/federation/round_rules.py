@@ -44,6 +44,8 @@ from medward.federation.records import (
 from medward.federation.round import Found, Keys, Phase, Round, Terms, Verdicts
 
 COMMITMENT_BYTES = 32
+#: The outcome of a round whose model was refused by the votes.
+FOUND_WORSE = "a majority found the next model worse"
 
 
 def opened(
@@ -301,7 +303,7 @@ def _voted(state: Round, time: float, *, late: bool) -> Round:
     """A majority of all members against rolls back; a missing vote counts as accepting."""
     members, against = len(state.terms.members), list(state.votes.values()).count(False)
     if 2 * against > members:
-        return replace(_enter(state, Phase.ROLLED_BACK, time), outcome="a majority found the next model worse")
+        return replace(_enter(state, Phase.ROLLED_BACK, time), outcome=FOUND_WORSE)
     if late or len(state.votes) == members or 2 * (len(state.votes) - against) >= members:
         assert state.candidate is not None
         return replace(_enter(state, Phase.FINAL, time), outcome=state.candidate.model)

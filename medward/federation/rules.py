@@ -2,7 +2,9 @@
 
     no keys, or keys that are due -> KeyBegin -> ceremony -> f+1 equal KeyActive -> keys
                                                           -> f+1 equal KeyFailed -> the next ceremony
-    keys -> Open -> round (round_rules.py) -> FINAL: the next model | VOID, ROLLED_BACK: the same model again
+    keys -> Open -> round (round_rules.py) -> FINAL: the next model
+                                           -> VOID: the same model again
+                                           -> ROLLED_BACK: the same model again, and half the step
     three rounds or ceremonies in a row without a result -> stopped, until f+1 want to go on
     f+1 equal Changes -> the members change, between rounds; their keys are due
 

@@ -115,6 +115,7 @@ class Settings:
         sample: the share of members invited to a training round.
         silent: members that never say anything, by name: a fault to inject.
         first_round: the number of the first round; numbers never repeat in a federation.
+        refused: how many next models were refused since there is the one to start from.
         deadline: the seconds, on the simulation's own clock, that a phase may take.
     """
 
@@ -123,6 +124,7 @@ class Settings:
     sample: float = 1.0
     silent: frozenset[str] = frozenset()
     first_round: int = 0
+    refused: int = 0
     deadline: float = 600.0
 
 
@@ -176,7 +178,7 @@ class Simulation:
             first=shared.next,
             sample=settings.sample,
         )
-        return replace(founded(agreement), number=settings.first_round)
+        return replace(founded(agreement), number=settings.first_round, refused=settings.refused)
 
     def _sums_of(self, name: str) -> Callable[[EpochMaterial, int], SecureSum]:
         def make(material: EpochMaterial, least_cohort: int) -> SecureSum:

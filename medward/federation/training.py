@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,7 @@ from medward.federation.checkpoint import Checkpoint
 from medward.federation.courier import courier_of
 from medward.federation.hospital import Hospital, training_rows, trial_secret
 from medward.federation.interfaces import FederationError
+from medward.federation.round_rules import FOUND_WORSE
 from medward.federation.shared_model import Plan, SharedModel, first_model, from_bytes
 from medward.federation.simulation import EpochReport, Protect, RoundReport, Settings, Simulation
 from medward.fhe.parameters import MOST_HOLDERS, UPDATE_BITS
@@ -178,12 +180,14 @@ class FederatedTraining:
 
     def _simulate(self, shared: SharedModel) -> Simulation:
         options = self.options
+        since_final = takewhile(lambda report: report.outcome != "final", reversed(self.reports))
         settings = Settings(
             protect=options.protect,
             key_set=KEY_SET,
             sample=options.sample,
             silent=frozenset(options.silent),
             first_round=self.reports[-1].round + 1 if self.reports else 0,
+            refused=[report.outcome for report in since_final].count(FOUND_WORSE),
         )
         return Simulation(self._hospitals, shared, self._blobs, self._journals, settings)
 

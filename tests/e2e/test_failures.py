@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from medward.federation.round_rules import FOUND_WORSE
 from tests.e2e.faulty_node import ASKED_FOR
 from tests.e2e.troubles import (
     AFTER_POISON,
@@ -195,7 +196,7 @@ def test_malformed_dealt_share_is_shown_to_all_and_nobody_is_left_out(told: Told
 
 def test_poisoned_model_is_noticed_by_the_others_and_rolled_back(told: Told) -> None:
     one, poisoners = told.rounds[told.plan.at[POISON]], told.plan.by[POISON]
-    assert one["outcome"] == "a majority found the next model worse"
+    assert one["outcome"] == FOUND_WORSE
     assert one["model"] is None
     against = {name for name, accepts in one["votes"].items() if not accepts}
     assert not against & set(poisoners)

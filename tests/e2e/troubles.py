@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from medward.federation.blobs import blob_name
+from medward.federation.round_rules import FOUND_WORSE
 from medward.federation.shared_model import SharedModel, first_model
 from medward.node.audit import audit
 from medward.node.errors import NodeError
@@ -477,12 +478,15 @@ def computed(told: Told) -> dict[int, str]:
     model: SharedModel = first_model(sides[0].plan)
     replaced, since, _ = told.replaced
     models = {}
+    refused = 0
     for number, one in sorted(told.rounds.items()):
         if number == since + 1:
             hospitals[replaced].carried = None  # it was on the disk that is lost
         worked = [name for name in names if name != replaced or number <= since or name in one["contributions"]]
         values = {name: hospitals[name].work(model, number) for name in worked}
         if one["outcome"] == "final":
-            model = model.advance(np.sum([values[name] for name in one["cohort"]], axis=0))
-            models[number] = blob_name(model.to_bytes())
+            model = model.advance(np.sum([values[name] for name in one["cohort"]], axis=0), refused)
+            models[number], refused = blob_name(model.to_bytes()), 0
+        elif one["outcome"] == FOUND_WORSE:
+            refused += 1
     return models

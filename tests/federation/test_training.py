@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from medward.agents.recipe import Costs
 from medward.errors import MedwardError
 from medward.federation.interfaces import FederationError, IntVector, Slot
 from medward.federation.memory import PlainSum
+from medward.federation.round_rules import FOUND_WORSE
 from medward.federation.shared_model import SharedModel
+from medward.federation.simulation import RoundReport
 from medward.federation.training import FederatedTraining, Options
 from medward.flows.prepared import Prepared
 from tests.agents.conftest import RECIPE
@@ -152,8 +155,8 @@ def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, mon
     spoiled = 9 + training.plan.recipe.surveys
     advance = SharedModel.advance
 
-    def spoil(self: SharedModel, total: IntVector) -> SharedModel:
-        after = advance(self, total)
+    def spoil(self: SharedModel, total: IntVector, refused: int) -> SharedModel:
+        after = advance(self, total, refused)
         if training._simulation.state.number - 1 != spoiled or after.weights is None:
             return after
         return replace(after, weights=-10 * after.weights)
@@ -248,6 +251,40 @@ def test_resumed_run_ends_as_an_uninterrupted_one(federation: Start, tmp_path: P
     resumed.run(tmp_path, _quiet)
     assert resumed.shared.to_bytes() == whole.shared.to_bytes()
     assert [report.round for report in resumed.reports] == list(range(resumed.plan.steps))
+
+
+def _refusing(training: FederatedTraining, times: int) -> FederatedTraining:
+    """Let all hospitals refuse the first so many models that are proposed for the second round of training."""
+    for hospital in training.hospitals:
+        verdicts = chain([False] * times, repeat(True))
+        hospital.accepts = lambda before, after, own=verdicts: before.round != 1 or next(own)  # type: ignore[method-assign]
+    return training
+
+
+def test_run_that_was_stopped_after_a_refused_model_resumes_with_the_shorter_step(
+    federation: Start, tmp_path: Path
+) -> None:
+    whole = _refusing(federation(), 1)
+    whole.run(None, _quiet)
+    undisturbed = _refusing(federation(), 0)
+    undisturbed.run(None, _quiet)
+    assert whole.shared.to_bytes() != undisturbed.shared.to_bytes()
+
+    class Stop(Exception):
+        pass
+
+    def stop_at_the_repetition(report: RoundReport) -> None:
+        if broken.reports[-2:-1] and broken.reports[-2].outcome == FOUND_WORSE:
+            raise Stop
+
+    broken = _refusing(federation(), 1)
+    with pytest.raises(Stop):
+        broken.run(tmp_path, stop_at_the_repetition)
+    resumed = _refusing(federation(), 0)
+    resumed.resume(tmp_path)
+    assert resumed.reports[-1].outcome == FOUND_WORSE
+    resumed.run(tmp_path, _quiet)
+    assert resumed.shared.to_bytes() == whole.shared.to_bytes()
 
 
 def test_checkpoint_of_other_options_is_refused(federation: Start, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def run_studies(
         processor_seconds, which other work on the machine does not stretch.
 
     Raises:
-        MedwardError: a run failed, or a worker ended. Runs that were under way have been finished and kept.
+        MedwardError: runs failed, or their workers ended. All others have been made and kept.
     """
     done = kept_runs(study.results)
     orders: dict[str, _Order] = {}
@@ -114,10 +114,11 @@ def run_studies(
         on_run(run)
 
     missing = [order for key, order in orders.items() if key not in done]
-    failure = _Crew(missing, min(jobs, len(missing)), finished).work()
-    if failure is not None:
+    failures = _Crew(missing, min(jobs, len(missing)), finished).work()
+    if failures:
+        more = f"; {len(failures) - 1} more of {len(missing)} runs failed" if len(failures) > 1 else ""
         kept = f"; finished runs are kept in {study.results}" if study.results else ""
-        raise MedwardError(f"{failure}{kept}.")
+        raise MedwardError(f"{failures[0]}{more}{kept}.")
     return {
         source.dataset.name: [done[key] for key, order in orders.items() if order.name == source.dataset.name]
         for source in sources
@@ -130,29 +131,33 @@ class _Crew:
     def __init__(self, orders: Sequence[_Order], jobs: int, finished: Callable[[dict[str, Any]], None]) -> None:
         self._left, self._finished, self._jobs = list(orders), finished, jobs
         self._busy: dict[Connection, tuple[BaseProcess, _Order]] = {}
-        self._failure: str | None = None
+        self._hired: list[BaseProcess] = []
+        self._failures: list[str] = []
 
-    def work(self) -> str | None:
-        """Hand out everything; on a failure only wait for what is under way, and say what failed."""
-        processes: list[BaseProcess] = []
+    def work(self) -> list[str]:
+        """Hand out everything; return a sentence about each run that failed, the first one first."""
         try:
             for _ in range(self._jobs):
-                connection, process = _hired()
-                processes.append(process)
-                self._hand_out(connection, process, None)
+                self._hire()
             while self._busy:
                 for ready in wait(list(self._busy)):
                     assert isinstance(ready, Connection)
                     self._take(ready)
         finally:
-            for process in processes:
+            for process in self._hired:
                 process.kill()
                 process.join()
-        return self._failure
+        return self._failures
+
+    def _hire(self) -> None:
+        """Start a worker, and give it a run."""
+        connection, process = _hired()
+        self._hired.append(process)
+        self._hand_out(connection, process, None)
 
     def _hand_out(self, connection: Connection, process: BaseProcess, at: tuple[str, int] | None) -> None:
         """Give a worker a run on the split that it has, or on one that nobody has, or the next one."""
-        if not self._left or self._failure is not None:
+        if not self._left:
             return
         taken = {order.split for _, order in self._busy.values()}
         order = min(self._left, key=lambda order: (order.split != at, order.split in taken))
@@ -170,12 +175,14 @@ class _Crew:
         except (EOFError, OSError):
             process.join()
             ended = f"the worker process ended with exit code {process.exitcode} before its run did"
-            self._failure = self._failure or f"{order}: {ended}"
+            self._failures.append(f"{order}: {ended}")
+            if self._left:
+                self._hire()
             return
         if isinstance(outcome, _Failure):
-            self._failure = self._failure or f"{order}: {outcome.sentence}"
-            return
-        self._finished(outcome)
+            self._failures.append(f"{order}: {outcome.sentence}")
+        else:
+            self._finished(outcome)
         self._hand_out(connection, process, order.split)
 
 

@@ -96,7 +96,7 @@ def test_killed_study_leaves_no_workers_and_goes_on_where_it_was(tmp_path: Path)
     code = f"import tests.report.test_side_by_side as t; from pathlib import Path; t._slowly({str(tmp_path)!r})"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent:
         until = time.monotonic() + 120
-        while not (results.exists() and results.read_text().count("\n") >= 2):
+        while len(list(pids.iterdir())) < 2 or not results.exists() or results.read_text().count("\n") < 2:
             assert parent.poll() is None
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -140,9 +140,15 @@ def _alive(pid: int) -> bool:
         (_deadly, "the worker process ended with exit code 7 before its run did"),
     ],
 )
-def test_failure_is_one_sentence_and_what_was_under_way_is_kept(tmp_path: Path, load: Load, why: str) -> None:
+def test_failure_is_one_sentence_and_all_other_runs_are_made(tmp_path: Path, load: Load, why: str) -> None:
     results = tmp_path / "runs.jsonl"
     with pytest.raises(MedwardError) as caught:
-        _run(results, 2, 2, ["majority"], load)
+        _run(results, 1, 3, ["majority"], load)
     assert str(caught.value) == f"ward, seed 1, majority: {why}; finished runs are kept in {results}."
-    assert list(_kept(results)) == ["ward|honest|quick|0|majority"]
+    assert set(_kept(results)) == {f"ward|honest|quick|{seed}|majority" for seed in (0, 2)}
+
+
+def test_several_failures_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(MedwardError) as caught:
+        _run(None, 1, 2, ["majority", "logistic regression"], _refused)
+    assert str(caught.value) == "ward, seed 1, majority: The ward is closed; 1 more of 4 runs failed."

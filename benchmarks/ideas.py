@@ -25,8 +25,6 @@ MUON_IN_A_FEDERATION: dict[str, dict[str, Any]] = {
     | {"dropout": 0.1, "escalation": 0.003, "members": 3},
     "wrong class costs 1, Muon, dropout .1, evidence .003, 192 wide": MUON
     | {"dropout": 0.1, "escalation": 0.003, "hidden": (192, 192)},
-    "wrong class costs 1, Muon, dropout .1, evidence .003, three layers": MUON
-    | {"dropout": 0.1, "escalation": 0.003, "hidden": (96, 96, 96)},
     "wrong class costs 1, Muon, dropout .1, evidence .003, 32 bins": MUON
     | {"dropout": 0.1, "escalation": 0.003, "bins": 32},
     "wrong class costs 1, Muon, dropout .1, evidence .003, batch of 256": MUON

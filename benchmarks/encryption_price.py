@@ -33,6 +33,7 @@ def measure(data: str, seed: int, rounds: int, protect: str, bits: int) -> dict[
     options = Options(4, rounds, protect=protect, bits=bits, seed=seed)  # type: ignore[arg-type]
     training = FederatedTraining(prepared, RECIPES[dataset.name], options)
     model = training.run(None, lambda report: None)
+    assert training.shared.weights is not None
     test = prepared.split.test
     result = judge(model, prepared.x[test], prepared.flows.y[test])
     trained = [report for report in training.reports if report.task == "train"]
@@ -42,7 +43,7 @@ def measure(data: str, seed: int, rounds: int, protect: str, bits: int) -> dict[
     ]
     return {
         "data": dataset.name, "seed": seed, "rounds": rounds, "protect": protect, "bits": bits,
-        "weights": training.shared.values,
+        "weights": len(training.shared.weights),
         "binary_macro_f1": result.metrics["binary"]["macro_f1"],
         "binary_accuracy": result.metrics["binary"]["accuracy"],
         "multiclass_macro_f1": result.metrics["multiclass"]["macro_f1"],

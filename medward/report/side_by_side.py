@@ -131,7 +131,7 @@ class _Crew:
     def __init__(self, orders: Sequence[_Order], jobs: int, finished: Callable[[dict[str, Any]], None]) -> None:
         self._left, self._finished, self._jobs = list(orders), finished, jobs
         self._busy: dict[Connection, tuple[BaseProcess, _Order]] = {}
-        self._hired: list[BaseProcess] = []
+        self._processes: list[BaseProcess] = []
         self._failures: list[str] = []
 
     def work(self) -> list[str]:
@@ -144,7 +144,7 @@ class _Crew:
                     assert isinstance(ready, Connection)
                     self._take(ready)
         finally:
-            for process in self._hired:
+            for process in self._processes:
                 process.kill()
                 process.join()
         return self._failures
@@ -152,7 +152,7 @@ class _Crew:
     def _hire(self) -> None:
         """Start a worker, and give it a run."""
         connection, process = _hired()
-        self._hired.append(process)
+        self._processes.append(process)
         self._hand_out(connection, process, None)
 
     def _hand_out(self, connection: Connection, process: BaseProcess, at: tuple[str, int] | None) -> None:

@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from itertools import repeat
 from random import Random
 
 import pytest
@@ -64,7 +65,10 @@ def test_power_failures_of_one_and_of_all_lose_nothing_that_was_acknowledged(tmp
     async def story():
         workload, random, lost = Workload(cluster, 21), Random(21), 0
         await workload.progress(20)
-        for victims in (NAMES, ["h0"], NAMES, ["h1", "h2"], ["h3"], NAMES):
+        # Who comes just after a sync has nothing to lose: on a busy machine that may be all of the first six.
+        for count, victims in enumerate((NAMES, ["h0"], NAMES, ["h1", "h2"], ["h3"], NAMES, *repeat(NAMES, 30))):
+            if count >= 6 and lost:
+                break
             await asyncio.sleep(random.random() * 0.2)
             for name in victims:
                 cluster.kill(name)

@@ -1,12 +1,15 @@
 """Measure on the splits of the first study, from which the floors in docs/results.md came, with the recipes of now.
 
     python benchmarks/first_splits.py run DATA... [--without-fingerprints]     run what is missing
+    python benchmarks/first_splits.py run ciciomt2024 --method "Sentinel, federated" --draws 5
     python benchmarks/first_splits.py table                                    floors, Sentinel and trees side by side
+    python benchmarks/first_splits.py draws                                    what the training's own draws change
 
 Before Sentinel was written, a study of its data sets measured trees and networks on three splits (seeds 0, 1 and 2) of
 contiguous blocks, looked at their test rows while it chose, and set floors a little below what it found. Here those
 three splits are drawn again, row for row: blocks cut much as in `medward.flows.splits.honest_split`, dealt by another
-draw. Finished runs stay in benchmarks/results/first-splits.jsonl.
+draw. Training draws from a split's own number; with `--draws`, again from others: its first weights, its batches, and
+which hospital holds which block. Finished runs stay in benchmarks/results/first-splits.jsonl.
 """
 
 import argparse
@@ -69,7 +72,7 @@ def first_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
 
 
 def run(data: str, without_fingerprints: bool, seeds: Sequence[int], methods: Sequence[str]) -> None:
-    """Run what is missing on one data set."""
+    """Run what is missing on one data set; a training's seed is its split's, plus a multiple of how many splits are."""
     dataset, flows = open_data(data, 0, without_fingerprints=without_fingerprints)
     study = Study("honest", seeds, methods, without_fingerprints=without_fingerprints)
     done = kept_runs(RESULTS)
@@ -79,7 +82,9 @@ def run(data: str, without_fingerprints: bool, seeds: Sequence[int], methods: Se
             key = f"first splits|{study.key(dataset.name, seed, method)}"
             if key in done:
                 continue
-            prepared = prepared or prepare_split(dataset, flows, first_split(flows, dataset, seed), "honest", seed)
+            if prepared is None:
+                number = seed % len(SEEDS)
+                prepared = prepare_split(dataset, flows, first_split(flows, dataset, number), "honest", number)
             found = {"key": key, **run_method(study, prepared, method, seed)}
             keep_run(RESULTS, found)
             print(key, [round(found["metrics"][group][name], 4) for group, name in COLUMNS.values()], flush=True)
@@ -87,7 +92,8 @@ def run(data: str, without_fingerprints: bool, seeds: Sequence[int], methods: Se
 
 def table() -> None:
     """Print every target that came from the first study beside what its own splits give with the code of now."""
-    runs, fresh = list(kept_runs(RESULTS).values()), fresh_runs()
+    runs = [run for run in kept_runs(RESULTS).values() if run["seed"] in SEEDS]
+    fresh = fresh_runs()
     print(f"| target | {' | '.join(METHODS)} | there | on fresh splits |")
     print("|---" * (len(METHODS) + 3) + "|")
     for target in TARGETS:
@@ -104,6 +110,25 @@ def table() -> None:
             [later] = verdicts(fresh, [replace(target, method=method)])
             words = _words(target) + method.removeprefix(FEDERATED)
             print(f"| {words} | {' | '.join(cells)} | {_verdict(target, by_method, method)} | {later.verdict} |")
+
+
+def draws() -> None:
+    """Print what the federated Sentinel reaches by each of its training's draws, where there are several."""
+    runs = [run for run in kept_runs(RESULTS).values() if run["method"] == FEDERATED]
+    again = {(run["data"], run["protocol"]) for run in runs if run["seed"] not in SEEDS}
+    print(f"| target | draw | {' | '.join(f'split {number}' for number in SEEDS)} | mean |")
+    print("|---" * (len(SEEDS) + 3) + "|")
+    for target in TARGETS:
+        if not isinstance(target, Floor) or target.method != FEDERATED or (target.data, target.protocol) not in again:
+            continue
+        own = [run for run in runs if (run["data"], run["protocol"]) == (target.data, target.protocol)]
+        values = _values(own, FEDERATED, target.measure)
+        rows = [[values[number + first] for number in SEEDS] for first in range(0, len(values), len(SEEDS))]
+        means = [fmean(row) for row in rows]
+        for number, (row, mean) in enumerate(zip(rows, means, strict=True), 1):
+            print(f"| {_words(target)} | {number} | {' | '.join(f'{value:.3f}' for value in row)} | {mean:.3f} |")
+        over_draws = [f"{fmean(by_draw):.3f}" for by_draw in zip(*rows, strict=True)]
+        print(f"| {_words(target)} | all | {' | '.join(over_draws)} | {spread(means)} |")
 
 
 def _words(target: Floor | Rival) -> str:
@@ -136,12 +161,16 @@ def _values(runs: list[dict[str, Any]], method: str, measure: str) -> dict[int, 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("run", "table"))
+    parser.add_argument("part", choices=("run", "table", "draws"))
     parser.add_argument("data", nargs="*")
     parser.add_argument("--without-fingerprints", action="store_true")
     parser.add_argument("--method", action="append", choices=CHOICES, help="default: all but the last")
+    parser.add_argument("--draws", type=int, default=1, help="how often each split is trained on (default: once)")
     options = parser.parse_args()
     for data in options.data:
-        run(data, options.without_fingerprints, SEEDS, options.method or METHODS)
+        seeds = range(options.draws * len(SEEDS))
+        run(data, options.without_fingerprints, seeds, options.method or METHODS)
     if options.part == "table":
         table()
+    elif options.part == "draws":
+        draws()

@@ -52,7 +52,6 @@ class Setup:
     Args:
         federation: its identifier.
         set_name, update_bits, contributors, members: arguments of `sum_parameters`.
-        least_holders: with fewer left the ceremony fails.
     """
 
     federation: bytes
@@ -60,7 +59,6 @@ class Setup:
     update_bits: int = 8
     contributors: int = 64
     members: Members = "malicious"
-    least_holders: int = 3
 
     def parameters(self, holders: int) -> SumParameters:
         """Return the parameter set for this many holders."""
@@ -76,6 +74,7 @@ class Ceremony:
         member: this member's number.
         epoch: the epoch that this attempt makes keys for.
         holders: who takes part in this attempt.
+        everybody: how many took part in the first attempt: all members.
         phase: where the attempt stands.
         commitments, contributions, transports, digests, responses: by author.
         beacon: the beacon's value, once known.
@@ -91,6 +90,7 @@ class Ceremony:
     member: int
     epoch: int
     holders: tuple[int, ...]
+    everybody: int
     phase: Phase = Phase.COMMIT
     own: KeysMade | None = None
     commitments: Mapping[int, bytes] = field(default_factory=dict)
@@ -116,6 +116,16 @@ class Ceremony:
         """The parameter set of this attempt."""
         return self.setup.parameters(len(self.holders))
 
+    @property
+    def least_holders(self) -> int:
+        """With fewer left the ceremony fails, see `least_holders`."""
+        return least_holders(self.everybody)
+
+    @property
+    def most_shown(self) -> int:
+        """How many of its shares a dealer may show, see `most_shown`."""
+        return most_shown(len(self.holders), self.everybody)
+
     def context(self, dealer: int) -> DealingContext:
         """Return the context of a dealer's dealing."""
         return DealingContext(self.setup.federation, self.epoch, dealer, self.holders, threshold(len(self.holders)))
@@ -124,19 +134,31 @@ class Ceremony:
 Step = tuple[Ceremony, tuple[Effect, ...]]
 
 
-def most_shown(holders: int) -> int:
+def least_holders(members: int) -> int:
+    """Return how many of so many members must be left in a ceremony: n - f, and 3.
+
+    Whoever is left out may be honest and late, and all f liars among those that are left. Among n - f of n they are
+    fewer than the shares that open a secret; among fewer they need not be.
+    """
+    return max(3, threshold(members))
+
+
+def most_shown(holders: int, members: int) -> int:
     """Return how many of its shares a dealer may show in answer to complaints, t - 1 - f.
 
-    Everybody sees them. With those of f liars they are one short of what opens its secret; a network that loses shares
-    on purpose gets no further.
+    Everybody sees them. With those of f liars they are one short of the t that open its secret; a network that loses
+    shares on purpose gets no further. The liars are f of all members, however few are left.
+
+    Args:
+        holders: how many are left in the ceremony, and hold a share.
+        members: how many members there are.
     """
-    t = threshold(holders)
-    return t - 1 - (holders - t)
+    return threshold(holders) - 1 - (members - threshold(members))
 
 
 def begin(setup: Setup, member: int, epoch: int, holders: tuple[int, ...]) -> Step:
-    """Start a ceremony for `epoch` among `holders`."""
-    state = Ceremony(setup, member, epoch, tuple(sorted(holders)))
+    """Start a ceremony for `epoch` among `holders`, who are all members."""
+    state = Ceremony(setup, member, epoch, tuple(sorted(holders)), len(holders))
     return state, _asked_for_keys(state)
 
 
@@ -288,8 +310,8 @@ def _judged(state: Ceremony, event: Acknowledged | Complained | Answered) -> Ste
         case Complained() if (event.member, event.dealer) not in state.acknowledged and event.dealer in state.holders:
             pair = (event.member, event.dealer)
             state = replace(state, complaints=state.complaints | {pair}, accused=state.accused | {pair})
-            if _complainants(state, event.dealer) > most_shown(len(state.holders)):
-                reason = f"has more complaints than shares that it may show, {most_shown(len(state.holders))}"
+            if _complainants(state, event.dealer) > state.most_shown:
+                reason = f"has more complaints than shares that it may show, {state.most_shown}"
                 return _leave_out(state, {event.dealer: reason})
             if event.dealer == state.member and state.dealing is not None:
                 share = state.dealing.shares[event.member]
@@ -359,8 +381,9 @@ def _leave_out(state: Ceremony, faults: Mapping[int, str]) -> Step:
     effects: list[Effect] = [LeftOut(member, reason) for member, reason in sorted(faults.items())]
     effects.append(EraseSecrets(state.epoch, keep_secret=False))
     left = tuple(member for member in state.holders if member not in faults)
-    after = Ceremony(state.setup, state.member, state.epoch + 1, left, left_out={**state.left_out, **faults})
-    if len(left) < state.setup.least_holders:
-        reason = f"only {len(left)} members are left; {state.setup.least_holders} are needed"
+    out = {**state.left_out, **faults}
+    after = Ceremony(state.setup, state.member, state.epoch + 1, left, state.everybody, left_out=out)
+    if len(left) < state.least_holders:
+        reason = f"only {len(left)} members are left; {state.least_holders} are needed"
         return replace(after, phase=Phase.FAILED), (*effects, GiveUp(reason))
     return after, (*effects, *_asked_for_keys(after))

@@ -49,7 +49,7 @@ class Member:
                     self.active = effect
                 case events.LeftOut():
                     self.left_out[effect.member] = effect.reason
-                case events.EraseSecrets() if not effect.keep_secret:
+                case events.EraseSecrets() if not effect.keep_secret and effect.epoch in self.secrets:
                     self.secrets.pop(effect.epoch).erase()
         return ordered
 

@@ -178,7 +178,7 @@ def test_dealer_of_whom_too_many_complain_shows_no_more_and_is_left_out(count: i
     members = members_of(count)
     members[3].spoil_shares_for = lost
     run(members)
-    _finished_without(members, 3, f"more complaints than shares that it may show, {c.most_shown(count)}")
+    _finished_without(members, 3, f"more complaints than shares that it may show, {c.most_shown(count, count)}")
     assert all(not m.state.shown for m in members.values())
 
 
@@ -194,16 +194,33 @@ def test_complaint_that_is_withdrawn_still_counts_since_the_share_may_have_been_
 
 
 def test_shares_that_may_be_shown_and_those_of_the_liars_never_open_a_secret() -> None:
-    for holders in range(1, 65):
-        t = dealing.threshold(holders)
-        assert 0 <= c.most_shown(holders) == t - 1 - (holders - t)
-        assert holders <= 3 or c.most_shown(holders) >= holders - t  # so that f liars cannot have a dealer left out
+    for count in range(3, 65):
+        liars = (count - 1) // 3
+        for holders in range(c.least_holders(count), count + 1):
+            t, shown = dealing.threshold(holders), c.most_shown(holders, count)
+            assert 0 <= shown == t - 1 - liars
+            out = count - holders
+            assert count == 3 or shown >= liars - out  # so that liars who are left cannot have a dealer left out
+            assert liars + (holders - t) < holders  # an honest key is left after all openings of an epoch
 
 
 def test_ceremony_gives_up_with_too_few_members() -> None:
     members = members_of(3, {2: lambda _, event: None})
     run(members)
     assert {m.state.phase for m in members.values()} == {events.Phase.FAILED}
+
+
+@pytest.mark.parametrize(("count", "silent"), [(4, 1), (7, 2)])
+def test_ceremony_needs_all_but_f_members_since_all_liars_may_be_among_those_left(count: int, silent: int) -> None:
+    away = range(count - silent + 1, count + 1)
+    members = members_of(count, dict.fromkeys(away, lambda _, event: None))
+    run(members)
+    assert members[1].active
+    assert set(members[1].left_out) == set(away)
+    members = members_of(count, dict.fromkeys((1, *away), lambda _, event: None))
+    run(members)
+    assert {m.state.phase for m in members.values()} == {events.Phase.FAILED}
+    assert not any(m.secrets for m in members.values())
 
 
 def test_step_changes_nothing_on_foreign_repeated_or_early_events() -> None:

@@ -1,6 +1,7 @@
 """Every known attack on threshold sums: it succeeds against a variant with one rule left out, and fails against ours.
 
-The rows of spec/scheme.md, "Attacks", in the same order and under the same names.
+The rows of spec/scheme.md, "Attacks", in the same order; those on key ceremonies are in
+tests/federation/test_ceremony_attacks.py.
 """
 
 import hashlib
@@ -12,7 +13,6 @@ from math import prod
 import numpy as np
 import pytest
 
-from medward.federation.ceremony import most_shown
 from medward.fhe import dealing, proofs
 from medward.fhe._primes import balanced, primitive_root
 from medward.fhe.decryption import combine, decryption_share
@@ -26,7 +26,6 @@ from medward.fhe.member import Submission, SumMember
 from medward.fhe.parameters import MOST_UNDECODED, sum_parameters
 from medward.fhe.ring import Ring
 from medward.fhe.sumcheck import check_statements, sum_statement
-from tests.federation.ceremonies import Member, members_of, run
 
 from .rounds import FEDERATION, MemoryJournal, Ward
 from .sums import Federation, updates
@@ -560,44 +559,3 @@ def test_holders_stop_answering_after_a_few_sums_that_do_not_decode() -> None:
     checked = again.check(6, 0, ward.commitments(submissions, 6), submissions, again.add(submissions))
     with pytest.raises(AnswerRefused, match="new key epoch"):
         again.share(checked)
-
-
-# 12. Show every share that is complained of
-
-
-def _secret_from_shown_shares(members: dict[int, Member], dealer: int) -> np.ndarray | None:
-    """What an outsider makes of the shares that a dealer showed in answer to complaints: its secret, with t of them."""
-    state = members[1].state
-    keys, context = state.keys, state.context(dealer)
-    checked = {
-        holder: dealing.check_dealt_share(
-            state.parameters, context, holder, share,
-            digest=state.digests[dealer][holder], beacon=state.beacon, response=state.responses[dealer],
-        )
-        for (author, holder), share in state.shown.items()
-        if author == dealer
-    }  # fmt: skip
-    if keys is None or len(checked) < dealing.threshold(len(state.holders)):
-        return None
-    return dealing.open_secret(state.parameters, context, keys.a, keys.public[dealer], checked)
-
-
-def test_network_that_loses_sealed_shares_opens_a_dealer_that_shows_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Honest members only: what does not arrive is complained of, and what is complained of is shown to everybody."""
-    monkeypatch.setattr("medward.federation.ceremony.most_shown", lambda holders: holders)
-    members = members_of(4)
-    members[3].spoil_shares_for = {1, 2, 4}
-    run(members)
-    assert all(member.active and not member.left_out for member in members.values())
-    secret = members[3].secrets[1].evaluated(members[3].state.parameters)
-    assert np.array_equal(_secret_from_shown_shares(members, 3), secret)
-
-
-def test_dealer_shows_fewer_shares_than_open_its_secret() -> None:
-    for lost, out in (({1}, set()), ({1, 2}, {3}), ({1, 2, 4}, {3})):
-        members = members_of(4)
-        members[3].spoil_shares_for = set(lost)
-        run(members)
-        assert set(members[1].left_out) == out
-        assert _secret_from_shown_shares(members, 3) is None
-        assert len(members[1].state.shown) <= most_shown(4) == 1

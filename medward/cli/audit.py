@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from medward.cli._console import errors, print_json, use_one_thread_per_operation
-from medward.cli.federation import CertificateOption, NodeOption, TokenOption
+from medward.cli.running import CertificateOption, NodeOption, TokenOption
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:

@@ -1,16 +1,16 @@
-"""`medward federation`: begin one, come into one, leave it, and see how it stands."""
+"""`medward federation`: begin one, come into one, with new keys too; running.py asks running nodes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medward.cli import running
 from medward.cli._console import print_json
 from medward.cli._data import COURIER_HELP
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
-    from medward.node.client import NodeClient
     from medward.node.federation_file import Federation
     from medward.node.founding import Agree, Seat
     from medward.node.home import Home
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Begin a federation, join it, leave it, see how it stands.", no_args_is_help=True)
 
 HomeOption = Annotated[Path, typer.Option("--home", help="The node's home, made by init or join.")]
-MaybeHome = Annotated[Path | None, typer.Option("--home", help="Home of a running node on this machine.")]
-NodeOption = Annotated[str | None, typer.Option("--node", help="Address of a running node's HTTP API.")]
-TokenOption = Annotated[
-    Path | None, typer.Option("--token-file", help="File with that node's token, readable by you only.")
-]
-CertificateOption = Annotated[
-    Path | None, typer.Option("--certificate", help="Certificate to trust where that API has TLS.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 MemberOption = Annotated[
     str | None,
@@ -198,7 +190,7 @@ def join(
         raise BadUsage("--data and --swarm-key belong to --federation, which says what they are for")
     found = None if federation is None else read_federation(federation)
     if found is not None:
-        _compare(fingerprint, found.fingerprint)
+        running.compare_fingerprints(fingerprint, found.fingerprint)
         _check_data(found, data)
     made = Home(home)
     if member is not None:
@@ -249,69 +241,6 @@ def _settle(home: "Home", federation: "Federation", data: Path | None, swarm_key
             change_key(home.configuration_file, "participant", "data", where)
     if swarm_key is not None:
         home.take_swarm_key(swarm_key)
-
-
-@app.command("admit")
-def admit(
-    card: Annotated[Path, typer.Argument(help="The newcomer's card.json, or that of a member with new keys.")],
-    *,
-    home: MaybeHome = None,
-    node: NodeOption = None,
-    token_file: TokenOption = None,
-    certificate: CertificateOption = None,
-    fingerprint: Annotated[
-        str | None, typer.Option("--fingerprint", help="The card's fingerprint as you heard it, to be compared.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Have the ledger order that a member comes, or comes back with new keys.
-
-    Example: medward federation admit east-card.json --home north --fingerprint "77c0 ..."
-    """
-    from medward.node.cards import read_card
-
-    found = read_card(card)
-    _compare(fingerprint, found.fingerprint)
-    with _client(home, node, token_file, certificate) as client:
-        answer = client.admit(found)
-    _say_ordered(answer, f"{found.name} comes with incarnation {found.member.incarnation}", as_json)
-
-
-@app.command("remove")
-def remove(
-    name: Annotated[str, typer.Argument(help="The member that goes.")],
-    *,
-    home: MaybeHome = None,
-    node: NodeOption = None,
-    token_file: TokenOption = None,
-    certificate: CertificateOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Have the ledger order that a member goes.
-
-    Example: medward federation remove east --home north
-    """
-    with _client(home, node, token_file, certificate) as client:
-        answer = client.remove(name)
-    _say_ordered(answer, f"{name} goes", as_json)
-
-
-@app.command("leave")
-def leave(
-    home: MaybeHome = None,
-    *,
-    node: NodeOption = None,
-    token_file: TokenOption = None,
-    certificate: CertificateOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Have the ledger order that this member goes; its node stops when that has taken effect.
-
-    Example: medward federation leave --home east
-    """
-    with _client(home, node, token_file, certificate) as client:
-        answer = client.leave()
-    _say_ordered(answer, f"{answer.get('member')} goes", as_json)
 
 
 @app.command("rotate")
@@ -373,114 +302,6 @@ def rotate(
     )
 
 
-@app.command("status")
-def status(
-    home: Annotated[
-        list[Path] | None, typer.Option("--home", help="Home of a running node, or a folder of homes; repeatable.")
-    ] = None,
-    *,
-    node: NodeOption = None,
-    token_file: TokenOption = None,
-    certificate: CertificateOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show how nodes and their federation stand, as they say themselves.
-
-    Example: medward federation status --home trial
-    """
-    from medward.node.client import NodeClient
-    from medward.node.errors import NodeError
-
-    if node is not None:
-        clients = {node: _client(None, node, token_file, certificate)}
-    else:
-        clients = {str(found.folder): NodeClient.of_home(found) for path in home or () for found in _homes(path)}
-    if not clients:
-        raise BadUsage("name a running node: --home HOME, or --node URL with --token-file FILE")
-    rows: list[dict[str, Any]] = []
-    for where, client in clients.items():
-        with client:
-            try:
-                known = {"known_members": client.get("/members"), "datasets": client.get("/datasets")}
-                rows.append({"node": where, **client.get("/status"), **known})
-            except NodeError as error:
-                rows.append({"node": where, "problem": str(error)})
-    if as_json:
-        print_json({"nodes": rows})
-    else:
-        _show(rows)
-    if any(row["problem"] for row in rows):
-        bad = [str(row.get("name", row["node"])) for row in rows if row["problem"]]
-        raise MedwardError(f"not everything is well with {', '.join(bad)}; see above and the node's log")
-
-
-def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("member", "phase", "height", "epoch", "view", "votes", "members", "blobs"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        ledger, store = row.get("ledger", {}), row.get("store", {})
-        table.add_row(
-            f"{row['name']}.{row['incarnation']}" if "name" in row else row["node"],
-            str(row.get("phase", "")),
-            *(str(ledger.get(key, "")) for key in ("height", "epoch", "view")),
-            {True: "yes", False: "no"}.get(ledger.get("votes"), ""),
-            str(len(row["members"])) if "members" in row else "",
-            f"{store['bytes'] / 2**20:.1f} MiB" if store else "",
-        )
-    first = next((row for row in rows if "federation" in row), None)
-    console = Console()
-    if first is not None:
-        console.print(f"{first['federation']} ({first['fingerprint']})", highlight=False)
-    console.print(table)
-    for one in next((row["datasets"] for row in rows if "datasets" in row), []):
-        what = f"{one['rows']} rows of {one['data_set']}" if one["data_set"] else "sealed data"
-        readers = ", ".join(one["readers"])
-        console.print(f"{one['member']} keeps {one['data']}: {what}, to {readers}", highlight=False, soft_wrap=True)
-    for row in rows:
-        if row["problem"]:
-            console.print(f"{row.get('name', row['node'])}: {row['problem']}", highlight=False, soft_wrap=True)
-
-
-def _say_ordered(answer: Any, what: str, as_json: bool) -> None:
-    if as_json:
-        print_json(dict(answer))
-    else:
-        typer.echo(f"ordered at height {answer['height']}: {what}; it takes effect at a checkpoint")
-
-
-def _compare(expected: str | None, found: str) -> None:
-    if expected is not None and "".join(expected.split()).lower() != "".join(found.split()):
-        raise MedwardError(f"the fingerprint is {found} and not {expected}: this is not the file that you were told of")
-
-
-def _client(home: Path | None, node: str | None, token_file: Path | None, certificate: Path | None) -> "NodeClient":
-    from medward.node.client import NodeClient
-    from medward.node.home import Home
-
-    if (home is None) == (node is None) or (node is None) != (token_file is None):
-        raise BadUsage("name a running node: --home HOME, or --node URL with --token-file FILE")
-    if home is not None:
-        return NodeClient.of_home(Home(home))
-    assert node is not None
-    assert token_file is not None
-    return NodeClient.of_url(node, token_file, certificate)
-
-
-def _homes(path: Path) -> "list[Home]":
-    from medward.node.home import Home
-
-    if Home(path).configuration_file.exists():
-        return [Home(path)]
-    inside = [Home(folder) for folder in sorted(path.glob("*")) if Home(folder).configuration_file.exists()]
-    if not inside:
-        raise MedwardError(f"{path} is no node's home and holds none; make one: `medward federation init` or `join`")
-    return inside
-
-
 def _seat(text: str) -> "Seat":
     from medward.node.errors import InvalidConfiguration
     from medward.node.founding import Seat
@@ -489,3 +310,6 @@ def _seat(text: str) -> "Seat":
         return Seat.of(text)
     except InvalidConfiguration as error:
         raise BadUsage(str(error)) from None
+
+
+running.add_to(app)

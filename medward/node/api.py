@@ -10,6 +10,7 @@
     GET  /federation  the federation file, with the present members: what a newcomer needs
     GET  /audit       a tar archive of everything that an audit reads (audit_copy.py)
     POST /members     {"admit": CARD}, {"remove": NAME} or {"leave": true}
+    POST /resume      nothing; this member says that a federation goes on that has stopped
     POST /datasets    {"take": FILE}, {"withdraw": CID}, {"fetch": CID}, {"key_of": NAME} or {"publish": "key"}
 
 Answers are JSON but for /metrics and /audit; a refusal is {"error": one sentence}.
@@ -92,6 +93,10 @@ class Shown(ABC):
         """Do one thing with sealed data sets; return what came of it."""
 
     @abstractmethod
+    async def resume(self) -> Mapping[str, Any]:
+        """Order that a federation goes on that has stopped; return once it is ordered."""
+
+    @abstractmethod
     async def metrics(self) -> bytes:
         """Return the metrics as Prometheus text."""
 
@@ -170,6 +175,12 @@ def api_application(node: Shown) -> Starlette:
         except MedwardError as error:
             return _problem(409, str(error))
 
+    async def resume(_: Request) -> Response:
+        try:
+            return JSONResponse(await node.resume())
+        except MedwardError as error:
+            return _problem(409, str(error))
+
     return Starlette(
         routes=[
             Route("/health", health),
@@ -180,6 +191,7 @@ def api_application(node: Shown) -> Starlette:
             Route("/models", listing(node.models)),
             Route("/datasets", listing(node.datasets), methods=["GET"]),
             Route("/datasets", about_data, methods=["POST"]),
+            Route("/resume", resume, methods=["POST"]),
             Route("/metrics", metrics),
             Route("/federation", federation),
             Route("/audit", audit_copy),

@@ -103,6 +103,11 @@ class NodeClient:
         """Have the node's own departure ordered."""
         return self._change({"leave": True})
 
+    def resume(self) -> Mapping[str, Any]:
+        """Have the node say that a federation goes on that has stopped."""
+        answer: Mapping[str, Any] = self._ask("POST", "/resume", seconds=_ORDER_SECONDS)
+        return answer
+
     def about_data(self, what: str, which: str) -> Mapping[str, Any]:
         """Have one thing done with sealed data; see `POST /datasets` in api.py. Large data take their time."""
         answer: Mapping[str, Any] = self._ask("POST", "/datasets", {what: which}, _DATA_SECONDS)

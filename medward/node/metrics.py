@@ -39,6 +39,8 @@ class NodeCollector(Collector):
         yield _gauge("healthy", "1 while the node works", int(self._healthy))
         yield _gauge("uptime_seconds", "seconds since the node started", status["uptime_seconds"])
         yield _gauge("members", "members that vote now", len(status["members"]))
+        stopped = bool(status["participant"].get("stopped"))
+        yield _gauge("federation_stopped", "1 while the federation has stopped and waits for members", int(stopped))
         yield _gauge("participant_waiting_events", "ledger events not seen by the participant yet", status["waiting"])
         for name in ("height", "stable_height", "epoch", "view"):
             if name in ledger:

@@ -279,6 +279,12 @@ class Node(Shown):
             raise NodeError(f"the node is {self._phase}; try again once it runs")
         return await self._participant.about_data(wanted)
 
+    async def resume(self) -> Mapping[str, Any]:
+        """See `Shown.resume`."""
+        if self._participant is None:
+            raise NodeError(f"the node is {self._phase}; try again once it runs")
+        return await self._participant.resume()
+
     async def metrics(self) -> bytes:
         """See `Shown.metrics`."""
         status = await self.status()

@@ -26,6 +26,9 @@ from medward.node.cards import Contact
 from medward.node.errors import NodeError
 from medward.store.interface import BlobStore
 
+#: What to do about a federation that has stopped.
+HOW_TO_RESUME = "once the cause is mended, f + 1 members say `medward federation resume`"
+
 Query = Callable[[str], bytes | None]
 """Gives the value at a path of the ledger's latest state here."""
 
@@ -139,6 +142,14 @@ class Participant(ABC):
             MedwardError: it cannot be done, and why.
         """
         raise NodeError("this federation keeps no data sets")
+
+    async def resume(self) -> Mapping[str, Any]:
+        """Order, in this member's name, that a federation goes on that has stopped; return what came of it.
+
+        Raises:
+            MedwardError: it has not stopped, or the ledger does not take it.
+        """
+        raise NodeError("this federation never stops by itself; there is nothing to resume")
 
     def status(self) -> Mapping[str, Any]:
         """Return what `GET /status` shows under `participant`: JSON values, no secrets."""

@@ -37,19 +37,19 @@ from medward.federation.hospital import trial_secret
 from medward.federation.interfaces import FederationError, SecureSum
 from medward.federation.journal import Journal
 from medward.federation.participant import Participant as Machine
-from medward.federation.records import Record, decode_record, encode_record
+from medward.federation.records import Record, Resume, decode_record, encode_record
 from medward.federation.round import Phase
 from medward.federation.rules import Federation
 from medward.federation.shared_model import SharedModel, first_model, from_bytes, plan_digest
 from medward.federation.stopwatch import TimedSum
 from medward.ledger.errors import LedgerError, Refused
 from medward.node.data_desk import DataDesk
-from medward.node.errors import InvalidConfiguration
+from medward.node.errors import InvalidConfiguration, NodeError
 from medward.node.journal_check import check_journal
 from medward.node.recent_models import RecentModels
 from medward.node.retention import MODELS, Retention
 from medward.node.round_log import RoundLog, summary
-from medward.node.seam import Host, Ordered, Participant, Restored
+from medward.node.seam import HOW_TO_RESUME, Host, Ordered, Participant, Restored
 from medward.node.training_data import OwnSide, own_side, read_settings
 from medward.node.training_files import TrainingFiles
 from medward.store.errors import StoreError, StoreFull
@@ -57,6 +57,7 @@ from medward.store.errors import StoreError, StoreFull
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.25
 _RETRY_SECONDS = 0.5
+_ORDER_SECONDS = 100.0
 #: Blobs that are got at once: most of the time is a peer's and the disk's. Fewer than there are threads, so that peers
 #: that take their time do not hold up training and votes.
 _AT_ONCE = 3
@@ -127,6 +128,25 @@ class TrainingParticipant(Participant):
     async def about_data(self, wanted: Mapping[str, str]) -> Mapping[str, Any]:
         """See `Participant.about_data`."""
         return await self._desk.do(wanted)
+
+    async def resume(self) -> Mapping[str, Any]:
+        """See `Participant.resume`."""
+        if self._machine is None:
+            raise NodeError("the node is reading its data; say it again once it has")
+        state, name = self._machine.state, self._host.name
+        if state.stopped is None:
+            raise NodeError("the federation has not stopped; there is nothing to resume")
+        if name in state.resuming:
+            raise NodeError(f"{name} has said already that the federation goes on; other members must say it too")
+        try:
+            async with asyncio.timeout(_ORDER_SECONDS):
+                receipt = await self._host.ledger.submit(encode_record(Resume()))
+        except TimeoutError:
+            raise NodeError(
+                f"the ledger ordered nothing within {_ORDER_SECONDS:.0f} s, and may still do; look at "
+                "`medward federation status`"
+            ) from None
+        return {"ordered": True, "height": receipt.height, "member": name, "needed": state.terms.faulty + 1}
 
     def status(self) -> Mapping[str, Any]:
         """Where the federation stands."""
@@ -262,7 +282,9 @@ class TrainingParticipant(Participant):
         if after.epoch is not None and (before.epoch is None or before.epoch.epoch != after.epoch.epoch):
             _LOG.info("key epoch %d is held by %s", after.epoch.epoch, ", ".join(after.epoch.keys.holders))
         if after.stopped is not None and before.stopped is None:
-            _LOG.warning("the federation has stopped: %s", after.stopped)
+            _LOG.warning("the federation has stopped: %s; %s", after.stopped, HOW_TO_RESUME)
+        if after.stopped is None and before.stopped is not None:
+            _LOG.info("the federation goes on")
         if after.next is None and before.next is not None:
             _LOG.info("the plan is fulfilled; the model is %s", after.model)
 

@@ -81,6 +81,7 @@ def test_federation_with_courier_names_its_policy(medward: Run, tmp_path: Path) 
         ["status"],
         ["status", "--node", "http://127.0.0.1:7452"],
         ["leave"],
+        ["resume"],
         ["remove", "a", "--home", "x", "--node", "http://127.0.0.1:1", "--token-file", "t"],
     ],
 )
@@ -260,7 +261,7 @@ def test_backup_and_restore(medward: Run, trial: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["federation", name] for name in ("init", "join", "admit", "remove", "leave", "rotate", "status")]
+    [["federation", name] for name in ("init", "join", "admit", "remove", "leave", "resume", "rotate", "status")]
     + [["node", name] for name in ("up", "backup", "restore")],
 )
 def test_every_command_has_an_example(medward: Run, command: list[str]) -> None:

@@ -191,6 +191,28 @@ def test_malformed_dealt_share_is_shown_to_all_and_nobody_is_left_out(told: Told
     assert told.left_out.get(0, {}) == {}
 
 
+# More than f members are missing in one ceremony after the other.
+
+
+def test_federation_stops_after_three_ceremonies_without_keys_and_says_so(told: Told) -> None:
+    assert set(told.stopped) == set(told.plan.names)
+    [reason] = set(told.stopped.values())
+    assert reason == "3 key ceremonies in a row led to no keys"
+    code, text = told.status
+    assert code == 1
+    assert f"the federation has stopped: {reason}" in text
+    assert "medward federation resume" in text
+
+
+def test_federation_goes_on_once_enough_members_have_said_so(told: Told) -> None:
+    assert [code for code, _ in told.resumed] == [0] * (told.plan.f + 1)
+    assert all(f"{told.plan.f + 1} members have said so" in text for _, text in told.resumed)
+    assert told.rounds[0]["outcome"] == "final"
+    assert set(told.rounds[0]["shares"]) == set(told.plan.names)
+    assert "other members must say it too" in told.refusals["twice"]
+    assert "has not stopped" in told.refusals["not stopped"]
+
+
 # A poisoned update.
 
 

@@ -30,6 +30,7 @@ from medward.store.cid import Cid
 from medward.store.local import open_directory
 from tests.e2e.faulty_node import EVIDENCE, UNSAID, unsaid
 from tests.e2e.ward import PATIENT, Rounds, Ward, members, own_sides
+from tests.node.hosts import MEDWARD
 
 _LOG = logging.getLogger(__name__)
 #: Training rounds of the plan: more than are needed, so that it is never fulfilled.
@@ -61,6 +62,7 @@ TOO_FEW, TOO_MANY_SILENT, POISON, AFTER_POISON = "too few", "too many silent", "
 FAILS_ONCE = "fails once"
 KEY_MAKERS = ("malformed key", "spoils all dealt shares")
 ONE_SHARE = "spoils one dealt share"
+TOO_FEW_IN_CEREMONY, SILENT_IN_CEREMONY = "too few in the ceremony", "silent in the ceremony"
 
 
 class Plan:
@@ -93,6 +95,9 @@ class Plan:
             self._together(HOLDERS[first : first + f], names[1:])
         self.rounds = self._next
         self._note(ONE_SHARE, 0, names[0])
+        self.by[TOO_FEW_IN_CEREMONY] = names[-f - 1 :]
+        for name in self.by[TOO_FEW_IN_CEREMONY]:
+            self._note(SILENT_IN_CEREMONY, 0, name)
 
     def _together(self, kinds: Sequence[str], villains: Sequence[str]) -> None:
         """One round with one member for each of these faults."""
@@ -145,7 +150,11 @@ class Told:
         kept: the rounds that were over by then, as told at that time.
         lost_store: the round in which a store was lost.
         replaced: the member whose disk was lost, the round of that, its incarnation afterwards, and its files.
-        refusals: what a node said that started on an empty disk, an old copy, and an old incarnation's.
+        stopped: why the federation has stopped, as each node tells it.
+        status: what `medward federation status` said then, and its exit code.
+        resumed: the same of `medward federation resume`, from as many members as are needed.
+        refusals: what a node said that started on an empty disk, an old copy, and an old incarnation's; and to one who
+            would resume a federation that has not stopped, or says so twice.
         evidence: who has kept the wrong aggregate.
         crashed: what crashed in which node, and was started again by it.
         waited: what nodes told when others waited long for some of them, and the last that those wrote.
@@ -163,6 +172,9 @@ class Told:
     kept: Rounds = field(default_factory=dict)
     lost_store: int = -1
     replaced: tuple[str, int, int] = ("", -1, 0)
+    stopped: dict[str, str] = field(default_factory=dict)
+    status: tuple[int, str] = (0, "")
+    resumed: list[tuple[int, str]] = field(default_factory=list)
     refusals: dict[str, str] = field(default_factory=dict)
     evidence: dict[str, bool] = field(default_factory=dict)
     crashed: dict[str, list[str]] = field(default_factory=dict)
@@ -195,6 +207,7 @@ class Troubles:
         """Live through all of it."""
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(self._keep_time())
+            await self._no_keys()
             await self._until_round(self._plan.rounds)
             await asyncio.to_thread(self._look_for_evidence)
             note_crashes(self._ward, self._told)
@@ -286,6 +299,44 @@ class Troubles:
                 self._told.evidence[name] = store.has(wrong)
 
     # What is done to nodes.
+
+    async def _no_keys(self) -> None:
+        """More than f members are silent in ceremonies until the federation stops; then f + 1 have it go on."""
+        _LOG.info("no keys can be made")
+        ward, names, told = self._ward, self._plan.names, self._told
+        silent, failing = self._plan.by[TOO_FEW_IN_CEREMONY], None
+
+        def stopped() -> bool:
+            nonlocal failing
+            state = self._seen()
+            if state is not None and state["ceremony"] not in (None, failing) and state["waits_for"] == list(silent):
+                failing = state["ceremony"]
+                self.pass_deadline()
+            return all(ward.state(name)["stopped"] for name in names)
+
+        await ward.until(stopped, "the federation has stopped", 600)
+        told.stopped = {name: ward.state(name)["stopped"] for name in names}
+        told.status = await asyncio.to_thread(self._federation, "status", names[0])
+        for name in silent:
+            faults = self._plan.faults[name]
+            ward.misbehave(name, {kind: rounds for kind, rounds in faults.items() if kind != SILENT_IN_CEREMONY})
+        first, *rest = names[: self._plan.f + 1]
+        told.resumed = [await asyncio.to_thread(self._federation, "resume", first)]
+
+        def twice() -> bool:
+            code, told.refusals["twice"] = self._federation("resume", first)
+            return code != 0 and "already" in told.refusals["twice"]
+
+        await ward.until(twice, "it knows what it has said", 60)
+        told.resumed += [await asyncio.to_thread(self._federation, "resume", name) for name in rest]
+        await ward.until(lambda: not any(ward.state(name)["stopped"] for name in names), "the federation goes on", 60)
+        _, told.refusals["not stopped"] = await asyncio.to_thread(self._federation, "resume", first)
+
+    def _federation(self, command: str, name: str) -> tuple[int, str]:
+        """What `medward federation` says of a member's node, and its exit code."""
+        words = (*MEDWARD, "federation", command, "--home", str(self._ward.launcher.homes[name].folder))
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
 
     async def _killed(self) -> None:
         """Kill f nodes at a random instant; a disk is copied meanwhile."""

@@ -39,6 +39,7 @@ FEDERATED = "Sentinel, federated"
 METHODS = (FEDERATED, "Sentinel, pooled", "XGBoost", "LightGBM")
 CHOICES = (*METHODS, OF_THREE)
 SHORTEST_BLOCK, LEAST_BLOCKS, HELD = 5, 20, 0.15
+LEAST_DRAWS = 2
 # The study cut short captures into shorter blocks in this data set only; medward does in all.
 CUT_SHORT = ("ciciomt2024",)
 
@@ -114,21 +115,22 @@ def table() -> None:
 
 def draws() -> None:
     """Print what the federated Sentinel reaches by each of its training's draws, where there are several."""
-    runs = [run for run in kept_runs(RESULTS).values() if run["method"] == FEDERATED]
-    again = {(run["data"], run["protocol"]) for run in runs if run["seed"] not in SEEDS}
     print(f"| target | draw | {' | '.join(f'split {number}' for number in SEEDS)} | mean |")
     print("|---" * (len(SEEDS) + 3) + "|")
-    for target in TARGETS:
-        if not isinstance(target, Floor) or target.method != FEDERATED or (target.data, target.protocol) not in again:
+    kept = kept_runs(RESULTS).values()
+    for target, method in [(target, method) for target in TARGETS for method in (FEDERATED, OF_THREE)]:
+        if not isinstance(target, Floor) or target.method != FEDERATED:
             continue
-        own = [run for run in runs if (run["data"], run["protocol"]) == (target.data, target.protocol)]
-        values = _values(own, FEDERATED, target.measure)
+        own = [run for run in kept if (run["data"], run["protocol"]) == (target.data, target.protocol)]
+        values = _values(own, method, target.measure)
         rows = [[values[number + first] for number in SEEDS] for first in range(0, len(values), len(SEEDS))]
-        means = [fmean(row) for row in rows]
+        if len(rows) < LEAST_DRAWS:
+            continue
+        means, words = [fmean(row) for row in rows], _words(target) + method.removeprefix(FEDERATED)
         for number, (row, mean) in enumerate(zip(rows, means, strict=True), 1):
-            print(f"| {_words(target)} | {number} | {' | '.join(f'{value:.3f}' for value in row)} | {mean:.3f} |")
+            print(f"| {words} | {number} | {' | '.join(f'{value:.3f}' for value in row)} | {mean:.3f} |")
         over_draws = [f"{fmean(by_draw):.3f}" for by_draw in zip(*rows, strict=True)]
-        print(f"| {_words(target)} | all | {' | '.join(over_draws)} | {spread(means)} |")
+        print(f"| {words} | all | {' | '.join(over_draws)} | {spread(means)} |")
 
 
 def _words(target: Floor | Rival) -> str:

@@ -135,12 +135,13 @@ Step = tuple[Ceremony, tuple[Effect, ...]]
 
 
 def least_holders(members: int) -> int:
-    """Return how many of so many members must be left in a ceremony: n - f, and 3.
+    """Return how many of so many members must be left in a ceremony: three, and so many that t > f.
 
-    Whoever is left out may be honest and late, and all f liars among those that are left. Among n - f of n they are
-    fewer than the shares that open a secret; among fewer they need not be.
+    Whoever is left out may be honest and late, and all f liars among those that are left. They must be fewer than the t
+    shares that open a secret.
     """
-    return max(3, threshold(members))
+    liars = members - threshold(members)
+    return next(holders for holders in range(3, members + 4) if threshold(holders) > liars)
 
 
 def most_shown(holders: int, members: int) -> int:

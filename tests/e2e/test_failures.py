@@ -191,7 +191,7 @@ def test_malformed_dealt_share_is_shown_to_all_and_nobody_is_left_out(told: Told
     assert told.left_out.get(0, {}) == {}
 
 
-# More than f members are missing in one ceremony after the other.
+# Too few members are left in one ceremony after the other.
 
 
 def test_federation_stops_after_three_ceremonies_without_keys_and_says_so(told: Told) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from medward.federation.blobs import blob_name
+from medward.federation.ceremony import least_holders
 from medward.federation.round_rules import FOUND_WORSE
 from medward.federation.shared_model import SharedModel, first_model
 from medward.node.audit import audit
@@ -95,7 +96,7 @@ class Plan:
             self._together(HOLDERS[first : first + f], names[1:])
         self.rounds = self._next
         self._note(ONE_SHARE, 0, names[0])
-        self.by[TOO_FEW_IN_CEREMONY] = names[-f - 1 :]
+        self.by[TOO_FEW_IN_CEREMONY] = names[least_holders(hospitals) - 1 :]
         for name in self.by[TOO_FEW_IN_CEREMONY]:
             self._note(SILENT_IN_CEREMONY, 0, name)
 
@@ -301,7 +302,7 @@ class Troubles:
     # What is done to nodes.
 
     async def _no_keys(self) -> None:
-        """More than f members are silent in ceremonies until the federation stops; then f + 1 have it go on."""
+        """Too few members speak in ceremonies until the federation stops; then f + 1 have it go on."""
         _LOG.info("no keys can be made")
         ward, names, told = self._ward, self._plan.names, self._told
         silent, failing = self._plan.by[TOO_FEW_IN_CEREMONY], None

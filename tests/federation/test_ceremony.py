@@ -16,6 +16,7 @@ from medward.fhe.epoch import KeyContribution
 from medward.fhe.errors import MalformedEncoding
 from medward.fhe.keys import parameters_ring
 from medward.fhe.member import SumMember
+from medward.ledger.membership import quorum
 
 from .ceremonies import Member, members_of, run, run_until
 
@@ -202,6 +203,7 @@ def test_shares_that_may_be_shown_and_those_of_the_liars_never_open_a_secret() -
             out = count - holders
             assert count == 3 or shown >= liars - out  # so that liars who are left cannot have a dealer left out
             assert liars + (holders - t) < holders  # an honest key is left after all openings of an epoch
+        assert c.least_holders(count) <= max(3, quorum(count))  # who is enough for the ledger is enough for keys
 
 
 def test_ceremony_gives_up_with_too_few_members() -> None:
@@ -210,9 +212,10 @@ def test_ceremony_gives_up_with_too_few_members() -> None:
     assert {m.state.phase for m in members.values()} == {events.Phase.FAILED}
 
 
-@pytest.mark.parametrize(("count", "silent"), [(4, 1), (7, 2)])
-def test_ceremony_needs_all_but_f_members_since_all_liars_may_be_among_those_left(count: int, silent: int) -> None:
-    away = range(count - silent + 1, count + 1)
+@pytest.mark.parametrize(("count", "least"), [(4, 3), (7, 3), (10, 5)])
+def test_ceremony_needs_so_many_members_that_all_liars_among_them_open_nothing(count: int, least: int) -> None:
+    assert c.least_holders(count) == least
+    away = range(least + 1, count + 1)
     members = members_of(count, dict.fromkeys(away, lambda _, event: None))
     run(members)
     assert members[1].active

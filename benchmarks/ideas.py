@@ -35,6 +35,12 @@ MUON_IN_A_FEDERATION: dict[str, dict[str, Any]] = {
     | {"dropout": 0.1, "escalation": 0.003, "informed_share": 0.75},
     "wrong class costs 1, Muon, dropout .1, evidence .003, weight decay 1e-2": MUON
     | {"dropout": 0.1, "escalation": 0.003, "weight_decay": 1e-2},
+    "wrong class costs 1, Muon, dropout .1, evidence .003, columns hidden, .05": MUON
+    | {"dropout": 0.1, "escalation": 0.003, "column_dropout": 0.05},
+    "wrong class costs 1, Muon, dropout .1, evidence .003, 64 bins": MUON
+    | {"dropout": 0.1, "escalation": 0.003, "bins": 64},
+    "wrong class costs 1, Muon, dropout .1, evidence .003, three members of 64 x 2": MUON
+    | {"dropout": 0.1, "escalation": 0.003, "members": 3, "hidden": (64, 64)},
 }
 # For each data set and idea what it changes in the recipe; "now" is the recipe before any of them. The recipes of
 # WUSTL-EHMS, NSL-KDD, CICIoMT2024 and X-IoMT have since taken up what helped; their first tables are of those before.

@@ -222,9 +222,10 @@ def times(runs: list[dict[str, Any]]) -> None:
         kept = f"Of the {len(wanted)} runs of the {protocol} protocol's one command {len(made)} are kept"
         print(f"{kept}: {minutes:.0f} minutes of processor time, {minutes / 2:.0f} minutes with two cores.")
     quick = [json.loads(line) for line in (FOLDER / "quick.jsonl").read_text().splitlines()]
-    minutes = sum(run["seconds"] for run in quick) / 60
+    minutes = sum(run["processor_seconds"] for run in quick) / 60
     sets = len({run["data"] for run in quick})
-    print(f"With --quick, one seed on {sets} data sets, {len(quick)} runs: {minutes:.0f} minutes, reading not counted.")
+    both = f"{minutes:.0f} minutes of processor time, {minutes / 2:.0f} minutes with two cores, reading not counted"
+    print(f"With --quick, one seed on {sets} data sets, {len(quick)} runs: {both}.")
 
 
 def _spent(run: dict[str, Any]) -> float:

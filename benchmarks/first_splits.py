@@ -123,7 +123,9 @@ def draws() -> None:
             continue
         own = [run for run in kept if (run["data"], run["protocol"]) == (target.data, target.protocol)]
         values = _values(own, method, target.measure)
-        rows = [[values[number + first] for number in SEEDS] for first in range(0, len(values), len(SEEDS))]
+        begun = range(0, max(values, default=-1) + 1, len(SEEDS))
+        whole = [first for first in begun if values.keys() >= {number + first for number in SEEDS}]
+        rows = [[values[number + first] for number in SEEDS] for first in whole]
         if len(rows) < LEAST_DRAWS:
             continue
         means, words = [fmean(row) for row in rows], _words(target) + method.removeprefix(FEDERATED)

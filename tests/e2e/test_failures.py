@@ -1,4 +1,4 @@
-"""Every row of "What happens when" (spec/round.md), with real node processes, n = 4 and 7. How: troubles.py."""
+"""Every row of "What happens when" (spec/round.md), with real node processes, n = 4 and 7: plan.py, troubles.py."""
 
 import asyncio
 import re
@@ -9,21 +9,18 @@ import pytest
 
 from medward.federation.round_rules import FOUND_WORSE
 from tests.e2e.faulty_node import ASKED_FOR
-from tests.e2e.troubles import (
+from tests.e2e.plan import (
     AFTER_POISON,
     AGGREGATORS,
     HOLDERS,
     KEY_MAKERS,
     ONE_SHARE,
     POISON,
-    ROUNDS,
     TOO_FEW,
     TOO_MANY_SILENT,
     Plan,
-    Told,
-    Troubles,
-    look_back,
 )
+from tests.e2e.troubles import ROUNDS, Told, Troubles, look_back
 from tests.e2e.ward import NAMES, PATIENT, Ward, run, undisturbed
 
 pytestmark = pytest.mark.processes
@@ -202,6 +199,7 @@ def test_federation_stops_after_three_ceremonies_without_keys_and_says_so(told: 
     assert code == 1
     assert f"the federation has stopped: {reason}" in text
     assert "medward federation resume" in text
+    assert "medward_federation_stopped 1.0" in told.metrics
 
 
 def test_federation_goes_on_once_enough_members_have_said_so(told: Told) -> None:

@@ -1,6 +1,6 @@
 """A federation of 3 f + 1 hospitals in which everything goes wrong that may, a few at a time, round after round.
 
-First come rounds whose faults are known beforehand (`Plan`); the clock is set forward when all have spoken who will.
+First come rounds whose faults are known beforehand (plan.py); the clock is set forward when all have spoken who will.
 Then nodes are killed, more than a quorum can spare of them, stores and disks are lost. Every round that led to a model
 is computed again in the open.
 """
@@ -10,7 +10,7 @@ import logging
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from medward.federation.blobs import blob_name
-from medward.federation.ceremony import least_holders
 from medward.federation.round_rules import FOUND_WORSE
 from medward.federation.shared_model import SharedModel, first_model
 from medward.node.audit import audit
@@ -30,7 +29,8 @@ from medward.node.launcher import NODE_COMMAND
 from medward.store.cid import Cid
 from medward.store.local import open_directory
 from tests.e2e.faulty_node import EVIDENCE, UNSAID, unsaid
-from tests.e2e.ward import PATIENT, Rounds, Ward, members, own_sides
+from tests.e2e.plan import KEY_MAKERS, SILENT_IN_CEREMONY, TOO_FEW_IN_CEREMONY, WAITING, Plan
+from tests.e2e.ward import PATIENT, Rounds, Ward, own_sides
 from tests.node.hosts import MEDWARD
 
 _LOG = logging.getLogger(__name__)
@@ -46,94 +46,6 @@ LONG_SECONDS = 120.0
 
 #: A reminder that time has passed may be lost with the node that was to order it.
 AGAIN_SECONDS = 60.0
-
-#: In which phase a fault has the others wait for its member.
-_WAITING = {
-    "silent at commit": "committing",
-    "silent at submit": "submitting",
-    "silent aggregator": "aggregating",
-    "slow aggregator": "aggregating",
-    "silent at share": "checking",
-    "commits to a share and does not show it": "sharing",
-}
-AGGREGATORS = ("withholds aggregate", "silent aggregator", "slow aggregator", "wrong aggregator")
-CONTRIBUTORS = ("silent at commit", "silent at submit", "malformed contribution")
-HOLDERS = ("silent at share", "commits to a share and does not show it", "wrong share")
-TOO_FEW, TOO_MANY_SILENT, POISON, AFTER_POISON = "too few", "too many silent", "poisons", "after the poison"
-FAILS_ONCE = "fails once"
-KEY_MAKERS = ("malformed key", "spoils all dealt shares")
-ONE_SHARE = "spoils one dealt share"
-TOO_FEW_IN_CEREMONY, SILENT_IN_CEREMONY = "too few in the ceremony", "silent in the ceremony"
-
-
-class Plan:
-    """Which members do what wrong in which rounds; never more than f of them at once, but for what is to be void.
-
-    Args:
-        hospitals: n.
-    """
-
-    def __init__(self, hospitals: int) -> None:
-        self.names = names = members(hospitals)
-        self.f = f = (hospitals - 1) // 3
-        self.at: dict[str, int] = {}
-        self.by: dict[str, tuple[str, ...]] = {}
-        self.faults: dict[str, dict[str, list[int]]] = {name: {} for name in names}
-        self._next = 0
-        for first in range(0, len(AGGREGATORS), f):
-            # The aggregator of round r is member r, then r + 1, ... of the cohort.
-            turn = [names[(self._next + place) % hospitals] for place in range(f)]
-            self._together(AGGREGATORS[first : first + f], turn)
-        for first in range(0, len(CONTRIBUTORS), f):
-            self._together(CONTRIBUTORS[first : first + f], names[::-1])
-        self._note("claims fewer rows than none", self._next, names[-1])
-        self._all(POISON, "poisons", names[-f:])
-        self._all(AFTER_POISON, FAILS_ONCE, names[-1:])
-        least = max(3, f + 2)
-        self._all(TOO_FEW, "silent at commit", names[: hospitals - least + 1])
-        self._all(TOO_MANY_SILENT, "silent at share", names[: f + 1])
-        for first in range(0, len(HOLDERS), f):
-            self._together(HOLDERS[first : first + f], names[1:])
-        self.rounds = self._next
-        self._note(ONE_SHARE, 0, names[0])
-        self.by[TOO_FEW_IN_CEREMONY] = names[least_holders(hospitals) - 1 :]
-        for name in self.by[TOO_FEW_IN_CEREMONY]:
-            self._note(SILENT_IN_CEREMONY, 0, name)
-
-    def _together(self, kinds: Sequence[str], villains: Sequence[str]) -> None:
-        """One round with one member for each of these faults."""
-        for kind, name in zip(kinds, villains, strict=False):
-            self.at[kind], self.by[kind] = self._next, (name,)
-            self._note(kind, self._next, name)
-        self._next += 1
-
-    def _all(self, what: str, kind: str, villains: Sequence[str]) -> None:
-        """One round in which all of these do the same."""
-        self.at[what], self.by[what] = self._next, tuple(villains)
-        for name in villains:
-            self._note(kind, self._next, name)
-        self._next += 1
-
-    def _note(self, kind: str, number: int, name: str) -> None:
-        self.faults[name].setdefault(kind, []).append(number)
-
-    def having(self, kind: str, number: int) -> list[str]:
-        """Who does this in a round."""
-        return [name for name, own in self.faults.items() if number in own.get(kind, ())]
-
-    def awaited_in_vain(self, state: Mapping[str, Any]) -> set[str]:
-        """Who will not say what the present phase waits for."""
-        number, phase = state["round"], state["phase"]
-        found = {name for kind, at in _WAITING.items() if at == phase for name in self.having(kind, number)}
-        if phase == "checking" and any(
-            AGGREGATORS[0] in self.faults[name] and self._turn(number, state["failed_aggregators"]) == name
-            for name in self.having(AGGREGATORS[0], number)
-        ):
-            return set(self.names)
-        return found
-
-    def _turn(self, number: int, attempt: int) -> str:
-        return self.names[(number + attempt) % len(self.names)]
 
 
 @dataclass
@@ -153,7 +65,8 @@ class Told:
         replaced: the member whose disk was lost, the round of that, its incarnation afterwards, and its files.
         stopped: why the federation has stopped, as each node tells it.
         status: what `medward federation status` said then, and its exit code.
-        resumed: the same of `medward federation resume`, from as many members as are needed.
+        metrics: what a node's `GET /metrics` said then.
+        resumed: what `medward federation resume` said, and its exit code, from as many members as are needed.
         refusals: what a node said that started on an empty disk, an old copy, and an old incarnation's; and to one who
             would resume a federation that has not stopped, or says so twice.
         evidence: who has kept the wrong aggregate.
@@ -175,6 +88,7 @@ class Told:
     replaced: tuple[str, int, int] = ("", -1, 0)
     stopped: dict[str, str] = field(default_factory=dict)
     status: tuple[int, str] = (0, "")
+    metrics: str = ""
     resumed: list[tuple[int, str]] = field(default_factory=list)
     refusals: dict[str, str] = field(default_factory=dict)
     evidence: dict[str, bool] = field(default_factory=dict)
@@ -280,7 +194,7 @@ class Troubles:
         if not waits_for <= self._plan.awaited_in_vain(state) | away:
             return False
         # Whoever is silent has come to where it would have spoken: what it did before is the same in every run.
-        said = {record for kind, record in UNSAID.items() if _WAITING.get(kind) == state["phase"] == "committing"}
+        said = {record for kind, record in UNSAID.items() if WAITING.get(kind) == state["phase"] == "committing"}
         homes = [self._ward.launcher.homes[name].folder for name in waits_for - away]
         return all((home / unsaid(number, first)).exists() for (first, *_) in said for home in homes)
 
@@ -318,6 +232,7 @@ class Troubles:
         await ward.until(stopped, "the federation has stopped", 600)
         told.stopped = {name: ward.state(name)["stopped"] for name in names}
         told.status = await asyncio.to_thread(self._federation, "status", names[0])
+        told.metrics = ward.launcher.client(names[0]).text("/metrics")
         for name in silent:
             faults = self._plan.faults[name]
             ward.misbehave(name, {kind: rounds for kind, rounds in faults.items() if kind != SILENT_IN_CEREMONY})

@@ -137,7 +137,16 @@ def _over_time(
 ) -> None:
     """Print the comparison over time."""
     from medward.agents.watch.network import WatchRecipe
-    from medward.report.watch_study import BASE, LEARNED, METHODS, RULES, WatchStudy, run_watch_study, watch_table
+    from medward.report.watch_study import (
+        BASE,
+        LEARNED,
+        METHODS,
+        RULES,
+        WatchStudy,
+        limits_table,
+        run_watch_study,
+        watch_table,
+    )
 
     known = (*RULES, *LEARNED)
     unknown = [name for name in method if name not in known]
@@ -154,7 +163,10 @@ def _over_time(
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}
         if not as_json:
             kind = ", synthetic" if dataset.schema.synthetic else ""
-            Console(soft_wrap=True).print(f"\n### {dataset.schema.title} (over time{kind})\n\n{watch_table(runs)}")
+            say = Console(soft_wrap=True).print
+            say(f"\n### {dataset.schema.title} (over time{kind})\n\n{watch_table(runs)}")
+            if limited := limits_table(runs):
+                say(f"\nAll held to the same false alarms in 1,000 benign validation windows:\n\n{limited}")
     if as_json:
         print_json(document)
 

@@ -15,7 +15,7 @@ from scipy.stats import t as student
 
 from medward.report.study import WITHOUT
 from medward.report.tables import COLUMNS
-from medward.report.watch_study import BASE, SHORTSIGHTED, interval
+from medward.report.watch_study import BASE, SHORTSIGHTED, WHOLE, interval
 
 FEDERATED, POOLED = "Sentinel, federated", "Sentinel, pooled"
 _RECALL = "recall of "
@@ -134,7 +134,7 @@ def over_time_verdicts(runs: Sequence[dict[str, Any]]) -> list[Verdict]:
         for run in runs:
             if run["data"] == data:
                 by_method.setdefault(run["method"], {})[run["seed"]] = run
-        own = by_method.get("Sentinel over time", {})
+        own = by_method.get(WHOLE, {})
         for rival in (BASE, "confidence rule", SHORTSIGHTED):
             other = by_method.get(rival, {})
             seeds = sorted(set(own) & set(other))

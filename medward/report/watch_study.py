@@ -37,10 +37,10 @@ from medward.flows.schema import Flows
 from medward.report.kept import keep_run, kept_runs
 
 RULES = {"two-threshold rule": False, "confidence rule": True}
-BASE, SHORTSIGHTED = "two-threshold rule", "Sentinel, discount 0"
+BASE, WHOLE, SHORTSIGHTED = "two-threshold rule", "Sentinel over time", "Sentinel, discount 0"
 LEARNED: dict[str, dict[str, Any]] = {
-    "Sentinel over time": {},
-    "Sentinel, discount 0": {"discount": 0.0, "steps": 1},
+    WHOLE: {},
+    SHORTSIGHTED: {"discount": 0.0, "steps": 1},
     "Sentinel, one-step returns": {"steps": 1},
     "Sentinel, 16 quantiles": {"quantiles": 16},
     "Sentinel, every class's logits": {"sees": SIGHTS},
@@ -48,9 +48,13 @@ LEARNED: dict[str, dict[str, Any]] = {
     "Sentinel, blind to its alerts": {"sees": ("suspicion", "evidence", "queue")},
     "Sentinel, quaternion": {"layer": "quaternion", "hidden": (128, 128)},
 }
-METHODS = (*RULES, "Sentinel over time", "Sentinel, discount 0")
+METHODS = (*RULES, WHOLE, SHORTSIGHTED)
 # An episode's windows: the ward's test part has 150 windows a device, WUSTL-EHMS's blocks have 200.
 WINDOWS = {"ward": 150}
+#: False alarms a benign window that all methods are held to on validation episodes, one after the other.
+LIMITS = (0.0, 0.0005, 0.001, 0.002, 0.005)
+# What a tally counts, and for how many of what.
+_COST, _ALARMS = ("cost", "windows"), ("false_alarms", "benign")
 _FOLDS = 2
 _COMPOSITIONS = {"train": 8, "validation": 4, "test": 4}
 
@@ -96,7 +100,9 @@ def run_watch_study(
 
     Returns:
         All runs: key, data, seed, method, setting, validation (cost and false alarms a window), and `blocks`: for each
-        of the test part's blocks the sums of medward.agents.watch.judgement.Tally and its number of windows.
+        of the test part's blocks the sums of medward.agents.watch.judgement.Tally and its number of windows. A rule is
+        the cheapest there is, a learned watch the cheapest with no more false alarms on validation episodes than the
+        two-threshold rule; `blocks_free` is what the cheapest does, and `limited` what each does under `LIMITS`.
     """
     done = kept_runs(study.results)
     runs = []
@@ -108,7 +114,7 @@ def run_watch_study(
             if run is None:
                 if stage is None:
                     stage = staged(prepare(dataset, load(seed), "honest", seed), study.recipe.costs)
-                    base = tuned_rule(RULES[BASE], stage.validation, study.recipe.costs)
+                    base = tuned_rule(RULES[BASE], stage.validation, study.recipe.costs, (None, *LIMITS))
                 assert base is not None
                 began = perf_counter()
                 found = _measured(study, stage, base, method, seed)
@@ -141,27 +147,43 @@ def staged(prepared: Prepared, costs: WatchCosts) -> Stage:
     return Stage(train, validation, test, parts["test"].block)
 
 
-def _measured(study: WatchStudy, stage: Stage, base: Tuned, method: str, seed: int) -> dict[str, Any]:
-    costs = study.recipe.costs
+def _measured(study: WatchStudy, stage: Stage, base: Sequence[Tuned], method: str, seed: int) -> dict[str, Any]:
+    costs, within = study.recipe.costs, stage.validation
     if method in RULES:
-        tuned = base if method == BASE else tuned_rule(RULES[method], stage.validation, costs)
-        policies = {"blocks": rule_policy(Rule(*tuned.setting))}
+        free, *limited = base if method == BASE else tuned_rule(RULES[method], within, costs, (None, *LIMITS))
+        chosen, weights = free, 0
+
+        def make(setting: Any) -> Policy:
+            return rule_policy(Rule(*setting))
+
     else:
         recipe = replace(study.recipe, **LEARNED[method])
         network = learn(stage.train, recipe, seed).network
         # At no more false alarms on validation episodes than the rule there, and at whatever is cheapest.
-        tuned = tuned_margins(network, stage.validation, recipe, base.false_alarm_rate)
-        free = tuned_margins(network, stage.validation, recipe)
-        policies = {
-            "blocks": learned_policy(network, Margins(*tuned.setting), recipe),
-            "blocks_free": learned_policy(network, Margins(*free.setting), recipe),
-        }
+        limits = (base[0].false_alarm_rate, None, *LIMITS)
+        chosen, free, *limited = tuned_margins(network, within, recipe, limits)
+        weights = _weights(network)
+
+        def make(setting: Any) -> Policy:
+            return learned_policy(network, Margins(*setting), recipe)
+
+    blocks = {tuned.setting: _by_block(make(tuned.setting), stage, costs) for tuned in (chosen, free, *limited)}
     return {
-        "setting": list(tuned.setting),
-        "tried": tuned.tried,
-        "validation": {"cost": tuned.cost, "false_alarm_rate": tuned.false_alarm_rate},
-        "weights": _weights(network) if method in LEARNED else 0,
-        **{name: _by_block(policy, stage, costs) for name, policy in policies.items()},
+        "setting": list(chosen.setting),
+        "tried": chosen.tried,
+        "validation": {"cost": chosen.cost, "false_alarm_rate": chosen.false_alarm_rate},
+        "weights": weights,
+        "blocks": blocks[chosen.setting],
+        **({} if method in RULES else {"blocks_free": blocks[free.setting]}),
+        "limited": [
+            {
+                "limit": limit,
+                "setting": list(tuned.setting),
+                "validation": {"cost": tuned.cost, "false_alarm_rate": tuned.false_alarm_rate},
+                "blocks": blocks[tuned.setting],
+            }
+            for limit, tuned in zip(LIMITS, limited, strict=True)
+        ],
     }
 
 
@@ -221,13 +243,41 @@ def watch_table(runs: Sequence[dict[str, Any]]) -> str:
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for method, found in by_method.items():
         own = [found[seed] for seed in sorted(set(found) & set(base))]
-        cells = [method, str(len(own)), f"{1000 * _mean_rate(own, 'cost', 'windows'):.2f}"]
-        cells.append("–" if method == BASE else _less(own, base, "cost", "windows"))
-        cells.append("–" if method == SHORTSIGHTED else _less(own, blind, "cost", "windows"))
-        cells.append(f"{1000 * _mean_rate(own, 'false_alarms', 'benign'):.2f}")
-        cells.append("–" if method == BASE else _less(own, base, "false_alarms", "benign"))
+        cells = [method, str(len(own)), f"{1000 * _mean_rate(own, *_COST):.2f}"]
+        cells.append("–" if method == BASE else _less(own, base, *_COST))
+        cells.append("–" if method == SHORTSIGHTED else _less(own, blind, *_COST))
+        cells.append(f"{1000 * _mean_rate(own, *_ALARMS):.2f}")
+        cells.append("–" if method == BASE else _less(own, base, *_ALARMS))
         cells += [f"{_mean_rate(own, 'found', 'runs'):.3f}", f"{_mean_rate(own, 'delay', 'found'):.2f}"]
         cells.append(f"{_mean_rate(own, 'escalations', 'windows'):.3f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def limits_table(runs: Sequence[dict[str, Any]]) -> str:
+    """Return one table: a row for each of `LIMITS`, all methods held to it on validation episodes; means over seeds.
+
+    Runs that were kept before there were limits are passed over; the table is empty if there are no others.
+    """
+    by_method: dict[str, dict[int, dict[str, Any]]] = {}
+    for run in runs:
+        if "limited" in run and run["method"] in METHODS:
+            by_method.setdefault(run["method"], {})[run["seed"]] = run
+    seeds = sorted(set[int].intersection(*map(set, by_method.values()))) if len(by_method) == len(METHODS) else []
+    if not seeds:
+        return ""
+    whole, *others = WHOLE, *(method for method in METHODS if method != WHOLE)
+    head = ["false alarms allowed", *(f"{method}: cost (false alarms)" for method in METHODS)]
+    head += [f"{whole}, less {other}'s cost [95 %]" for other in others]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for place, limit in enumerate(LIMITS):
+        own = {name: {seed: found[seed]["limited"][place] for seed in seeds} for name, found in by_method.items()}
+        rows = {name: [{"seed": seed, **run} for seed, run in found.items()] for name, found in own.items()}
+        cells = [f"{1000 * limit:g}"]
+        for method in METHODS:
+            cost, alarms = (1000 * _mean_rate(rows[method], *of) for of in (_COST, _ALARMS))
+            cells.append(f"{cost:.2f} ({alarms:.2f})")
+        cells += [_less(rows[whole], own[other], *_COST) for other in others]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medward.report.watch_study import BASE, interval, watch_table
+from medward.report.watch_study import BASE, LIMITS, METHODS, WHOLE, interval, limits_table, watch_table
 
 FIELDS = ("cost", "false_alarms", "benign", "attack", "runs", "found", "delay", "missed", "escalations", "windows")
 
@@ -48,3 +48,21 @@ def test_free_margins_are_a_row_of_their_own() -> None:
     run["blocks_free"] = _run("", 0, [2.0, 4.0])["blocks"]
     table = watch_table([_run(BASE, 0, [4.0, 6.0]), run])
     assert "| learned (any false alarms) | 1 | 300.00 |" in table
+
+
+def test_limits_table_stands_methods_side_by_side_under_each_limit() -> None:
+    runs = []
+    for number, method in enumerate(METHODS):
+        run = _run(method, 0, [4.0, 6.0])
+        costs = [[4.0 + number + place, 6.0 + number + place] for place in range(len(LIMITS))]
+        limited = [{"limit": limit, **_run(method, 0, cost)} for limit, cost in zip(LIMITS, costs, strict=True)]
+        runs.append({**run, "limited": limited})
+    head, _, first, *_, last = limits_table(runs).splitlines()
+    assert head.count(f"{WHOLE}, less") == len(METHODS) - 1
+    assert first.startswith("| 0 | 500.00 (100.00) | 600.00 (100.00) | 700.00 (100.00) | 800.00 (100.00) |")
+    assert first.endswith("| +200.00 [+200.00, +200.00] | +100.00 [+100.00, +100.00] | -100.00 [-100.00, -100.00] |")
+    assert last.startswith("| 5 | 900.00 (100.00) |")
+
+
+def test_limits_table_needs_runs_of_all_methods_that_kept_limits() -> None:
+    assert limits_table([_run(method, 0, [4.0, 6.0]) for method in METHODS]) == ""

@@ -1,11 +1,11 @@
 """Judging policies over time on logged episodes, and tuning them on validation episodes, all by the same measure.
 
-A policy is tuned to the lowest cost a window on validation episodes; some under the condition that they raise no more
-false alarms there than another one does.
+A policy is tuned to the lowest cost a window on validation episodes; where it is told to, under the condition that it
+raises no more false alarms there than a limit, or than another policy does.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,11 +15,12 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
 from medward.agents.watch.costs import WatchCosts
-from medward.agents.watch.environment import Watch, Watched, begin, step
+from medward.agents.watch.environment import Watch, Watched, begin, glances, step, suspicion
 from medward.agents.watch.learner import judge
-from medward.agents.watch.network import WatchNetwork, WatchRecipe, greedy
+from medward.agents.watch.network import WatchNetwork, WatchRecipe, greedy, without_alerts
 from medward.agents.watch.rules import Grid, Quiet, Rule, follow, quiet_start, settings
 
+NO_FLOOR = -99.0
 # What a policy does in a state, given what it remembers; which streams still run.
 Policy = Callable[[Watched, Watch, Quiet, Array], tuple[Array, Quiet]]
 
@@ -91,10 +92,23 @@ def walk(policy: Policy, logged: Watched, episodes: Int[Array, " episodes"], cos
 
 
 class Margins(NamedTuple):
-    """How much better than allowing the other actions of a learned watch must be; tuned on validation episodes."""
+    """How sure a learned watch must be of what it does; tuned on validation episodes.
+
+    An alert's worth grows with what is still to come of an attack and not with how sure it is alone, so that margins on
+    worth cannot rule out a doubtful alert without ruling out late ones. A floor on suspicion can.
+
+    Args:
+        alert: how much better than allowing an alert must be.
+        escalate: likewise for buying evidence.
+        floor: the least suspicion, a difference of logits, of a window that is alerted on.
+        smooth: the weight of the fast running average beside the window itself in that suspicion.
+        tail: the share of the worst quantiles that an effect is judged by; 1 for its mean.
+    """
 
     alert: float = 0.0
     escalate: float = 0.0
+    floor: float = NO_FLOOR
+    smooth: float = 0.0
     tail: float = 1.0
 
 
@@ -103,6 +117,8 @@ def learned_policy(network: WatchNetwork, margins: Any, recipe: WatchRecipe) -> 
 
     def decide(logged: Watched, watch: Watch, quiet: Quiet, runs: Array) -> tuple[Array, Quiet]:
         judged = judge(network, logged, watch, recipe)
+        seen = (1 - margins.smooth) * glances(logged, watch)[:, :-1] + margins.smooth * watch.means[:, 0]
+        judged = without_alerts(judged, suspicion(seen) < margins.floor)
         action = greedy(judged, watch.evidence > 0, margins.alert, margins.escalate, margins.tail)
         return action, quiet
 
@@ -128,32 +144,37 @@ _FIRST_LOOK, _SECOND_LOOK = 32, 128
 
 
 def tune(
-    make: Callable[[Any], Policy], options: Any, logged: Watched, costs: WatchCosts, false_alarms: float | None = None
-) -> Tuned:
-    """Return the setting with the lowest cost a window on validation episodes.
+    make: Callable[[Any], Policy], options: Any, logged: Watched, costs: WatchCosts, limits: Sequence[float | None]
+) -> list[Tuned]:
+    """Return for each limit the setting with the lowest cost a window on validation episodes.
 
     Args:
         make: returns the policy of a setting.
         options: the settings, each field an array over them.
         logged: the validation episodes.
         costs: what is measured.
-        false_alarms: the most false alarms a benign window that are allowed; None for any.
+        limits: the most false alarms a benign window that are allowed; None for any. Where no setting keeps to one,
+            that with the fewest false alarms is returned.
     """
     count = len(jax.tree.leaves(options)[0])
     everything = np.arange(len(logged.row))
-    chosen = np.arange(count)
+    short = [np.arange(count)] * len(limits)
     if count > _SECOND_LOOK and len(everything) > _FIRST_LOOK:
         cost, rate = _rated(make, options, logged, costs, everything[:: -(-len(everything) // _FIRST_LOOK)])
-        allowed = np.where(rate <= (np.inf if false_alarms is None else false_alarms * 1.5 + 1e-3), cost, np.inf)
-        chosen = np.argsort(allowed, kind="stable")[:_SECOND_LOOK]
+        # A rate on few episodes is uncertain: what is a little above its limit gets a second look.
+        most = [np.inf if limit is None else limit * 1.5 + 1e-3 for limit in limits]
+        short = [np.lexsort((rate, np.where(rate <= high, cost, np.inf)))[:_SECOND_LOOK] for high in most]
+    chosen = np.unique(np.concatenate(short))
     few = jax.tree.map(lambda field: field[chosen], options)
     cost, rate = _rated(make, few, logged, costs, everything)
-    allowed = cost if false_alarms is None else np.where(rate <= false_alarms, cost, np.inf)
-    best = int(np.argmin(allowed))
-    if not np.isfinite(allowed[best]):
-        best = int(np.argmin(rate))
-    setting = jax.tree.map(lambda field: field[best].item(), few)
-    return Tuned(setting, float(cost[best]), float(rate[best]), count)
+    found = []
+    for limit, own in zip(limits, short, strict=True):
+        place = np.searchsorted(chosen, own)
+        allowed = np.where(rate[place] <= (np.inf if limit is None else limit), cost[place], np.inf)
+        best = place[int(np.argmin(allowed if np.isfinite(allowed).any() else rate[place]))]
+        setting = jax.tree.map(lambda field, best=best: field[best].item(), few)
+        found.append(Tuned(setting, float(cost[best]), float(rate[best]), count))
+    return found
 
 
 def _rated(
@@ -176,23 +197,27 @@ def _rated(
     return np.asarray(cost, np.float64), np.asarray(rate, np.float64)
 
 
-def tuned_rule(by_confidence: bool, logged: Watched, costs: WatchCosts, grid: Grid | None = None) -> Tuned:
-    """Tune the two-threshold rule or the confidence rule on validation episodes."""
-    return tune(lambda setting: rule_policy(Rule(*setting)), settings(by_confidence, grid or Grid()), logged, costs)
+def tuned_rule(
+    by_confidence: bool,
+    logged: Watched,
+    costs: WatchCosts,
+    limits: Sequence[float | None] = (None,),
+    grid: Grid | None = None,
+) -> list[Tuned]:
+    """Tune the two-threshold rule or the confidence rule on validation episodes, for each limit (see `tune`)."""
+    options = settings(by_confidence, grid or Grid())
+    return tune(lambda setting: rule_policy(Rule(*setting)), options, logged, costs, limits)
 
 
 def tuned_margins(
-    network: WatchNetwork, logged: Watched, recipe: WatchRecipe, false_alarms: float | None = None
-) -> Tuned:
-    """Tune a learned watch's margins on validation episodes."""
+    network: WatchNetwork, logged: Watched, recipe: WatchRecipe, limits: Sequence[float | None] = (None,)
+) -> list[Tuned]:
+    """Tune a learned watch's margins on validation episodes, for each limit (see `tune`)."""
     alert = (-1.0, -0.5, -0.2, 0.0, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0)
     escalate = (-0.05, 0.0, 0.03, 0.1, 99.0)
-    grid = [jnp.asarray(axis).ravel() for axis in jnp.meshgrid(jnp.array(alert), jnp.array(escalate), indexing="ij")]
-    options = Margins(grid[0], grid[1], jnp.ones(len(grid[0])))  # type: ignore[arg-type]
+    floors = [(NO_FLOOR, 0.0)] + [(f, s) for s in (0.0, 0.3) for f in (-2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0)]
+    grid = [(a, e, *own) for a in alert for e in escalate for own in floors]
+    options = tuple(jnp.asarray(axis, jnp.float32) for axis in zip(*grid, strict=True))
     return tune(
-        lambda setting: learned_policy(network, Margins(setting[0], setting[1]), recipe),
-        (options.alert, options.escalate),
-        logged,
-        recipe.costs,
-        false_alarms,
+        lambda setting: learned_policy(network, Margins(*setting), recipe), options, logged, recipe.costs, limits
     )

@@ -115,6 +115,13 @@ class WatchNetwork(eqx.Module):
         )
 
 
+def without_alerts(judged: Judged, where: Bool[Array, " batch"]) -> Judged:
+    """Return the network's answer with alerts out of the question in some states."""
+    alerts = judged.effect[:, 1:-1]
+    held = jnp.where(where[:, None, None], OUT_OF_QUESTION, alerts)
+    return Judged(judged.value, judged.effect.at[:, 1:-1].set(held))
+
+
 def greedy(
     judged: Judged,
     evidence: Bool[Array, " batch"],

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medward.agents.watch.environment import begin, inputs
+from medward.agents.watch.environment import Watched, begin, inputs
 from medward.agents.watch.episodes import Episodes
 from medward.agents.watch.judgement import Margins, learned_policy, rule_policy, tuned_margins, tuned_rule, walk
 from medward.agents.watch.learner import Returns, learn, loss_of, returns
 from medward.agents.watch.network import Judged, WatchNetwork, WatchRecipe, greedy
-from medward.agents.watch.rules import Rule
+from medward.agents.watch.rules import Rule, quiet_start
 from tests.agents.watch.conftest import COSTS, ESCALATION, made, plain
 
 TINY = WatchRecipe(hidden=(4,), discount=0.5, steps=1, costs=COSTS)
@@ -129,14 +129,48 @@ def test_same_seed_gives_the_same_watch(attacked: Episodes) -> None:
 
 def test_rule_that_sees_plainly_is_tuned_to_alert_once_in_the_first_window(attacked: Episodes) -> None:
     logged = plain(attacked, cheap=6.0)
-    tuned = tuned_rule(False, logged, COSTS)
+    [tuned] = tuned_rule(False, logged, COSTS)
     tally = walk(rule_policy(Rule(*tuned.setting)), logged, jnp.arange(64), COSTS)
     assert tuned.cost == pytest.approx(-2.0 * 64 / (64 * 24))
     assert (int(tally.found.sum()), int(tally.false_alarms.sum()), int(tally.escalations.sum())) == (64, 0, 0)
+
+
+@pytest.mark.parametrize(("floor", "smooth", "alerts"), [(7.9, 0.0, True), (8.1, 0.0, False), (3.9, 0.5, True)])
+def test_below_its_floor_of_suspicion_a_watch_does_not_alert(floor: float, smooth: float, alerts: bool) -> None:
+    # A window of suspicion 8 after benign ones of -8: their running average is 0 by then, with half its weight 4.
+    logged = plain(made([[0, 0, 1]]), cheap=4.0)
+    watch = begin(logged, jnp.array([0]))._replace(at=jnp.array([2]))
+    means = watch.means.at[:, 0].set(0.0)
+    policy = learned_policy(ALERTS, Margins(floor=floor, smooth=smooth), TINY)
+    action, _ = policy(logged, watch._replace(means=means), quiet_start(1), jnp.array([True]))
+    assert (int(action[0]) > 0) == alerts
 
 
 def test_margins_keep_to_the_false_alarms_they_are_allowed(attacked: Episodes) -> None:
     logged = plain(attacked)
     recipe = WatchRecipe(hidden=(8,), costs=COSTS)
     network = WatchNetwork(inputs(4), 4, recipe, jax.random.key(3))
-    assert tuned_margins(network, logged, recipe, 0.0).false_alarm_rate == 0.0
+    none, few, free = tuned_margins(network, logged, recipe, (0.0, 0.01, None))
+    assert none.false_alarm_rate == 0.0
+    assert few.false_alarm_rate <= 0.01
+    assert free.cost <= few.cost <= none.cost
+
+
+def _blurred(attacked: Episodes, spread: float) -> Watched:
+    """Episodes in which no rule finds attacks without false alarms."""
+    logged = plain(attacked, cheap=2.0)
+    noise = np.random.default_rng(0).normal(0.0, spread, logged.glance.shape)
+    return logged._replace(glance=logged.glance + jnp.asarray(noise, jnp.float32))
+
+
+def test_limits_tuned_together_choose_what_each_chooses_alone(attacked: Episodes) -> None:
+    logged, limits = _blurred(attacked, 7.0), (None, 0.02, 0.0)
+    free, few, _ = together = tuned_rule(False, logged, COSTS, limits)
+    assert together == [tuned_rule(False, logged, COSTS, (own,))[0] for own in limits]
+    assert free.cost < few.cost
+    assert free.false_alarm_rate > 0.02 >= few.false_alarm_rate
+
+
+def test_where_nothing_keeps_to_the_limit_the_fewest_false_alarms_are_chosen(attacked: Episodes) -> None:
+    few, none = tuned_rule(False, _blurred(attacked, 7.0), COSTS, (0.02, 0.0))
+    assert 0.0 < none.false_alarm_rate <= few.false_alarm_rate

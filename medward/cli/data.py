@@ -75,6 +75,7 @@ def show(
         "cheap": [feature.name for feature in schema.features if feature.group.value == "cheap"],
         "expensive": [feature.name for feature in schema.features if feature.group.value == "expensive"],
         "tool_fingerprints": list(dataset.fingerprints),
+        "cautions": list(dataset.cautions),
         "never": dict(schema.never),
     }
     if as_json:
@@ -86,8 +87,10 @@ def show(
             console.print("never features:")
             for column, reason in value.items():
                 console.print(f"    {column}: {reason}")
+        elif isinstance(value, list):
+            console.print(f"{key}: {(' ' if key == 'cautions' else ', ').join(value) or 'none'}")
         else:
-            console.print(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+            console.print(f"{key}: {value}")
 
 
 @app.command()

@@ -18,6 +18,13 @@ def test_show_gives_the_reason_for_every_column_that_is_left_out(medward: Run) -
     assert "SrcMac" in medward("data", "show", "wustl-ehms-2020").out
 
 
+def test_show_says_what_gives_classes_away_beside_columns(medward: Run) -> None:
+    [caution] = medward("data", "show", "ciciomt2024", "--json").document["cautions"]
+    assert "100 packets" in caution
+    assert f"cautions: {caution}" in medward("data", "show", "ciciomt2024").out
+    assert "cautions: none" in medward("data", "show", "nsl-kdd").out
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
 def test_made_ward_checks_out(medward: Run, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"ward{suffix}"

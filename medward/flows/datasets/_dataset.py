@@ -61,6 +61,7 @@ class Dataset:
         densities: for each copy of the training rows how dense the stream is that its history remembers; see
             `medward.flows.thinning`.
         paper_extra: columns that the literature's habit feeds and an honest reading forbids.
+        cautions: what else gives classes away, and cannot be left out with a column; a sentence each.
     """
 
     schema: Schema
@@ -73,6 +74,7 @@ class Dataset:
     fingerprints: tuple[str, ...] = ()
     densities: tuple[float, ...] = ()
     paper_extra: tuple[Feature, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -63,4 +63,8 @@ CICIOMT = Dataset(
     cut=Cut.BLOCKS,
     describe=_describe,
     paper_extra=tuple(Feature(name) for name in ("IAT", "Number", "Weight", "Drate", "Srate")),
+    cautions=(
+        "A row is the mean of 100 packets in MQTT floods and of 10 in all other traffic: Tot sum over AVG, and values "
+        "finer than tenths, tell the floods by that.",
+    ),
 )

@@ -123,6 +123,7 @@ def _torch_learners(layout: Layout, traffic: Traffic, recipe: Recipe, updates: i
         **{name: getattr(recipe, name) for name in ("batch", "discount", "value_weight", "average", "weight_decay")},
         "learning_rate": 1e-3,
         "escalation": costs.escalation,
+        "muon": recipe.optimiser == "muon",
     }
     eager = TorchSentinel(
         np.asarray(traffic.encoded)[:, :width],

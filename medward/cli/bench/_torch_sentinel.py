@@ -20,7 +20,8 @@ class TorchSentinel:
         following: for each row the next one of its stream, -1 at the end.
         cost: the cost matrix.
         shape: low and inverse of the bins, which numbers and indicators are cheap, embedding width, hidden widths.
-        settings: batch, discount, value_weight, average, escalation, learning_rate, weight_decay.
+        settings: batch, discount, value_weight, average, escalation, learning_rate, weight_decay, and muon: whether
+            PyTorch's own trains the matrices of the hidden layers (medward.agents.muon).
     """
 
     def __init__(
@@ -42,9 +43,14 @@ class TorchSentinel:
         self.numbers, self.indicators = len(self.number_cheap), len(self.indicator_cheap)
         self.online, self.target = self._new(shape), self._new(shape)
         self.target.load_state_dict(self.online.state_dict())
-        self.optimiser = torch.optim.AdamW(
-            self.online.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
-        )
+        self.optimisers = self._optimisers()
+
+    def _optimisers(self) -> list[torch.optim.Optimizer]:
+        steps = {"lr": self.settings["learning_rate"], "weight_decay": self.settings["weight_decay"]}
+        matrices = [p for p in self.online["hidden"].parameters() if self.settings["muon"] and p.ndim == 2]
+        others = [p for p in self.online.parameters() if not any(p is matrix for matrix in matrices)]
+        muon = [torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **steps)] if matrices else []
+        return [torch.optim.AdamW(others, **steps), *muon]
 
     def _new(self, shape: dict[str, Any]) -> torch.nn.ModuleDict:
         inputs = self.numbers * max(shape["embedding"], 1) + self.indicators + 2
@@ -101,10 +107,12 @@ class TorchSentinel:
         entropy = torch.nn.functional.binary_cross_entropy_with_logits(advantage, wanted, reduction="none")
         spread = torch.nn.functional.huber_loss(value, follows, reduction="none")
         loss = ((entropy * known).sum(1) + s["value_weight"] * spread).mean()
-        self.optimiser.zero_grad()
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.online.parameters(), 1.0)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         with torch.no_grad():
             for kept, new in zip(self.target.parameters(), self.online.parameters(), strict=True):
                 kept.lerp_(new, 1 - s["average"])

@@ -177,7 +177,8 @@ def test_the_standard_kind_is_the_distance_from_the_mean_in_standard_deviations(
     x = numbers(rng.normal(mean, sd, 3000), rng.exponential(sd, 3000))
     encoded = fitted(x, "standard").encode(x)[:, :2]
     expected = ((x - x.mean(0, dtype=np.float64)) / x.std(0, dtype=np.float64)).clip(-FARTHEST_SD, FARTHEST_SD)
-    np.testing.assert_allclose(encoded, expected, atol=0.02)
+    # Both come from counts in cells: an error in the mean moves all rows alike, one in the deviation far ones most.
+    np.testing.assert_allclose(encoded, expected, rtol=0.002, atol=0.02)
 
 
 @pytest.mark.parametrize("bins", [2, 3, 16, 32])

@@ -1,6 +1,6 @@
 """The attacks on key ceremonies: each succeeds against a variant with one rule left out, and fails against ours.
 
-The last rows of spec/scheme.md, "Attacks"; the others are in tests/fhe/test_attacks.py.
+The last rows of spec/scheme.md, "Attacks"; the others are in tests/fhe.
 """
 
 from collections.abc import Callable, Sequence

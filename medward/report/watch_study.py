@@ -266,18 +266,20 @@ def limits_table(runs: Sequence[dict[str, Any]]) -> str:
     seeds = sorted(set[int].intersection(*map(set, by_method.values()))) if len(by_method) == len(METHODS) else []
     if not seeds:
         return ""
-    whole, *others = WHOLE, *(method for method in METHODS if method != WHOLE)
+    others = [method for method in METHODS if method != WHOLE]
     head = ["false alarms allowed", *(f"{method}: cost (false alarms)" for method in METHODS)]
-    head += [f"{whole}, less {other}'s cost [95 %]" for other in others]
+    head += [f"{WHOLE}, less {other}'s cost [95 %]" for other in others]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for place, limit in enumerate(LIMITS):
-        own = {name: {seed: found[seed]["limited"][place] for seed in seeds} for name, found in by_method.items()}
-        rows = {name: [{"seed": seed, **run} for seed, run in found.items()] for name, found in own.items()}
+        held = {
+            name: {seed: {"seed": seed, **found[seed]["limited"][place]} for seed in seeds}
+            for name, found in by_method.items()
+        }
         cells = [f"{1000 * limit:g}"]
         for method in METHODS:
-            cost, alarms = (1000 * _mean_rate(rows[method], *of) for of in (_COST, _ALARMS))
+            cost, alarms = (1000 * _mean_rate(list(held[method].values()), *of) for of in (_COST, _ALARMS))
             cells.append(f"{cost:.2f} ({alarms:.2f})")
-        cells += [_less(rows[whole], own[other], *_COST) for other in others]
+        cells += [_less(list(held[WHOLE].values()), held[other], *_COST) for other in others]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""What the scheme would be with one rule left out. Each variant falls to the attack that is named after it in the tests.
+"""What the scheme would be with one rule left out. Each variant falls to the attack named after it in the tests.
 
 Nothing here is imported by medward. The lattice attacks reduce bases of rank at most 4 with exact integers.
 """

@@ -9,6 +9,7 @@
     python benchmarks/results.py measures     the measures that the tables have no room for
     python benchmarks/results.py protocols    each protocol's numbers beside the honest ones
     python benchmarks/results.py times        how long the runs took
+    python benchmarks/results.py plots        draw the pictures of docs/results.md into docs/images
 
 The runs stand in benchmarks/results/reproduce-*.jsonl and were made by, for example,
 
@@ -20,18 +21,23 @@ The runs stand in benchmarks/results/reproduce-*.jsonl and were made by, for exa
 import argparse
 import json
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from medward.flows.datasets import DATASETS
-from medward.report.study import ALONE, METHODS, OF_THREE, left_out
+from medward.report.comparisons import classes_table, hospitals_table
+from medward.report.plots import costs_described, draw_costs, draw_scores, scores_described
+from medward.report.study import METHODS, OF_THREE, left_out
 from medward.report.tables import markdown_table, measures_table
-from medward.report.targets import FEDERATED, Verdict, over_time_verdicts, paired, verdict_table, verdicts
+from medward.report.targets import Verdict, over_time_verdicts, paired, verdict_table, verdicts
 from medward.report.watch_study import WHOLE, interval, limits_table, watch_table
 
 FOLDER = Path(__file__).parent / "results"
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 OVER_TIME = "over time"
 #: As many seeds as `medward reproduce` takes where none are named.
 SEEDS = 5
@@ -72,6 +78,9 @@ def tables(runs: list[dict[str, Any]]) -> None:
         if more:
             counts = ", ".join(f"{method} {count}" for method, count in more.items())
             print(f"More seeds in pairs under [targets](#targets): {counts}.")
+        if protocol == "honest":
+            about = "Each method's macro-F1: seeds, means and standard deviations; the table below has the numbers"
+            print(f"\n![{about}](images/{_score_plot(name)})")
         print(f"\n{markdown_table(own)}\n")
 
 
@@ -84,6 +93,9 @@ def over_time(runs: list[dict[str, Any]]) -> None:
         )
         if limited := limits_table(own):
             print(f"All held to the same number of false alarms in 1,000 benign validation windows:\n\n{limited}\n")
+        if costs_described(own):
+            about = "Cost over false alarms under each limit; the table above has the numbers"
+            print(f"![{about}](images/{_cost_plot(name)})\n")
 
 
 def over_time_parts(runs: list[dict[str, Any]]) -> None:
@@ -111,58 +123,12 @@ def over_time_parts(runs: list[dict[str, Any]]) -> None:
 
 def classes(runs: list[dict[str, Any]]) -> None:
     """Print each data set's three classes on which gradient boosting's recall is furthest ahead of Sentinel's."""
-    print("| data set | class | recall, Sentinel, federated | histogram gradient boosting | difference |")
-    print("|---|---|---|---|---|")
-    runs = compared(runs)
-    for name in DATASETS:
-        own, other = (
-            [run for run in runs if (run["protocol"], run["data"], run["method"]) == ("honest", name, method)]
-            for method in ("Sentinel, federated", "histogram gradient boosting")
-        )
-        if not own or not other:
-            continue
-        recall = {label: (_recall(own, label), _recall(other, label)) for label in DATASETS[name].schema.classes}
-        known = {label: pair for label, pair in recall.items() if pair[0] is not None and pair[1] is not None}
-        for label, (mine, theirs) in sorted(known.items(), key=lambda item: item[1][0] - item[1][1])[:3]:
-            print(f"| {name} | {label} | {mine:.3f} | {theirs:.3f} | {mine - theirs:+.3f} |")
+    print(classes_table([run for run in compared(runs) if run["protocol"] == "honest"]))
 
 
 def hospitals(runs: list[dict[str, Any]]) -> None:
     """Print what each hospital's own Sentinel scores beside the federation's, and how the worst hospital is served."""
-    print(
-        "| data set | macro-F1 | seeds | whole test part: federated | alone, mean | alone, worst "
-        "| worst hospital, own test rows: federated | alone | difference [95 %] |"
-    )
-    print("|---" * 9 + "|")
-    for name in DATASETS:
-        found = {
-            method: {
-                run["seed"]: run
-                for run in runs
-                if (run["protocol"], run["data"], run["method"]) == ("honest", name, method) and "worst_hospital" in run
-            }
-            for method in (FEDERATED, ALONE)
-        }
-        seeds = sorted(set(found[FEDERATED]) & set(found[ALONE]))
-        together, alone = ([found[method][seed] for seed in seeds] for method in (FEDERATED, ALONE))
-        if not seeds:
-            continue
-        for word, group in (("binary", "binary"), ("multi-class", "multiclass")):
-            parts = (together, "metrics"), (alone, "metrics"), (alone, "worst")
-            whole = [[run[part][group]["macro_f1"] for run in own] for own, part in parts]
-            pairs = [
-                tuple(run["worst_hospital"][f"{group}_macro_f1"] for run in pair)
-                for pair in zip(together, alone, strict=True)
-                if all(run["worst_hospital"] for run in pair)
-            ]
-            cells = [f"{fmean(values):.3f}" for values in whole]
-            if pairs:
-                own, other = zip(*pairs, strict=True)
-                mean, low, high = paired(own, other)
-                cells += [f"{fmean(own):.3f}", f"{fmean(other):.3f}", f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"]
-            else:
-                cells += ["–"] * 3
-            print(f"| {name} | {word} | {len(seeds)} | {' | '.join(cells)} |")
+    print(hospitals_table([run for run in runs if run["protocol"] == "honest"]))
 
 
 def measures(runs: list[dict[str, Any]]) -> None:
@@ -191,12 +157,6 @@ def protocols(runs: list[dict[str, Any]]) -> None:
 
 def _mean(values: list[float]) -> str:
     return f"{fmean(values):.3f}" if values else "–"
-
-
-def _recall(runs: list[dict[str, Any]], label: str) -> float | None:
-    found = [run["metrics"]["multiclass"]["per_class_recall"].get(label) for run in runs]
-    known = [value for value in found if value is not None]
-    return fmean(known) if known else None
 
 
 def times(runs: list[dict[str, Any]]) -> None:
@@ -233,6 +193,36 @@ def _spent(run: dict[str, Any]) -> float:
     """Return a run's seconds: of processor time where they were kept, else of the clock."""
     spent: float = run.get("processor_seconds", run["seconds"])
     return spent
+
+
+def plots(runs: list[dict[str, Any]]) -> None:
+    """Draw the pictures of the page, and name them."""
+    for name, (title, description, draw) in pictures(runs).items():
+        draw(IMAGES / name)
+        print(f"docs/images/{name}: {title}. {description}")
+
+
+def pictures(runs: list[dict[str, Any]]) -> dict[str, tuple[str, str, Callable[[Path], bool]]]:
+    """Return for each picture's file name its title, its numbers in words, and what draws it."""
+    found: dict[str, tuple[str, str, Callable[[Path], bool]]] = {}
+    scored = compared([run for run in runs if run["protocol"] == "honest"])
+    for name, group in groupby(scored, key=lambda run: run["data"]):
+        own, title = list(group), f"{DATASETS[name].schema.title}, honest protocol{_synthetic(name)}"
+        found[_score_plot(name)] = title, scores_described(own), partial(draw_scores, title=title, runs=own)
+    streams = [run for run in runs if run["protocol"] == OVER_TIME]
+    for name, group in groupby(streams, key=lambda run: run["data"]):
+        own, title = list(group), f"{DATASETS[name].schema.title}, over time{_synthetic(name)}"
+        if described := costs_described(own):
+            found[_cost_plot(name)] = title, described, partial(draw_costs, title=title, runs=own)
+    return found
+
+
+def _score_plot(name: str) -> str:
+    return f"honest-{name}.svg"
+
+
+def _cost_plot(name: str) -> str:
+    return f"over-time-{name}.svg"
 
 
 def _seeds(runs: list[dict[str, Any]]) -> dict[str, int]:
@@ -299,6 +289,7 @@ PARTS = {
     "protocols": protocols,
     "measures": measures,
     "times": times,
+    "plots": plots,
 }
 
 if __name__ == "__main__":

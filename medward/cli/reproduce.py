@@ -1,5 +1,6 @@
 """`medward reproduce`: Sentinel beside tuned baselines, on the same rows, over several seeds."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from medward.cli._data import DATA_HELP, open_data
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
-    from medward.flows.datasets import Dataset
     from medward.flows.prepared import Protocol
     from medward.flows.schema import Flows
 
@@ -39,21 +39,23 @@ def reproduce(
         0, help="How many runs side by side, each on one core; the numbers are the same. All cores where none is given."
     ),
     results: Path | None = typer.Option(None, help="Keep finished runs in this file, and do not repeat them."),
+    plots: Path | None = typer.Option(None, help="Draw the comparison into this folder, a file for each data set."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
     """Compare Sentinel, federated, pooled and alone, with majority, linear, forest, boosting and neural baselines.
 
     XGBoost and LightGBM are among them where they are installed: pip install 'medward[bench-trees]'.
 
-    Example: `medward reproduce --data wustl-ehms-2020/ --seeds 5 --results runs.jsonl`
+    Example: `medward reproduce --data wustl-ehms-2020/ --seeds 5 --results runs.jsonl --plots plots/`
     """
     use_one_thread_per_operation()
     chosen = _protocol(protocol)
     _refuse_negative(seeds=seeds, jobs=jobs)
     seeds = seeds or (1 if quick else 5)
+    _make_folders(results, plots)
     if over_time:
         _refuse_over_time(chosen, without_fingerprints, jobs)
-        _over_time(data, seeds, method, quick, results, as_json)
+        _over_time(data, seeds, method, quick, results, plots, as_json)
         return
     from medward.report.side_by_side import Source, cores, run_studies
     from medward.report.study import DEFAULT_METHODS, Study, left_out
@@ -76,21 +78,56 @@ def reproduce(
         load = partial(open_data, name, protocol=chosen, without_fingerprints=without_fingerprints)
         sources.append(Source(dataset, len(flows.y), load))
     runs = run_studies(study, sources, jobs or cores(), _say)
+    kind = protocol + (", without fingerprints" if without_fingerprints else "") + (", quick" if quick else "")
     for dataset in (source.dataset for source in sources):
         own = runs[dataset.name]
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": own}
+        title = f"{dataset.schema.title} ({kind}{', synthetic' if dataset.schema.synthetic else ''})"
         if not as_json:
-            _print_tables(dataset, protocol, own)
+            _print_tables(title, own)
+        if plots:
+            _plot_scores(plots / f"{kind.replace(', ', '-').replace(' ', '-')}-{dataset.name}.svg", title, own)
     if as_json:
         print_json(document)
+    else:
+        _print_comparisons([run for own in runs.values() for run in own], quick)
 
 
-def _print_tables(dataset: "Dataset", protocol: str, runs: list[dict[str, Any]]) -> None:
+def _print_tables(title: str, runs: list[dict[str, Any]]) -> None:
+    """Print what was measured on one data set."""
     from medward.report.tables import markdown_table, measures_table, recall_table
 
-    kind = ", synthetic" if dataset.schema.synthetic else ""
     tables = "\n\n".join((markdown_table(runs), measures_table(runs), "Recall of each class:", recall_table(runs)))
-    Console(soft_wrap=True).print(f"\n### {dataset.schema.title} ({protocol}{kind})\n\n{tables}", markup=False)
+    _print(f"\n### {title}\n\n{tables}")
+
+
+def _print_comparisons(runs: list[dict[str, Any]], quick: bool) -> None:
+    """Print where Sentinel is behind, what hospitals have of each other, and which targets are reached."""
+    from medward.report.comparisons import classes_table, hospitals_table
+    from medward.report.targets import NOT_RUN, verdict_table, verdicts
+
+    if table := classes_table(runs):
+        _print(f"\n### Classes on which boosting is furthest ahead\n\n{table}")
+    if table := hospitals_table(runs):
+        _print(f"\n### Hospitals alone and together\n\n{table}")
+    # What is trained for a first look is not what the targets are for.
+    judged = [] if quick else [row for row in verdicts(runs) if row.verdict != NOT_RUN]
+    if judged:
+        _print(f"\n### Targets\n\n{verdict_table(judged)}")
+
+
+def _plot_scores(path: Path, title: str, runs: list[dict[str, Any]]) -> None:
+    from medward.report.plots import draw_scores
+
+    _say_drawn(path, draw_scores(path, title, runs))
+
+
+def _say_drawn(path: Path, drawn: bool) -> None:
+    errors().print(f"Drawn: {path}" if drawn else f"Nothing to draw in {path}: it takes more methods.")
+
+
+def _print(text: str) -> None:
+    Console(soft_wrap=True).print(text, markup=False)
 
 
 def _protocol(word: str) -> "Protocol":
@@ -107,6 +144,19 @@ def _refuse_negative(**counts: int) -> None:
     for name, count in counts.items():
         if count < 0:
             raise BadUsage(f"--{name} takes 1 or more, not {count}.")
+
+
+def _make_folders(results: Path | None, plots: Path | None) -> None:
+    """Make the folders that are written to, so that none is found missing after the first run."""
+    for option, folder in (("--results", results.parent if results else None), ("--plots", plots)):
+        if folder is None:
+            continue
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadUsage(f"{option}: the folder {folder} cannot be made ({error.strerror}): name another.") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise BadUsage(f"{option}: the folder {folder} cannot be written to: name another.")
 
 
 def _refuse_over_time(protocol: "Protocol", without_fingerprints: bool, jobs: int) -> None:
@@ -133,10 +183,17 @@ def _refuse_unknown(methods: list[str]) -> None:
 
 
 def _over_time(
-    data: list[str], seeds: int, method: list[str], quick: bool, results: Path | None, as_json: bool
+    data: list[str],
+    seeds: int,
+    method: list[str],
+    quick: bool,
+    results: Path | None,
+    plots: Path | None,
+    as_json: bool,
 ) -> None:
     """Print the comparison over time."""
     from medward.agents.watch.network import WatchRecipe
+    from medward.report.targets import NOT_RUN, over_time_verdicts, verdict_table
     from medward.report.watch_study import (
         BASE,
         LEARNED,
@@ -157,18 +214,32 @@ def _over_time(
     recipe = WatchRecipe(updates=1000) if quick else WatchRecipe()
     study = WatchStudy(range(seeds), methods, recipe, results)
     document: dict[str, Any] = {"over_time": True, "quick": quick, "data": {}}
+    everything = []
     for name in data:
         dataset, flows = open_data(name, 0)
         runs = run_watch_study(study, dataset, partial(_rows, name, flows), _say_over_time)
+        everything += runs
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}
+        kind = "over time" + (", quick" if quick else "") + (", synthetic" if dataset.schema.synthetic else "")
+        title = f"{dataset.schema.title} ({kind})"
         if not as_json:
-            kind = ", synthetic" if dataset.schema.synthetic else ""
-            say = Console(soft_wrap=True).print
-            say(f"\n### {dataset.schema.title} (over time{kind})\n\n{watch_table(runs)}")
+            _print(f"\n### {title}\n\n{watch_table(runs)}")
             if limited := limits_table(runs):
-                say(f"\nAll held to the same false alarms in 1,000 benign validation windows:\n\n{limited}")
+                _print(f"\nAll held to the same false alarms in 1,000 benign validation windows:\n\n{limited}")
+        if plots:
+            _plot_costs(plots / f"over-time-{'quick-' if quick else ''}{dataset.name}.svg", title, runs)
     if as_json:
         print_json(document)
+        return
+    judged = [] if quick else [row for row in over_time_verdicts(everything) if row.verdict != NOT_RUN]
+    if judged:
+        _print(f"\n### Targets\n\n{verdict_table(judged)}")
+
+
+def _plot_costs(path: Path, title: str, runs: list[dict[str, Any]]) -> None:
+    from medward.report.plots import draw_costs
+
+    _say_drawn(path, draw_costs(path, title, runs))
 
 
 def _say_over_time(run: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ def markdown_table(runs: Sequence[dict[str, Any]]) -> str:
     unseen = {"unseen binary": "binary_macro_f1", "unseen multi-class": "multiclass_macro_f1"} if seen else {}
     head = ["method", *COLUMNS, *unseen]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for method, own in _by_method(runs).items():
+    for method, own in by_method(runs).items():
         cells = [_spread([run["metrics"][group][name] for run in own]) for group, name in COLUMNS.values()]
         cells += [_spread([run["unseen"][name] if run["unseen"] else None for run in own]) for name in unseen.values()]
         lines.append(f"| {' | '.join([method, *cells])} |")
@@ -47,7 +47,7 @@ def measures_table(runs: Sequence[dict[str, Any]]) -> str:
     head = [*(["data set"] if several else []), "method", "seeds", *MEASURES, *_COSTS, *_WORST]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name in names:
-        for method, own in _by_method([run for run in runs if run["data"] == name]).items():
+        for method, own in by_method([run for run in runs if run["data"] == name]).items():
             cells = [_mean([run["metrics"][group][key] for run in own]) for group, key in MEASURES.values()]
             cells += [_mean([run.get(key) for run in own]) for key in _COSTS.values()]
             cells += [_mean([(run.get("worst_hospital") or {}).get(key) for run in own]) for key in _WORST.values()]
@@ -57,9 +57,9 @@ def measures_table(runs: Sequence[dict[str, Any]]) -> str:
 
 def recall_table(runs: Sequence[dict[str, Any]]) -> str:
     """Return a table of the recall of each class on one data set, means over the seeds: a row for each method."""
-    by_method = _by_method(runs)
     recall = {
-        method: [run["metrics"]["multiclass"]["per_class_recall"] for run in own] for method, own in by_method.items()
+        method: [run["metrics"]["multiclass"]["per_class_recall"] for run in own]
+        for method, own in by_method(runs).items()
     }
     classes = list(dict.fromkeys(name for found in recall.values() for one in found for name in one))
     lines = [f"| method | {' | '.join(classes)} |", "|" + "---|" * (1 + len(classes))]
@@ -68,7 +68,8 @@ def recall_table(runs: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _by_method(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def by_method(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the runs of each method, the methods in the order in which they come."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in runs:
         found[run["method"]].append(run)

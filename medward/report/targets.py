@@ -17,6 +17,8 @@ from medward.report.study import WITHOUT
 from medward.report.tables import COLUMNS
 from medward.report.watch_study import BASE, SHORTSIGHTED, WHOLE, interval
 
+#: The verdict on a target of which a run is missing.
+NOT_RUN = "not run"
 FEDERATED, POOLED = "Sentinel, federated", "Sentinel, pooled"
 _RECALL = "recall of "
 
@@ -140,7 +142,7 @@ def over_time_verdicts(runs: Sequence[dict[str, Any]]) -> list[Verdict]:
             seeds = sorted(set(own) & set(other))
             target = f"{data}, over time: costs less than {_article(rival)} at no more false alarms"
             if not seeds:
-                found.append(Verdict(target, "–", "not run"))
+                found.append(Verdict(target, "–", NOT_RUN))
                 continue
             pair = [own[s] for s in seeds], [other[s] for s in seeds]
             cost, low, high = (1000 * v for v in interval(*pair, "cost", "windows"))
@@ -175,7 +177,7 @@ def _floor(runs: Sequence[dict[str, Any]], floor: Floor) -> Verdict:
     target += "" if floor.method == FEDERATED else f" by {floor.method}"
     values = list(_values(runs, floor.data, floor.protocol, floor.method, floor.measure).values())
     if not values:
-        return Verdict(target, "–", "not run")
+        return Verdict(target, "–", NOT_RUN)
     mean = fmean(values)
     spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
     missed = floor.least - mean
@@ -192,7 +194,7 @@ def _rival(runs: Sequence[dict[str, Any]], rival: Rival) -> Verdict:
     )
     seeds = sorted(set(own) & set(other))
     if not seeds:
-        return Verdict(target, "–", "not run")
+        return Verdict(target, "–", NOT_RUN)
     mean, low, high = paired([own[s] for s in seeds], [other[s] for s in seeds])
     measured = f"{mean:+.4f}, {_seeds(1)}" if len(seeds) == 1 else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
     if len(seeds) > 1:

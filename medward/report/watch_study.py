@@ -259,29 +259,52 @@ def limits_table(runs: Sequence[dict[str, Any]]) -> str:
 
     Runs that were kept before there were limits are passed over; the table is empty if there are no others.
     """
-    by_method: dict[str, dict[int, dict[str, Any]]] = {}
-    for run in runs:
-        if "limited" in run and run["method"] in METHODS:
-            by_method.setdefault(run["method"], {})[run["seed"]] = run
-    seeds = sorted(set[int].intersection(*map(set, by_method.values()))) if len(by_method) == len(METHODS) else []
-    if not seeds:
+    held = _held(runs)
+    if not held:
         return ""
     others = [method for method in METHODS if method != WHOLE]
     head = ["false alarms allowed", *(f"{method}: cost (false alarms)" for method in METHODS)]
     head += [f"{WHOLE}, less {other}'s cost [95 %]" for other in others]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    points = held_to_limits(runs)
     for place, limit in enumerate(LIMITS):
-        held = {
-            name: {seed: {"seed": seed, **found[seed]["limited"][place]} for seed in seeds}
-            for name, found in by_method.items()
-        }
         cells = [f"{1000 * limit:g}"]
-        for method in METHODS:
-            cost, alarms = (1000 * _mean_rate(list(held[method].values()), *of) for of in (_COST, _ALARMS))
-            cells.append(f"{cost:.2f} ({alarms:.2f})")
-        cells += [_less(list(held[WHOLE].values()), held[other], *_COST) for other in others]
+        cells += [f"{cost:.2f} ({alarms:.2f})" for cost, alarms in (points[method][place] for method in METHODS)]
+        own = list(held[WHOLE][place].values())
+        cells += [_less(own, held[other][place], *_COST) for other in others]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def held_to_limits(runs: Sequence[dict[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    """Return each method's cost of 1,000 windows and false alarms in 1,000 benign ones under each of `LIMITS`.
+
+    Means over the seeds that all of `METHODS` have on test episodes; empty if there are none.
+    """
+    return {
+        method: [
+            (1000 * _mean_rate(list(own.values()), *_COST), 1000 * _mean_rate(list(own.values()), *_ALARMS))
+            for own in limits
+        ]
+        for method, limits in _held(runs).items()
+    }
+
+
+def _held(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[int, dict[str, Any]]]]:
+    """Return for each of `METHODS` and each of `LIMITS` what was kept of each seed that all methods have."""
+    found: dict[str, dict[int, dict[str, Any]]] = {method: {} for method in METHODS}
+    for run in runs:
+        if "limited" in run and run["method"] in found:
+            found[run["method"]][run["seed"]] = run
+    seeds = sorted(set.intersection(*(set(own) for own in found.values())))
+    if not seeds:
+        return {}
+    return {
+        method: [
+            {seed: {"seed": seed, **own[seed]["limited"][place]} for seed in seeds} for place in range(len(LIMITS))
+        ]
+        for method, own in found.items()
+    }
 
 
 def _less(own: Sequence[dict[str, Any]], other: dict[int, dict[str, Any]], counted: str, per: str) -> str:

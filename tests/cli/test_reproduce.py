@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
 from tests.cli.conftest import Run
 
-FAST = ("--data", "ward", "--quick", "--method", "majority", "--method", "logistic regression")
+KEPT = Path(__file__).parents[2] / "benchmarks" / "results"
+WARD = ("--data", "ward")
+FAST = (*WARD, "--quick", "--method", "majority", "--method", "logistic regression")
 
 
 def test_finished_runs_are_kept_and_not_repeated(medward: Run, tmp_path: Path) -> None:
@@ -24,6 +27,47 @@ def test_finished_runs_are_kept_and_not_repeated(medward: Run, tmp_path: Path) -
     again = medward(*words, "--json")
     assert results.read_text() == runs
     assert again.document["data"]["ward"]["runs"] == [json.loads(line) for line in runs.splitlines()]
+
+
+def test_finished_runs_are_printed_with_every_table_and_drawn(medward: Run, tmp_path: Path) -> None:
+    methods = [word for name in ("Sentinel, federated", "Sentinel, alone", "MLP") for word in ("--method", name)]
+    kept = copy(KEPT / "reproduce-ward.jsonl", tmp_path)
+    done = medward("reproduce", *WARD, *methods, "--results", kept, "--plots", tmp_path / "plots")
+    assert done.code == 0, done.err
+    assert "### Hospitals alone and together\n\n| data set | macro-F1 | seeds |" in done.out
+    # Neither boosting nor a target is among what was asked for.
+    assert "### Classes" not in done.out
+    assert "### Targets" not in done.out
+    drawn = (tmp_path / "plots" / "honest-ward.svg").read_text()
+    assert "MLP: binary macro-F1 0." in drawn
+    assert "Synthetic ward (honest, synthetic)" in drawn
+
+
+def test_finished_runs_on_real_data_are_held_to_the_targets(medward: Run, tmp_path: Path, data_folder: Path) -> None:
+    methods = [word for name in ("Sentinel, federated", "histogram gradient boosting") for word in ("--method", name)]
+    kept = copy(KEPT / "reproduce-wustl-ehms-2020.jsonl", tmp_path)
+    done = medward("reproduce", "--data", data_folder / "wustl-ehms-2020", *methods, "--results", kept)
+    assert done.code == 0, done.err
+    assert "### Classes on which boosting is furthest ahead\n\n| data set | class |" in done.out
+    assert "| wustl-ehms-2020: binary macro-F1 of 0.96 |" in done.out
+    # What was not asked for is not called missing.
+    assert "not run" not in done.out
+
+
+def test_finished_runs_over_time_are_held_to_the_targets_and_drawn(medward: Run, tmp_path: Path) -> None:
+    kept = copy(KEPT / "reproduce-over-time-ward.jsonl", tmp_path)
+    done = medward("reproduce", *WARD, "--over-time", "--results", kept, "--plots", tmp_path)
+    assert done.code == 0, done.err
+    assert "| ward, over time: costs less than the two-threshold rule at no more false alarms |" in done.out
+    assert "Sentinel over time: cost " in (tmp_path / "over-time-ward.svg").read_text()
+
+
+def test_folder_that_cannot_be_made_is_told_before_the_first_run(medward: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for option, path in (("--plots", "file"), ("--results", "file/runs.jsonl")):
+        done = medward("reproduce", *FAST, option, tmp_path / path)
+        assert done.code == 2
+        assert f"{option}: the folder {tmp_path / 'file'} cannot be made" in done.sentence
 
 
 def test_jobs_are_a_number_above_zero_and_not_for_streams(medward: Run) -> None:

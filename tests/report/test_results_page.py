@@ -5,6 +5,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 from medward.report.study import METHODS
 
@@ -24,6 +25,18 @@ def test_page_has_no_table_of_runs_outside_printed_parts() -> None:
     outside = parts[0] + "".join(part.partition("<!-- end -->")[2] for part in parts[1:])
     assert "| seeds |" not in outside.replace("| data set | updates | seeds |", "")
     assert len(parts) > 5
+
+
+def test_pictures_of_the_results_page_show_the_kept_runs() -> None:
+    results = runpy.run_path(str(ROOT / "benchmarks" / "results.py"))
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    pictures = results["pictures"](results["kept_runs"]())
+    assert len(pictures) > 5
+    for name, (title, description, _) in pictures.items():
+        assert f"(images/{name})" in page
+        drawn = ElementTree.parse(ROOT / "docs" / "images" / name).getroot()
+        words = [node.text for node in drawn.iter("{http://purl.org/dc/elements/1.1/}description")]
+        assert words == [description], f"{title} is not what the runs say: run python benchmarks/results.py plots."
 
 
 def test_tables_compare_methods_on_the_seeds_that_most_of_them_have() -> None:

@@ -70,6 +70,7 @@ class Watch(NamedTuple):
         waiting: for how many windows that alert still waits; hidden from the agent.
         ticket: for how many windows the last alert, right or wrong, still waits.
         since: how many windows ago the last alert was, LONG_AGO at the most.
+        named: the class that it named, 0 before the first.
         means: the running averages of the glances' decision logits.
     """
 
@@ -81,6 +82,7 @@ class Watch(NamedTuple):
     waiting: Int[Array, " streams"]
     ticket: Int[Array, " streams"]
     since: Int[Array, " streams"]
+    named: Int[Array, " streams"]
     means: Float[Array, "streams 2 decisions"]
 
 
@@ -127,6 +129,7 @@ def begin(logged: Watched, episode: Int[Array, " streams"]) -> Watch:
         waiting=zero,
         ticket=zero,
         since=jnp.full(len(episode), LONG_AGO),
+        named=zero,
         means=jnp.stack([first, first], axis=1),
     )
 
@@ -153,7 +156,8 @@ def observe(
         costs: the scales of times.
         sees: suspicion (of this window and the last ones, and of being worth evidence), glance (each class's logit),
             averages (each class's, over the last windows), evidence (what comes), alerts (the time since the last
-            one), queue (the backlog, and how long the own alert still waits).
+            one, and whether the next one would name another class), queue (the backlog, and how long the own alert
+            still waits).
     """
     glance = glances(logged, watch)
     now, fast, slow = glance[:, :-1], watch.means[:, 0], watch.means[:, 1]
@@ -168,6 +172,7 @@ def observe(
             jnp.log1p(watch.since) / 4.0,
             watch.since >= LONG_AGO,
             *(jnp.exp(-watch.since / memory) for memory in _ALERT_MEMORIES),
+            (watch.named > 0) & (named(logged, watch) != watch.named),
         ],
         "queue": [watch.backlog / costs.handling, watch.ticket / costs.handling],
     }
@@ -177,7 +182,7 @@ def observe(
 
 def inputs(actions: int) -> int:
     """Return how wide an observation is."""
-    return 8 + 4 * (actions - 1) + 2 + 2 + len(_ALERT_MEMORIES) + 2
+    return 8 + 4 * (actions - 1) + 2 + 3 + len(_ALERT_MEMORIES) + 2
 
 
 def suspicion(seen: Float[Array, "streams decisions"]) -> Float[Array, " streams"]:
@@ -190,7 +195,7 @@ def step(logged: Watched, watch: Watch, action: Int[Array, " streams"], costs: W
     escalates = action == logged.escalate
     reward = _reward(logged, watch, action, costs)
     bought = watch._replace(evidence=jnp.full_like(watch.evidence, costs.kept))
-    passed, ended = _passed(logged, watch, (action > 0) & ~escalates, costs)
+    passed, ended = _passed(logged, watch, jnp.where(escalates, 0, action), costs)
     after = jax.tree.map(lambda a, b: jnp.where(escalates.reshape(-1, *(1,) * (a.ndim - 1)), a, b), bought, passed)
     return Outcome(reward, after, ended & ~escalates, ~escalates)
 
@@ -211,10 +216,10 @@ def _reward(
 
 
 def _passed(
-    logged: Watched, watch: Watch, alert: Bool[Array, " streams"], costs: WatchCosts
+    logged: Watched, watch: Watch, names: Int[Array, " streams"], costs: WatchCosts
 ) -> tuple[Watch, Bool[Array, " streams"]]:
-    """Let the window pass; an alert takes its place in the queue first."""
-    here = (watch.episode, watch.at)
+    """Let the window pass; an alert, which `names` a class and not 0, takes its place in the queue first."""
+    here, alert = (watch.episode, watch.at), names > 0
     attack = logged.label[here] > 0
     found = alert & attack & ~watch.alerted
     # Right, wrong and repeated alerts take the same time: the queue's length must not tell which it was.
@@ -236,6 +241,7 @@ def _passed(
             waiting=jnp.where(same_run, jnp.maximum(waiting - 1, 0), 0),
             ticket=jnp.maximum(jnp.where(alert, watch.backlog, watch.ticket) - 1, 0),
             since=jnp.where(alert, 1, jnp.minimum(watch.since + 1, LONG_AGO)),
+            named=jnp.where(alert, names, watch.named),
             means=watch.means + rates * (now - watch.means),
         ),
         last,

@@ -54,9 +54,9 @@ def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: 
     def decide(at: Watch) -> Array:
         return greedy(judge(online, logged, at, recipe), at.evidence > 0)
 
-    def follow(kind: Array) -> tuple[Array, Array, Array]:
-        """Return an action's reward and the discounted rest; alerts of all classes lead to the same state."""
-        first = step(logged, watch, jnp.full(batch, kind), costs)
+    def follow(action: Array) -> tuple[Array, Array, Array]:
+        """Return the actions' rewards and the discounted rest."""
+        first = step(logged, watch, action, costs)
         gain = jnp.where(first.waited, recipe.discount, 1.0) * ~first.ended
 
         def onward(now: tuple[Watch, Array, Array], _: None) -> tuple[tuple[Watch, Array, Array], None]:
@@ -71,13 +71,15 @@ def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: 
         best = jnp.take_along_axis(rated, decide(at)[:, None], axis=1)[:, 0]
         return first.reward, total + gain * best, first.ended
 
-    kinds = jnp.array([0, 1, escalate])
-    reward, rest, _ = jax.lax.map(follow, kinds)
+    # Of the alerts only the one that names the likeliest class is followed: the network is asked for no other.
+    name = named(logged, watch)
+    actions = jnp.stack([jnp.zeros_like(name), name, jnp.full_like(name, escalate)])
+    reward, rest, _ = jax.lax.map(follow, actions)
     each = jax.vmap(lambda kind: step(logged, watch, jnp.full(batch, kind), costs).reward)(jnp.arange(1, escalate))
     allow = reward[0] + rest[0]
     alerts = each.T + rest[1][:, None]
     all_actions = jnp.concatenate([allow[:, None], alerts, (reward[2] + rest[2])[:, None]], axis=1)
-    known = jnp.arange(escalate + 1) == named(logged, watch)[:, None]
+    known = jnp.arange(escalate + 1) == name[:, None]
     known = known.at[:, escalate].set(watch.evidence == 0)
     return Returns(allow, all_actions - allow[:, None], known.astype(jnp.float32))
 

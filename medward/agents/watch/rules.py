@@ -6,7 +6,9 @@ Both smooth what the windows look like, ask for evidence when in doubt, alert wh
                         evidence above the low one
     confidence rule     buy evidence where the likeliest decision's logit is below a confidence; alert as above
 
-After an alert a rule is quiet for `quiet` windows; with `calm` only windows that it would not have alerted in count.
+After an alert a rule is quiet until it has seen `quiet` windows whose suspicion lay at least `fall` below the high
+threshold. With `renew` it alerts in spite of that where the likeliest attack is not the one that it last named: an
+attack that another one follows at once wants an alert of its own.
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from medward.agents.watch.environment import Watch, Watched, glances, suspicion
 
+ANY = -1e6
+
 
 class Rule(NamedTuple):
     """One rule's setting.
@@ -26,7 +30,8 @@ class Rule(NamedTuple):
         low: the threshold of buying evidence: a difference of logits, or a confidence's logit.
         smooth: the weight of the fast running average beside the window itself.
         quiet: how many windows an alert is followed by without another one.
-        calm: whether only calm windows count for that.
+        fall: how far below `high` suspicion lies in a window that counts for that; ANY if all do.
+        renew: whether another attack than the one last named is alerted to at once.
         by_confidence: whether evidence is bought by lack of confidence instead of by suspicion.
     """
 
@@ -34,14 +39,21 @@ class Rule(NamedTuple):
     low: Float[Array, ""] | float
     smooth: Float[Array, ""] | float
     quiet: Int[Array, ""] | float
-    calm: Bool[Array, ""] | bool
+    fall: Float[Array, ""] | float
+    renew: Bool[Array, ""] | bool
     by_confidence: Bool[Array, ""] | bool
 
 
 class Quiet(NamedTuple):
-    """What a rule remembers: for how many (calm) windows it was quiet since its last alert."""
+    """What a rule remembers.
+
+    Args:
+        windows: how many windows it was quiet for, of those that count.
+        named: the class that its last alert named, 0 before the first.
+    """
 
     windows: Int[Array, " streams"]
+    named: Int[Array, " streams"]
 
 
 @dataclass(frozen=True)
@@ -54,21 +66,26 @@ class Grid:
         confidence: see `Rule.low`, for the confidence rule.
         smooth: see `Rule`.
         quiet: see `Rule`.
+        fall: see `Rule`.
+        renew: see `Rule`.
     """
 
     high: tuple[float, ...] = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
     low: tuple[float, ...] = (-10.0, -8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 99.0)
     confidence: tuple[float, ...] = (-99.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
     smooth: tuple[float, ...] = (0.0, 0.3, 0.7)
-    quiet: tuple[int, ...] = (0, 3, 8, 16, 30)
+    quiet: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 16, 30)
+    fall: tuple[float, ...] = (ANY, 0.0, 4.0, 8.0, 12.0)
+    renew: tuple[bool, ...] = (False, True)
 
 
 def settings(by_confidence: bool, grid: Grid) -> Rule:
     """Return all of a rule's settings, each field an array over them."""
     low = grid.confidence if by_confidence else grid.low
-    axes = [jnp.asarray(a, jnp.float32) for a in (grid.high, low, grid.smooth, grid.quiet, (0.0, 1.0))]
-    high, lows, smooth, quiet, calm = (a.ravel() for a in jnp.meshgrid(*axes, indexing="ij"))
-    return Rule(high, lows, smooth, quiet, calm > 0, jnp.full(len(high), by_confidence))
+    axes = (grid.high, low, grid.smooth, grid.quiet, grid.fall, grid.renew)
+    mesh = jnp.meshgrid(*(jnp.asarray(axis, jnp.float32) for axis in axes), indexing="ij")
+    high, lows, smooth, quiet, fall, renew = (axis.ravel() for axis in mesh)
+    return Rule(high, lows, smooth, quiet, fall, renew > 0, jnp.full(len(high), by_confidence))
 
 
 def follow(
@@ -81,14 +98,16 @@ def follow(
     above = suspected > rule.high
     doubt = jnp.where(rule.by_confidence, now[:, :-1].max(axis=1) < rule.low, (suspected > rule.low) & ~above)
     escalates = (watch.evidence == 0) & doubt
-    alerts = ~escalates & above & (quiet.windows >= rule.quiet)
-    counted = jnp.where(rule.calm & above, quiet.windows, quiet.windows + 1)
+    alert = 1 + jnp.argmax(seen[:, 1:], axis=1)
+    another = rule.renew & (alert != quiet.named)
+    alerts = ~escalates & above & ((quiet.windows >= rule.quiet) | another)
+    counted = quiet.windows + (suspected <= rule.high - rule.fall)
     waited = passing & ~escalates
     windows = jnp.where(waited, jnp.where(alerts, 0, counted), quiet.windows)
-    alert = 1 + jnp.argmax(seen[:, 1:], axis=1)
-    return jnp.where(escalates, logged.escalate, jnp.where(alerts, alert, 0)), Quiet(windows)
+    remembered = Quiet(windows, jnp.where(waited & alerts, alert, quiet.named))
+    return jnp.where(escalates, logged.escalate, jnp.where(alerts, alert, 0)), remembered
 
 
 def quiet_start(streams: int) -> Quiet:
     """Return what a rule remembers before the first window: nothing keeps it from alerting."""
-    return Quiet(jnp.full(streams, 10_000))
+    return Quiet(jnp.full(streams, 10_000), jnp.zeros(streams, jnp.int32))

@@ -111,3 +111,15 @@ def test_nothing_that_is_seen_tells_whether_an_alert_was_right() -> None:
 def test_time_since_the_last_alert_is_counted_in_windows() -> None:
     assert int(begin(plain(made([[0, 0]])), jnp.array([0])).since[0]) == LONG_AGO
     assert int(_run([0] * 5, [FIRST, ALLOW, ALLOW])[1].since[0]) == 3
+
+
+def test_watch_sees_whether_it_would_name_another_attack_than_it_last_did() -> None:
+    logged = plain(made([[0, 1, 1, 2, 0]]), cheap=6.0)
+    watch, column = begin(logged, jnp.array([0])), inputs(4) - 3
+    seen = []
+    for action in (ALLOW, FIRST, ALLOW, ALLOW):
+        seen.append(float(observe(logged, watch, COSTS)[0, column]))
+        watch = step(logged, watch, jnp.array([action]), COSTS).watch
+    # The attack of the second class, weighed together with the two windows before it, is named at once.
+    assert seen == [0.0, 0.0, 0.0, 1.0]
+    assert int(watch.named[0]) == FIRST

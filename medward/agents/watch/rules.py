@@ -45,15 +45,9 @@ class Rule(NamedTuple):
 
 
 class Quiet(NamedTuple):
-    """What a rule remembers.
-
-    Args:
-        windows: how many windows it was quiet for, of those that count.
-        named: the class that its last alert named, 0 before the first.
-    """
+    """What a rule remembers: for how many windows it was quiet since its last alert, of those that count."""
 
     windows: Int[Array, " streams"]
-    named: Int[Array, " streams"]
 
 
 @dataclass(frozen=True)
@@ -99,15 +93,14 @@ def follow(
     doubt = jnp.where(rule.by_confidence, now[:, :-1].max(axis=1) < rule.low, (suspected > rule.low) & ~above)
     escalates = (watch.evidence == 0) & doubt
     alert = 1 + jnp.argmax(seen[:, 1:], axis=1)
-    another = rule.renew & (alert != quiet.named)
+    another = rule.renew & (alert != watch.named)
     alerts = ~escalates & above & ((quiet.windows >= rule.quiet) | another)
     counted = quiet.windows + (suspected <= rule.high - rule.fall)
     waited = passing & ~escalates
     windows = jnp.where(waited, jnp.where(alerts, 0, counted), quiet.windows)
-    remembered = Quiet(windows, jnp.where(waited & alerts, alert, quiet.named))
-    return jnp.where(escalates, logged.escalate, jnp.where(alerts, alert, 0)), remembered
+    return jnp.where(escalates, logged.escalate, jnp.where(alerts, alert, 0)), Quiet(windows)
 
 
 def quiet_start(streams: int) -> Quiet:
     """Return what a rule remembers before the first window: nothing keeps it from alerting."""
-    return Quiet(jnp.full(streams, 10_000), jnp.zeros(streams, jnp.int32))
+    return Quiet(jnp.full(streams, 10_000))

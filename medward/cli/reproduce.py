@@ -1,6 +1,7 @@
 """`medward reproduce`: Sentinel beside tuned baselines, on the same rows, over several seeds."""
 
 import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ from medward.cli._data import DATA_HELP, open_data
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
+    from medward.flows.datasets import Dataset
     from medward.flows.prepared import Protocol
     from medward.flows.schema import Flows
+    from medward.report.targets import Verdict
 
 
 def reproduce(
@@ -58,7 +61,7 @@ def reproduce(
         _over_time(data, seeds, method, quick, results, plots, as_json)
         return
     from medward.report.side_by_side import Source, cores, run_studies
-    from medward.report.study import DEFAULT_METHODS, Study, left_out
+    from medward.report.study import DEFAULT_METHODS, WITHOUT, Study, left_out
 
     _refuse_unknown(method)
     if protocol == "paper":
@@ -78,19 +81,25 @@ def reproduce(
         load = partial(open_data, name, protocol=chosen, without_fingerprints=without_fingerprints)
         sources.append(Source(dataset, len(flows.y), load))
     runs = run_studies(study, sources, jobs or cores(), _say)
-    kind = protocol + (", without fingerprints" if without_fingerprints else "") + (", quick" if quick else "")
+    kind = protocol + (WITHOUT if without_fingerprints else "") + (", quick" if quick else "")
     for dataset in (source.dataset for source in sources):
         own = runs[dataset.name]
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": own}
-        title = f"{dataset.schema.title} ({kind}{', synthetic' if dataset.schema.synthetic else ''})"
+        title = _title(dataset, kind)
         if not as_json:
             _print_tables(title, own)
         if plots:
-            _plot_scores(plots / f"{kind.replace(', ', '-').replace(' ', '-')}-{dataset.name}.svg", title, own)
+            from medward.report.plots import draw_scores
+
+            _plot(plots, kind, dataset.name, partial(draw_scores, title=title, runs=own))
     if as_json:
         print_json(document)
     else:
         _print_comparisons([run for own in runs.values() for run in own], quick)
+
+
+def _title(dataset: "Dataset", kind: str) -> str:
+    return f"{dataset.schema.title} ({kind}{', synthetic' if dataset.schema.synthetic else ''})"
 
 
 def _print_tables(title: str, runs: list[dict[str, Any]]) -> None:
@@ -104,26 +113,29 @@ def _print_tables(title: str, runs: list[dict[str, Any]]) -> None:
 def _print_comparisons(runs: list[dict[str, Any]], quick: bool) -> None:
     """Print where Sentinel is behind, what hospitals have of each other, and which targets are reached."""
     from medward.report.comparisons import classes_table, hospitals_table
-    from medward.report.targets import NOT_RUN, verdict_table, verdicts
+    from medward.report.targets import verdicts
 
     if table := classes_table(runs):
         _print(f"\n### Classes on which boosting is furthest ahead\n\n{table}")
     if table := hospitals_table(runs):
         _print(f"\n### Hospitals alone and together\n\n{table}")
     # What is trained for a first look is not what the targets are for.
-    judged = [] if quick else [row for row in verdicts(runs) if row.verdict != NOT_RUN]
-    if judged:
+    if not quick:
+        _print_targets(verdicts(runs))
+
+
+def _print_targets(rows: "Sequence[Verdict]") -> None:
+    """Print what became of the targets whose runs are there."""
+    from medward.report.targets import NOT_RUN, verdict_table
+
+    if judged := [row for row in rows if row.verdict != NOT_RUN]:
         _print(f"\n### Targets\n\n{verdict_table(judged)}")
 
 
-def _plot_scores(path: Path, title: str, runs: list[dict[str, Any]]) -> None:
-    from medward.report.plots import draw_scores
-
-    _say_drawn(path, draw_scores(path, title, runs))
-
-
-def _say_drawn(path: Path, drawn: bool) -> None:
-    errors().print(f"Drawn: {path}" if drawn else f"Nothing to draw in {path}: it takes more methods.")
+def _plot(folder: Path, kind: str, name: str, draw: Callable[[Path], bool]) -> None:
+    """Draw a data set's comparison into a file that is named after both."""
+    path = folder / f"{kind.replace(',', '').replace(' ', '-')}-{name}.svg"
+    errors().print(f"Drawn: {path}" if draw(path) else f"Nothing to draw in {path}: other runs are needed for it.")
 
 
 def _print(text: str) -> None:
@@ -193,7 +205,7 @@ def _over_time(
 ) -> None:
     """Print the comparison over time."""
     from medward.agents.watch.network import WatchRecipe
-    from medward.report.targets import NOT_RUN, over_time_verdicts, verdict_table
+    from medward.report.targets import over_time_verdicts
     from medward.report.watch_study import (
         BASE,
         LEARNED,
@@ -214,32 +226,26 @@ def _over_time(
     recipe = WatchRecipe(updates=1000) if quick else WatchRecipe()
     study = WatchStudy(range(seeds), methods, recipe, results)
     document: dict[str, Any] = {"over_time": True, "quick": quick, "data": {}}
-    everything = []
+    kind, everything = "over time" + (", quick" if quick else ""), []
     for name in data:
         dataset, flows = open_data(name, 0)
         runs = run_watch_study(study, dataset, partial(_rows, name, flows), _say_over_time)
         everything += runs
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}
-        kind = "over time" + (", quick" if quick else "") + (", synthetic" if dataset.schema.synthetic else "")
-        title = f"{dataset.schema.title} ({kind})"
+        title = _title(dataset, kind)
         if not as_json:
             _print(f"\n### {title}\n\n{watch_table(runs)}")
             if limited := limits_table(runs):
                 _print(f"\nAll held to the same false alarms in 1,000 benign validation windows:\n\n{limited}")
         if plots:
-            _plot_costs(plots / f"over-time-{'quick-' if quick else ''}{dataset.name}.svg", title, runs)
+            from medward.report.plots import draw_costs
+
+            _plot(plots, kind, dataset.name, partial(draw_costs, title=title, runs=runs))
     if as_json:
         print_json(document)
         return
-    judged = [] if quick else [row for row in over_time_verdicts(everything) if row.verdict != NOT_RUN]
-    if judged:
-        _print(f"\n### Targets\n\n{verdict_table(judged)}")
-
-
-def _plot_costs(path: Path, title: str, runs: list[dict[str, Any]]) -> None:
-    from medward.report.plots import draw_costs
-
-    _say_drawn(path, draw_costs(path, title, runs))
+    if not quick:
+        _print_targets(over_time_verdicts(everything))
 
 
 def _say_over_time(run: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ HTML, where they are escaped, wrap and can be searched.
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -61,6 +62,20 @@ class Curve:
     values: Sequence[float | None]
 
 
+@contextmanager
+def drawing(settings: dict[Any, Any], key: str) -> Iterator[None]:
+    """Draw with matplotlib's own settings and these: a user's are put aside, and the same drawing gives the same file.
+
+    Args:
+        settings: by matplotlib's names.
+        key: what the ids inside the drawing derive from.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**settings, "svg.hashsalt": key})
+        yield
+
+
 def draw_curves(
     key: str,
     title: str,
@@ -87,10 +102,7 @@ def draw_curves(
     measured = [value for curve in curves for value in curve.values if value is not None]
     if not measured:
         return None
-    with matplotlib.rc_context():
-        # A user's own matplotlibrc must not change the report; the context puts it back.
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_SETTINGS, "svg.hashsalt": key})
+    with drawing(_SETTINGS, key):
         figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
         axes = figure.subplots()
         low = 0.0 if top is None else max(0.0, min(int(10 * min(measured)) / 10, top - 0.1))

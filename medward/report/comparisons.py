@@ -5,9 +5,8 @@ from statistics import fmean
 from typing import Any
 
 from medward.report.study import ALONE
-from medward.report.targets import FEDERATED, paired
+from medward.report.targets import BOOSTING, FEDERATED, paired
 
-BOOSTING = "histogram gradient boosting"
 _GROUPS = (("binary", "binary"), ("multi-class", "multiclass"))
 _BEHIND = 3
 

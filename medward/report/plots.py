@@ -4,18 +4,17 @@ A file says in its metadata, in words, every number that is drawn in it, so that
 was drawn from.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from medward.report.tables import by_method
+from medward.report.charts import drawing
+from medward.report.tables import by_method, spread
 from medward.report.watch_study import held_to_limits
 
 #: Below the scale of everything else: it would squeeze the others together.
@@ -42,7 +41,7 @@ def scores_described(runs: Sequence[dict[str, Any]]) -> str:
     """Return in words what `draw_scores` draws: each method's macro-F1s, best in naming attacks first."""
     sentences = []
     for method, own in _ranked(runs):
-        parts = [f"{label} {_spread(_scores(own, group))}" for label, group in _PANELS]
+        parts = [f"{label} {spread(_scores(own, group))}" for label, group in _PANELS]
         sentences.append(f"{method}: {', '.join(parts)}.")
     return " ".join(sentences)
 
@@ -61,7 +60,7 @@ def draw_scores(path: Path, title: str, runs: Sequence[dict[str, Any]]) -> bool:
     ranked = _ranked(runs)
     if not ranked:
         return False
-    with _settings(path):
+    with drawing(_SETTINGS, path.stem):
         figure = Figure(figsize=(_WIDTH_INCHES, _FRAME_INCHES + _ROW_INCHES * len(ranked)), layout="constrained")
         figure.suptitle(title, fontsize=10)
         for axes, (label, group) in zip(figure.subplots(1, 2, sharey=True), _PANELS, strict=True):
@@ -95,7 +94,7 @@ def draw_costs(path: Path, title: str, runs: Sequence[dict[str, Any]]) -> bool:
     lines = _spots(runs)
     if not lines:
         return False
-    with _settings(path):
+    with drawing(_SETTINGS, path.stem):
         figure = Figure(figsize=(_WIDTH_INCHES / 2, 3.4), layout="constrained")
         axes = figure.subplots()
         for (method, spots), (dash, mark) in zip(lines.items(), _STYLES, strict=True):
@@ -112,9 +111,9 @@ def draw_costs(path: Path, title: str, runs: Sequence[dict[str, Any]]) -> bool:
 def _draw_panel(axes: Axes, scores: Sequence[tuple[str, Sequence[float]]]) -> None:
     for place, (method, values) in enumerate(reversed(scores)):
         colour = _colour(method)
-        spread = stdev(values) if len(values) > 1 else 0.0
+        reach = stdev(values) if len(values) > 1 else 0.0
         axes.plot(values, [place] * len(values), "|", color=colour, alpha=0.5, markersize=7)
-        axes.errorbar(fmean(values), place, xerr=spread, fmt="o", color=colour, markersize=4.5, linewidth=1.2)
+        axes.errorbar(fmean(values), place, xerr=reach, fmt="o", color=colour, markersize=4.5, linewidth=1.2)
     axes.set_yticks(range(len(scores)), [method for method, _ in reversed(scores)])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=(1, 2, 5, 10)))
     axes.tick_params(axis="y", length=0)
@@ -135,21 +134,8 @@ def _scores(runs: Sequence[dict[str, Any]], group: str) -> list[float]:
     return [run["metrics"][group]["macro_f1"] for run in runs]
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{fmean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
-
-
 def _colour(method: str) -> str:
     return _SENTINEL if method.startswith("Sentinel") else _OTHER
-
-
-@contextmanager
-def _settings(path: Path) -> Iterator[None]:
-    """Put the user's own settings aside; the same drawing gives the same file."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_SETTINGS, "svg.hashsalt": path.stem})
-        yield
 
 
 def _write(figure: Figure, path: Path, title: str, description: str) -> None:

@@ -30,8 +30,8 @@ def markdown_table(runs: Sequence[dict[str, Any]]) -> str:
     head = ["method", *COLUMNS, *unseen]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for method, own in by_method(runs).items():
-        cells = [_spread([run["metrics"][group][name] for run in own]) for group, name in COLUMNS.values()]
-        cells += [_spread([run["unseen"][name] if run["unseen"] else None for run in own]) for name in unseen.values()]
+        cells = [spread([run["metrics"][group][name] for run in own]) for group, name in COLUMNS.values()]
+        cells += [spread([run["unseen"][name] if run["unseen"] else None for run in own]) for name in unseen.values()]
         lines.append(f"| {' | '.join([method, *cells])} |")
     return "\n".join(lines)
 
@@ -82,9 +82,9 @@ def _mean(values: Sequence[float | None]) -> str:
     return f"{fmean(known):.3f}" if known else "–"
 
 
-def _spread(values: Sequence[float | None]) -> str:
+def spread(values: Sequence[float | None]) -> str:
+    """Return the mean of what is known and, of several, the standard deviation; a dash of nothing."""
     known = [value for value in values if value is not None]
     if not known:
         return "–"
-    spread = f" ± {stdev(known):.3f}" if len(known) > 1 else ""
-    return f"{fmean(known):.3f}{spread}"
+    return f"{fmean(known):.3f}" + (f" ± {stdev(known):.3f}" if len(known) > 1 else "")

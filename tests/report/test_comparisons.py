@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from medward.report.comparisons import BOOSTING, classes_table, hospitals_table
+from medward.report.comparisons import classes_table, hospitals_table
 from medward.report.study import ALONE
-from medward.report.targets import FEDERATED
+from medward.report.targets import BOOSTING, FEDERATED
 
 
 def _run(method: str, seed: int, score: float, recall: dict[str, float], **more: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`medward reproduce`: Sentinel beside tuned baselines, on the same rows, over several seeds."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -30,6 +31,11 @@ def reproduce(
     over_time: bool = typer.Option(
         False, "--over-time", help="Compare over time instead: costs of whole streams, an analyst's queue, delay."
     ),
+    byte_price: list[float] = typer.Option(
+        [],
+        help="With --over-time: what a byte of evidence costs, in missed attack windows; 0.00025 where none is given. "
+        "May be given several times.",
+    ),
     seeds: int = typer.Option(0, help="How many seeds: 0, 1, ...; 5 where none is given, 1 with --quick."),
     method: list[str] = typer.Option([], help="Only this method; may be given several times."),
     without_fingerprints: bool = typer.Option(
@@ -58,8 +64,10 @@ def reproduce(
     _make_folders(results, plots)
     if over_time:
         _refuse_over_time(chosen, without_fingerprints, jobs)
-        _over_time(data, seeds, method, quick, results, plots, as_json)
+        _over_time(data, seeds, method, byte_price, quick, results, plots, as_json)
         return
+    if byte_price:
+        raise BadUsage("--byte-price is for --over-time: say that too, or leave it out.")
     from medward.report.side_by_side import Source, cores, run_studies
     from medward.report.study import DEFAULT_METHODS, WITHOUT, Study, left_out
 
@@ -198,6 +206,7 @@ def _over_time(
     data: list[str],
     seeds: int,
     method: list[str],
+    byte_prices: list[float],
     quick: bool,
     results: Path | None,
     plots: Path | None,
@@ -210,9 +219,12 @@ def _over_time(
         BASE,
         LEARNED,
         METHODS,
+        PRICE,
         RULES,
         WatchStudy,
+        at_price,
         limits_table,
+        price_table,
         run_watch_study,
         watch_table,
     )
@@ -221,22 +233,31 @@ def _over_time(
     unknown = [name for name in method if name not in known]
     if unknown:
         raise BadUsage(f"There is no method {unknown[0]} over time: use one of {', '.join(known)}.")
+    for price in byte_prices:
+        if not 0 <= price < math.inf:
+            raise BadUsage(f"--byte-price takes 0 or more, not {price}.")
     # Every difference is to the rule, so the rule is always there.
     methods = list(dict.fromkeys([BASE, *method])) if method else METHODS
     recipe = WatchRecipe(updates=1000) if quick else WatchRecipe()
-    study = WatchStudy(range(seeds), methods, recipe, results)
+    study = WatchStudy(range(seeds), methods, recipe, results, list(dict.fromkeys(byte_prices)) or (PRICE,))
     document: dict[str, Any] = {"over_time": True, "quick": quick, "data": {}}
     kind, everything = "over time" + (", quick" if quick else ""), []
     for name in data:
         dataset, flows = open_data(name, 0)
         runs = run_watch_study(study, dataset, partial(_rows, name, flows), _say_over_time)
-        everything += runs
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}
-        title = _title(dataset, kind)
+        title, by_price = _title(dataset, kind), price_table(runs)
+        # A single price is the comparison itself; of several, the usual one, which the targets are for.
+        runs = at_price(runs) if by_price else runs
+        everything += at_price(runs)
         if not as_json:
-            _print(f"\n### {title}\n\n{watch_table(runs)}")
+            _print(f"\n### {title}")
+            if runs:
+                _print(f"\n{watch_table(runs)}")
             if limited := limits_table(runs):
                 _print(f"\nAll held to the same false alarms in 1,000 benign validation windows:\n\n{limited}")
+            if by_price:
+                _print(f"\nAt each price of a byte of evidence:\n\n{by_price}")
         if plots:
             from medward.report.plots import draw_costs
 
@@ -249,10 +270,13 @@ def _over_time(
 
 
 def _say_over_time(run: dict[str, Any]) -> None:
+    from medward.report.watch_study import at_price
+
     cost = sum(run["blocks"]["cost"]) / sum(run["blocks"]["windows"])
+    price = "" if at_price([run]) else f", {run['byte_price']:g} a byte"
     errors().print(
-        f"{run['data']}, over time, seed {run['seed']}, {run['method']}: cost of 1000 windows {1000 * cost:.2f} "
-        f"({run['seconds']} s)"
+        f"{run['data']}, over time{price}, seed {run['seed']}, {run['method']}: cost of 1000 windows "
+        f"{1000 * cost:.2f} ({run['seconds']} s)"
     )
 
 

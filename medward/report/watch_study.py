@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medward.agents.central import train_centrally
 from medward.agents.model import Provenance
 from medward.agents.recipe import RECIPES
-from medward.agents.watch.costs import WatchCosts
+from medward.agents.watch.costs import WatchCosts, evidence_bytes
 from medward.agents.watch.environment import SIGHTS, Watched, watched
 from medward.agents.watch.episodes import Episodes, episodes_of
 from medward.agents.watch.judgement import (
@@ -31,9 +31,9 @@ from medward.agents.watch.learner import learn
 from medward.agents.watch.network import WatchNetwork, WatchRecipe
 from medward.agents.watch.perception import cross_fitted
 from medward.agents.watch.rules import Rule
-from medward.flows.datasets import Dataset
+from medward.flows.datasets import DATASETS, Dataset
 from medward.flows.prepared import Prepared, prepare
-from medward.flows.schema import Flows
+from medward.flows.schema import Flows, Schema
 from medward.report.kept import keep_run, kept_runs
 
 RULES = {"two-threshold rule": False, "confidence rule": True}
@@ -53,8 +53,10 @@ METHODS = (*RULES, WHOLE, SHORTSIGHTED)
 WINDOWS = {"ward": 150}
 #: False alarms a benign window that all methods are held to on validation episodes, one after the other.
 LIMITS = (0.0, 0.0005, 0.001, 0.002, 0.005)
+#: What a byte of evidence costs where nobody says otherwise.
+PRICE = WatchCosts().byte_price
 # What a tally counts, and for how many of what.
-_COST, _ALARMS = ("cost", "windows"), ("false_alarms", "benign")
+_COST, _ALARMS, _BOUGHT = ("cost", "windows"), ("false_alarms", "benign"), ("escalations", "windows")
 _FOLDS = 2
 _COMPOSITIONS = {"train": 8, "validation": 4, "test": 4}
 
@@ -68,12 +70,25 @@ class WatchStudy:
         methods: which of `RULES` and `LEARNED`.
         recipe: how watches learn.
         results: a file of JSON lines; runs that stand there are not repeated.
+        byte_prices: what a byte of evidence costs, in missed attack windows; all is learned and tuned at each price.
     """
 
     seeds: Sequence[int]
     methods: Sequence[str] = METHODS
     recipe: WatchRecipe = field(default_factory=WatchRecipe)
     results: Path | None = None
+    byte_prices: Sequence[float] = (PRICE,)
+
+    def at(self, price: float) -> "WatchStudy":
+        """Return the same study at one price of a byte."""
+        costs = replace(self.recipe.costs, byte_price=price)
+        return replace(self, recipe=replace(self.recipe, costs=costs), byte_prices=(price,))
+
+    def key(self, dataset: str, seed: int, method: str, price: float) -> str:
+        """Name one run."""
+        updates, usual = self.recipe.updates, WatchRecipe().updates
+        shorter = "" if updates == usual else f"|{updates} updates"
+        return f"{dataset}|over time|{seed}|{method}{shorter}" + ("" if price == PRICE else f"|{price:g} a byte")
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,12 @@ class Stage:
     test: Watched
     block: NDArray[np.int32]
 
+    def at(self, costs: WatchCosts, schema: Schema) -> "Stage":
+        """Return the same episodes with evidence at the price that `costs` puts on its bytes."""
+        price = jnp.float32(costs.escalation(schema))
+        parts = {name: getattr(self, name)._replace(escalation=price) for name in _COMPOSITIONS}
+        return replace(self, **parts)
+
 
 def run_watch_study(
     study: WatchStudy, dataset: Dataset, load: Callable[[int], Flows], on_run: Callable[[dict[str, Any]], None]
@@ -99,31 +120,38 @@ def run_watch_study(
     """Run what is not finished yet of a comparison over time on one data set.
 
     Returns:
-        All runs: key, data, seed, method, setting, validation (cost and false alarms a window), and `blocks`: for each
-        of the test part's blocks the sums of medward.agents.watch.judgement.Tally and its number of windows. A rule is
-        the cheapest there is, a learned watch the cheapest with no more false alarms on validation episodes than the
-        two-threshold rule; `blocks_free` is what the cheapest does, and `limited` what each does under `LIMITS`.
+        All runs: key, data, seed, method, byte_price, setting, validation (cost and false alarms a window), and
+        `blocks`: for each of the test part's blocks the sums of medward.agents.watch.judgement.Tally and its number of
+        windows. A rule is the cheapest there is, a learned watch the cheapest with no more false alarms on validation
+        episodes than the two-threshold rule; `blocks_free` is what the cheapest does, and `limited` what each does
+        under `LIMITS`.
     """
     done = kept_runs(study.results)
     runs = []
     for seed in study.seeds:
-        keys = {method: f"{dataset.name}|over time|{seed}|{method}" for method in study.methods}
-        stage, base = None, None
-        for method, key in keys.items():
-            run = done.get(key)
-            if run is None:
-                if stage is None:
-                    stage = staged(prepare(dataset, load(seed), "honest", seed), study.recipe.costs)
-                    base = tuned_rule(RULES[BASE], stage.validation, study.recipe.costs, (None, *LIMITS))
-                assert base is not None
-                began = perf_counter()
-                found = _measured(study, stage, base, method, seed)
-                seconds = round(perf_counter() - began, 1)
-                run = {"key": key, "data": dataset.name, "seed": seed, "method": method, **found, "seconds": seconds}
-                keep_run(study.results, run)
-            runs.append(run)
-            on_run(run)
+        stage = None
+        for price in study.byte_prices:
+            own, base = study.at(price), None
+            for method in study.methods:
+                key = study.key(dataset.name, seed, method, price)
+                run = done.get(key)
+                if run is None:
+                    stage = stage or staged(prepare(dataset, load(seed), "honest", seed), study.recipe.costs)
+                    here = stage.at(own.recipe.costs, dataset.schema)
+                    base = base or tuned_rule(RULES[BASE], here.validation, own.recipe.costs, (None, *LIMITS))
+                    began = perf_counter()
+                    run = {"key": key, "data": dataset.name, "seed": seed, "method": method, "byte_price": price}
+                    run |= _measured(own, here, base, method, seed)
+                    run["seconds"] = round(perf_counter() - began, 1)
+                    keep_run(study.results, run)
+                runs.append(run)
+                on_run(run)
     return runs
+
+
+def at_price(runs: Sequence[dict[str, Any]], price: float = PRICE) -> list[dict[str, Any]]:
+    """Return the runs at one price of a byte; those kept before prices were named are at the usual one."""
+    return [run for run in runs if run.get("byte_price", PRICE) == price]
 
 
 def staged(prepared: Prepared, costs: WatchCosts) -> Stage:
@@ -249,8 +277,37 @@ def watch_table(runs: Sequence[dict[str, Any]]) -> str:
         cells.append(f"{1000 * _mean_rate(own, *_ALARMS):.2f}")
         cells.append("–" if method == BASE else _less(own, base, *_ALARMS))
         cells += [f"{_mean_rate(own, 'found', 'runs'):.3f}", f"{_mean_rate(own, 'delay', 'found'):.2f}"]
-        cells.append(f"{_mean_rate(own, 'escalations', 'windows'):.3f}")
+        cells.append(f"{_mean_rate(own, *_BOUGHT):.3f}")
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def price_table(runs: Sequence[dict[str, Any]]) -> str:
+    """Return what one data set's methods buy and cost at each price of a byte; means over seeds, prices rising.
+
+    Of the cost, what was paid for evidence stands in a column of its own. Differences are from the other methods at
+    the same price. The table is empty if all runs have the same price.
+    """
+    prices = sorted({run.get("byte_price", PRICE) for run in runs})
+    if len(prices) < 2:
+        return ""
+    head = ["price of a byte", "method", "seeds", "bytes of evidence a window", "cost of 1000 windows"]
+    head += ["of it evidence", "false alarms in 1000 benign windows", "attacks found"]
+    head += ["cost less the two-threshold rule's [95 %]", "less that with discount 0 [95 %]"]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for price in prices:
+        by_method: dict[str, dict[int, dict[str, Any]]] = {}
+        for run in at_price(runs, price):
+            by_method.setdefault(run["method"], {})[run["seed"]] = run
+        for method in [method for method in METHODS if method in by_method]:
+            own = [run for _, run in sorted(by_method[method].items())]
+            many = WatchCosts.kept * evidence_bytes(DATASETS[own[0]["data"]].schema) * _mean_rate(own, *_BOUGHT)
+            cells = [f"{price:g}", method, str(len(own)), f"{many:.2f}", f"{1000 * _mean_rate(own, *_COST):.2f}"]
+            cells += [f"{1000 * price * many:.2f}", f"{1000 * _mean_rate(own, *_ALARMS):.2f}"]
+            cells.append(f"{_mean_rate(own, 'found', 'runs'):.3f}")
+            for other in (BASE, SHORTSIGHTED):
+                cells.append("–" if method == other else _less(own, by_method.get(other, {}), *_COST))
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

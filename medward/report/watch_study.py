@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,13 +30,21 @@ from medward.agents.watch.judgement import (
 from medward.agents.watch.learner import learn
 from medward.agents.watch.network import WatchNetwork, WatchRecipe
 from medward.agents.watch.perception import cross_fitted
-from medward.agents.watch.rules import Rule
+from medward.agents.watch.rules import Grid, Rule
 from medward.flows.datasets import DATASETS, Dataset
 from medward.flows.prepared import Prepared, prepare
 from medward.flows.schema import Flows, Schema
 from medward.report.kept import keep_run, kept_runs
 
-RULES = {"two-threshold rule": False, "confidence rule": True}
+# Whether a rule buys evidence by lack of confidence, and the settings that are tried.
+_SPARING = Grid(spare=(False, True))
+RULES: dict[str, tuple[bool, Grid]] = {
+    "two-threshold rule": (False, Grid()),
+    "confidence rule": (True, Grid()),
+    # With twice the settings: they may also buy no evidence while they are quiet, which pays where bytes are dear.
+    "two-threshold rule, sparing": (False, _SPARING),
+    "confidence rule, sparing": (True, _SPARING),
+}
 BASE, WHOLE, SHORTSIGHTED = "two-threshold rule", "Sentinel over time", "Sentinel, discount 0"
 LEARNED: dict[str, dict[str, Any]] = {
     WHOLE: {},
@@ -48,7 +56,7 @@ LEARNED: dict[str, dict[str, Any]] = {
     "Sentinel, blind to its alerts": {"sees": ("suspicion", "evidence", "queue")},
     "Sentinel, quaternion": {"layer": "quaternion", "hidden": (128, 128)},
 }
-METHODS = (*RULES, WHOLE, SHORTSIGHTED)
+METHODS = (BASE, "confidence rule", WHOLE, SHORTSIGHTED)
 # An episode's windows: the ward's test part has 150 windows a device, WUSTL-EHMS's blocks have 200.
 WINDOWS = {"ward": 150}
 #: False alarms a benign window that all methods are held to on validation episodes, one after the other.
@@ -138,7 +146,7 @@ def run_watch_study(
                 if run is None:
                     stage = stage or staged(prepare(dataset, load(seed), "honest", seed), study.recipe.costs)
                     here = stage.at(own.recipe.costs, dataset.schema)
-                    base = base or tuned_rule(RULES[BASE], here.validation, own.recipe.costs, (None, *LIMITS))
+                    base = base or _tuned(BASE, here, own.recipe.costs)
                     began = perf_counter()
                     run = {"key": key, "data": dataset.name, "seed": seed, "method": method, "byte_price": price}
                     run |= _measured(own, here, base, method, seed)
@@ -175,10 +183,16 @@ def staged(prepared: Prepared, costs: WatchCosts) -> Stage:
     return Stage(train, validation, test, parts["test"].block)
 
 
+def _tuned(rule: str, stage: Stage, costs: WatchCosts) -> list[Tuned]:
+    """Tune one of `RULES` for the lowest cost, and then under each of `LIMITS`."""
+    by_confidence, grid = RULES[rule]
+    return tuned_rule(by_confidence, stage.validation, costs, (None, *LIMITS), grid)
+
+
 def _measured(study: WatchStudy, stage: Stage, base: Sequence[Tuned], method: str, seed: int) -> dict[str, Any]:
     costs, within = study.recipe.costs, stage.validation
     if method in RULES:
-        free, *limited = base if method == BASE else tuned_rule(RULES[method], within, costs, (None, *LIMITS))
+        free, *limited = base if method == BASE else _tuned(method, stage, costs)
         chosen, weights = free, 0
 
         def make(setting: Any) -> Policy:
@@ -282,31 +296,56 @@ def watch_table(runs: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+class AtPrice(NamedTuple):
+    """What a method did over time where a byte of evidence had one price; means over its runs on test episodes.
+
+    Args:
+        runs: one a seed, in their order.
+        cost: of 1,000 windows, evidence included.
+        evidence_bytes: bytes of evidence bought, a window.
+    """
+
+    runs: list[dict[str, Any]]
+    cost: float
+    evidence_bytes: float
+
+
+def by_price(runs: Sequence[dict[str, Any]]) -> dict[float, dict[str, AtPrice]]:
+    """Return what the rules and Sentinel, with and without foresight, did on one data set at each price, rising."""
+    found: dict[float, dict[str, AtPrice]] = {}
+    for price in sorted({run.get("byte_price", PRICE) for run in runs}):
+        here = at_price(runs, price)
+        for method in (*RULES, WHOLE, SHORTSIGHTED):
+            own = sorted((run for run in here if run["method"] == method), key=lambda run: run["seed"])
+            if own:
+                each = WatchCosts.kept * evidence_bytes(DATASETS[own[0]["data"]].schema)
+                done = AtPrice(own, 1000 * _mean_rate(own, *_COST), each * _mean_rate(own, *_BOUGHT))
+                found.setdefault(price, {})[method] = done
+    return found
+
+
 def price_table(runs: Sequence[dict[str, Any]]) -> str:
     """Return what one data set's methods buy and cost at each price of a byte; means over seeds, prices rising.
 
     Of the cost, what was paid for evidence stands in a column of its own. Differences are from the other methods at
     the same price. The table is empty if all runs have the same price.
     """
-    prices = sorted({run.get("byte_price", PRICE) for run in runs})
+    prices = by_price(runs)
     if len(prices) < 2:
         return ""
     head = ["price of a byte", "method", "seeds", "bytes of evidence a window", "cost of 1000 windows"]
     head += ["of it evidence", "false alarms in 1000 benign windows", "attacks found"]
-    head += ["cost less the two-threshold rule's [95 %]", "less that with discount 0 [95 %]"]
+    rivals = (BASE, f"{BASE}, sparing", SHORTSIGHTED)
+    others = [rival for rival in rivals if any(rival in methods for methods in prices.values())]
+    head += [f"cost less {other}'s [95 %]" for other in others]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for price in prices:
-        by_method: dict[str, dict[int, dict[str, Any]]] = {}
-        for run in at_price(runs, price):
-            by_method.setdefault(run["method"], {})[run["seed"]] = run
-        for method in [method for method in METHODS if method in by_method]:
-            own = [run for _, run in sorted(by_method[method].items())]
-            many = WatchCosts.kept * evidence_bytes(DATASETS[own[0]["data"]].schema) * _mean_rate(own, *_BOUGHT)
-            cells = [f"{price:g}", method, str(len(own)), f"{many:.2f}", f"{1000 * _mean_rate(own, *_COST):.2f}"]
-            cells += [f"{1000 * price * many:.2f}", f"{1000 * _mean_rate(own, *_ALARMS):.2f}"]
-            cells.append(f"{_mean_rate(own, 'found', 'runs'):.3f}")
-            for other in (BASE, SHORTSIGHTED):
-                cells.append("–" if method == other else _less(own, by_method.get(other, {}), *_COST))
+    for price, methods in prices.items():
+        seeds = {method: {run["seed"]: run for run in done.runs} for method, done in methods.items()}
+        for method, (own, cost, many) in methods.items():
+            cells = [f"{price:g}", method, str(len(own)), f"{many:.2f}", f"{cost:.2f}", f"{1000 * price * many:.2f}"]
+            cells += [f"{1000 * _mean_rate(own, *_ALARMS):.2f}", f"{_mean_rate(own, 'found', 'runs'):.3f}"]
+            for other in others:
+                cells.append("–" if method == other else _less(own, seeds.get(other, {}), *_COST))
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

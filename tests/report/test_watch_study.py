@@ -5,7 +5,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medward.report.watch_study import BASE, LIMITS, METHODS, WHOLE, interval, limits_table, watch_table
+from medward.agents.watch.costs import WatchCosts
+from medward.agents.watch.network import WatchRecipe
+from medward.report.watch_study import (
+    BASE,
+    LIMITS,
+    METHODS,
+    PRICE,
+    SHORTSIGHTED,
+    WHOLE,
+    WatchStudy,
+    at_price,
+    interval,
+    limits_table,
+    price_table,
+    watch_table,
+)
 
 FIELDS = ("cost", "false_alarms", "benign", "attack", "runs", "found", "delay", "missed", "escalations", "windows")
 
@@ -66,3 +81,32 @@ def test_limits_table_stands_methods_side_by_side_under_each_limit() -> None:
 
 def test_limits_table_needs_runs_of_all_methods_that_kept_limits() -> None:
     assert limits_table([_run(method, 0, [4.0, 6.0]) for method in METHODS]) == ""
+
+
+def test_price_table_compares_methods_at_the_same_price_only() -> None:
+    def at(price: float, method: str, cost: float) -> dict[str, Any]:
+        return {**_run(method, 0, [cost, cost]), "data": "ward", "byte_price": price}
+
+    usual = _run(BASE, 0, [2.0, 2.0]) | {"data": "ward"}  # kept before prices were named
+    dear = [at(0.01, WHOLE, 5.0), at(0.01, BASE, 6.0)]
+    assert at_price([usual, *dear]) == [usual]
+    assert price_table([usual]) == price_table(dear) == ""
+    _, _, first, second, third = price_table([*dear, usual]).splitlines()
+    # In the ward 9 expensive numbers of 4 bytes come for 4 windows; evidence was bought in each of these windows.
+    assert first == f"| {PRICE:g} | {BASE} | 1 | 144.00 | 200.00 | 36.00 | 100.00 | 1.000 | – |"
+    assert second == f"| 0.01 | {BASE} | 1 | 144.00 | 600.00 | 1440.00 | 100.00 | 1.000 | – |"
+    assert third.endswith("| 500.00 | 1440.00 | 100.00 | 1.000 | -100.00 [-100.00, -100.00] |")
+
+
+def test_runs_at_another_price_or_of_a_shorter_training_have_keys_of_their_own() -> None:
+    study, shorter = WatchStudy([0]), WatchStudy([0], recipe=WatchRecipe(updates=10))
+    usual = study.key("ward", 0, SHORTSIGHTED, PRICE)
+    assert usual == "ward|over time|0|Sentinel, discount 0"
+    assert study.key("ward", 0, SHORTSIGHTED, 0.001) == f"{usual}|0.001 a byte"
+    assert shorter.key("ward", 0, SHORTSIGHTED, PRICE) == f"{usual}|10 updates"
+
+
+def test_study_at_a_price_learns_and_tunes_at_it() -> None:
+    study = WatchStudy([0], byte_prices=(0.0, PRICE)).at(0.0)
+    assert study.byte_prices == (0.0,)
+    assert study.recipe.costs == WatchCosts(byte_price=0.0)

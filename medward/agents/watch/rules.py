@@ -8,7 +8,7 @@ Both smooth what the windows look like, ask for evidence when in doubt, alert wh
 
 After an alert a rule is quiet until it has seen `quiet` windows whose suspicion lay at least `fall` below the high
 threshold. With `renew` it alerts in spite of that where the likeliest attack is not the one that it last named: an
-attack that another one follows at once wants an alert of its own.
+attack that another one follows at once wants an alert of its own. With `spare` it buys no evidence while it is quiet.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ class Rule(NamedTuple):
         fall: how far below `high` suspicion lies in a window that counts for that; ANY if all do.
         renew: whether another attack than the one last named is alerted to at once.
         by_confidence: whether evidence is bought by lack of confidence instead of by suspicion.
+        spare: whether no evidence is bought while the rule is quiet.
     """
 
     high: Float[Array, ""] | float
@@ -42,6 +43,7 @@ class Rule(NamedTuple):
     fall: Float[Array, ""] | float
     renew: Bool[Array, ""] | bool
     by_confidence: Bool[Array, ""] | bool
+    spare: Bool[Array, ""] | bool = False
 
 
 class Quiet(NamedTuple):
@@ -62,6 +64,7 @@ class Grid:
         quiet: see `Rule`.
         fall: see `Rule`.
         renew: see `Rule`.
+        spare: see `Rule`.
     """
 
     high: tuple[float, ...] = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
@@ -71,15 +74,16 @@ class Grid:
     quiet: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 16, 30)
     fall: tuple[float, ...] = (ANY, 0.0, 4.0, 8.0, 12.0)
     renew: tuple[bool, ...] = (False, True)
+    spare: tuple[bool, ...] = (False,)
 
 
 def settings(by_confidence: bool, grid: Grid) -> Rule:
     """Return all of a rule's settings, each field an array over them."""
     low = grid.confidence if by_confidence else grid.low
-    axes = (grid.high, low, grid.smooth, grid.quiet, grid.fall, grid.renew)
+    axes = (grid.high, low, grid.smooth, grid.quiet, grid.fall, grid.renew, grid.spare)
     mesh = jnp.meshgrid(*(jnp.asarray(axis, jnp.float32) for axis in axes), indexing="ij")
-    high, lows, smooth, quiet, fall, renew = (axis.ravel() for axis in mesh)
-    return Rule(high, lows, smooth, quiet, fall, renew > 0, jnp.full(len(high), by_confidence))
+    high, lows, smooth, quiet, fall, renew, spare = (axis.ravel() for axis in mesh)
+    return Rule(high, lows, smooth, quiet, fall, renew > 0, jnp.full(len(high), by_confidence), spare > 0)
 
 
 def follow(
@@ -91,10 +95,11 @@ def follow(
     suspected = suspicion(seen)
     above = suspected > rule.high
     doubt = jnp.where(rule.by_confidence, now[:, :-1].max(axis=1) < rule.low, (suspected > rule.low) & ~above)
-    escalates = (watch.evidence == 0) & doubt
+    hushed = quiet.windows < rule.quiet
+    escalates = (watch.evidence == 0) & doubt & ~(rule.spare & hushed)
     alert = 1 + jnp.argmax(seen[:, 1:], axis=1)
     another = rule.renew & (alert != watch.named)
-    alerts = ~escalates & above & ((quiet.windows >= rule.quiet) | another)
+    alerts = ~escalates & above & (~hushed | another)
     counted = quiet.windows + (suspected <= rule.high - rule.fall)
     waited = passing & ~escalates
     windows = jnp.where(waited, jnp.where(alerts, 0, counted), quiet.windows)

@@ -56,6 +56,13 @@ def test_window_that_is_decided_again_with_evidence_counts_once() -> None:
     assert _played(doubting, [5, 3, 3, 3, 5]) == [FIRST, ESCALATE, ALLOW, ALLOW, ESCALATE, ALLOW, FIRST]
 
 
+def test_sparing_rule_buys_no_evidence_while_it_is_quiet() -> None:
+    sparing = RULE._replace(low=2.0, quiet=2, spare=True)
+    assert _played(sparing, [5, 3, 3, 3, 5]) == [FIRST, ALLOW, ALLOW, ESCALATE, ALLOW, FIRST]
+    # It was never quiet before its first alert.
+    assert _played(sparing, [3, 5]) == [ESCALATE, ALLOW, FIRST]
+
+
 def test_confidence_rule_buys_evidence_where_nothing_is_likely() -> None:
     # The likeliest decision's logit is benign's 0 or the attack's.
     confident = RULE._replace(by_confidence=True, low=1.0)
@@ -63,9 +70,10 @@ def test_confidence_rule_buys_evidence_where_nothing_is_likely() -> None:
 
 
 @pytest.mark.parametrize("by_confidence", [False, True])
-def test_tuning_tries_every_combination(by_confidence: bool) -> None:
-    grid = Grid()
+@pytest.mark.parametrize("spare", [(False,), (False, True)])
+def test_tuning_tries_every_combination(by_confidence: bool, spare: tuple[bool, ...]) -> None:
+    grid = Grid(spare=spare)
     low = grid.confidence if by_confidence else grid.low
-    axes = (grid.high, low, grid.smooth, grid.quiet, grid.fall, grid.renew)
+    axes = (grid.high, low, grid.smooth, grid.quiet, grid.fall, grid.renew, grid.spare)
     every = np.unique(np.stack([np.asarray(field, np.float64) for field in settings(by_confidence, grid)]), axis=1)
-    assert every.shape[1] == np.prod([len(axis) for axis in axes]) == 23_040
+    assert every.shape[1] == np.prod([len(axis) for axis in axes]) == 23_040 * len(spare)

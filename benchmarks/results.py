@@ -2,6 +2,7 @@
 
     python benchmarks/results.py tables       Sentinel beside its baselines, by protocol and data set
     python benchmarks/results.py over-time    the comparisons over time
+    python benchmarks/results.py over-time-prices  the same at several prices of a byte of evidence
     python benchmarks/results.py over-time-parts  what Sentinel's parts are worth over time
     python benchmarks/results.py targets      what was set out to be reached, and whether it was
     python benchmarks/results.py classes      the classes on which gradient boosting is furthest ahead
@@ -16,6 +17,9 @@ The runs stand in benchmarks/results/reproduce-*.jsonl and were made by, for exa
     medward reproduce --data wustl-ehms-2020/ --seeds 5 --results benchmarks/results/reproduce-wustl-ehms-2020.jsonl
     medward reproduce --data wustl-ehms-2020/ --protocol random --results benchmarks/results/reproduce-random-....jsonl
     medward reproduce --data ward --over-time --results benchmarks/results/reproduce-over-time-ward.jsonl
+
+Those at other prices of a byte stand beside them in over-time-prices-*.jsonl, made by --byte-price 0 --byte-price ...,
+less what each method does under limits of false alarms (`limited`, `blocks_free`), which nothing prints of them.
 """
 
 import argparse
@@ -30,11 +34,18 @@ from typing import Any
 
 from medward.flows.datasets import DATASETS
 from medward.report.comparisons import classes_table, hospitals_table
-from medward.report.plots import costs_described, draw_costs, draw_scores, scores_described
+from medward.report.plots import (
+    costs_described,
+    draw_costs,
+    draw_prices,
+    draw_scores,
+    prices_described,
+    scores_described,
+)
 from medward.report.study import METHODS, OF_THREE, left_out
 from medward.report.tables import markdown_table, measures_table
 from medward.report.targets import Verdict, over_time_verdicts, paired, verdict_table, verdicts
-from medward.report.watch_study import WHOLE, interval, limits_table, watch_table
+from medward.report.watch_study import WHOLE, interval, limits_table, price_table, several_prices, watch_table
 
 FOLDER = Path(__file__).parent / "results"
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
@@ -96,6 +107,22 @@ def over_time(runs: list[dict[str, Any]]) -> None:
         if costs_described(own):
             about = "Cost over false alarms under each limit; the table above has the numbers"
             print(f"![{about}](images/{_cost_plot(name)})\n")
+
+
+def over_time_prices(runs: list[dict[str, Any]]) -> None:
+    """Print what methods buy and cost over time at each price of a byte of evidence, for data sets with several."""
+    for name, own in _at_prices(runs).items():
+        print(f"#### {DATASETS[name].schema.title}, by the price of a byte{_synthetic(name)}\n\n{price_table(own)}\n")
+        about = "Cost and evidence bought over the price of a byte; the table above has the numbers"
+        print(f"![{about}](images/{_price_plot(name)})\n")
+
+
+def _at_prices(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the runs over time of each data set that has several prices of a byte."""
+    lines = [line for file in sorted(FOLDER.glob("over-time-prices-*.jsonl")) for line in file.read_text().splitlines()]
+    everything = [*(run for run in runs if run["protocol"] == OVER_TIME), *map(json.loads, lines)]
+    found = {name: [run for run in everything if run["data"] == name] for name in DATASETS}
+    return {name: own for name, own in found.items() if several_prices(own)}
 
 
 def over_time_parts(runs: list[dict[str, Any]]) -> None:
@@ -214,6 +241,9 @@ def pictures(runs: list[dict[str, Any]]) -> dict[str, tuple[str, str, Callable[[
         own, title = list(group), f"{DATASETS[name].schema.title}, over time{_synthetic(name)}"
         if described := costs_described(own):
             found[_cost_plot(name)] = title, described, partial(draw_costs, title=title, runs=own)
+    for name, own in _at_prices(runs).items():
+        title = f"{DATASETS[name].schema.title}, by the price of a byte{_synthetic(name)}"
+        found[_price_plot(name)] = title, prices_described(own), partial(draw_prices, title=title, runs=own)
     return found
 
 
@@ -223,6 +253,10 @@ def _score_plot(name: str) -> str:
 
 def _cost_plot(name: str) -> str:
     return f"over-time-{name}.svg"
+
+
+def _price_plot(name: str) -> str:
+    return f"over-time-prices-{name}.svg"
 
 
 def _seeds(runs: list[dict[str, Any]]) -> dict[str, int]:
@@ -282,6 +316,7 @@ def _extent(runs: list[dict[str, Any]]) -> str:
 PARTS = {
     "tables": tables,
     "over-time": over_time,
+    "over-time-prices": over_time_prices,
     "over-time-parts": over_time_parts,
     "targets": targets,
     "classes": classes,

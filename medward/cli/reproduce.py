@@ -223,10 +223,7 @@ def _over_time(
         RULES,
         WatchStudy,
         at_price,
-        limits_table,
-        price_table,
         run_watch_study,
-        watch_table,
     )
 
     known = (*RULES, *LEARNED)
@@ -246,27 +243,41 @@ def _over_time(
         dataset, flows = open_data(name, 0)
         runs = run_watch_study(study, dataset, partial(_rows, name, flows), _say_over_time)
         document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": runs}
-        title, by_price = _title(dataset, kind), price_table(runs)
-        # A single price is the comparison itself; of several, the usual one, which the targets are for.
-        runs = at_price(runs) if by_price else runs
         everything += at_price(runs)
+        title = _title(dataset, kind)
         if not as_json:
-            _print(f"\n### {title}")
-            if runs:
-                _print(f"\n{watch_table(runs)}")
-            if limited := limits_table(runs):
-                _print(f"\nAll held to the same false alarms in 1,000 benign validation windows:\n\n{limited}")
-            if by_price:
-                _print(f"\nAt each price of a byte of evidence:\n\n{by_price}")
+            _print_over_time(title, runs)
         if plots:
-            from medward.report.plots import draw_costs
-
-            _plot(plots, kind, dataset.name, partial(draw_costs, title=title, runs=runs))
+            _plot_over_time(plots, kind, dataset.name, title, runs)
     if as_json:
         print_json(document)
         return
     if not quick:
         _print_targets(over_time_verdicts(everything))
+
+
+def _print_over_time(title: str, runs: list[dict[str, Any]]) -> None:
+    """Print one data set's comparison over time: at its only price of a byte, or at the usual one and then at all."""
+    from medward.report.watch_study import comparison, limits_table, price_table, watch_table
+
+    _print(f"\n### {title}")
+    if own := comparison(runs):
+        _print(f"\n{watch_table(own)}")
+        if limited := limits_table(own):
+            _print(f"\nAll held to the same false alarms in 1,000 benign validation windows:\n\n{limited}")
+    if prices := price_table(runs):
+        _print(f"\nAt each price of a byte of evidence:\n\n{prices}")
+
+
+def _plot_over_time(folder: Path, kind: str, name: str, title: str, runs: list[dict[str, Any]]) -> None:
+    """Draw what is printed of one data set's comparison over time."""
+    from medward.report.plots import draw_costs, draw_prices
+    from medward.report.watch_study import comparison, several_prices
+
+    if own := comparison(runs):
+        _plot(folder, kind, name, partial(draw_costs, title=title, runs=own))
+    if several_prices(runs):
+        _plot(folder, f"{kind}, prices", name, partial(draw_prices, title=title, runs=runs))
 
 
 def _say_over_time(run: dict[str, Any]) -> None:

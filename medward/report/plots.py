@@ -15,14 +15,14 @@ from matplotlib.ticker import MaxNLocator
 
 from medward.report.charts import drawing
 from medward.report.tables import by_method, spread
-from medward.report.watch_study import held_to_limits
+from medward.report.watch_study import by_price, held_to_limits, several_prices
 
 #: Below the scale of everything else: it would squeeze the others together.
 _LEFT_OUT = "majority"
 _PANELS = (("binary macro-F1", "binary"), ("multi-class macro-F1", "multiclass"))
 _SENTINEL, _OTHER = "#0b6e99", "#6b6b6b"
 # The rules and the watches come in pairs, which differ in dash as well as in mark.
-_STYLES = (("-", "o"), ("--", "s"), ("-", "^"), ("--", "D"))
+_STYLES = (("-", "o"), ("--", "s"), ("-", "^"), ("--", "D"), (":", "v"), ("-.", "P"))
 _WIDTH_INCHES, _ROW_INCHES, _FRAME_INCHES = 8.4, 0.26, 0.9
 # Untyped keys: matplotlib's newer stubs know each by name, its older ones none.
 _SETTINGS: dict[Any, Any] = {
@@ -97,7 +97,7 @@ def draw_costs(path: Path, title: str, runs: Sequence[dict[str, Any]]) -> bool:
     with drawing(_SETTINGS, path.stem):
         figure = Figure(figsize=(_WIDTH_INCHES / 2, 3.4), layout="constrained")
         axes = figure.subplots()
-        for (method, spots), (dash, mark) in zip(lines.items(), _STYLES, strict=True):
+        for (method, spots), (dash, mark) in zip(lines.items(), _STYLES, strict=False):
             costs, alarms = zip(*spots, strict=True)
             axes.plot(alarms, costs, color=_colour(method), linestyle=dash, marker=mark, markersize=5, label=method)
         axes.set(xlabel="false alarms in 1,000 benign windows", ylabel="cost of 1,000 windows")
@@ -105,6 +105,50 @@ def draw_costs(path: Path, title: str, runs: Sequence[dict[str, Any]]) -> bool:
         axes.set_title(title, fontsize=10)
         axes.legend(fontsize=8)
         _write(figure, path, title, costs_described(runs))
+    return True
+
+
+def prices_described(runs: Sequence[dict[str, Any]]) -> str:
+    """Return in words what `draw_prices` draws; empty if there is nothing to draw."""
+    sentences = []
+    for method, spots in _over_prices(runs).items():
+        words = [f"{cost:.2f} and {many:.2f} bytes at {price:g}" for price, cost, many in spots]
+        sentences.append(f"{method}: cost {', '.join(words)}.")
+    return " ".join(sentences)
+
+
+def draw_prices(path: Path, title: str, runs: Sequence[dict[str, Any]]) -> bool:
+    """Draw what each method costs over time, and the evidence it buys, over the price of a byte.
+
+    Args:
+        path: the file to write.
+        title: what the runs are of.
+        runs: as `medward.report.watch_study.run_watch_study` returns them, of one data set and several prices.
+
+    Returns:
+        Whether there was something to draw: it takes two prices.
+    """
+    lines = _over_prices(runs)
+    if not lines:
+        return False
+    with drawing(_SETTINGS, path.stem):
+        figure = Figure(figsize=(_WIDTH_INCHES, 3.4), layout="constrained")
+        figure.suptitle(title, fontsize=10)
+        costs, bought = figure.subplots(1, 2)
+        # Prices are stations: the first may be 0, and each of the others is a multiple of the one before.
+        stations = sorted({price for spots in lines.values() for price, _, _ in spots})
+        for (method, spots), (dash, mark) in zip(lines.items(), _STYLES, strict=False):
+            look: dict[str, Any] = {"color": _colour(method), "linestyle": dash, "marker": mark, "markersize": 5}
+            places = [stations.index(price) for price, _, _ in spots]
+            costs.plot(places, [cost for _, cost, _ in spots], **look)
+            bought.plot(places, [many for _, _, many in spots], label=method, **look)
+        for axes in (costs, bought):
+            axes.set_xticks(range(len(stations)), [f"{price:g}" for price in stations])
+        costs.set(xlabel="price of a byte, in missed attack windows", ylabel="cost of 1,000 windows")
+        bought.set(xlabel="price of a byte, in missed attack windows", ylabel="bytes of evidence a window")
+        bought.set_ylim(bottom=0)
+        bought.legend(fontsize=8, loc="upper right")
+        _write(figure, path, title, prices_described(runs))
     return True
 
 
@@ -128,6 +172,15 @@ def _spots(runs: Sequence[dict[str, Any]]) -> dict[str, list[tuple[float, float]
     """Return each method's different costs and false alarms under the limits; empty if no method has two."""
     found = {method: list(dict.fromkeys(points)) for method, points in held_to_limits(runs).items()}
     return found if any(len(spots) > 1 for spots in found.values()) else {}
+
+
+def _over_prices(runs: Sequence[dict[str, Any]]) -> dict[str, list[tuple[float, float, float]]]:
+    """Return each method's prices, costs and bytes; empty unless there are two prices."""
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for price, here in by_price(runs).items() if several_prices(runs) else ():
+        for method, done in here.items():
+            found.setdefault(method, []).append((price, done.cost, done.evidence_bytes))
+    return found
 
 
 def _scores(runs: Sequence[dict[str, Any]], group: str) -> list[float]:

@@ -296,6 +296,16 @@ def watch_table(runs: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def several_prices(runs: Sequence[dict[str, Any]]) -> bool:
+    """Say whether runs over time are at more than one price of a byte."""
+    return len({run.get("byte_price", PRICE) for run in runs}) > 1
+
+
+def comparison(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the runs of the comparison itself: those at its only price of a byte, or of several at the usual one."""
+    return at_price(runs) if several_prices(runs) else list(runs)
+
+
 class AtPrice(NamedTuple):
     """What a method did over time where a byte of evidence had one price; means over its runs on test episodes.
 
@@ -330,9 +340,9 @@ def price_table(runs: Sequence[dict[str, Any]]) -> str:
     Of the cost, what was paid for evidence stands in a column of its own. Differences are from the other methods at
     the same price. The table is empty if all runs have the same price.
     """
-    prices = by_price(runs)
-    if len(prices) < 2:
+    if not several_prices(runs):
         return ""
+    prices = by_price(runs)
     head = ["price of a byte", "method", "seeds", "bytes of evidence a window", "cost of 1000 windows"]
     head += ["of it evidence", "false alarms in 1000 benign windows", "attacks found"]
     rivals = (BASE, f"{BASE}, sparing", SHORTSIGHTED)

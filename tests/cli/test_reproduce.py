@@ -115,6 +115,30 @@ def test_over_time_refuses_other_protocols_and_unknown_methods(medward: Run) -> 
     assert "two-threshold rule" in medward("reproduce", "--over-time", "--method", "majority").sentence
 
 
+def test_price_of_a_byte_is_a_number_from_zero_for_streams(medward: Run) -> None:
+    assert "--byte-price is for --over-time" in medward("reproduce", "--byte-price", 0.1).sentence
+    for wrong in (-1, "nan", "inf"):
+        done = medward("reproduce", "--over-time", "--byte-price", wrong)
+        assert done.code == 2
+        assert f"--byte-price takes 0 or more, not {float(wrong)}" in done.sentence
+
+
+def test_finished_runs_at_several_prices_are_set_side_by_side(medward: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "runs.jsonl"
+    kept.write_text("".join(path.read_text() for path in KEPT.glob("*over-time*-ward.jsonl")))
+    prices = ("--byte-price", 0.001, "--byte-price", 0.00025)
+    done = medward("reproduce", *WARD, "--over-time", *prices, "--results", kept)
+    assert done.code == 0, done.err
+    assert "At each price of a byte of evidence:" in done.out
+    assert "| 0.001 | Sentinel over time | 5 |" in done.out
+    # The comparison itself, and the targets, are at the usual price.
+    assert done.out.count("| method | seeds | cost of 1000 windows |") == 1
+    assert "| ward, over time: costs less than the two-threshold rule at no more false alarms |" in done.out
+    alone = medward("reproduce", *WARD, "--over-time", "--byte-price", 0.001, "--results", kept)
+    assert "At each price" not in alone.out
+    assert "### Targets" not in alone.out
+
+
 @pytest.mark.slow
 def test_over_time_prints_the_rule_and_what_is_compared_with_it(medward: Run, tmp_path: Path) -> None:
     results = tmp_path / "runs.jsonl"
@@ -127,6 +151,18 @@ def test_over_time_prints_the_rule_and_what_is_compared_with_it(medward: Run, tm
     assert [json.loads(line)["method"] for line in kept.splitlines()] == ["two-threshold rule", "confidence rule"]
     medward(*words)
     assert results.read_text() == kept
+
+
+@pytest.mark.slow
+def test_less_evidence_is_bought_where_its_bytes_are_dear(medward: Run) -> None:
+    words = ("reproduce", "--over-time", "--quick", "--method", "Sentinel over time", "--json")
+    done = medward(*words, "--byte-price", 0, "--byte-price", 0.01)
+    assert done.code == 0, done.err
+    bought: dict[float, list[float]] = {}
+    for run in done.document["data"]["ward"]["runs"]:
+        bought.setdefault(run["byte_price"], []).append(sum(run["blocks"]["escalations"]))
+    for gratis, dear in zip(bought[0], bought[0.01], strict=True):
+        assert gratis > dear
 
 
 def test_ward_has_no_fingerprints_to_leave_out(medward: Run) -> None:

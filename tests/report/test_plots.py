@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from medward.report.plots import costs_described, draw_costs, draw_scores, scores_described
+from medward.report.plots import (
+    costs_described,
+    draw_costs,
+    draw_prices,
+    draw_scores,
+    prices_described,
+    scores_described,
+)
 from medward.report.watch_study import LIMITS, METHODS
 
 _TEXT, _DESCRIPTION = "{http://www.w3.org/2000/svg}text", "{http://purl.org/dc/elements/1.1/}description"
@@ -66,3 +73,19 @@ def test_costs_that_no_limit_changes_are_not_drawn(tmp_path: Path) -> None:
     assert not draw_costs(tmp_path / "costs.svg", "A toy", runs)
     assert costs_described(runs) == ""
     assert not draw_costs(tmp_path / "costs.svg", "A toy", runs[1:])
+
+
+def test_prices_are_drawn_at_stations_each_method_at_its_own(tmp_path: Path) -> None:
+    def at(price: float, method: str, cost: float) -> dict[str, Any]:
+        blocks = {"cost": [cost], "windows": [1000.0], "escalations": [0.0]}
+        return {"seed": 0, "method": method, "data": "ward", "byte_price": price, "blocks": blocks}
+
+    runs = [at(4.0, METHODS[0], 5.0), at(0.0, METHODS[0], 1.0), at(4.0, METHODS[1], 3.0)]
+    assert prices_described(runs) == (
+        f"{METHODS[0]}: cost 1.00 and 0.00 bytes at 0, 5.00 and 0.00 bytes at 4. "
+        f"{METHODS[1]}: cost 3.00 and 0.00 bytes at 4."
+    )
+    assert draw_prices(tmp_path / "prices.svg", "A toy", runs)
+    words = {node.text for node in ElementTree.parse(tmp_path / "prices.svg").getroot().iter(_TEXT)}
+    assert {*METHODS[:2], "0", "4", "price of a byte, in missed attack windows"} <= words
+    assert not draw_prices(tmp_path / "other.svg", "A toy", runs[:1])

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from medward.federation.blobs import blob_name
-from medward.federation.effects import Advance, Effect, Event, Order, Produced, Store, Work
+from medward.federation.effects import Effect, Event, Order, Produced, Store, Work
 from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
 from medward.federation.hospital import Hospital
 from medward.federation.interfaces import IntVector, SecureSum, Slot
@@ -39,6 +39,7 @@ from medward.federation.shared_model import SharedModel
 from medward.fhe import epoch, sealing
 from medward.node.process import run_node
 from medward.node.seam import Host, Program
+from medward.node.training_data import own_side
 from medward.node.training_participant import TrainingParticipant
 from medward.node.training_rules import TrainingRules
 from tests.e2e import clock
@@ -86,7 +87,7 @@ class FaultySum(EncryptedSum):
 
     faults: Faults
     home: Path
-    #: How many rows the others in the last sum had together.
+    #: How many rows all the others have together.
     others: Callable[[], int]
 
     def seal(self, slot: Slot, values: IntVector) -> bytes:
@@ -124,19 +125,21 @@ class FaultyParticipant(TrainingParticipant):
         super().__init__(host)
         self._home = host.folder.parent
         self._faults = Faults(self._home)
-        self._others_rows = 0
         self._spoil_keys()
 
     def _make_sums(self, material: EpochMaterial, least_cohort: int) -> SecureSum:
         sums = FaultySum(material, self._host.name, self._opened_journal(), least_cohort)
-        sums.faults, sums.home, sums.others = self._faults, self._home, lambda: self._others_rows
+        sums.faults, sums.home, sums.others = self._faults, self._home, self._others_rows
         return sums
+
+    def _others_rows(self) -> int:
+        # Read from their data: a sum that the others opened first is one that this node never sees.
+        sites = [site for site in range(self._settings.sites) if site != self._settings.site]
+        return sum(own_side(msgspec.structs.replace(self._settings, site=site), b"").rows for site in sites)
 
     async def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Store) and self._withholds():
             return
-        if isinstance(effect, Advance) and self._own is not None:
-            self._others_rows = int(effect.total[0]) - self._own.rows * (self._host.name in effect.cohort)
         if isinstance(effect, Order):
             record = effect.record
             number = record.round if isinstance(record, RoundRecord) else self._next

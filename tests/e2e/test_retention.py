@@ -7,7 +7,7 @@ import pytest
 from medward.node.retention import MODELS
 from medward.store.cid import Cid
 from medward.store.local import open_directory
-from tests.e2e.ward import NAMES, Ward, run
+from tests.e2e.ward import NAMES, PATIENT, Ward, run
 
 pytestmark = pytest.mark.processes
 
@@ -32,7 +32,7 @@ def test_model_and_last_round_are_in_every_store_and_earlier_rounds_in_none(tmp_
                 kept = {str(pin.cid) for pin in store.pins(f"round/{last}")}
                 assert kept >= set(found[last]["contributions"].values())
 
-    run(tmp_path, 3, tell, keep_rounds=1)
+    run(tmp_path, 3, tell, deadline=PATIENT, keep_rounds=1)
 
 
 def oldest_round(ward: Ward, name: str) -> int:

@@ -18,8 +18,9 @@ The runs stand in benchmarks/results/reproduce-*.jsonl and were made by, for exa
     medward reproduce --data wustl-ehms-2020/ --protocol random --results benchmarks/results/reproduce-random-....jsonl
     medward reproduce --data ward --over-time --results benchmarks/results/reproduce-over-time-ward.jsonl
 
-Those at other prices of a byte stand beside them in over-time-prices-*.jsonl, made by --byte-price 0 --byte-price ...,
-less what each method does under limits of false alarms (`limited`, `blocks_free`), which nothing prints of them.
+Those at other prices of a byte stand beside them in over-time-prices-*.jsonl, made by --byte-price 0 --byte-price ...
+(the sparing rules, at the usual price too, by --method "two-threshold rule, sparing" and its like), less what each
+method does under limits of false alarms (`limited`, `blocks_free`), which nothing prints of them.
 """
 
 import argparse

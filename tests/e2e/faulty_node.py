@@ -39,7 +39,7 @@ from medward.federation.shared_model import SharedModel
 from medward.fhe import epoch, sealing
 from medward.node.process import run_node
 from medward.node.seam import Host, Program
-from medward.node.training_data import own_side
+from medward.node.training_data import read_data
 from medward.node.training_participant import TrainingParticipant
 from medward.node.training_rules import TrainingRules
 from tests.e2e import clock
@@ -133,9 +133,9 @@ class FaultyParticipant(TrainingParticipant):
         return sums
 
     def _others_rows(self) -> int:
-        # Read from their data: a sum that the others opened first is one that this node never sees.
-        sites = [site for site in range(self._settings.sites) if site != self._settings.site]
-        return sum(own_side(msgspec.structs.replace(self._settings, site=site), b"").rows for site in sites)
+        # Counted in the data: a sum that the others opened first is one that this node never sees.
+        assert self._own is not None
+        return len(read_data(self._settings).split.train) - self._own.rows
 
     async def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Store) and self._withholds():

@@ -1,7 +1,7 @@
 """A trained Sentinel on disk and in hand: MODEL_DIR, without pickle.
 
     MODEL_DIR/model.json           what the model is: schema, classes, recipe, provenance, weights' hash
-    MODEL_DIR/weights.safetensors  the network's and the scaler's arrays
+    MODEL_DIR/weights.safetensors  the network's, the scaler's and the trees' arrays
 
 The model's name is the SHA-256 of its weights file; model.json repeats it, and loading refuses a mismatch.
 """
@@ -9,7 +9,7 @@ The model's name is the SHA-256 of its weights file; model.json repeats it, and 
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ from safetensors.numpy import save as save_arrays
 
 from medward.agents.recipe import Recipe
 from medward.agents.scorer import Scorer, Weights
+from medward.agents.trees import Forest, no_trees, read_forest
 from medward.errors import MedwardError
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler
 from medward.flows.schema import Schema
 
-FORMAT = 1
+#: Without trees, and with them.
+FORMATS = (1, 2)
 _SCALER_ARRAYS = ("numbers", "indicators", "flags", "knots", "knot_count", "mean", "scale", "bins", "bin_count")
 
 
@@ -72,6 +74,7 @@ class SentinelModel:
         weights: the network.
         recipe: what it was trained with, its cost matrix included.
         provenance: where it came from.
+        trees: what corrects the network's logits where the evidence is bought.
     """
 
     space: FeatureSpace
@@ -80,11 +83,11 @@ class SentinelModel:
     weights: Weights
     recipe: Recipe
     provenance: Provenance
+    trees: Forest = field(default_factory=no_trees)
 
     def scorer(self) -> Scorer:
         """Return what decides windows with this model, without JAX."""
-        costs = self.recipe.taught_costs
-        return Scorer(self.space, self.scaler, self.weights, max(costs.miss, costs.false_alarm, costs.wrong_class))
+        return Scorer(self.space, self.scaler, self.weights, self.recipe.taught_costs.highest, self.trees)
 
     def labels(self, y: NDArray[np.int32]) -> NDArray[np.int32]:
         """Translate the schema's class numbers into the model's.
@@ -103,10 +106,12 @@ class SentinelModel:
 
     def _arrays(self) -> bytes:
         arrays = {f"scaler.{name}": getattr(self.scaler, name) for name in _SCALER_ARRAYS}
-        for field in ("slope", "offset", "value", "value_bias", "advantage", "advantage_bias"):
-            arrays[f"network.{field}"] = getattr(self.weights, field)
+        for part in ("slope", "offset", "value", "value_bias", "advantage", "advantage_bias"):
+            arrays[f"network.{part}"] = getattr(self.weights, part)
         for number, (matrix, bias) in enumerate(zip(self.weights.matrices, self.weights.biases, strict=True)):
             arrays[f"network.hidden{number}.weight"], arrays[f"network.hidden{number}.bias"] = matrix, bias
+        if len(self.trees):
+            arrays |= {f"trees.{name}": array for name, array in self.trees.arrays().items()}
         return save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
     def save(self, folder: Path) -> str:
@@ -118,7 +123,7 @@ class SentinelModel:
         folder.mkdir(parents=True, exist_ok=True)
         arrays = self._arrays()
         description = {
-            "format": FORMAT,
+            "format": FORMATS[len(self.trees) > 0],
             "weights": _name_of(arrays),
             "classes": self.classes,
             "history": self.space.history,
@@ -147,10 +152,8 @@ def load_model(folder: Path) -> SentinelModel:
         raise BadModel(f"{folder} holds no {missing}: give the folder that `medward train --out` wrote.") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise BadModel(f"{folder / 'model.json'} is damaged: copy the whole folder again.") from None
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise BadModel(
-            f"{folder / 'model.json'} is of another version than this medward reads ({FORMAT}): train it again."
-        )
+    if not isinstance(description, dict) or description.get("format") not in FORMATS:
+        raise BadModel(f"{folder / 'model.json'} is of another version than this medward reads: train it again.")
     if _name_of(arrays) != description.get("weights"):
         raise BadModel(
             f"{folder / 'weights.safetensors'} is not the file that model.json describes: copy the whole folder again."
@@ -173,13 +176,19 @@ def _decoded(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Se
         matrices=tuple(arrays[f"network.hidden{number}.weight"] for number in hidden),
         biases=tuple(arrays[f"network.hidden{number}.bias"] for number in hidden),
     )
+    space = FeatureSpace(schema, description["history"])
+    trees = no_trees()
+    if description["format"] == FORMATS[1]:
+        own = {name: arrays[f"trees.{name}"] for name in trees.arrays()}
+        trees = read_forest(own, len(space.columns), len(description["classes"]))
     return SentinelModel(
-        space=FeatureSpace(schema, description["history"]),
+        space=space,
         classes=tuple(description["classes"]),
         scaler=scaler,
         weights=weights,
         recipe=msgspec.convert(description["recipe"], Recipe),
         provenance=msgspec.convert(description["provenance"], Provenance),
+        trees=trees,
     )
 
 

@@ -19,6 +19,8 @@ from medward.flows.sketch import Grid, column_counts, values_of
 
 #: Slopes and curvatures are counted in this part of the unit.
 UNIT = 1 / 1024
+#: No sum has more cells, so that no contribution is larger than a member can seal and send within a deadline.
+MOST_CELLS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,15 +88,15 @@ class Growth:
         grown: the trees whose values count.
         round: how many times trees were grown, one for each decision.
         growing: the trees of this time; their values are not yet scaled.
-        open: which of their nodes the next sum may split.
-        depth: how far those are from the root.
+        open: which of their nodes may still be split, in the order in which sums are made of them.
+        depth: for each of these how far it is from the root.
     """
 
     grown: Forest
     round: int
     growing: Forest
     open: NDArray[np.int32]
-    depth: int
+    depth: NDArray[np.int32]
 
 
 def begun(decisions: int) -> Growth:
@@ -110,12 +112,17 @@ def _sown(grown: Forest, number: int, decisions: int) -> Growth:
         missing_left=np.zeros(decisions, np.bool_), left=np.zeros(decisions, np.int32),
         value=np.zeros(decisions, np.float32),
     )  # fmt: skip
-    return Growth(grown, number, single, each, 0)
+    return Growth(grown, number, single, each, np.zeros(decisions, np.int32))
+
+
+def asked(growth: Growth, cuts: Cuts) -> NDArray[np.int32]:
+    """Return the open nodes that the next sum is made of: as many of the first as its cells allow, and one at least."""
+    return growth.open[: max(1, MOST_CELLS // int(cuts.cells.sum()))]
 
 
 def cells(growth: Growth, cuts: Cuts) -> int:
-    """Return how many cells the next sum has: all columns' of every open node."""
-    return len(growth.open) * int(cuts.cells.sum())
+    """Return how many cells the next sum has: all columns' of every node that it asks for."""
+    return len(asked(growth, cuts)) * int(cuts.cells.sum())
 
 
 def counted(
@@ -125,7 +132,7 @@ def counted(
     target: NDArray[np.float32],
     logits: NDArray[np.float32],
 ) -> NDArray[np.int64]:
-    """Return what rows add to the next sum: for each open node, column and cell their slopes and curvatures.
+    """Return what rows add to the next sum: for each node asked for, column and cell their slopes and curvatures.
 
     Args:
         growth: which nodes are open.
@@ -144,7 +151,9 @@ def counted(
     place = cuts.places(x)
     ends = growth.growing.leaves(x)
     each = int(cuts.cells.sum())
-    for number, (node, tree) in enumerate(zip(growth.open, _owners(growth), strict=True)):
+    owner = _owners(growth.growing)
+    for number, node in enumerate(asked(growth, cuts)):
+        tree = owner[node]
         here = np.flatnonzero(ends[:, tree] == node)
         action = growth.growing.action[tree]
         _count(here, place, slope[:, action], curvature[:, action], out[number * each : (number + 1) * each])
@@ -186,7 +195,7 @@ def _count(here, place, slope, curvature, out):  # type: ignore[no-untyped-def] 
 
 
 def grow(growth: Growth, cuts: Cuts, trees: Trees, sums: NDArray[np.int64], shrink: float = 1.0) -> Growth:
-    """Return the growth after a sum: every open node is split where that lowers the loss most, or stays a leaf.
+    """Return the growth after a sum: what it asked for is split where that lowers the loss most, or stays a leaf.
 
     Args:
         growth: which nodes were open.
@@ -195,9 +204,11 @@ def grow(growth: Growth, cuts: Cuts, trees: Trees, sums: NDArray[np.int64], shri
         sums: the summed counts of all hospitals, int64[cells, 2].
         shrink: what the trees' values are multiplied by besides their rate, if they are full-grown now.
     """
-    forest, opened = _Arrays(growth.growing), []
-    for node, own in zip(growth.open, np.split(sums, len(growth.open)), strict=True):
-        if growth.depth == 0:
+    nodes = asked(growth, cuts)
+    forest, opened, depths = _Arrays(growth.growing), growth.open[len(nodes) :].tolist(), growth.depth.tolist()
+    depths, past = depths[len(nodes) :], depths[: len(nodes)]
+    for node, depth, own in zip(nodes, past, np.split(sums, len(nodes)), strict=True):
+        if depth == 0:
             # Every row is in one cell of each column.
             forest.value[node] = _step(own[: cuts.cells[0]].sum(axis=0), trees)
         split = best_split(own, cuts, trees)
@@ -207,11 +218,12 @@ def grow(growth: Growth, cuts: Cuts, trees: Trees, sums: NDArray[np.int64], shri
         for child, side in zip(children, (split.below, split.above), strict=True):
             forest.value[child] = _step(side, trees)
             # Both of its sides must have that much.
-            if growth.depth + 1 < trees.depth and side[1] * UNIT >= 2 * trees.least:
+            if depth + 1 < trees.depth and side[1] * UNIT >= 2 * trees.least:
                 opened.append(child)
+                depths.append(depth + 1)
     grown = forest.forest()
     if opened:
-        return replace(growth, growing=grown, open=np.array(opened, np.int32), depth=growth.depth + 1)
+        return replace(growth, growing=grown, open=np.array(opened, np.int32), depth=np.array(depths, np.int32))
     return _sown(planted([growth.grown, scaled(grown, trees.rate * shrink)]), growth.round + 1, len(grown))
 
 
@@ -294,15 +306,14 @@ class _Arrays:
         )
 
 
-def _owners(growth: Growth) -> list[int]:
-    """Return for each open node the tree that it belongs to."""
-    forest = growth.growing
+def _owners(forest: Forest) -> NDArray[np.int64]:
+    """Return for each node the tree that it belongs to."""
     owner = np.full(len(forest.column), -1)
     owner[forest.root] = np.arange(len(forest))
     # A child has a higher number than its parent.
     for node in np.flatnonzero(forest.column != LEAF):
         owner[forest.left[node] : forest.left[node] + 2] = owner[node]
-    return [int(tree) for tree in owner[growth.open]]
+    return owner
 
 
 def _step(sums: NDArray[np.int64], trees: Trees) -> float:

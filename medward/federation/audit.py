@@ -19,6 +19,7 @@ from medward.federation.interfaces import FederationError, IntVector, SecureSum,
 from medward.federation.key_ceremony import KeyCeremony, keys_digest
 from medward.federation.memory import PlainSum
 from medward.federation.participant import setup_of
+from medward.federation.plan import Plan
 from medward.federation.records import (
     Aggregate,
     DataKey,
@@ -38,7 +39,7 @@ from medward.federation.records import (
 )
 from medward.federation.round import Phase, Round, Verdicts
 from medward.federation.rules import Agreement
-from medward.federation.shared_model import Plan, from_bytes
+from medward.federation.shared_model import from_bytes
 from medward.fhe.errors import AnswerRefused
 from medward.fhe.member import Slot as AnswerSlot
 

@@ -9,11 +9,13 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
+from medward.agents.boosting import counted_by
 from medward.agents.learner import start, train
 from medward.agents.metrics import window_costs
-from medward.agents.model import Provenance
+from medward.agents.model import Provenance, SentinelModel
 from medward.agents.traffic import Traffic, traffic_of
 from medward.federation.courier import COST_UNIT
+from medward.federation.digits import to_digits
 from medward.federation.interfaces import IntVector
 from medward.federation.shared_model import SIZES, SharedModel
 from medward.fhe.quantise import quantise_with_feedback, rounding_seed, weighted
@@ -97,13 +99,21 @@ class Hospital:
             number: the federation's round; random draws derive from it, so that no two rounds, a void one and its
                 repetition included, ever see the same update.
         """
-        return self._survey(shared) if shared.task == "survey" else self._update(shared, number)
+        match shared.task:
+            case "survey":
+                return self._survey(shared)
+            case "train":
+                return self._update(shared, number)
+            case "grow":
+                return self._growth(shared)
 
     def accepts(self, before: SharedModel, after: SharedModel) -> bool:
         """Say whether the next shared model is not clearly worse on this hospital's own validation rows."""
         if self._validation is None or len(self._validation) < LEAST_VALIDATION_ROWS or after.weights is None:
             return True
-        old, new = self._costs(before), self._costs(after)
+        # Trees are grown on what goes on guard.
+        averaged = before.task == "grow"
+        old, new = self._costs(before, averaged=averaged), self._costs(after, averaged=averaged)
         noise = float(np.std(new - old)) / float(len(old)) ** 0.5
         before_mean, after_mean = float(old.mean()), float(new.mean())
         return bool(after_mean <= max(WORSE * before_mean, before_mean + CERTAIN * noise))
@@ -117,9 +127,7 @@ class Hospital:
     def _costs(self, shared: SharedModel, *, averaged: bool = False) -> NDArray[np.float64]:
         """Return the cost of each window of the validation rows under a shared model."""
         assert self._validation is not None
-        plan = shared.plan
-        provenance = Provenance("federated", shared.round - 1, 0, "none", plan.space.schema.synthetic, plan.seed)
-        model = shared.guard(provenance, averaged=averaged, cautious=False)
+        plan, model = shared.plan, _incautious(shared, averaged=averaged)
         scores = model.scorer().score(self._validation.x)
         labels = model.labels(self._validation.y)
         return window_costs(labels, scores.decision, scores.escalated, plan.recipe.costs)
@@ -152,6 +160,14 @@ class Hospital:
         values, after[picked] = quantise_with_feedback(shared.quantiser(), after[picked], np.zeros(1), seed)
         self.carried = Carried(shared.step, before, after)
         return np.concatenate([self._counts(shared), values]).astype(np.int64)
+
+    def _growth(self, shared: SharedModel) -> IntVector:
+        """Return what the next trees are split by, of this hospital's rows."""
+        assert shared.growth is not None
+        assert shared.cuts is not None
+        rows = _nameable(self._rows, shared)
+        y, model = _numbered(rows, shared), _incautious(shared, averaged=True)
+        return to_digits(counted_by(model, shared.growth, shared.cuts, rows.x, y).reshape(-1))
 
     def _begun_from(self, shared: SharedModel, carried: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the weights to train from: the shared ones, and in blocks that wait to be sent this hospital's own."""
@@ -201,11 +217,22 @@ def _nameable(rows: TrainingRows, shared: SharedModel) -> TrainingRows:
     return TrainingRows(rows.x[known], rows.y[known], rows.stream[known], order)
 
 
+def _numbered(rows: TrainingRows, shared: SharedModel) -> NDArray[np.int32]:
+    """Return the rows' classes as the model numbers them."""
+    return np.searchsorted(np.array(shared.classes), rows.y).astype(np.int32)
+
+
+def _incautious(shared: SharedModel, *, averaged: bool) -> SentinelModel:
+    """Return what would go on guard, or the weights of now, but for the caution."""
+    plan = shared.plan
+    provenance = Provenance("federated", shared.round - 1, 0, "none", plan.space.schema.synthetic, plan.seed)
+    return shared.guard(provenance, averaged=averaged, cautious=False)
+
+
 def _traffic(rows: TrainingRows, shared: SharedModel, room: int) -> Traffic:
     """Return the hospital's rows as the learner takes them."""
     assert shared.scaler is not None
-    classes = np.array(shared.classes)
-    y = np.searchsorted(classes, rows.y).astype(np.int32)
+    classes, y = shared.classes, _numbered(rows, shared)
     costs, size = shared.plan.recipe.taught_costs, _rounded_up(max(len(rows), room))
     return traffic_of(rows.x, y, rows.stream, rows.order, shared.scaler, len(classes), costs, size)
 

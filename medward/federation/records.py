@@ -1,6 +1,7 @@
 """What members say to each other through the ordered log: small records; what is large is named by its content.
 
-`task` names what a round sums: "survey" (counts for the scaler and the classes) or "train" (weighted updates).
+`task` names what a round sums: "survey" (counts for the scaler and the classes), "train" (weighted updates) or "grow"
+(what trees are split by).
 A `RoundRecord` belongs to a round, a `KeyRecord` to the ceremony of a key epoch, a `DataRecord` to sealed data. Names
 of blobs are CIDs; members are named, except inside a ceremony, where holders have the numbers that their shares are
 evaluated at (1..n, in the order of the terms).
@@ -14,7 +15,7 @@ import msgspec
 from medward.ledger.encoding import Count, Name, Structure, decode_form, encode
 from medward.ledger.errors import NotCanonical
 
-Task = Literal["survey", "train"]
+Task = Literal["survey", "train", "grow"]
 #: What an `Attest` speaks of, as `subject` names it.
 Subject = str
 What = Literal["contribution", "share"]

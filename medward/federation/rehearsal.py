@@ -78,7 +78,9 @@ class Rehearsal:
     def __init__(self, hospitals: Sequence[Hospital], first: SharedModel) -> None:
         if first.plan.courier is None:
             raise FederationError("A rehearsal needs a plan with a Courier: name a policy, such as every:1.")
-        self._hospitals, self._begun, self._surveys = hospitals, first, 0
+        # Trees are grown once training is over, from sums that Courier does not decide on.
+        plan = replace(first.plan, recipe=replace(first.plan.recipe, trees=None))
+        self._hospitals, self._begun, self._surveys = hospitals, replace(first, plan=plan), 0
         while self._begun.task == "survey":
             self._begun = self._begun.advance(self._sum(self._begun, self._surveys))
             self._surveys += 1

@@ -251,7 +251,7 @@ class Federation:
     def invited(self) -> tuple[str, ...]:
         """Return who is asked to contribute to the next round: everybody, or a share drawn for the round's number."""
         members, share = self.terms.members, self.agreement.sample
-        if share >= 1 or self.next is None or self.next.task == "survey":
+        if share >= 1 or self.next is None or self.next.task != "train":
             return members
         wanted = max(self.terms.least_cohort, round(share * len(members)))
         drawn = sorted(members, key=self._draw)[:wanted]

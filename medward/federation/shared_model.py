@@ -2,13 +2,14 @@
 
 A shared model is a value: `advance` makes the next one from an opened sum, by integer arithmetic and numpy alone, so
 that every member gets the same bytes and nobody has to be believed. First come the surveys, whose summed counts fit the
-scaler and tell which classes anybody holds; then the training rounds.
+scaler and tell which classes anybody holds; then the training rounds; at last, if the recipe has trees, what they grow
+from.
 """
 
-import hashlib
 import json
-import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,16 +20,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from medward.agents.boosting import Cuts, Growth, begun, cells, corrected, fit_cuts, grow
 from medward.agents.export import exported
 from medward.agents.learner import new_network
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.network import Layout, SentinelNetwork, layout_of
-from medward.agents.recipe import Recipe
-from medward.federation.courier import COUNTS, NO_SIGNALS, Courier, Signals, blocks_of, spans, update_energy
+from medward.agents.trees import no_trees, read_forest
+from medward.federation.courier import COUNTS, NO_SIGNALS, Signals, blocks_of, spans, update_energy
+from medward.federation.digits import BITS, DIGITS, from_digits
 from medward.federation.interfaces import FederationError, IntVector
+from medward.federation.plan import Plan, plan_digest
 from medward.federation.records import Dispatch, Next, Task
 from medward.fhe.quantise import Quantiser
-from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler, fit_scaler
 from medward.flows.sketch import Grid, coarse_grid, refine
 
@@ -40,48 +43,6 @@ _TEMPLATES: dict[tuple[object, ...], tuple[list[jax.ShapeDtypeStruct], jax.tree_
 
 #: A survey counts the hospitals by size: cell k holds those with 2^(k-1) < rows <= 2^k.
 SIZES = 33
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the members agreed to do, before the first round.
-
-    Args:
-        space: the features.
-        recipe: how to train.
-        rounds: how many training rounds, each a period of local training; Courier may have one sum cover several.
-        seed: what the initial weights derive from.
-        bits: the width of a value of an update, as `Quantiser` takes it, where Courier decides no other.
-        courier: decides how training sums are sent; without one, all blocks after every period.
-    """
-
-    space: FeatureSpace
-    recipe: Recipe
-    rounds: int
-    seed: int
-    bits: int = 16
-    courier: Courier | None = None
-
-    @property
-    def steps(self) -> int:
-        """How many steps there are: surveys, then training rounds."""
-        return self.recipe.surveys + self.rounds
-
-    def learning_rate(self, number: int) -> float:
-        """Return the local learning rate of a training round, the first being 0: a cosine over the rounds."""
-        return self.recipe.learning_rate * (0.49 * (1 + math.cos(math.pi * number / self.rounds)) + 0.02)
-
-    def clip(self, number: int) -> float:
-        """Return the range that updates of a training round are clipped to.
-
-        Adam moves a weight by hardly more than the learning rate in a step, so the steps of a round bound the update;
-        Muon moves it by a fifth of that in root mean square.
-        """
-        return self.learning_rate(number) * self.recipe.local_steps
-
-    def quantiser(self, bits: int, first: int, last: int) -> Quantiser:
-        """Return how values of updates that the rounds from `first` to `last` made become integers."""
-        return Quantiser(bits, sum(self.clip(number) for number in range(first, last + 1)))
 
 
 @dataclass(frozen=True)
@@ -101,6 +62,8 @@ class SharedModel:
         averaged: how many rounds that sum holds.
         sent: for each block of weights the training round up to which it holds the members' training.
         signals: what the training sums have told Courier.
+        cuts: where trees may split, once the surveys are over; None where the recipe has no trees.
+        growth: the trees, from then on.
     """
 
     plan: Plan
@@ -115,11 +78,15 @@ class SharedModel:
     averaged: int = 0
     sent: tuple[int, ...] = ()
     signals: Signals = NO_SIGNALS
+    cuts: Cuts | None = None
+    growth: Growth | None = None
 
     @property
     def task(self) -> Task:
         """What the next sum is for."""
-        return "survey" if self.step < self.plan.recipe.surveys else "train"
+        if self.step < self.plan.recipe.surveys:
+            return "survey"
+        return "train" if self.growth is None or self._training is not None else "grow"
 
     @property
     def round(self) -> int:
@@ -135,10 +102,20 @@ class SharedModel:
     def dispatch(self) -> Dispatch | None:
         """How the next sum is sent, or None if there is none."""
         plan = self.plan
-        if self.step >= plan.steps:
-            return None
-        if self.task == "survey" or self.weights is None:
+        if self.task == "survey":
             return Dispatch(plan.bits)
+        if self.task == "train":
+            return self._training
+        assert self.growth is not None
+        assert plan.recipe.trees is not None
+        return Dispatch(BITS) if self.growth.round < plan.recipe.trees.rounds else None
+
+    @property
+    def _training(self) -> Dispatch | None:
+        """How the next training sum is sent, or None if training is over."""
+        plan = self.plan
+        if self.weights is None or self.step >= plan.steps:
+            return None
         if plan.courier is None:
             return Dispatch(plan.bits, tuple(range(len(self.sent))))
         return plan.courier.decide(self.signals, self.round, plan.rounds, self.sent, len(self.weights))
@@ -154,11 +131,17 @@ class SharedModel:
         """How many counts the next sum has: a survey's cells, or the training rows and what Courier wants to know."""
         if self.task == "survey":
             return self.grid.size + len(self.plan.space.schema.classes) + SIZES
+        if self.task == "grow":
+            return 0
         return 1 if self.plan.courier is None else COUNTS
 
     @property
     def values(self) -> int:
-        """How many values the next sum has."""
+        """How many values the next sum has: training's weights, or what trees are grown from, digit by digit."""
+        if self.task == "grow":
+            assert self.growth is not None
+            assert self.cuts is not None
+            return 2 * DIGITS * cells(self.growth, self.cuts)
         return int(np.count_nonzero(self.picked()))
 
     def picked(self) -> NDArray[np.bool_]:
@@ -198,7 +181,9 @@ class SharedModel:
         """
         if (total[: self.counts] < 0).any():
             raise FederationError("The sum has negative counts: a hospital did not send what it counted.")
-        return self._surveyed(total) if self.task == "survey" else self._trained(total, refused)
+        if self.task == "survey":
+            return self._surveyed(total)
+        return self._trained(total, refused) if self.task == "train" else self._grown(total, refused)
 
     def _surveyed(self, total: IntVector) -> "SharedModel":
         recipe, space = self.plan.recipe, self.plan.space
@@ -227,6 +212,8 @@ class SharedModel:
             momentum=zeros,
             tail=np.zeros(len(weights)),
             sent=(0,) * blocks_of(len(weights)),
+            cuts=None if recipe.trees is None else fit_cuts(self.grid, counts, recipe.trees.cuts),
+            growth=None if recipe.trees is None else begun(len(classes)),
         )
 
     def _trained(self, total: IntVector, refused: int) -> "SharedModel":
@@ -258,6 +245,14 @@ class SharedModel:
             sent=tuple(until if block in dispatch.blocks else sent for block, sent in enumerate(self.sent)),
             signals=self._told(total, mean, dispatch),
         )
+
+    def _grown(self, total: IntVector, refused: int) -> "SharedModel":
+        assert self.growth is not None
+        assert self.cuts is not None
+        trees = self.plan.recipe.trees
+        assert trees is not None
+        sums = from_digits(total).reshape(-1, 2)
+        return replace(self, growth=grow(self.growth, self.cuts, trees, sums, shrink=0.5**refused))
 
     def _kept(self, until: int) -> NDArray[np.float32]:
         """Return what each weight's momentum keeps: one factor for each round since its block was last sent."""
@@ -322,7 +317,7 @@ class SharedModel:
         weights = (self.tail / self.averaged).astype(np.float32) if averaged and self.averaged else self.weights
         recipe = self.plan.recipe
         caution = recipe.caution if recipe.federated_caution is None else recipe.federated_caution
-        return SentinelModel(
+        model = SentinelModel(
             space=self.plan.space,
             classes=tuple(self.plan.space.schema.classes[k] for k in self.classes),
             scaler=self.scaler,
@@ -330,6 +325,7 @@ class SharedModel:
             recipe=recipe,
             provenance=provenance,
         )
+        return model if self.growth is None else corrected(model, self.growth)
 
     def to_bytes(self) -> bytes:
         """Return the shared model's one encoding; equal models have equal bytes."""
@@ -344,6 +340,12 @@ class SharedModel:
         arrays |= {
             name: value for name in ("weights", "momentum", "tail") if (value := getattr(self, name)) is not None
         }
+        if self.growth is not None and self.cuts is not None:
+            arrays |= {"cuts.values": self.cuts.values, "cuts.many": self.cuts.many}
+            arrays |= {"growth.open": self.growth.open, "growth.depth": self.growth.depth}
+            for name in ("grown", "growing"):
+                forest = getattr(self.growth, name).arrays()
+                arrays |= {f"{name}.{field}": array for field, array in forest.items()}
         head = json.dumps(
             {
                 "plan": plan_digest(self.plan),
@@ -352,6 +354,7 @@ class SharedModel:
                 "most_rows": self.most_rows,
                 "sent": self.sent,
                 "signals": self.signals.fields(),
+                "times_grown": 0 if self.growth is None else self.growth.round,
             },
             sort_keys=True,
         )
@@ -382,11 +385,11 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
     if "scaler.numbers" in arrays:
         fields = {name.removeprefix("scaler."): array for name, array in arrays.items() if name.startswith("scaler.")}
         scaler = Scaler(kind=plan.recipe.scaler, **fields)
-    cells = arrays["grid.cells"]
+    many = arrays["grid.cells"]
     return SharedModel(
         plan=plan,
         step=head["step"],
-        grid=Grid(tuple(np.split(arrays["grid.edges"], np.cumsum(cells)[:-1])) if len(cells) else ()),
+        grid=Grid(tuple(np.split(arrays["grid.edges"], np.cumsum(many)[:-1])) if len(many) else ()),
         classes=tuple(int(k) for k in arrays["classes"]),
         most_rows=head["most_rows"],
         scaler=scaler,
@@ -396,20 +399,21 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
         averaged=head["averaged"],
         sent=tuple(head["sent"]),
         signals=Signals(**head["signals"]),
+        cuts=Cuts(arrays["cuts.values"], arrays["cuts.many"]) if "cuts.many" in arrays else None,
+        growth=_growth(plan, head, arrays) if "growth.open" in arrays else None,
     )
 
 
-def plan_digest(plan: Plan) -> str:
-    """Return a hash of everything in the plan, which two members compare before they start."""
-    text = json.dumps(
-        [
-            [column.name for column in plan.space.columns],
-            plan.space.schema.classes,
-            asdict(plan.recipe),
-            plan.rounds,
-            plan.seed,
-            plan.bits,
-            None if plan.courier is None else plan.courier.text(),
-        ]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+def _growth(plan: Plan, head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Growth:
+    """Read the trees of a shared model."""
+    fields = no_trees().arrays()
+    try:
+        grown, growing = (
+            read_forest(
+                {field: arrays[f"{name}.{field}"] for field in fields}, len(plan.space.columns), len(arrays["classes"])
+            )
+            for name in ("grown", "growing")
+        )
+    except (KeyError, ValueError) as error:
+        raise FederationError(f"The shared model is damaged ({error}): start the federation again.") from None
+    return Growth(grown, head["times_grown"], growing, arrays["growth.open"], arrays["growth.depth"])

@@ -40,9 +40,10 @@ from medward.federation.interfaces import FederationError, IntVector, MissingBlo
 from medward.federation.journal import Journal
 from medward.federation.memory import MemoryLog
 from medward.federation.participant import Participant
+from medward.federation.plan import plan_digest
 from medward.federation.round import Phase, Round
 from medward.federation.rules import Agreement, Federation, founded
-from medward.federation.shared_model import SharedModel, from_bytes, plan_digest
+from medward.federation.shared_model import SharedModel, from_bytes
 from medward.federation.stopwatch import Stopwatch, TimedSum
 
 Protect = Literal["none", "aggregate", "outsourced"]

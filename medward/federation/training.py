@@ -18,8 +18,9 @@ from medward.federation.checkpoint import Checkpoint
 from medward.federation.courier import courier_of
 from medward.federation.hospital import Hospital, training_rows, trial_secret
 from medward.federation.interfaces import FederationError
+from medward.federation.plan import Plan
 from medward.federation.round_rules import FOUND_WORSE
-from medward.federation.shared_model import Plan, SharedModel, first_model, from_bytes
+from medward.federation.shared_model import SharedModel, first_model, from_bytes
 from medward.federation.simulation import EpochReport, Protect, RoundReport, Settings, Simulation
 from medward.fhe.parameters import MOST_HOLDERS, UPDATE_BITS
 from medward.fhe.quantise import PLAIN_BITS

@@ -35,9 +35,9 @@ from medward.federation.audit import (
 )
 from medward.federation.encrypted_sum import EpochMaterial
 from medward.federation.history import History, PastRound
+from medward.federation.plan import Plan, plan_digest
 from medward.federation.records import decode_record
 from medward.federation.rules import Agreement
-from medward.federation.shared_model import Plan, plan_digest
 from medward.ledger.execution import Executed
 from medward.ledger.membership import Membership
 from medward.ledger.types import Member, Transaction, TxResult

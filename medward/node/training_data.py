@@ -16,7 +16,7 @@ from medward.agents.recipe import RECIPES
 from medward.federation.courier import courier_of
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.interfaces import FederationError
-from medward.federation.shared_model import Plan
+from medward.federation.plan import Plan
 from medward.flows.datasets import DATASETS, Dataset
 from medward.flows.errors import BadSplit
 from medward.flows.history import FeatureSpace

@@ -37,10 +37,11 @@ from medward.federation.hospital import trial_secret
 from medward.federation.interfaces import FederationError, SecureSum
 from medward.federation.journal import Journal
 from medward.federation.participant import Participant as Machine
+from medward.federation.plan import plan_digest
 from medward.federation.records import Record, Resume, decode_record, encode_record
 from medward.federation.round import Phase
 from medward.federation.rules import Federation
-from medward.federation.shared_model import SharedModel, first_model, from_bytes, plan_digest
+from medward.federation.shared_model import SharedModel, first_model, from_bytes
 from medward.federation.stopwatch import TimedSum
 from medward.ledger.errors import LedgerError, Refused
 from medward.node.data_desk import DataDesk

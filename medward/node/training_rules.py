@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from medward.agents.courier.policies import policy_name
 from medward.federation.application import FederationApplication
 from medward.federation.blobs import blob_name
+from medward.federation.plan import Plan, plan_digest
 from medward.federation.records import Announce, Change, Dispatch, Next, encode_record
 from medward.federation.rules import Agreement
-from medward.federation.shared_model import Plan, first_model, plan_digest
+from medward.federation.shared_model import first_model
 from medward.ledger.encoding import decode, encode
 from medward.ledger.errors import NotCanonical
 from medward.ledger.types import Member, MemberUpdate

@@ -13,7 +13,8 @@ from typing import Any
 
 from medward.federation.blobs import blob_name
 from medward.federation.interfaces import FederationError
-from medward.federation.shared_model import Plan, SharedModel, from_bytes
+from medward.federation.plan import Plan
+from medward.federation.shared_model import SharedModel, from_bytes
 from medward.node.configuration import LedgerEngine, StoreEngine
 from medward.node.errors import NodeError
 from medward.node.home import Home

@@ -13,7 +13,7 @@ from medward.agents.central import train_centrally
 from medward.agents.judgement import judge
 from medward.agents.metrics import measures
 from medward.agents.model import Provenance, SentinelModel
-from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, Recipe, recipe_of
+from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, Recipe, recipe_of, with_trees
 from medward.federation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
 from medward.flows.errors import BadSplit
@@ -28,7 +28,10 @@ ALONE = "Sentinel, alone"
 SENTINELS = ("Sentinel, federated", ALONE, "Sentinel, pooled", "Sentinel, pooled" + _INCAUTIOUS)
 #: Run only where the user names it: its updates are three times as large.
 OF_THREE = "Sentinel, federated, three members"
-METHODS = (*SENTINELS, OF_THREE, *(baseline.name for baseline in BASELINES))
+#: Run only where the user names them: a federation grows trees where it is told to.
+WITH_TREES = ", with trees"
+OF_TREES = tuple(f"Sentinel, {how}{WITH_TREES}" for how in ("federated", "pooled"))
+METHODS = (*SENTINELS, OF_THREE, *OF_TREES, *(baseline.name for baseline in BASELINES))
 #: What is run where the user names no method: XGBoost and LightGBM only if they are installed.
 DEFAULT_METHODS = (*SENTINELS, *(baseline.name for baseline in BASELINES if baseline.installed))
 WITHOUT = ", without fingerprints"
@@ -85,6 +88,8 @@ def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict
     began, used = perf_counter(), process_time()
     name = prepared.dataset.name
     recipe = SEVERAL_MEMBERS[name] if method == OF_THREE else recipe_of(name, study.without_fingerprints)
+    if method in OF_TREES:
+        recipe = with_trees(recipe)
     if study.quick:
         recipe = replace(recipe, epochs=max(3, recipe.epochs // 5), rounds=10)
     if method.startswith("Sentinel, pooled"):

@@ -1,12 +1,14 @@
 """Correcting trees: sums over parts are the sums over all rows, and what is grown lowers the loss."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medward.agents import boosting
 from medward.agents.boosting import UNIT, Cuts, Growth, begun, best_split, cells, counted, fit_cuts, grow
 from medward.agents.central import surveyed, train_centrally
 from medward.agents.model import Provenance
@@ -68,7 +70,7 @@ def test_each_time_lowers_the_loss_and_finds_what_two_columns_say_together() -> 
     cuts = _cuts(x)
     losses = [_loss(_grown([(x, target)], cuts, replace(TREES, rounds=n)), x, target) for n in range(8)]
     assert losses[0] == pytest.approx(np.log(2))
-    assert all(after < before for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after < before for before, after in pairwise(losses))
     assert losses[-1] < 0.15
 
 
@@ -99,8 +101,8 @@ def test_split_is_the_best_of_all_that_leave_enough_on_both_sides() -> None:
         for threshold in thresholds:
             below = x[:, column] < threshold
             best = max(best, gain(below), gain(below | missing))
-    column = x[:, split.column]
-    chosen = np.where(np.isnan(column), split.missing_left, column < split.threshold)
+    asked = x[:, split.column]
+    chosen = np.where(np.isnan(asked), split.missing_left, asked < split.threshold)
     assert gain(chosen) == pytest.approx(best)
     assert split.below[1] * UNIT == pytest.approx(chosen.sum() / 4)
 
@@ -119,6 +121,24 @@ def test_open_nodes_hold_at_least_eight_times_least_rows() -> None:
         asked += len(growth.open)
         growth = grow(growth, cuts, trees, counted(growth, cuts, x, target, logits))
     assert asked > 20
+
+
+def test_wide_sums_are_made_in_several_of_which_none_is_larger_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, target = _rows(10, 2000)
+    cuts = _cuts(x)
+    whole = _grown([(x, target)], cuts)
+    monkeypatch.setattr(boosting, "MOST_CELLS", 2 * int(cuts.cells.sum()))
+    growth, sums = begun(2), 0
+    while growth.round < TREES.rounds:
+        assert cells(growth, cuts) <= boosting.MOST_CELLS
+        logits = np.zeros((len(x), 2), np.float32)
+        growth.grown.add_to(logits, x)
+        growth = grow(growth, cuts, TREES, counted(growth, cuts, x, target, logits))
+        sums += 1
+    assert sums > TREES.rounds * TREES.depth
+    # Nodes have the same order; so have the trees, whichever sum split a node.
+    for name, array in whole.grown.arrays().items():
+        np.testing.assert_array_equal(growth.grown.arrays()[name], array)
 
 
 def test_cuts_lie_between_values_and_are_as_many_as_wished() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medward.federation.shared_model import plan_digest
+from medward.federation.plan import plan_digest
 from medward.flows.datasets import DATASETS, ward
 from medward.node.cards import read_card
 from medward.node.home import Home

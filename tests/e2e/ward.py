@@ -11,7 +11,8 @@ import numpy as np
 
 from medward.federation.blobs import blob_name
 from medward.federation.hospital import trial_secret
-from medward.federation.shared_model import Plan, SharedModel, first_model, from_bytes
+from medward.federation.plan import Plan
+from medward.federation.shared_model import SharedModel, first_model, from_bytes
 from medward.ledger.membership import ChainParameters
 from medward.node.configuration import LedgerEngine
 from medward.node.errors import NodeError

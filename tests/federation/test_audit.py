@@ -19,10 +19,11 @@ from medward.federation.audit import (
 )
 from medward.federation.history import History, PastRound
 from medward.federation.interfaces import FederationError, IntVector, Slot, WrongSum
+from medward.federation.plan import Plan
 from medward.federation.records import Commit
 from medward.federation.round import Found as FoundModel
 from medward.federation.round import Phase
-from medward.federation.shared_model import Plan, SharedModel
+from medward.federation.shared_model import SharedModel
 from medward.federation.training import FederatedTraining, Options
 from medward.flows.prepared import Prepared
 from tests.agents.conftest import RECIPE

@@ -191,11 +191,13 @@ WITHOUT_FINGERPRINTS: dict[str, Recipe] = {
 SEVERAL_MEMBERS: dict[str, Recipe] = {"ciciomt2024": replace(RECIPES["ciciomt2024"], members=3)}
 
 
-def recipe_of(data: str, without_fingerprints: bool = False) -> Recipe:
-    """Return the recipe of a data set, by name, or that of its case without fingerprints where it has one."""
-    return (without_fingerprints and WITHOUT_FINGERPRINTS.get(data)) or RECIPES[data]
+def recipe_of(data: str, without_fingerprints: bool = False, *, trees: bool = False) -> Recipe:
+    """Return the recipe of a data set, by name.
 
-
-def with_trees(recipe: Recipe) -> Recipe:
-    """Return a recipe whose network trees correct; they were chosen on CICIoMT2024's validation rows."""
-    return replace(recipe, trees=Trees())
+    Args:
+        data: the data set's name.
+        without_fingerprints: the recipe of its case without fingerprints, where it has one.
+        trees: whether trees correct the network; how they grow was chosen on CICIoMT2024's validation rows.
+    """
+    recipe = (without_fingerprints and WITHOUT_FINGERPRINTS.get(data)) or RECIPES[data]
+    return replace(recipe, trees=Trees()) if trees else recipe

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from medward.cli._console import errors, print_json, progress, use_one_thread_per_operation
-from medward.cli._data import COURIER_HELP, DATA_HELP, WARD_ROWS, open_data
+from medward.cli._data import COURIER_HELP, DATA_HELP, TREES_HELP, WARD_ROWS, open_data
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def demo(
     bits: int = typer.Option(16, help="The width of a value of an update: 4, 8, 12 or 16."),
     courier: str = typer.Option("", help=COURIER_HELP),
     budget: int = typer.Option(0, help="Bytes that all training sums together may take under --courier; 0: no limit."),
+    trees: bool = typer.Option(False, "--trees", help=TREES_HELP),
     rows: int = typer.Option(WARD_ROWS, help="The size of the synthetic ward."),
     seed: int = typer.Option(0, help="What data, splits and training are drawn from; never keys."),
     simulate: bool = typer.Option(False, "--simulate", help="All hospitals in this process: no nodes, no ledger."),
@@ -75,7 +76,7 @@ def demo(
     dataset, flows = open_data(data, seed, rows=rows)
     prepared = prepare(dataset, flows, "honest", seed)
     run = _simulated if simulate else _with_nodes
-    words = _Words(data, rows, out, options, engines, resume)
+    words = _Words(data, rows, out, options, engines, resume, trees)
     with progress() as bars:
         outcome = run(prepared, words, _Bars(bars, rounds))
     document = _finished(prepared, words, outcome, began)
@@ -97,6 +98,7 @@ class _Words:
     options: "Options"
     engines: tuple[Any, Any]
     resume: bool
+    trees: bool
 
 
 @dataclass
@@ -141,10 +143,11 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation in this process."""
-    from medward.agents.recipe import RECIPES
+    from medward.agents.recipe import recipe_of
     from medward.federation.training import FederatedTraining
 
-    training = FederatedTraining(prepared, RECIPES[prepared.dataset.name], words.options, words.out)
+    recipe = recipe_of(prepared.dataset.name, trees=words.trees)
+    training = FederatedTraining(prepared, recipe, words.options, words.out)
     if words.resume:
         training.resume(words.out / "checkpoint")
 
@@ -161,7 +164,7 @@ def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
 
 def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation as processes."""
-    from medward.agents.recipe import RECIPES
+    from medward.agents.recipe import recipe_of
     from medward.federation.simulation import member_names
     from medward.federation.training import FederatedTraining
     from medward.node.training_data import Settings, plan_of
@@ -169,7 +172,7 @@ def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
 
     options = words.options
     # Refuses what no federation could do, before any process starts.
-    shares = FederatedTraining(prepared, RECIPES[prepared.dataset.name], options)
+    shares = FederatedTraining(prepared, recipe_of(prepared.dataset.name), options)
     path = Path(words.data)
     settings = Settings(
         data=str(path.resolve()) if path.exists() else words.data,
@@ -182,6 +185,7 @@ def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
         courier=options.courier,
         budget=options.budget,
         members=options.sites,
+        trees=words.trees,
     )
     store, ledger = words.engines
     trial = Trial(
@@ -253,6 +257,8 @@ def _finished(prepared: "Prepared", words: _Words, outcome: _Outcome, began: flo
     meaningless = (("rows", words.data != "ward"), ("courier", not words.options.courier))
     for name in [name for name, absent in (*meaningless, ("budget", not words.options.budget)) if absent]:
         del document["options"][name]
+    if words.trees:
+        document["options"]["trees"] = True
     document["rounds_log"] = list(outcome.rounds_log)
     document["key_epochs"] = list(outcome.epochs)
     document["classes"] = list(result.classes)

@@ -13,7 +13,7 @@ from medward.agents.central import train_centrally
 from medward.agents.judgement import judge
 from medward.agents.metrics import measures
 from medward.agents.model import Provenance, SentinelModel
-from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, Recipe, recipe_of, with_trees
+from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, Recipe, recipe_of
 from medward.federation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
 from medward.flows.errors import BadSplit
@@ -87,9 +87,9 @@ def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict
     """
     began, used = perf_counter(), process_time()
     name = prepared.dataset.name
-    recipe = SEVERAL_MEMBERS[name] if method == OF_THREE else recipe_of(name, study.without_fingerprints)
-    if method in OF_TREES:
-        recipe = with_trees(recipe)
+    recipe = recipe_of(name, study.without_fingerprints, trees=method in OF_TREES)
+    if method == OF_THREE:
+        recipe = SEVERAL_MEMBERS[name]
     if study.quick:
         recipe = replace(recipe, epochs=max(3, recipe.epochs // 5), rounds=10)
     if method.startswith("Sentinel, pooled"):

@@ -12,7 +12,7 @@ from medward.agents import boosting
 from medward.agents.boosting import UNIT, Cuts, Growth, begun, best_split, cells, counted, fit_cuts, grow
 from medward.agents.central import surveyed, train_centrally
 from medward.agents.model import Provenance
-from medward.agents.recipe import Trees, with_trees
+from medward.agents.recipe import Trees
 from medward.agents.trees import LEAF, planted, read_forest, scaled
 from medward.flows.prepared import Prepared
 from tests.agents.conftest import RECIPE
@@ -202,7 +202,7 @@ def test_forests_together_say_what_each_says() -> None:
 
 def test_trees_speak_only_where_the_evidence_is_bought(prepared: Prepared) -> None:
     plain = train_centrally(prepared, prepared.split.train, RECIPE, NOWHERE)
-    recipe = replace(with_trees(RECIPE), trees=Trees(rounds=1, least=1.0, depth=2))
+    recipe = replace(RECIPE, trees=Trees(rounds=1, least=1.0, depth=2))
     model = train_centrally(prepared, prepared.split.train, recipe, NOWHERE)
     one, two = plain.scorer(), model.scorer()
     np.testing.assert_array_equal(one.logits(prepared.x, False), two.logits(prepared.x, False))
@@ -215,7 +215,7 @@ def test_trees_speak_only_where_the_evidence_is_bought(prepared: Prepared) -> No
 
 
 def test_caution_is_taken_off_after_the_trees_are_grown(prepared: Prepared) -> None:
-    recipe = with_trees(RECIPE)
+    recipe = replace(RECIPE, trees=Trees())
     plain = train_centrally(prepared, prepared.split.train, recipe, NOWHERE)
     careful = train_centrally(prepared, prepared.split.train, replace(recipe, caution=2.0), NOWHERE)
     for name, array in plain.trees.arrays().items():

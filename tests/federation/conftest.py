@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from medward.agents.recipe import Recipe
 from medward.federation.training import FederatedTraining, Options
 from medward.flows.datasets import Cut, Dataset
 from medward.flows.prepared import Prepared, prepare
@@ -24,8 +25,8 @@ def prepared() -> Prepared:
 def federation(prepared: Prepared) -> Start:
     """Return a function that makes a federation; its keyword arguments are `Options` fields. Sums are in the open."""
 
-    def start(**fields: object) -> FederatedTraining:
+    def start(recipe: Recipe = RECIPE, **fields: object) -> FederatedTraining:
         options = replace(Options(sites=4, rounds=4, protect="none", seed=1), **fields)
-        return FederatedTraining(prepared, RECIPE, options)
+        return FederatedTraining(prepared, recipe, options)
 
     return start

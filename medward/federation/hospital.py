@@ -1,7 +1,7 @@
 """A hospital's private side: its rows, and the work that a round asks of it. Only integers to be summed leave here."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -139,7 +139,8 @@ class Hospital:
 
     def _update(self, shared: SharedModel, number: int) -> IntVector:
         assert shared.weights is not None
-        plan, recipe, dispatch = shared.plan, shared.plan.recipe, shared.dispatch
+        # Trees have no part in training: federations with and without them share what is compiled.
+        plan, recipe, dispatch = shared.plan, replace(shared.plan.recipe, trees=None), shared.dispatch
         assert dispatch is not None
         if self._traffic is None:
             self._rows = _nameable(self._rows, shared)

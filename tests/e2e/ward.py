@@ -122,7 +122,15 @@ class Ward:
 
 
 def settings(rounds: int, hospitals: int = len(NAMES), *, trees: bool = False) -> Settings:
-    return Settings(data="ward", rows=ROWS_FOR_TREES if trees else ROWS, rounds=rounds, seed=1, sites=hospitals, trial=True, trees=trees)
+    return Settings(
+        data="ward",
+        rows=ROWS_FOR_TREES if trees else ROWS,
+        rounds=rounds,
+        seed=1,
+        sites=hospitals,
+        trial=True,
+        trees=trees,
+    )
 
 
 def run(

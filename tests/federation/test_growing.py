@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medward.agents.boosting import begun, cells, counted_by, grow
+from medward.agents.boosting import MOST_CELLS, begun, cells, counted_by, grow
 from medward.agents.model import SentinelModel
 from medward.agents.recipe import Trees
 from medward.federation.digits import BITS, DIGITS, LARGEST, from_digits, to_digits
@@ -16,6 +16,9 @@ from medward.federation.interfaces import FederationError, IntVector
 from medward.federation.rehearsal import Rehearsal
 from medward.federation.shared_model import SharedModel, first_model, from_bytes
 from medward.federation.training import FederatedTraining
+from medward.federation.wire import sum_set
+from medward.fhe.lanes import BlockLayout
+from medward.fhe.parameters import DECRYPTIONS
 from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
@@ -211,3 +214,11 @@ def test_courier_decides_on_training_alone(federation: Start) -> None:
     assert tasks.count("train") == 1
     assert tasks[-1] == "grow"
     assert len(training.model().trees) > 0
+
+
+@pytest.mark.parametrize("members", [3, 4, 7, 10, 16, 17, 31, 64])
+def test_widest_sum_leaves_keys_enough_answers_for_it(members: int) -> None:
+    chunks = BlockLayout(sum_set("AGG-M", BITS, members), 0, 2 * DIGITS * MOST_CELLS).blocks
+    faulty = (members - 1) // 3
+    # What a round may need of an epoch's answers (spec/round.md); otherwise its keys would be due before it began.
+    assert chunks * (2 + faulty) <= DECRYPTIONS

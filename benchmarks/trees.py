@@ -3,9 +3,9 @@
     python benchmarks/trees.py DATA... [--out benchmarks/results/trees.jsonl]
 
 A federation of four hospitals trains by the data set's recipe, encrypted, and grows trees. The table has for both parts
-how many sums were opened, the ciphertexts and the bytes that one hospital contributed and shared, the seconds that one
-hospital spent on what encryption adds and on its own work, and how many flows a second the model scores without and
-with the trees (median of nine passes over the test rows, in turns). Runs are kept in FILE (JSON lines).
+how many sums were opened, their ciphertexts, the bytes that one hospital stored for them, the seconds that one hospital
+spent on what encryption adds, those that all four together trained or counted, and how many flows a second the model
+scores without and with the trees (median of nine passes over the test rows, in turns). Runs are kept in FILE.
 """
 
 import argparse
@@ -73,8 +73,8 @@ def measure(data: str) -> dict[str, Any]:
 def table(runs: list[dict[str, Any]]) -> None:
     """Print what was measured."""
     print(
-        "| data set | columns | part | sums | ciphertexts | MB a hospital | encryption, s a hospital | own work, s |"
-        " flows a second, after it |\n|---|---|---|---|---|---|---|---|---|"
+        "| data set | columns | part | sums | ciphertexts | MB a hospital | encryption, s a hospital | "
+        "training or counting, s | flows a second, after it |\n" + "|---" * 9 + "|"
     )
     for run in runs:
         for task, words, scored in (("train", "training", "without"), ("grow", f"{run['trees']} trees", "with")):

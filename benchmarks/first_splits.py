@@ -29,7 +29,7 @@ from medward.flows.prepared import prepare_split
 from medward.flows.schema import Flows
 from medward.flows.splits import Split
 from medward.report.kept import keep_run, kept_runs
-from medward.report.study import OF_THREE, OF_TREES, WITHOUT, Study, left_out, run_method
+from medward.report.study import OF_THREE, OF_TREES, ON_REQUEST, WITHOUT, Study, left_out, run_method
 from medward.report.tables import COLUMNS
 from medward.report.targets import TARGETS, Floor, Rival, verdicts
 
@@ -37,7 +37,7 @@ RESULTS = Path(__file__).parent / "results" / "first-splits.jsonl"
 SEEDS = range(3)
 FEDERATED = "Sentinel, federated"
 METHODS = (FEDERATED, "Sentinel, pooled", "XGBoost", "LightGBM")
-CHOICES = (*METHODS, OF_THREE, *OF_TREES)
+CHOICES = (*METHODS, *ON_REQUEST)
 #: The federated Sentinel, and what a federation may choose besides.
 FEDERATIONS = (FEDERATED, OF_TREES[0], OF_THREE)
 SHORTEST_BLOCK, LEAST_BLOCKS, HELD = 5, 20, 0.15

@@ -26,12 +26,14 @@ _INCAUTIOUS = ", without caution"
 #: Each hospital for itself, on the rows that it has in the federation (medward.report.hospitals).
 ALONE = "Sentinel, alone"
 SENTINELS = ("Sentinel, federated", ALONE, "Sentinel, pooled", "Sentinel, pooled" + _INCAUTIOUS)
-#: Run only where the user names it: its updates are three times as large.
+#: Its updates are three times as large.
 OF_THREE = "Sentinel, federated, three members"
-#: Run only where the user names them: a federation grows trees where it is told to.
+#: A federation grows trees where it is told to.
 WITH_TREES = ", with trees"
 OF_TREES = tuple(f"Sentinel, {how}{WITH_TREES}" for how in ("federated", "pooled"))
-METHODS = (*SENTINELS, OF_THREE, *OF_TREES, *(baseline.name for baseline in BASELINES))
+#: What runs only where the user names it.
+ON_REQUEST = (OF_THREE, *OF_TREES)
+METHODS = (*SENTINELS, *ON_REQUEST, *(baseline.name for baseline in BASELINES))
 #: What is run where the user names no method: XGBoost and LightGBM only if they are installed.
 DEFAULT_METHODS = (*SENTINELS, *(baseline.name for baseline in BASELINES if baseline.installed))
 WITHOUT = ", without fingerprints"

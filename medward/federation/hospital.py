@@ -111,8 +111,10 @@ class Hospital:
         """Say whether the next shared model is not clearly worse on this hospital's own validation rows."""
         if self._validation is None or len(self._validation) < LEAST_VALIDATION_ROWS or after.weights is None:
             return True
-        # Trees are grown on what goes on guard.
+        # Trees are grown on what goes on guard, and change it once they are full-grown.
         averaged = before.task == "grow"
+        if averaged and _times_grown(before) == _times_grown(after):
+            return True
         old, new = self._costs(before, averaged=averaged), self._costs(after, averaged=averaged)
         noise = float(np.std(new - old)) / float(len(old)) ** 0.5
         before_mean, after_mean = float(old.mean()), float(new.mean())
@@ -221,6 +223,10 @@ def _nameable(rows: TrainingRows, shared: SharedModel) -> TrainingRows:
 def _numbered(rows: TrainingRows, shared: SharedModel) -> NDArray[np.int32]:
     """Return the rows' classes as the model numbers them."""
     return np.searchsorted(np.array(shared.classes), rows.y).astype(np.int32)
+
+
+def _times_grown(shared: SharedModel) -> int:
+    return 0 if shared.growth is None else shared.growth.round
 
 
 def _incautious(shared: SharedModel, *, averaged: bool) -> SentinelModel:

@@ -19,7 +19,7 @@ from medward.flows.sketch import Grid, column_counts, values_of
 
 #: Slopes and curvatures are counted in this part of the unit.
 UNIT = 1 / 1024
-#: No sum has more cells, so that no contribution is larger than a member can seal and send within a deadline.
+#: No sum has more cells, so that an epoch's keys have answers enough for it (spec/round.md).
 MOST_CELLS = 1 << 18
 
 

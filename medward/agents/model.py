@@ -153,7 +153,10 @@ def load_model(folder: Path) -> SentinelModel:
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise BadModel(f"{folder / 'model.json'} is damaged: copy the whole folder again.") from None
     if not isinstance(description, dict) or description.get("format") not in FORMATS:
-        raise BadModel(f"{folder / 'model.json'} is of another version than this medward reads: train it again.")
+        known = " and ".join(map(str, FORMATS))
+        raise BadModel(
+            f"{folder / 'model.json'} is of another version than this medward reads ({known}): train it again."
+        )
     if _name_of(arrays) != description.get("weights"):
         raise BadModel(
             f"{folder / 'weights.safetensors'} is not the file that model.json describes: copy the whole folder again."

@@ -172,7 +172,7 @@ def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
 
     options = words.options
     # Refuses what no federation could do, before any process starts.
-    shares = FederatedTraining(prepared, recipe_of(prepared.dataset.name), options)
+    shares = FederatedTraining(prepared, recipe_of(prepared.dataset.name, trees=words.trees), options)
     path = Path(words.data)
     settings = Settings(
         data=str(path.resolve()) if path.exists() else words.data,

@@ -11,7 +11,6 @@ scores without and with the trees (median of nine passes over the test rows, in 
 import argparse
 import json
 from dataclasses import replace
-from math import ceil
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -22,12 +21,13 @@ from medward.agents.trees import no_trees
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
 from medward.federation.digits import BITS
-from medward.federation.training import FederatedTraining, Options
+from medward.federation.training import KEY_SET, FederatedTraining, Options
 from medward.federation.wire import sum_set
+from medward.fhe.lanes import BlockLayout
 from medward.flows.prepared import prepare
+from medward.report.federation_page import FAMILIES
 
 SITES, PASSES = 4, 9
-ENCRYPTION = ("encrypt", "check", "share", "combine")
 
 
 def measure(data: str) -> dict[str, Any]:
@@ -36,23 +36,24 @@ def measure(data: str) -> dict[str, Any]:
     prepared = prepare(dataset, flows, "honest", 0)
     recipe = recipe_of(dataset.name, trees=True)
     training = FederatedTraining(prepared, recipe, Options(SITES, recipe.rounds, seed=0))
-    room = sum_set("AGG-M", BITS, SITES).values_per_ciphertext
+    parameters = sum_set(KEY_SET, BITS, SITES)
     found: dict[str, Any] = {"data": dataset.name, "columns": len(prepared.space.columns)}
     parts: dict[str, list[dict[str, float]]] = {"train": [], "grow": []}
-    values = {"next": 0}
+    asked = {"blocks": 0}
 
     def on_round(report: Any) -> None:
         if report.task in parts:
-            spent = sum(s for activity, s in report.seconds.items() if activity in ENCRYPTION)
+            spent = sum(s for activity, s in report.seconds.items() if activity in FAMILIES["encryption"])
             parts[report.task].append(
                 {
-                    "ciphertexts": ceil(values["next"] / room),
+                    "ciphertexts": asked["blocks"],
                     "bytes": report.bytes_up / SITES,
                     "encryption": spent,
                     "work": report.seconds["train"],
                 }
             )
-        values["next"] = 0 if training.shared.done else training.shared.counts + training.shared.values
+        if not training.shared.done:
+            asked["blocks"] = BlockLayout(parameters, training.shared.counts, training.shared.values).blocks
 
     model = training.run(None, on_round)
     for task, rounds in parts.items():

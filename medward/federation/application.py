@@ -3,9 +3,8 @@
 The state's map has
 
     state              the federation's state (rules.py), encoded
-    block              the hash of the blocks so far, which a ceremony takes its beacon from
+    block              the hash of the blocks so far, which rounds take their beacons from
     round/00000012     what became of round 12: cohort, names of all blobs, verdicts, model
-    epoch/3            key epoch 3: holders and the digest of their public keys
     contact/NAME       where a member's store is reached, as it said
 
 so that a query can be proved, and an auditor can follow a model back without the other records.
@@ -139,8 +138,6 @@ class FederationApplication(Application):
         now = after.round
         if now is not None and now.over and now != before.round:
             self._map = self._map.set(f"round/{now.number:08d}".encode(), _ENCODER.encode(now))
-        if after.epoch is not None and (before.epoch is None or after.epoch.epoch != before.epoch.epoch):
-            self._map = self._map.set(f"epoch/{after.epoch.epoch}".encode(), _ENCODER.encode(after.epoch))
         for name, contact in after.contacts.items():
             if before.contacts.get(name) != contact:
                 self._map = self._map.set(f"contact/{name}".encode(), contact)

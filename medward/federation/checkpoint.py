@@ -79,7 +79,7 @@ def load(folder: Path, options: str) -> Checkpoint:
 
 
 def _report(fields: dict[str, Any]) -> RoundReport:
-    return RoundReport(**{**fields, "cohort": tuple(fields["cohort"]), "opened": tuple(fields["opened"])})
+    return RoundReport(**{**fields, "cohort": tuple(fields["cohort"])})
 
 
 def _carried(arrays: dict[str, Any], number: int) -> Carried | None:

@@ -1,13 +1,11 @@
 """What members say to each other through the ordered log: small records; what is large is named by its content.
 
 `task` names what a round sums: "survey" (counts for the scaler and the classes), "train" (weighted updates) or "grow"
-(what trees are split by).
-A `RoundRecord` belongs to a round, a `KeyRecord` to the ceremony of a key epoch, a `DataRecord` to sealed data. Names
-of blobs are CIDs; members are named, except inside a ceremony, where holders have the numbers that their shares are
-evaluated at (1..n, in the order of the terms).
+(what trees are split by). A `RoundRecord` belongs to a round, a `DataRecord` to sealed data. Names of blobs are CIDs.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,9 +14,6 @@ from medward.ledger.encoding import Count, Name, Structure, decode_form, encode
 from medward.ledger.errors import NotCanonical
 
 Task = Literal["survey", "train", "grow"]
-#: What an `Attest` speaks of, as `subject` names it.
-Subject = str
-What = Literal["contribution", "share"]
 BlobName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
@@ -49,7 +44,14 @@ class Next(Structure, frozen=True):
     dispatch: Dispatch = AT_ONCE
 
 
-class Open(Structure, frozen=True, tag="open"):
+class SealingKey(Structure, frozen=True, tag="sealing.key"):
+    """From the next round on, shares for `member` are sealed to this key (fhe/hybrid.py)."""
+
+    member: str
+    key: Annotated[bytes, msgspec.Meta(max_length=4096)]
+
+
+class BeginRound(Structure, frozen=True, tag="begin"):
     """A round begins: `invited` members are asked to contribute to `task`, working from the shared model `model`.
 
     Args:
@@ -80,65 +82,74 @@ class Commit(Structure, frozen=True, tag="commit"):
 
 
 class Submit(Structure, frozen=True, tag="submit"):
-    """`member` shows what it committed to: the blob `contribution`."""
+    """`member` shows the contribution that it committed to, and its response to the beacon: two blobs."""
 
     round: Count
     member: str
-    contribution: str
+    contribution: BlobName
+    response: BlobName
 
 
 class Attest(Structure, frozen=True, tag="attest"):
-    """`member` holds what these members showed and has checked it: `good` is what it should be, `bad` is not."""
+    """`member` tells, once a phase, what it found of the dealers; it holds nothing of those that it does not name.
+
+    Args:
+        round, member: as ever.
+        good: whose dealings are good, its own shares of them included; or, of dealers that showed, who showed rightly.
+        at_fault: whose contribution or response is wrong, or who showed something wrong; anybody can tell.
+        complaints: who dealt it a share that is not what it should be; only this holder can tell.
+    """
 
     round: Count
     member: str
-    good: tuple[Subject, ...]
-    bad: tuple[Subject, ...] = ()
+    good: tuple[str, ...] = ()
+    at_fault: tuple[str, ...] = ()
+    complaints: tuple[str, ...] = ()
 
 
-class Aggregate(Structure, frozen=True, tag="aggregate"):
-    """`member` added the cohort's contributions; the result is the blob `aggregate`."""
-
-    round: Count
-    member: str
-    aggregate: str
-
-
-class Reject(Structure, frozen=True, tag="reject"):
-    """`member` re-added the contributions and did not get `aggregate`."""
+class Show(Structure, frozen=True, tag="show"):
+    """`member` shows in the open what it dealt to the holders that complained: the blob `shown`."""
 
     round: Count
     member: str
-    aggregate: str
+    shown: BlobName
 
 
-class ShareCommit(Structure, frozen=True, tag="share.commit"):
-    """`member` re-added the contributions, got the aggregate, and is bound to a share in opening it."""
-
-    round: Count
-    member: str
-    commitment: bytes
-
-
-class Share(Structure, frozen=True, tag="share"):
-    """`member` shows the share that it committed to."""
+class Answer(Structure, frozen=True, tag="answer"):
+    """`member` shows its one answer of the round, the sum of its shares over the cohort: the blob `answer`."""
 
     round: Count
     member: str
-    share: str
+    answer: BlobName
 
 
-class Reveal(Structure, frozen=True, tag="reveal"):
-    """`member` shows what the silent key holder `holder` once dealt to it, so that the holder's key can be opened."""
+class NoFit(Structure, frozen=True, tag="no.fit"):
+    """`member` holds the answers of these holders, and no set of t of them that it tried gives the sum."""
 
     round: Count
     member: str
-    holder: str
-    share: str
+    answers: tuple[str, ...]
+
+
+class Respond(Structure, frozen=True, tag="respond"):
+    """`member`, a dealer of the cohort, responds to the beacon of the audit of answers."""
+
+    round: Count
+    member: str
+    response: Annotated[bytes, msgspec.Meta(max_length=4096)]
+
+
+class Complain(Structure, frozen=True, tag="complain"):
+    """`member` publishes the share that `dealer` dealt to it, the blob `share`, which proves the dealer at fault."""
+
+    round: Count
+    member: str
+    dealer: str
+    share: BlobName
 
 
 class Finish(Structure, frozen=True, tag="finish"):
-    """`member` opened the sum and computed the next shared model.
+    """`member` decrypted the sum and computed the next shared model.
 
     Args:
         round, member: as ever.
@@ -164,95 +175,6 @@ class Tick(Structure, frozen=True, tag="tick"):
     """A reminder that time has passed: the round's deadlines are looked at again."""
 
     round: Count
-
-
-class KeyBegin(Structure, frozen=True, tag="key.begin"):
-    """A key ceremony begins among all members, for `epoch` or, when somebody is left out of it, the next ones."""
-
-    epoch: Count
-    member: str
-
-
-class KeyCommit(Structure, frozen=True, tag="key.commit"):
-    """`member` is bound to a key that nobody has seen yet."""
-
-    epoch: Count
-    member: str
-    commitment: bytes
-
-
-class KeyOpen(Structure, frozen=True, tag="key.open"):
-    """`member` shows its public key, the proof of it, and its transport key: the blob `key`."""
-
-    epoch: Count
-    member: str
-    key: str
-
-
-class KeyDeal(Structure, frozen=True, tag="key.deal"):
-    """`member` dealt its secret: for each holder the published hash of its share, and the blob of the sealed share."""
-
-    epoch: Count
-    member: str
-    digests: tuple[tuple[int, bytes], ...]
-    sealed: tuple[tuple[int, str], ...]
-
-
-class KeyRespond(Structure, frozen=True, tag="key.respond"):
-    """`member` answered the challenge to its dealing."""
-
-    epoch: Count
-    member: str
-    response: bytes
-
-
-class KeyJudge(Structure, frozen=True, tag="key.judge"):
-    """`member` found its shares from the dealers in `good` right, and has none that is right from those in `bad`."""
-
-    epoch: Count
-    member: str
-    good: tuple[int, ...] = ()
-    bad: tuple[int, ...] = ()
-
-
-class KeyAnswer(Structure, frozen=True, tag="key.answer"):
-    """`member` answers the complaint of `holder`: the blob `share` is what it dealt to it, in the open."""
-
-    epoch: Count
-    member: str
-    holder: Count
-    share: str
-
-
-class KeyHold(Structure, frozen=True, tag="key.hold"):
-    """`member` holds a blob that a `KeyOpen` or `KeyAnswer` names; one counts once f+1 members hold it."""
-
-    epoch: Count
-    member: str
-    blob: str
-
-
-class KeyActive(Structure, frozen=True, tag="key.active"):
-    """`member` ended the ceremony: these are the holders, and `digest` stands for their public keys."""
-
-    epoch: Count
-    member: str
-    holders: tuple[str, ...]
-    digest: bytes
-
-
-class KeyFailed(Structure, frozen=True, tag="key.failed"):
-    """`member` ended the ceremony, at its attempt for `epoch`, without keys: too few members were left in it."""
-
-    epoch: Count
-    member: str
-
-
-class KeyTick(Structure, frozen=True, tag="key.tick"):
-    """A reminder that time has passed, and a block behind the dealings whose hash nobody knew."""
-
-    epoch: Count
-    member: str
 
 
 class Announce(Structure, frozen=True, tag="announce"):
@@ -287,13 +209,6 @@ class Change(Structure, frozen=True, tag="change"):
         return change
 
 
-class KeyWish(Structure, frozen=True, tag="key.wish"):
-    """`member` holds no part of the joint key of this epoch, is here, and wants new keys."""
-
-    epoch: Count
-    member: str
-
-
 class Resume(Structure, frozen=True, tag="resume"):
     """The author wants a federation that has stopped to go on."""
 
@@ -326,20 +241,9 @@ class Withdraw(Structure, frozen=True, tag="data.withdraw"):
     data: BlobName
 
 
-RoundRecord = Open | Commit | Submit | Attest | Aggregate | Reject | ShareCommit | Share | Reveal | Finish | Vote | Tick
-KeyEnd = KeyActive | KeyFailed
-KeyRecord = KeyBegin | KeyCommit | KeyOpen | KeyDeal | KeyRespond | KeyJudge | KeyAnswer | KeyHold | KeyEnd | KeyTick
+RoundRecord = BeginRound | Commit | Submit | Attest | Show | Answer | NoFit | Respond | Complain | Finish | Vote | Tick
 DataRecord = DataKey | SealedData | Withdraw
-Record = RoundRecord | KeyRecord | DataRecord | Announce | Change | KeyWish | Resume
-
-
-def subject(*names: str) -> Subject:
-    """Return what stands in an `Attest` for what `member` submitted or shared, or for what it revealed of `holder`.
-
-    Args:
-        names: (member,) or (holder, member); no name has a line end in it.
-    """
-    return "\n".join(names)
+Record = RoundRecord | DataRecord | SealingKey | Announce | Change | Resume
 
 
 def encode_record(record: Record) -> bytes:
@@ -356,15 +260,41 @@ def decode_record(payload: bytes) -> Record | None:
     return record
 
 
-def commitment_to(what: What, federation: str, number: int, member: str, name: str) -> bytes:
-    """Return what binds `member` to the blob `name` in round `number` without showing it.
+def commitment_to(federation: str, number: int, member: str, name: str) -> bytes:
+    """Return what binds `member` to its contribution, the blob `name`, to round `number` without showing it.
 
-    The name is a hash of the blob, and the blobs are ciphertexts or flooded shares: nobody guesses them.
+    The name is a hash of the blob, which holds ciphertexts: nobody guesses it.
     """
-    parts = (what, federation, str(number), member, name)
-    return hashlib.sha256(b"medward commitment 1" + b"".join(_framed(part) for part in parts)).digest()
+    return _digest("medward commitment 2", federation, str(number), member, name)
 
 
-def _framed(text: str) -> bytes:
-    data = text.encode()
-    return len(data).to_bytes(4, "little") + data
+def beacon_of(federation: str, number: int, block: bytes, commitments: Mapping[str, bytes]) -> bytes:
+    """Return the beacon that challenges a round's dealings, which their authors could not know when they committed.
+
+    Args:
+        federation: the federation's name.
+        number: the round's number.
+        block: the hash of the block that closed the commitments.
+        commitments: all of them, by member, in the order in which they came.
+    """
+    parts = [part for member, commitment in commitments.items() for part in (member, commitment)]
+    return _digest("medward beacon 2", federation, str(number), block, *parts)
+
+
+def audit_beacon_of(federation: str, number: int, block: bytes, answers: Mapping[str, str]) -> bytes:
+    """Return the beacon of an audit of answers, which their authors could not know when they answered.
+
+    Args:
+        federation: the federation's name.
+        number: the round's number.
+        block: the hash of the block from which on no answer counts any more.
+        answers: the names of those that count, by holder, in the order of the holders.
+    """
+    parts = [part for holder, name in answers.items() for part in (holder, name)]
+    return _digest("medward audit beacon 2", federation, str(number), block, *parts)
+
+
+def _digest(domain: str, *parts: str | bytes) -> bytes:
+    """Return SHA-256 over parts that each stand behind their length, so that no two lists of parts are alike."""
+    data = [part.encode() if isinstance(part, str) else part for part in (domain, *parts)]
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in data)).digest()

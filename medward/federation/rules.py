@@ -1,15 +1,13 @@
 """The rules of a whole federation: a pure function from ordered records to its state.
 
-    no keys, or keys that are due -> KeyBegin -> ceremony -> f+1 equal KeyActive -> keys
-                                                          -> f+1 equal KeyFailed -> the next ceremony
-    keys -> Open -> round (round_rules.py) -> FINAL: the next model
-                                           -> VOID: the same model again
-                                           -> ROLLED_BACK: the same model again, and half the step
-    three rounds or ceremonies in a row without a result -> stopped, until f+1 want to go on
-    f+1 equal Changes -> the members change, between rounds; their keys are due
+    BeginRound -> round (round/rules.py) -> FINAL: the next model
+                                         -> VOID: the same model again
+                                         -> ROLLED_BACK: the same model again, and half the step
+    three rounds in a row without a result -> stopped, until f+1 want to go on
+    f+1 equal Changes -> the members change, between rounds
 
-The ceremony itself is carried by its members (key_ceremony.py): honest members always end it alike, so f+1 equal
-reports are the truth. The rules keep its records for those who come later, and see that nobody floods it.
+A round seals shares to the keys that its holders ordered before it began (`SealingKey`); one whose key is missing or
+old is absent from it.
 """
 
 import hashlib
@@ -23,33 +21,25 @@ from medward.federation.data_rules import DataSets, apply_to_data, without_membe
 from medward.federation.interfaces import Refused
 from medward.federation.records import (
     Announce,
+    BeginRound,
     Change,
     DataRecord,
-    KeyActive,
-    KeyBegin,
-    KeyEnd,
-    KeyFailed,
-    KeyRecord,
-    KeyWish,
     Next,
-    Open,
     Record,
     Resume,
     RoundRecord,
+    SealingKey,
 )
-from medward.federation.round import Keys, Phase, Round, Terms
-from medward.federation.round_rules import apply as apply_to_round
-from medward.federation.round_rules import opened
-from medward.fhe.lanes import BlockLayout
-from medward.fhe.parameters import DECRYPTIONS, MOST_HOLDERS, MOST_UNDECODED, capacity, sum_parameters
+from medward.federation.round.rules import apply as apply_to_round
+from medward.federation.round.rules import begin_round
+from medward.federation.round.state import Phase, Round, Terms
+from medward.fhe.hybrid import check_public
 
 MAX_FRUITLESS_ROUNDS = 3
-#: A ceremony that takes longer than this many deadlines may be begun again.
-CEREMONY_DEADLINES = 16
-#: How many rounds keys serve before one who was left out of them may ask for new ones: a liar costs no more than that.
-ROUNDS_BEFORE_A_WISH = 2
-#: A ceremony needs fewer records of one member than this many for each holder.
-RECORDS_A_HOLDER = 32
+#: Nobody seals to a key that so many rounds have passed since; whoever does not renew it is absent.
+OLDEST_KEY = 8
+#: Which part of a deadline a round waits for holders that are not present.
+WAIT_FOR_KEYS = 1 / 2
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -61,7 +51,6 @@ class Agreement(msgspec.Struct, frozen=True):
         accounts: each first member's public key, 32 bytes, under which its records come.
         deadline: the seconds that each phase may take.
         protect: "aggregate" for encrypted sums, "none" for sums in the open.
-        key_set: the name of the parameter set of the joint key.
         bits: the width of a value of an update, where a sum's dispatch names no other.
         plan: the digest of the plan, which says what is trained and how.
         sample: the share of members invited to a training round.
@@ -74,7 +63,6 @@ class Agreement(msgspec.Struct, frozen=True):
     accounts: Mapping[str, bytes]
     deadline: float
     protect: Literal["none", "aggregate"]
-    key_set: str
     bits: int
     plan: str
     model: str
@@ -82,59 +70,16 @@ class Agreement(msgspec.Struct, frozen=True):
     sample: float = 1.0
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """The joint key in use.
+class HeldKey(msgspec.Struct, frozen=True):
+    """A member's sealing key.
 
     Args:
-        epoch: its number.
-        keys: who holds it, and how many of them may still be opened.
-        accounts: the members' public keys when it was made; with others, new keys are due.
-        spent: how many answers each holder may have given under it.
-        digest: stands for its public keys.
-        undecoded: how many of its sums were opened and led to no model; holders answer only so many.
-        since: the number of the first round under it.
+        key: its public part.
+        since: the number of the first round that could use it.
     """
 
-    epoch: int
-    keys: Keys
-    accounts: Mapping[str, bytes]
-    spent: int
-    digest: bytes
-    undecoded: int = 0
-    since: int = 0
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A record of a ceremony, with its place in the log.
-
-    Args:
-        record: the record.
-        time: its agreed time.
-        block: the hash of the block that it is in.
-    """
-
-    record: KeyRecord
-    time: float
-    block: bytes
-
-
-@dataclass(frozen=True)
-class Gathering:
-    """A key ceremony that is under way.
-
-    Args:
-        first_epoch: the epoch of its first attempt.
-        began: when it began.
-        log: its records.
-        reports: what members report of its end.
-    """
-
-    first_epoch: int
-    began: float
-    log: tuple[Placed, ...] = ()
-    reports: Mapping[str, KeyEnd] = field(default_factory=dict)
+    key: bytes
+    since: int
 
 
 @dataclass(frozen=True)
@@ -148,12 +93,9 @@ class Federation:
         number: the next round's number.
         model: the shared model.
         next: what the next sum is for; None once the plan is fulfilled.
-        idle_since: when the last round or ceremony ended.
-        last_epoch: the largest epoch number that any ceremony used.
-        epoch: the joint key, once there is one.
-        keyless: members that hold no part of it, are here, and have asked for new keys.
-        ceremony: the ceremony under way, if one is.
-        round: the last round, open or over.
+        idle_since: when the last round ended.
+        sealing: the keys that shares for members are sealed to.
+        round: the last round, under way or over.
         fruitless: how many rounds in a row led to no model.
         earlier: cohorts whose sum may be known although it led to no model.
         refused: how many next models a majority has refused since there is this one.
@@ -173,9 +115,7 @@ class Federation:
     model: str
     next: Next | None
     idle_since: float = 0.0
-    last_epoch: int = 0
-    epoch: Epoch | None = None
-    ceremony: Gathering | None = None
+    sealing: Mapping[str, HeldKey] = field(default_factory=dict)
     round: Round | None = None
     fruitless: int = 0
     earlier: tuple[frozenset[str], ...] = ()
@@ -187,57 +127,48 @@ class Federation:
     stopped: str | None = None
     resuming: frozenset[str] = frozenset()
     data: DataSets = field(default_factory=DataSets)
-    keyless: frozenset[str] = frozenset()
 
     @property
     def busy(self) -> bool:
-        """Whether a round or a ceremony is under way."""
-        return self.ceremony is not None or (self.round is not None and not self.round.over)
+        """Whether a round is under way."""
+        return self.round is not None and not self.round.over
 
     @property
-    def chunks(self) -> int:
-        """How many ciphertexts the next contribution takes; each costs every holder one answer."""
-        if self.next is None or self.agreement.protect == "none":
-            return 0
-        members = len(self.terms.members)
-        holders = min(members, MOST_HOLDERS)
-        bits = self.next.dispatch.bits
-        parameters = sum_parameters(self.agreement.key_set, bits, capacity(members), holders)
-        return BlockLayout(parameters, self.next.counts, self.next.values).blocks
+    def present(self) -> dict[str, bytes]:
+        """The holders that the next round can seal shares to, with their keys; in the open everybody, with none."""
+        if self.agreement.protect == "none":
+            return dict.fromkeys(self.terms.holders, b"")
+        held = ((name, self.sealing.get(name)) for name in self.terms.holders)
+        fresh = ((name, one) for name, one in held if one is not None and self.number - one.since <= OLDEST_KEY)
+        return {name: one.key for name, one in fresh}
 
     @property
-    def keys_due(self) -> bool:
-        """Whether new keys are needed before the next round."""
-        if self.agreement.protect == "none":
-            return False
-        epoch = self.epoch
-        if epoch is None or epoch.accounts != self.accounts or self.keyless:
-            return True
-        opened = len(epoch.keys.holders) - epoch.keys.threshold > epoch.keys.openings
-        spent = DECRYPTIONS - epoch.spent < self.chunks * (2 + self.terms.faulty)
-        return opened or spent or epoch.undecoded >= MOST_UNDECODED
+    def begins_at(self) -> float | None:
+        """When the next round may begin: at once with all holders present, else a little later; None with too few."""
+        present = len(self.present)
+        if self.busy or present < self.terms.threshold:
+            return None
+        waits = present < len(self.terms.holders)
+        return self.idle_since + (self.terms.deadline * WAIT_FOR_KEYS if waits else 0.0)
 
-    def may_wish(self, member: str) -> bool:
-        """Whether a member may ask for new keys: one that was left out of these, once they have served some rounds."""
-        epoch = self.epoch
-        if epoch is None or member in epoch.keys.holders or member in self.keyless:
-            return False
-        return self.number >= epoch.since + ROUNDS_BEFORE_A_WISH
+    def sealing_key(self, member: str) -> bytes:
+        """Return a member's present sealing key, or nothing."""
+        held = self.sealing.get(member)
+        return b"" if held is None else held.key
 
-    def keys(self) -> Keys:
-        """Return who opens sums: the holders of the joint key, or in the open everybody."""
-        if self.agreement.protect == "none":
-            return Keys(self.terms.members, self.terms.faulty)
-        if self.epoch is None:
-            raise Refused("There is no joint key yet.")
-        return self.epoch.keys
+    def needs_sealing_key(self, member: str) -> bool:
+        """Whether a member should order a new sealing key: it has none, or a round was begun with the present one."""
+        if self.agreement.protect == "none" or member not in self.terms.holders:
+            return False
+        held = self.sealing.get(member)
+        return held is None or held.since < self.number
 
     def author(self, account: bytes) -> str | None:
         """Return the member whose public key this is, or None."""
         return next((name for name, key in self.accounts.items() if key == account), None)
 
-    def expected(self) -> Open:
-        """Return the record that opens the next round; any member may hand it in.
+    def expected(self) -> BeginRound:
+        """Return the record that begins the next round; any member may hand it in.
 
         Raises:
             Refused: the plan is fulfilled.
@@ -246,7 +177,7 @@ class Federation:
             raise Refused("The plan is fulfilled: there is no next round.")
         then = self.next
         shape = (then.counts, then.values, then.dispatch)
-        return Open(self.number, then.task, self.model, self.invited(), *shape)
+        return BeginRound(self.number, then.task, self.model, self.invited(), *shape)
 
     def invited(self) -> tuple[str, ...]:
         """Return who is asked to contribute to the next round: everybody, or a share drawn for the round's number."""
@@ -288,19 +219,17 @@ def apply(state: Federation, record: Record, author: str, time: float, block: by
             return replace(state, contacts={**state.contacts, author: record.contact})
         case Change():
             return _changed(state, record, author, time)
+        case SealingKey():
+            return _renew(state, record)
     if isinstance(record, DataRecord):
         return replace(state, data=apply_to_data(state.data, record, author, state.terms.members, time))
     if isinstance(record, Resume):
         return _resumed(state, author)
     if state.stopped is not None:
         raise Refused(f"The federation has stopped: {state.stopped}.")
-    if isinstance(record, KeyWish):
-        return _wished(state, record)
-    if isinstance(record, Open):
-        return _begun(state, record, time)
-    if isinstance(record, RoundRecord):
-        return _in_round(state, record, time)
-    return _in_ceremony(state, record, author, time, block)
+    if isinstance(record, BeginRound):
+        return _begin(state, record, time, block)
+    return _in_round(state, record, time, block)
 
 
 def _resumed(state: Federation, author: str) -> Federation:
@@ -312,43 +241,40 @@ def _resumed(state: Federation, author: str) -> Federation:
     return replace(state, stopped=None, fruitless=0, resuming=frozenset())
 
 
-def _wished(state: Federation, record: KeyWish) -> Federation:
-    """Note that a member is here again that was left out of the keys: they are due, with it, after this round."""
-    if state.epoch is None or record.epoch != state.epoch.epoch or not state.may_wish(record.member):
-        raise Refused(f"{record.member} may not ask for new keys now.")
-    return replace(state, keyless=state.keyless | {record.member})
+def _renew(state: Federation, record: SealingKey) -> Federation:
+    """Take a member's next sealing key, once it is known that something can be sealed to it."""
+    try:
+        check_public(record.key)
+    except ValueError as error:
+        raise Refused(f"The sealing key of {record.member} is no key that can be sealed to: {error}.") from None
+    if any(held.key == record.key for held in state.sealing.values()):
+        raise Refused(f"The sealing key of {record.member} is in use already.")
+    return replace(state, sealing={**state.sealing, record.member: HeldKey(record.key, state.number)})
 
 
-def _begun(state: Federation, record: Open, time: float) -> Federation:
+def _begin(state: Federation, record: BeginRound, time: float, block: bytes) -> Federation:
     if state.busy:
-        raise Refused("A round or a key ceremony is under way.")
-    if state.keys_due:
-        raise Refused("New keys are due before the next round.")
+        raise Refused("A round is under way.")
     if record != state.expected():
         raise Refused(f"This is not how round {state.number} begins.")
-    begun = opened(state.terms, state.keys(), record, time, state.earlier, state.refused)
+    if state.begins_at is None or time < state.begins_at:
+        raise Refused(f"Round {state.number} waits for the sealing keys of more holders.")
+    begun = begin_round(state.terms, state.present, record, time, block)
+    begun = replace(begun, earlier=state.earlier, refused=state.refused)
     return replace(state, round=begun, number=state.number + 1)
 
 
-def _in_round(state: Federation, record: RoundRecord, time: float) -> Federation:
+def _in_round(state: Federation, record: RoundRecord, time: float, block: bytes) -> Federation:
     if state.round is None:
-        raise Refused("No round is open.")
-    now = apply_to_round(state.round, record, time)
+        raise Refused("No round is under way.")
+    now = apply_to_round(state.round, record, time, block)
     state = replace(state, round=now)
     return _closed(state, now, time) if now.over else state
 
 
 def _closed(state: Federation, now: Round, time: float) -> Federation:
-    """Take a round's end: its model, what it cost the keys, and what it may have shown."""
-    chunks = state.chunks
+    """Take a round's end: its model, and what it may have shown."""
     state = replace(state, idle_since=time)
-    if state.epoch is not None:
-        epoch = state.epoch
-        keys = replace(epoch.keys, openings=epoch.keys.openings - len(now.silent))
-        # A holder stores its answer when it commits to it: with a cohort there may be answers, shown or not.
-        spent = epoch.spent + (chunks if now.cohort else 0)
-        undecoded = epoch.undecoded + (now.phase is Phase.VOID and bool(now.good_shares))
-        state = replace(state, epoch=replace(epoch, keys=keys, spent=spent, undecoded=undecoded))
     if now.phase is Phase.FINAL:
         assert now.candidate is not None
         model, then = now.candidate.model, now.candidate.next
@@ -360,67 +286,6 @@ def _closed(state: Federation, now: Round, time: float) -> Federation:
     if fruitless >= MAX_FRUITLESS_ROUNDS:
         stopped = f"round {now.number} and the {MAX_FRUITLESS_ROUNDS - 1} before it led to no model ({now.outcome})"
     state = replace(state, fruitless=fruitless, earlier=earlier, refused=refused, stopped=stopped)
-    return _settled(state, time)
-
-
-def _in_ceremony(state: Federation, record: KeyRecord, author: str, time: float, block: bytes) -> Federation:
-    if isinstance(record, KeyBegin):
-        return _gathered(state, record, time)
-    now = state.ceremony
-    if now is None:
-        raise Refused("No key ceremony is under way.")
-    if not now.first_epoch <= record.epoch < now.first_epoch + len(state.terms.members):
-        raise Refused(f"The ceremony is for epoch {now.first_epoch}, not {record.epoch}.")
-    said = sum(1 for placed in now.log if placed.record.member == author)
-    if said >= RECORDS_A_HOLDER * (len(state.terms.members) + 2):
-        raise Refused(f"{author} has said too much in this ceremony.")
-    if isinstance(record, KeyEnd):
-        return _reported(state, now, record, time)
-    return replace(state, ceremony=replace(now, log=(*now.log, Placed(record, time, block))))
-
-
-def _gathered(state: Federation, record: KeyBegin, time: float) -> Federation:
-    """Begin a ceremony; one that does not end may be begun again, for another epoch."""
-    now = state.ceremony
-    over = now is not None and time >= now.began + CEREMONY_DEADLINES * state.terms.deadline
-    if (state.busy and not over) or not state.keys_due or state.next is None:
-        raise Refused("No key ceremony is due.")
-    if record.epoch != state.last_epoch + 1:
-        raise Refused(f"The next key epoch is {state.last_epoch + 1}, not {record.epoch}.")
-    if over:
-        state = _without_keys(state, time)
-    if state.stopped is not None:
-        return state
-    last = state.last_epoch + len(state.terms.members)
-    return replace(state, ceremony=Gathering(record.epoch, time), last_epoch=last)
-
-
-def _without_keys(state: Federation, time: float) -> Federation:
-    """Take the end of a ceremony that led to no keys."""
-    fruitless = state.fruitless + 1
-    stopped = None
-    if fruitless >= MAX_FRUITLESS_ROUNDS:
-        stopped = f"{MAX_FRUITLESS_ROUNDS} key ceremonies in a row led to no keys"
-    return replace(state, ceremony=None, idle_since=time, fruitless=fruitless, stopped=stopped)
-
-
-def _reported(state: Federation, now: Gathering, record: KeyEnd, time: float) -> Federation:
-    """Count a report of the ceremony's end; f+1 equal ones make the epoch, or make room for the next ceremony."""
-    if record.member in now.reports:
-        raise Refused(f"{record.member} has reported the end of this ceremony already.")
-    if isinstance(record, KeyActive) and not (record.holders and set(record.holders) <= set(state.terms.members)):
-        raise Refused("A ceremony's holders are members.")
-    reports = {**now.reports, record.member: record}
-    state = replace(state, ceremony=replace(now, reports=reports))
-    ends = [msgspec.structs.replace(report, member="") for report in reports.values()]
-    if ends.count(msgspec.structs.replace(record, member="")) <= state.terms.faulty:
-        return state
-    if isinstance(record, KeyFailed):
-        return _settled(_without_keys(state, time), time)
-    keys = Keys(record.holders, 0)
-    keys = replace(keys, openings=len(keys.holders) - keys.threshold)
-    epoch = Epoch(record.epoch, keys, state.accounts, 0, record.digest, since=state.number)
-    state = replace(state, epoch=epoch, ceremony=None, idle_since=time, fruitless=0, keyless=frozenset())
     return _settled(state, time)
 
 
@@ -457,6 +322,7 @@ def _settled(state: Federation, time: float) -> Federation:
             accounts[change.name] = change.account
             replicas[change.name] = change.replica or b""
         contacts = {name: known for name, known in state.contacts.items() if name != change.name}
+        sealing = {name: held for name, held in state.sealing.items() if name != change.name}
         if change.contact is not None:
             contacts[change.name] = change.contact
         changes = {other: by for other, by in state.changes.items() if Change.of_wish(other).name != change.name}
@@ -465,7 +331,7 @@ def _settled(state: Federation, time: float) -> Federation:
         if change.account is None:
             state = replace(state, data=without_member(state.data, change.name))
         joined = {**state.joined, change.name: state.number} if change.account is not None else state.joined
-        state = replace(state, contacts=contacts, joined=joined)
+        state = replace(state, contacts=contacts, joined=joined, sealing=sealing)
         # The rest is looked at again: another change may have enough wishes among fewer members.
         return _settled(state, time)
     return state

@@ -1,50 +1,47 @@
 """A whole federation in one process: every member's machine, a log in memory, one store.
 
-The machines, the rules, the sums, the ceremonies and the store are the real ones; only the log and its clock are
-special. The clock stands still while anybody has something to do, and when nobody has, it jumps to the next deadline:
+The machines, the rules, the sums and the store are the real ones; only the log and its clock are special. The clock stands still while anybody has something to do, and when nobody has, it jumps to the next deadline:
 a silent member costs no waiting here.
 """
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
 from typing import Literal
 
 import numpy as np
 
 from medward.federation.blobs import Blobs, blob_name
-from medward.federation.effects import (
+from medward.federation.hospital import Hospital
+from medward.federation.interfaces import FederationError, MissingBlob
+from medward.federation.memory import MemoryLog
+from medward.federation.participant import Participant
+from medward.federation.plan import plan_digest
+from medward.federation.round.effects import (
     Advance,
     Advanced,
     Effect,
     Event,
     Fetch,
     Fetched,
-    FetchKeyBlob,
     Judge,
     Judged,
-    KeepKeys,
-    KeyBlobFetched,
     Order,
     Produced,
     Store,
     Work,
 )
-from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
-from medward.federation.hospital import Hospital
-from medward.federation.interfaces import FederationError, IntVector, MissingBlob, SecureSum
-from medward.federation.journal import Journal
-from medward.federation.memory import MemoryLog
-from medward.federation.participant import Participant
-from medward.federation.plan import plan_digest
-from medward.federation.round import Phase, Round
+from medward.federation.round.state import Phase, Round
 from medward.federation.rules import Agreement, Federation, founded
 from medward.federation.shared_model import SharedModel, from_bytes
-from medward.federation.stopwatch import Stopwatch, TimedSum
+from medward.federation.stopwatch import Stopwatch, timed
+from medward.federation.sums.encrypted import EncryptedSum
+from medward.federation.sums.interface import IntVector, SecureSum
+from medward.federation.sums.journal import Journal
+from medward.federation.sums.plain import PlainSum
 
 Protect = Literal["none", "aggregate", "outsourced"]
 
@@ -58,10 +55,8 @@ class RoundReport:
         task: what was summed.
         cohort: whose contributions were summed; empty for a void round.
         outcome: "final", or why there is no model.
-        opened: the silent key holders that were opened.
         contributions: the name of each contribution, by member.
-        aggregate: the name of the aggregate.
-        shares: the name of each share in opening it, by holder.
+        answers: the name of each answer, by holder.
         checks: see `Round.checks`.
         model: the name of the next shared model.
         bytes_up: bytes that all members together put into the store.
@@ -75,10 +70,8 @@ class RoundReport:
     task: str
     cohort: tuple[str, ...] = ()
     outcome: str = ""
-    opened: tuple[str, ...] = ()
     contributions: dict[str, str] = field(default_factory=dict)
-    aggregate: str = ""
-    shares: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
     checks: dict[str, int] = field(default_factory=dict)
     model: str = ""
     bytes_up: int = 0
@@ -88,31 +81,11 @@ class RoundReport:
 
 
 @dataclass(frozen=True)
-class EpochReport:
-    """What a key ceremony led to and cost.
-
-    Args:
-        epoch: the epoch's number.
-        holders: who holds the joint key.
-        left_out: who does not, and why.
-        seconds: what the ceremony took, all members one after another.
-        bytes: what they stored for it.
-    """
-
-    epoch: int
-    holders: tuple[str, ...]
-    left_out: dict[str, str]
-    seconds: float
-    bytes: int
-
-
-@dataclass(frozen=True)
 class Settings:
     """How a simulated federation is set up.
 
     Args:
         protect: how updates are protected.
-        key_set: the parameter set of the joint key.
         sample: the share of members invited to a training round.
         silent: members that never say anything, by name: a fault to inject.
         first_round: the number of the first round; numbers never repeat in a federation.
@@ -121,7 +94,6 @@ class Settings:
     """
 
     protect: Protect = "none"
-    key_set: str = "AGG-M"
     sample: float = 1.0
     silent: frozenset[str] = frozenset()
     first_round: int = 0
@@ -147,7 +119,6 @@ class Simulation:
         if settings.silent - set(names):
             raise FederationError(f"There is no {min(settings.silent - set(names))} that could be silent.")
         self.shared = shared
-        self.epochs: list[EpochReport] = []
         self._hospitals = dict(zip(names, hospitals, strict=True))
         self._blobs, self._log = blobs, MemoryLog()
         self._read = 0
@@ -157,10 +128,9 @@ class Simulation:
         self._folder = journals
         state = self._founded(names, settings)
         self._participants = {
-            name: Participant(name, state, self._sums_of(name)) for name in names if name not in settings.silent
+            name: Participant(name, state, self._sums_of(name, state)) for name in names if name not in settings.silent
         }
         self._report: RoundReport | None = None
-        self._ceremony: tuple[float, int] = (0.0, 0)
 
     def _founded(self, names: tuple[str, ...], settings: Settings) -> Federation:
         shared = self.shared
@@ -172,7 +142,6 @@ class Simulation:
             accounts={name: hashlib.sha256(name.encode()).digest() for name in names},
             deadline=settings.deadline,
             protect=settings.protect,
-            key_set=settings.key_set,
             bits=shared.plan.bits,
             plan=plan_digest(shared.plan),
             model=self._blobs.put(shared.to_bytes(), "model"),
@@ -181,15 +150,13 @@ class Simulation:
         )
         return replace(founded(agreement), number=settings.first_round, refused=settings.refused)
 
-    def _sums_of(self, name: str) -> Callable[[EpochMaterial, int], SecureSum]:
-        def make(material: EpochMaterial, least_cohort: int) -> SecureSum:
-            if name not in self._journals:
-                folder = self._folder / material.keys.federation.decode()
-                folder.mkdir(parents=True, exist_ok=True)
-                self._journals[name] = Journal(folder / f"{name}.sqlite")
-            return TimedSum(EncryptedSum(material, name, self._journals[name], least_cohort), self._watch)
-
-        return make
+    def _sums_of(self, name: str, state: Federation) -> SecureSum:
+        if state.agreement.protect == "none":
+            return PlainSum(name)
+        folder = self._folder / state.agreement.name
+        folder.mkdir(parents=True, exist_ok=True)
+        self._journals[name] = Journal(folder / f"{name}.sqlite")
+        return timed(EncryptedSum(name, self._journals[name], secrets.token_bytes(32)), self._watch)
 
     @property
     def state(self) -> Federation:
@@ -227,9 +194,9 @@ class Simulation:
     def _ended(self, now: Round) -> RoundReport:
         report = self._report
         assert report is not None
-        report.outcome, report.opened = str(now.outcome), now.silent
-        report.contributions, report.aggregate = dict(now.submissions), now.aggregate or ""
-        report.shares, report.checks = dict(now.shares), now.checks
+        report.outcome, report.checks = str(now.outcome), now.checks
+        report.contributions = {member: shown.contribution for member, shown in now.submissions.items()}
+        report.answers = dict(now.answers)
         if now.phase is Phase.FINAL:
             report.cohort, report.outcome, report.model = now.cohort, "final", str(now.outcome)
             assert self._next is not None
@@ -265,8 +232,6 @@ class Simulation:
         """Give every member what was ordered, and do what it asks for."""
         for entry in self._log.read(self._read):
             self._read += 1
-            before = self.state
-            began = perf_counter()
             effects: list[tuple[str, Effect]] = []
             for name, participant in self._participants.items():
                 follows = participant.ordered(entry.record, entry.author, entry.time, entry.block)
@@ -274,27 +239,8 @@ class Simulation:
             work = [name for name, effect in effects if isinstance(effect, Work)]
             for name, effect in effects:
                 self._carry_out(name, effect)
-            self._count_ceremony(before, began)
             if work:
                 self._work(work, pool)
-
-    def _count_ceremony(self, before: Federation, began: float) -> None:
-        """Count what a ceremony takes, and tell its end."""
-        after = self.state
-        if after.ceremony is not None or before.ceremony is not None:
-            if before.ceremony is None:
-                self._ceremony = (0.0, self._blobs.bytes_in)
-            self._ceremony = (self._ceremony[0] + perf_counter() - began, self._ceremony[1])
-        if after.epoch is not None and before.ceremony is not None and after.epoch != before.epoch:
-            ceremony = next(iter(self._participants.values())).ceremony
-            left_out = {} if ceremony is None else ceremony.left_out
-            seconds, stored = self._ceremony
-            used = self._blobs.bytes_in - stored
-            self.epochs.append(EpochReport(after.epoch.epoch, after.epoch.keys.holders, left_out, seconds, used))
-            for epoch in range(after.last_epoch + 1):
-                self._blobs.forget(f"keys/{epoch}")
-            # A round's bytes are counted from its own beginning.
-            self._blobs.bytes_in = self._blobs.bytes_out = 0
 
     def _work(self, names: list[str], pool: ThreadPoolExecutor) -> None:
         """Let the hospitals work side by side; the first alone, so that they share what it compiles."""
@@ -315,9 +261,7 @@ class Simulation:
             case Order():
                 self._log.append(effect.record, name)
             case Fetch():
-                self._give(name, Fetched(effect, self._fetched(effect)))
-            case FetchKeyBlob():
-                self._give(name, KeyBlobFetched(effect, self._blob(effect.name)))
+                self._give(name, Fetched(effect.round, self._fetched(effect)))
             case Advance():
                 with self._watch.doing("combine"):
                     model, encoded = self._advanced(effect.total, effect.refused)
@@ -326,7 +270,7 @@ class Simulation:
                 with self._watch.doing("train"):
                     accepts = self._accepts(name, effect)
                 self._give(name, Judged(effect.round, accepts))
-            case Work() | KeepKeys():
+            case Work():
                 pass
 
     def _give(self, name: str, event: Event) -> None:

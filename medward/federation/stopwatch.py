@@ -1,10 +1,10 @@
 """Where the time of a round goes, in the words that reports use.
 
 train     learn from own rows, or count them in a survey; try the next model on own validation rows
-encrypt   seal a contribution and prove it
-check     verify proofs of contributions and shares, add everything anew
-share     answer for the checked sum, or reveal what a silent holder dealt
-combine   add, as the aggregator; open the sum; compute the next model
+encrypt   encrypt a contribution, deal its secret, respond to the beacon
+check     check dealings, one's own shares, and what dealers show
+share     answer for the cohort, or show what a holder complained of
+combine   decrypt the sum; compute the next model
 store     put blobs into the store and get them from it, from a peer's too
 order     a record of one's own is on its way into the ledger
 wait      nothing of the above: others are not ready yet
@@ -14,9 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal, cast
 
-from medward.federation.interfaces import IntVector, SecureSum, Slot
+from medward.federation.sums.interface import SecureSum
 
 Activity = Literal["train", "encrypt", "check", "share", "combine", "store", "order", "wait"]
 #: In the order in which an instant is counted: what is under way first in this list takes it.
@@ -93,69 +93,39 @@ def _in_order(counted: Mapping[str, float]) -> Mapping[str, float]:
     return {activity: counted[activity] for activity in ACTIVITIES if activity in counted}
 
 
-class TimedSum:
-    """A `SecureSum` that tells a stopwatch what it does.
+_ACTIVITY_OF: Mapping[str, Activity] = {
+    "sealing_key": "encrypt",
+    "contribute": "encrypt",
+    "respond": "encrypt",
+    "examine": "check",
+    "examine_shown": "check",
+    "dealt": "check",
+    "convicts": "check",
+    "audit": "check",
+    "show": "share",
+    "answer": "share",
+    "respond_to_audit": "share",
+    "decrypt": "combine",
+}
 
-    Args:
-        inner: does it.
-        watch: is told.
-    """
 
+class _TimedSum:
     def __init__(self, inner: SecureSum, watch: Stopwatch) -> None:
-        self.name = inner.name
         self._inner, self._watch = inner, watch
 
-    def seal(self, slot: Slot, values: IntVector) -> bytes:
-        """See `SecureSum.seal`."""
-        with self._watch.doing("encrypt"):
-            return self._inner.seal(slot, values)
+    def __getattr__(self, verb: str) -> Any:
+        method = getattr(self._inner, verb)
+        activity = _ACTIVITY_OF.get(verb)
+        if activity is None:
+            return method
 
-    def sealed(self, slot: Slot) -> bytes | None:
-        """See `SecureSum.sealed`."""
-        return self._inner.sealed(slot)
+        def timed_method(*arguments: object) -> Any:
+            with self._watch.doing(activity):
+                return method(*arguments)
 
-    def examine(self, slot: Slot, member: str, contribution: bytes) -> None:
-        """See `SecureSum.examine`."""
-        with self._watch.doing("check"):
-            self._inner.examine(slot, member, contribution)
+        return timed_method
 
-    def add(self, slot: Slot, contributions: Mapping[str, bytes]) -> bytes:
-        """See `SecureSum.add`."""
-        with self._watch.doing("combine"):
-            return self._inner.add(slot, contributions)
 
-    def check(self, slot: Slot, contributions: Mapping[str, bytes], aggregate: bytes) -> None:
-        """See `SecureSum.check`."""
-        with self._watch.doing("check"):
-            self._inner.check(slot, contributions, aggregate)
-
-    def share(self, slot: Slot, aggregate: bytes) -> bytes:
-        """See `SecureSum.share`."""
-        with self._watch.doing("share"):
-            return self._inner.share(slot, aggregate)
-
-    def examine_share(self, slot: Slot, aggregate: bytes, holder: str, share: bytes) -> None:
-        """See `SecureSum.examine_share`."""
-        with self._watch.doing("check"):
-            self._inner.examine_share(slot, aggregate, holder, share)
-
-    def reveal(self, slot: Slot, holder: str) -> bytes:
-        """See `SecureSum.reveal`."""
-        with self._watch.doing("share"):
-            return self._inner.reveal(slot, holder)
-
-    def examine_reveal(self, slot: Slot, holder: str, member: str, revealed: bytes) -> None:
-        """See `SecureSum.examine_reveal`."""
-        with self._watch.doing("check"):
-            self._inner.examine_reveal(slot, holder, member, revealed)
-
-    def open(
-        self,
-        slot: Slot,
-        aggregate: bytes,
-        shares: Mapping[str, bytes],
-        revealed: Mapping[str, Mapping[str, bytes]],
-    ) -> IntVector:
-        """See `SecureSum.open`."""
-        with self._watch.doing("combine"):
-            return self._inner.open(slot, aggregate, shares, revealed)
+def timed(inner: SecureSum, watch: Stopwatch) -> SecureSum:
+    """Return a part in sums that tells a stopwatch what it does."""
+    return cast(SecureSum, _TimedSum(inner, watch))

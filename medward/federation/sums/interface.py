@@ -24,7 +24,7 @@ class WrongSum(FederationError):
 
 
 class SumRefused(FederationError):
-    """Something that this member must not show: it showed other bytes in its place before, or has not checked enough."""
+    """Something that this member must not show: it showed other bytes before, or has not checked enough."""
 
 
 class Verdict(Enum):
@@ -143,7 +143,7 @@ class SecureSum(Protocol):
             SumRefused: there are more of them than `terms.most_shown`, or others were shown before.
         """
 
-    def examine_shown(  # noqa: PLR0913
+    def examine_shown(
         self,
         terms: SumTerms,
         beacon: bytes,
@@ -198,10 +198,7 @@ class SecureSum(Protocol):
     ) -> tuple[str, ...]:
         """Return the holders whose answers agree with the dealers' responses, in the order of the holders."""
 
-    def contradicts(self, terms: SumTerms, beacon: bytes, dealer: str, response: bytes) -> bool:
-        """Return whether a dealer's response to the audit contradicts the share that it dealt to this holder."""
-
-    def convicts(  # noqa: PLR0913
+    def convicts(
         self,
         terms: SumTerms,
         beacon: bytes,

@@ -1,0 +1,1 @@
+"""One round: state.py says what it is, rules.py how records change it, member.py what a member does about it."""

@@ -1,0 +1,267 @@
+"""The rules of one round: a pure function from ordered records to the round's state. Every member runs the same.
+
+The table of phases, with the reasons, is in spec/round.md, "The round". A phase that cannot be met ends the round as
+VOID. A record that breaks a rule is refused and changes nothing. Time is the log's: a deadline has passed when a record
+of a later time says so. Rules see records, never blobs: a dealing counts as good when f+1 holders, of whom one is
+honest, attest that they hold it and have checked it. The cohort is fixed once, after all complaints are settled.
+"""
+
+from collections.abc import Container
+from dataclasses import replace
+
+from medward.federation.interfaces import Refused
+from medward.federation.records import (
+    Answer,
+    Attest,
+    BeginRound,
+    Commit,
+    Complain,
+    Finish,
+    NoFit,
+    Respond,
+    RoundRecord,
+    Show,
+    Submit,
+    Tick,
+    Vote,
+    audit_beacon_of,
+    beacon_of,
+    commitment_to,
+)
+from medward.federation.round.state import Audit, Found, Phase, Round, Terms
+
+COMMITMENT_BYTES = 32
+#: The outcome of a round whose model was refused by the votes.
+FOUND_WORSE = "a majority found the next model worse"
+_SUMMED = (Phase.ANSWERING, Phase.FINISHING, Phase.AUDITING, Phase.VOTING)
+
+
+def begin_round(terms: Terms, sealing_keys: dict[str, bytes], record: BeginRound, time: float, block: bytes) -> Round:
+    """Return a new round's state.
+
+    Args:
+        terms: the federation's terms.
+        sealing_keys: of the holders that are present.
+        record: begins it.
+        time: its agreed time in seconds.
+        block: the hash of the block that it is in.
+
+    Raises:
+        Refused: a stranger is invited, somebody twice, too few for a cohort, nothing is to be summed, or too few
+            holders are present.
+    """
+    if not set(record.invited) <= set(terms.members) or len(set(record.invited)) != len(record.invited):
+        raise Refused(f"Round {record.round} invites somebody who is no member, or somebody twice.")
+    if len(record.invited) < terms.least_cohort:
+        raise Refused(f"Round {record.round} invites {len(record.invited)} members; {terms.least_cohort} are needed.")
+    if record.counts < 0 or record.values < 0 or record.counts + record.values < 1:
+        raise Refused(f"Round {record.round} sums {record.counts} counts and {record.values} values.")
+    if len(sealing_keys) < terms.threshold:
+        raise Refused(f"Round {record.round} has {len(sealing_keys)} holders present; {terms.threshold} are needed.")
+    begun = (record.round, record.task, record.model, record.invited, record.counts, record.values)
+    return Round(terms, *begun, Phase.COMMITTING, time, block, sealing_keys, record.dispatch)
+
+
+def apply(state: Round, record: RoundRecord, time: float, block: bytes) -> Round:
+    """Return the round's state after one more ordered record.
+
+    Args:
+        state: the state before it.
+        record: the record.
+        time: its agreed time in seconds, never smaller than an earlier record's.
+        block: the hash of the block that it is in; nobody knows it before the block is ordered.
+
+    Raises:
+        Refused: the record breaks a rule; `state` stays as it is.
+    """
+    if isinstance(record, BeginRound):
+        raise Refused(f"Round {state.number} has begun already.")
+    if record.round != state.number:
+        raise Refused(f"The record is of round {record.round}, not {state.number}.")
+    if state.over:
+        raise Refused(f"Round {state.number} is {state.phase.value}.")
+    if not isinstance(record, Tick):
+        state = _take(state, record)
+    while not state.over:
+        after = _leave(state, time, block, late=time >= state.due)
+        if after is state:
+            break
+        state = after
+    return state
+
+
+def _take(state: Round, record: RoundRecord) -> Round:
+    """Take what a member said, if it may say it now."""
+    match record:
+        case Commit(member=member):
+            _needs(state, Phase.COMMITTING, member, state.invited, state.commitments)
+            if len(record.commitment) != COMMITMENT_BYTES:
+                raise Refused(f"A commitment has {COMMITMENT_BYTES} bytes, not {len(record.commitment)}.")
+            return replace(state, commitments={**state.commitments, member: record.commitment})
+        case Submit(member=member):
+            _needs(state, Phase.SUBMITTING, member, state.commitments, state.submissions)
+            committed = commitment_to(state.terms.name, state.number, member, record.contribution)
+            if committed != state.commitments[member]:
+                raise Refused(f"{member} shows another contribution in round {state.number} than it committed to.")
+            return replace(state, submissions={**state.submissions, member: record})
+        case Attest(member=member):
+            return _attest(state, record, member)
+        case Show(member=member):
+            _needs(state, Phase.SHOWING, member, state.must_show, state.shown)
+            return replace(state, shown={**state.shown, member: record.shown})
+        case Answer(member=member):
+            _needs(state, Phase.ANSWERING, member, state.sealing_keys, state.answers)
+            return replace(state, answers={**state.answers, member: record.answer})
+        case Vote(member=member):
+            _needs(state, Phase.VOTING, member, state.terms.members, state.votes)
+            return replace(state, votes={**state.votes, member: record.accept})
+    return _take_of_sum(state, record)
+
+
+def _take_of_sum(state: Round, record: RoundRecord) -> Round:
+    """The same for what members say of a sum that may be known."""
+    match record:
+        case Finish(member=member):
+            phase = Phase.ANSWERING if state.phase is Phase.ANSWERING else Phase.FINISHING
+            _needs(state, phase, member, state.terms.members, state.finishes)
+            return replace(state, finishes={**state.finishes, member: Found(record.model, record.next)})
+        case NoFit(member=member):
+            _needs(state, Phase.FINISHING, member, state.terms.members, state.unfitting)
+            if state.audit is not None or not set(record.answers) <= set(state.answers):
+                raise Refused(f"{member} names answers in round {state.number} that are not to be audited.")
+            if len(set(record.answers)) < max(state.terms.threshold, len(record.answers)):
+                raise Refused(f"{member} holds too few answers of round {state.number} to say that none fit.")
+            return replace(state, unfitting={**state.unfitting, member: record.answers})
+        case Respond(member=member) if state.audit is not None:
+            _needs(state, Phase.AUDITING, member, state.cohort, state.audit.responses)
+            responses = {**state.audit.responses, member: record.response}
+            return replace(state, audit=replace(state.audit, responses=responses))
+        case Complain(member=member, dealer=dealer):
+            said = state.accusations.get(dealer, {})
+            _needs(state, state.phase, member, state.sealing_keys, said)
+            if state.phase not in _SUMMED or dealer not in state.cohort:
+                raise Refused(f"{member} cannot complain of {dealer} now in round {state.number}.")
+            return replace(state, accusations={**state.accusations, dealer: {**said, member: record.share}})
+    raise Refused(f"Round {state.number} takes no such record now.")
+
+
+def _needs(state: Round, phase: Phase, member: str, entitled: Container[str], before: Container[str]) -> None:
+    if state.phase is not phase:
+        raise Refused(f"Round {state.number} is {state.phase.value}, not {phase.value}.")
+    if member not in entitled:
+        raise Refused(f"It is not for {member} to say this in round {state.number}.")
+    if member in before:
+        raise Refused(f"{member} said this already in round {state.number}.")
+
+
+def _attest(state: Round, record: Attest, member: str) -> Round:
+    """Take a holder's verdicts: on the dealings, or on what dealers showed."""
+    named = (*record.good, *record.at_fault, *record.complaints)
+    judging = state.phase is Phase.JUDGING
+    before, about = (state.judgements, state.shown) if judging else (state.verdicts, state.submissions)
+    _needs(state, Phase.JUDGING if judging else Phase.CHECKING, member, state.sealing_keys, before)
+    if len(set(named)) != len(named) or not set(named) <= set(about) or (judging and record.complaints):
+        raise Refused(f"{member} attests to something in round {state.number} that is not to be checked now.")
+    if judging:
+        return replace(state, judgements={**state.judgements, member: record})
+    return replace(state, verdicts={**state.verdicts, member: record})
+
+
+def _enter(state: Round, phase: Phase, time: float) -> Round:
+    return replace(state, phase=phase, since=time)
+
+
+def _void(state: Round, why: str) -> Round:
+    return replace(state, phase=Phase.VOID, outcome=why)
+
+
+def _leave(state: Round, time: float, block: bytes, *, late: bool) -> Round:
+    """Return the state after leaving its phase, or `state` itself if it stays."""
+    terms = state.terms
+    match state.phase:
+        case Phase.COMMITTING if late or len(state.commitments) == len(state.invited):
+            if len(state.commitments) < terms.least_cohort:
+                return _too_few(state, len(state.commitments), "contributed")
+            beacon = beacon_of(terms.name, state.number, block, state.commitments)
+            return replace(_enter(state, Phase.SUBMITTING, time), beacon=beacon)
+        case Phase.SUBMITTING if late or len(state.submissions) == len(state.commitments):
+            if len(state.submissions) < terms.least_cohort:
+                return _too_few(state, len(state.submissions), "showed what they had committed to")
+            return _enter(state, Phase.CHECKING, time)
+        case Phase.CHECKING if late or len(state.verdicts) == len(state.sealing_keys):
+            return _enter(state, Phase.SHOWING, time) if state.must_show else _fix_cohort(state, time)
+        case Phase.SHOWING if late or len(state.shown) == len(state.must_show):
+            return _enter(state, Phase.JUDGING, time) if state.shown else _fix_cohort(state, time)
+        case Phase.JUDGING if late or len(state.judgements) == len(state.sealing_keys):
+            return _fix_cohort(state, time)
+        case Phase.VOTING:
+            return _count_votes(state, time, late=late)
+    return _leave_sum(state, time, block, late=late)
+
+
+def _leave_sum(state: Round, time: float, block: bytes, *, late: bool) -> Round:
+    """The same for the phases in which the sum is decrypted."""
+    if state.phase in (Phase.ANSWERING, Phase.FINISHING) and (found := _agreed(state)) is not None:
+        state = replace(state, candidate=found)
+        if state.task == "survey":
+            return replace(_enter(state, Phase.FINAL, time), outcome=found.model)
+        return _enter(state, Phase.VOTING, time)
+    match state.phase:
+        case Phase.ANSWERING if late or len(state.answers) == len(state.sealing_keys):
+            if len(state.answers) < state.terms.threshold:
+                return _void(state, f"{len(state.answers)} holders answered; {state.terms.threshold} are needed")
+            return _enter(state, Phase.FINISHING, time)
+        case Phase.FINISHING if state.audit is None and len(state.unfitting) > state.terms.faulty:
+            return _begin_audit(state, time, block)
+        case Phase.AUDITING if state.audit is not None and (late or len(state.audit.responses) == len(state.cohort)):
+            if silent := [member for member in state.cohort if member not in state.audit.responses]:
+                return _void(state, f"{', '.join(silent)} did not respond to the audit of the answers")
+            return _enter(state, Phase.FINISHING, time)
+        case Phase.FINISHING if late:
+            return _void(state, "no model was found by enough members")
+    return state
+
+
+def _too_few(state: Round, count: int, did: str) -> Round:
+    return _void(state, f"{count} of {len(state.invited)} {did}; {state.terms.least_cohort} are needed")
+
+
+def _fix_cohort(state: Round, time: float) -> Round:
+    """Fix whose contributions are summed: good dealings, about which every complaint is settled."""
+    acquitted, accused = set(state.acquitted), set(state.must_show)
+    cohort = tuple(dealer for dealer in state.staying if dealer in acquitted or dealer not in accused)
+    if len(cohort) < state.terms.least_cohort:
+        return _too_few(state, len(cohort), "gave a contribution that was found good")
+    for before in state.earlier:
+        for apart in (before - set(cohort), set(cohort) - before):
+            if 0 < len(apart) < state.terms.least_cohort:
+                return _void(state, "its cohort is too close to one whose sum may be known")
+    return _enter(replace(state, cohort=cohort), Phase.ANSWERING, time)
+
+
+def _agreed(state: Round) -> Found | None:
+    """Return what f+1 members have found, so an honest one."""
+    found = list(state.finishes.values())
+    return next((one for one in found if found.count(one) > state.terms.faulty), None)
+
+
+def _begin_audit(state: Round, time: float, block: bytes) -> Round:
+    """Audit the answers that f+1 of those hold who found that none fit, so that everybody can get them."""
+    held = list(state.unfitting.values())
+    kept = (h for h in state.terms.holders if sum(h in names for names in held) > state.terms.faulty)
+    answers = {holder: state.answers[holder] for holder in kept}
+    if len(answers) < state.terms.threshold:
+        return _void(state, f"{len(answers)} answers could be had; {state.terms.threshold} are needed")
+    beacon = audit_beacon_of(state.terms.name, state.number, block, answers)
+    return replace(_enter(state, Phase.AUDITING, time), audit=Audit(beacon, answers))
+
+
+def _count_votes(state: Round, time: float, *, late: bool) -> Round:
+    """A majority of all members against rolls back; a missing vote counts as accepting."""
+    members, against = len(state.terms.members), list(state.votes.values()).count(False)
+    if 2 * against > members:
+        return replace(_enter(state, Phase.ROLLED_BACK, time), outcome=FOUND_WORSE)
+    if late or len(state.votes) == members or 2 * (len(state.votes) - against) >= members:
+        assert state.candidate is not None
+        return replace(_enter(state, Phase.FINAL, time), outcome=state.candidate.model)
+    return state

@@ -1,0 +1,248 @@
+"""The state of one round: who said what so far, and where it stands. The rules that change it: rules.py."""
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from medward.federation.records import AT_ONCE, Attest, Dispatch, Next, Submit, Task
+from medward.federation.sums.interface import SumTerms
+from medward.fhe.parameters import MOST_HOLDERS
+
+
+class Phase(Enum):
+    """Where a round stands."""
+
+    COMMITTING = "committing"
+    SUBMITTING = "submitting"
+    CHECKING = "checking"
+    SHOWING = "showing"
+    JUDGING = "judging"
+    ANSWERING = "answering"
+    FINISHING = "finishing"
+    AUDITING = "auditing"
+    VOTING = "voting"
+    FINAL = "final"
+    ROLLED_BACK = "rolled back"
+    VOID = "void"
+
+
+OVER = (Phase.FINAL, Phase.ROLLED_BACK, Phase.VOID)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a federation agreed on before its first round.
+
+    Args:
+        name: the federation's name.
+        members: all members, in an agreed order.
+        deadline: the seconds that each phase of a round may take.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    deadline: float = 600.0
+
+    @property
+    def faulty(self) -> int:
+        """How many members may lie: f = floor((n - 1) / 3)."""
+        return (len(self.members) - 1) // 3
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Who holds shares of what is dealt: all members, or a committee of the first ones where they are many."""
+        return self.members[:MOST_HOLDERS]
+
+    @property
+    def faulty_holders(self) -> int:
+        """How many holders may lie: floor((h - 1) / 3)."""
+        return (len(self.holders) - 1) // 3
+
+    @property
+    def threshold(self) -> int:
+        """How many answers decrypt a sum: t = h - floor((h - 1) / 3)."""
+        return len(self.holders) - self.faulty_holders
+
+    @property
+    def least_cohort(self) -> int:
+        """How many contributions a sum needs: max(3, f + 2, t), so that more than f of them are honest."""
+        return min(max(3, self.faulty + 2, self.threshold), len(self.members))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a member found behind a decrypted sum: the next shared model, and what the sum after it is for."""
+
+    model: str
+    next: Next | None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """An audit of answers, of which no set fitted.
+
+    Args:
+        beacon: challenges the dealers.
+        answers: the answers that count, by holder.
+        responses: the dealers' responses.
+    """
+
+    beacon: bytes
+    answers: Mapping[str, str]
+    responses: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Round:
+    """The state of one round.
+
+    Args:
+        terms: the federation's terms when it began; who leaves is silent in it, and who comes waits.
+        number: the round's number.
+        task: what is summed.
+        model: the shared model that members work from.
+        invited: who was asked to contribute.
+        counts, values: the shape of a contribution.
+        phase: where the round stands.
+        since: when that phase began.
+        recent: the hash of the block in which it began.
+        sealing_keys: the keys that shares are sealed to, of the holders that are present; empty ones in the open.
+        dispatch: how contributions are sent.
+        earlier: cohorts of this step whose sum may be known although it led to no model.
+        refused: how many next models of this step a majority has refused.
+        commitments: each contributor's commitment.
+        beacon: what challenges the dealings, once the commitments are closed.
+        submissions: each contributor's blobs.
+        verdicts: what each holder found of the dealings.
+        shown: what dealers showed, of whom some holders complained.
+        judgements: what each holder found of that.
+        cohort: whose contributions are summed, once that is fixed.
+        answers: each holder's answer.
+        unfitting: who found that no set of answers fits, and which answers it held.
+        audit: the audit of answers, where there was one.
+        accusations: dealer -> holder -> the share that is to prove the dealer at fault.
+        finishes: what each member found.
+        candidate: what f+1 members have found.
+        votes: who accepts it and who does not.
+        outcome: the next model, once final; otherwise why there is none.
+    """
+
+    terms: Terms
+    number: int
+    task: Task
+    model: str
+    invited: tuple[str, ...]
+    counts: int
+    values: int
+    phase: Phase
+    since: float
+    recent: bytes
+    sealing_keys: Mapping[str, bytes]
+    dispatch: Dispatch = AT_ONCE
+    earlier: tuple[frozenset[str], ...] = ()
+    refused: int = 0
+    commitments: Mapping[str, bytes] = field(default_factory=dict)
+    beacon: bytes = b""
+    submissions: Mapping[str, Submit] = field(default_factory=dict)
+    verdicts: Mapping[str, Attest] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
+    judgements: Mapping[str, Attest] = field(default_factory=dict)
+    cohort: tuple[str, ...] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    unfitting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    audit: Audit | None = None
+    accusations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    finishes: Mapping[str, Found] = field(default_factory=dict)
+    candidate: Found | None = None
+    votes: Mapping[str, bool] = field(default_factory=dict)
+    outcome: str | None = None
+
+    @property
+    def sum_terms(self) -> SumTerms:
+        """What the members' parts in the sum need to know of it."""
+        terms = self.terms
+        keys = tuple(self.sealing_keys.get(holder, b"") for holder in terms.holders)
+        shape = (self.counts, self.values, self.dispatch.bits)
+        return SumTerms(
+            terms.name, self.number, *shape, self.invited, terms.holders, keys,
+            faulty=terms.faulty, threshold=terms.threshold, recent=self.recent,
+        )  # fmt: skip
+
+    @property
+    def exposed(self) -> bool:
+        """Whether the cohort's sum may be known to somebody: an answer was named, shown or not."""
+        return bool(self.answers)
+
+    @property
+    def checks(self) -> dict[str, int]:
+        """How much was shown and what became of it, as reports tell it once the round is over."""
+        return {
+            "contributions": len(self.submissions),
+            "in_the_cohort": len(self.cohort),
+            "complaints": sum(len(self.complainers(dealer)) for dealer in self.submissions),
+            "shown": len(self.shown),
+            "answers": len(self.answers),
+            "audited": 0 if self.audit is None else len(self.audit.answers),
+        }
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can change any more."""
+        return self.phase in OVER
+
+    @property
+    def due(self) -> float:
+        """When the present phase's deadline passes."""
+        return self.since + self.terms.deadline
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Whose word the present phase waits for until its deadline; some phases end before all have spoken."""
+        match self.phase:
+            case Phase.COMMITTING:
+                return _without(self.invited, self.commitments)
+            case Phase.SUBMITTING:
+                return _without(self.commitments, self.submissions)
+            case Phase.CHECKING:
+                return _without(self.sealing_keys, self.verdicts)
+            case Phase.SHOWING:
+                return _without(self.must_show, self.shown)
+            case Phase.JUDGING:
+                return _without(self.sealing_keys, self.judgements)
+            case Phase.ANSWERING:
+                return _without(self.sealing_keys, self.answers)
+            case Phase.FINISHING:
+                return _without(self.terms.members, {*self.finishes, *self.unfitting})
+            case Phase.AUDITING if self.audit is not None:
+                return _without(self.cohort, self.audit.responses)
+            case Phase.VOTING:
+                return _without(self.terms.members, self.votes)
+        return ()
+
+    def complainers(self, dealer: str) -> tuple[str, ...]:
+        """Return the holders that complained of what a dealer dealt to them, in the order of the holders."""
+        said = self.verdicts
+        return tuple(h for h in self.terms.holders if h in said and dealer in said[h].complaints)
+
+    @property
+    def staying(self) -> tuple[str, ...]:
+        """The dealers that f+1 holders found good, so that an honest one did, and of whom few enough complained."""
+        f, most = self.terms.faulty_holders, self.sum_terms.most_shown
+        found = self.verdicts.values()
+        good = (d for d in self.invited if sum(d in verdict.good for verdict in found) > f)
+        return tuple(dealer for dealer in good if len(self.complainers(dealer)) <= most)
+
+    @property
+    def must_show(self) -> tuple[str, ...]:
+        """The dealers that stay only if they show, and show rightly, what they dealt to who complained."""
+        return tuple(dealer for dealer in self.staying if self.complainers(dealer))
+
+    @property
+    def acquitted(self) -> tuple[str, ...]:
+        """The dealers that showed what f+1 holders, so an honest one, found good."""
+        found, f = self.judgements.values(), self.terms.faulty_holders
+        return tuple(d for d in self.shown if sum(d in verdict.good for verdict in found) > f)
+
+
+def _without(names: Iterable[str], spoken: Container[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in spoken)

@@ -107,7 +107,6 @@ class _Outcome:
 
     model: "SentinelModel"
     rounds_log: Sequence[dict[str, Any]]
-    epochs: Sequence[dict[str, Any]]
     per_hospital: Callable[[], list[dict[str, Any]]]
 
 
@@ -158,8 +157,7 @@ def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
 
     model = training.run(words.out / "checkpoint", on_round)
     log = [{**asdict(report), "cohort": list(report.cohort)} for report in training.reports]
-    epochs = [{**asdict(epoch), "holders": list(epoch.holders)} for epoch in training.epochs]
-    return _Outcome(model, log, epochs, lambda: _per_hospital(training, model))
+    return _Outcome(model, log, lambda: _per_hospital(training, model))
 
 
 def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
@@ -208,8 +206,7 @@ def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
 
     shared = asyncio.run(trial.run(launcher, bars.tell, on_round))
     model = _guard(shared, options, log[-1]["model"] if log else None)
-    epochs = [{"left_out": {}, "seconds": None, "bytes": None, **epoch} for epoch in trial.epochs]
-    return _Outcome(model, log, epochs, lambda: _per_hospital(shares, model))
+    return _Outcome(model, log, lambda: _per_hospital(shares, model))
 
 
 def _guard(shared: "SharedModel", options: "Options", name: str | None) -> "SentinelModel":
@@ -260,7 +257,6 @@ def _finished(prepared: "Prepared", words: _Words, outcome: _Outcome, began: flo
     if words.trees:
         document["options"]["trees"] = True
     document["rounds_log"] = list(outcome.rounds_log)
-    document["key_epochs"] = list(outcome.epochs)
     document["classes"] = list(result.classes)
     return document
 

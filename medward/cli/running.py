@@ -97,7 +97,7 @@ def resume(
     certificate: CertificateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say that a federation goes on that stopped after three rounds or key ceremonies without a result.
+    """Say that a federation goes on that stopped after three rounds without a result.
 
     `medward federation status` says why it stopped. It goes on once f + 1 members (two of four) have said so.
 

@@ -1,7 +1,7 @@
 """Courier in the federation: what it sees of a shared model, and its decision as a sum's `Dispatch`.
 
-A block of weights has BLOCK_VALUES of them, one lane of the default ring; a ciphertext holds several. Which blocks are
-sent follows from how many ciphertexts Courier buys and at what width: the stalest ones, as many as fit. So the choice
+A block of weights has BLOCK_VALUES of them; a ciphertext holds one lane of N values or several. Which blocks are sent
+follows from how many ciphertexts Courier buys and at what width: the stalest ones, as many as fit. So the choice
 never looks at an update, and no paid lane stays empty while a block waits.
 """
 
@@ -19,7 +19,7 @@ from medward.federation.records import Dispatch
 from medward.federation.wire import sum_bytes, sum_set
 from medward.fhe.lanes import BlockLayout
 
-BLOCK_VALUES = 8192
+BLOCK_VALUES = 2048
 #: The counts of a training sum that Courier takes part in: rows, validation rows, and what those cost.
 COUNTS = 3
 #: Costs are summed in these parts of the unit.
@@ -33,18 +33,16 @@ class Courier:
     Args:
         policy: decides.
         members: the number of members that bytes are counted for.
-        key_set: the parameter set that they are counted for.
         budget: the bytes that all training sums together may take; 0 for no limit.
     """
 
     policy: Policy
     members: int
-    key_set: str = "AGG-M"
     budget: int = 0
 
     def text(self) -> str:
         """Return all of it as one text."""
-        return json.dumps([self.policy.text(), self.members, self.key_set, self.budget])
+        return json.dumps([self.policy.text(), self.members, self.budget])
 
     def decide(self, signals: "Signals", done: int, periods: int, sent: Sequence[int], weights: int) -> Dispatch | None:
         """Return how the next training sum is sent, or None if there is to be none.
@@ -76,13 +74,13 @@ class Courier:
     def cost(self, dispatch: Dispatch, weights: int) -> int:
         """Return the bytes of a training sum that is sent so."""
         values = sum(stop - start for start, stop in spans(dispatch.blocks, weights))
-        return sum_bytes(self.key_set, dispatch.bits, self.members, COUNTS, values)
+        return sum_bytes(dispatch.bits, self.members, COUNTS, values)
 
     def _blocks(self, chosen: Decision, sent: Sequence[int], weights: int) -> tuple[int, ...]:
         if not chosen.ciphertexts:
             return tuple(range(len(sent)))
-        parameters = sum_set(self.key_set, chosen.bits, self.members)
-        room = chosen.ciphertexts * parameters.values_per_ciphertext
+        parameters = sum_set(chosen.bits, self.members)
+        room = chosen.ciphertexts * parameters.values_per_block
         room -= COUNTS * BlockLayout(parameters, COUNTS, 0).digits
         picked: list[int] = []
         for block in sorted(range(len(sent)), key=lambda block: (sent[block], block)):
@@ -93,12 +91,12 @@ class Courier:
         return tuple(sorted(picked))
 
 
-def courier_of(policy: str, members: int, budget: int = 0, key_set: str = "AGG-M") -> Courier | None:
+def courier_of(policy: str, members: int, budget: int = 0) -> Courier | None:
     """Return the Courier that options name, None where they name none.
 
     Args:
         policy: as `read_policy` takes it, or empty.
-        members, budget, key_set: as `Courier` has them.
+        members, budget: as `Courier` has them.
 
     Raises:
         FederationError: the policy is none, or there is a budget and nobody to keep it.
@@ -110,7 +108,7 @@ def courier_of(policy: str, members: int, budget: int = 0, key_set: str = "AGG-M
     if budget < 0:
         raise FederationError(f"A byte budget is 0 (none) or more, not {budget}.")
     try:
-        return Courier(read_policy(policy), members, key_set, budget)
+        return Courier(read_policy(policy), members, budget)
     except ValueError as error:
         raise FederationError(f"Courier's policy cannot be read: {error}.") from None
 

@@ -1,6 +1,7 @@
-"""Training by a federation from start to end: hospitals, keys, rounds, checkpoints, and the model that comes out."""
+"""Training by a federation from start to end: hospitals, rounds, checkpoints, and the model that comes out."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import takewhile
@@ -19,18 +20,16 @@ from medward.federation.courier import courier_of
 from medward.federation.hospital import Hospital, training_rows, trial_secret
 from medward.federation.interfaces import FederationError
 from medward.federation.plan import Plan
-from medward.federation.round_rules import FOUND_WORSE
+from medward.federation.round.rules import FOUND_WORSE
+from medward.federation.round.state import Terms
 from medward.federation.shared_model import SharedModel, first_model, from_bytes
-from medward.federation.simulation import EpochReport, Protect, RoundReport, Settings, Simulation
-from medward.fhe.parameters import MOST_HOLDERS, UPDATE_BITS
+from medward.federation.simulation import Protect, RoundReport, Settings, Simulation, member_names
+from medward.fhe.parameters import UPDATE_BITS
 from medward.fhe.quantise import PLAIN_BITS
 from medward.flows.errors import BadSplit
 from medward.flows.partition import Partition, partition_rows
 from medward.flows.prepared import Prepared
 from medward.store.local import in_memory, open_directory
-
-#: The parameter set of the joint key.
-KEY_SET = "AGG-M"
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,6 @@ class FederatedTraining:
         self._simulation = self._simulate(first_model(self.plan))
 
     @property
-    def epochs(self) -> Sequence[EpochReport]:
-        """The key epochs of this run."""
-        return self._simulation.epochs
-
-    @property
     def hospitals(self) -> Sequence[Hospital]:
         """The members' private sides, in the order of their names."""
         return self._hospitals
@@ -117,7 +111,7 @@ class FederatedTraining:
             on_round: called after each round.
 
         Raises:
-            FederationError: three rounds or ceremonies in a row came to nothing.
+            FederationError: three rounds in a row came to nothing.
         """
         while not self.shared.done:
             report = self._simulation.run_round()
@@ -130,7 +124,7 @@ class FederatedTraining:
         return self.model()
 
     def resume(self, folder: Path) -> None:
-        """Take up a run from its checkpoint; its hospitals make new keys.
+        """Take up a run from its checkpoint.
 
         Raises:
             FederationError: there is none, it is damaged, or it is of a run with other options.
@@ -184,7 +178,6 @@ class FederatedTraining:
         since_final = takewhile(lambda report: report.outcome != "final", reversed(self.reports))
         settings = Settings(
             protect=options.protect,
-            key_set=KEY_SET,
             sample=options.sample,
             silent=frozenset(options.silent),
             first_round=self.reports[-1].round + 1 if self.reports else 0,
@@ -213,14 +206,20 @@ def refuse_impossible(options: Options) -> None:
         raise FederationError(
             f"A federation of {options.sites} hospitals would show each the other's update: use at least 3 sites."
         )
-    if options.protect == "aggregate" and options.sites > MOST_HOLDERS:
-        raise FederationError(
-            f"A joint key is held by at most {MOST_HOLDERS} hospitals: use at most {MOST_HOLDERS} sites, not "
-            f"{options.sites}, or sum in the open, in one process: --protect none --simulate."
-        )
     if options.rounds < 1:
         raise FederationError(f"A federation needs at least 1 round, not {options.rounds}.")
     if not 0 < options.sample <= 1:
         raise FederationError(
             f"The share of hospitals a round must lie above 0 and at most at 1, not {options.sample}."
         )
+    terms = Terms("", member_names(options.sites))
+    if options.sample * options.sites < terms.least_cohort:
+        raise FederationError(
+            f"Of {options.sites} hospitals at least {terms.least_cohort} must contribute to a sum, and a share of "
+            f"{options.sample} invites fewer: use at least --sample {share_for(terms)}."
+        )
+
+
+def share_for(terms: Terms) -> float:
+    """Return the least share of members, in hundredths, that invites enough of them for a sum."""
+    return math.ceil(100 * terms.least_cohort / len(terms.members)) / 100

@@ -33,7 +33,7 @@ FAMILIES = {
 ACTIVITIES = tuple(activity for family in FAMILIES.values() for activity in family)
 PROTECTIONS = {
     "none": "none: updates were summed in the open",
-    "aggregate": "aggregate: updates were encrypted, only their sum was opened",
+    "aggregate": "aggregate: updates were encrypted, only their sum was decrypted",
     "outsourced": "outsourced: training on ciphertexts",
 }
 
@@ -120,7 +120,6 @@ def _render(document: dict[str, Any], hospitals: Sequence[Mapping[str, Any]], cl
             times=_times(log),
             known_activities=ACTIVITIES,
             rounds_shown=ROUNDS_SHOWN,
-            epochs=document.get("key_epochs", []),
             totals=_totals(log),
             command=_command(document),
             audit_command=_audit_command(document),
@@ -276,19 +275,14 @@ def _times(log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _checked(report: Mapping[str, Any]) -> dict[str, str]:
-    """How many proofs were verified, and who added the sum anew, in words; NO_VALUE where it never came to that."""
+    """What was shown in a round and what became of it, in words; NO_VALUE where it never came to that."""
     checks = report.get("checks") or {}
-
-    def proved(what: str) -> str:
-        shown, good = checks.get(what, 0), checks.get(f"proved_{what}", 0)
-        return f"{good} of {shown}" if shown else NO_VALUE
-
-    anew, rejected = checks.get("added_anew", 0), checks.get("rejected", 0)
+    shown, complaints, answers = (checks.get(what, 0) for what in ("contributions", "complaints", "answers"))
+    settled = f", {checks.get('shown', 0)} shown" if complaints else ""
     return {
-        "contributions": proved("contributions"),
-        "anew": (str(anew) + (f", {rejected} rejected" if rejected else "")) if anew or rejected else NO_VALUE,
-        "shares": proved("shares"),
-        "reveals": proved("reveals") if checks.get("reveals") else "",
+        "contributions": f"{checks.get('in_the_cohort', 0)} of {shown}" if shown else NO_VALUE,
+        "complaints": f"{complaints}{settled}" if shown else NO_VALUE,
+        "answers": str(answers) + (", audited" if checks.get("audited") else "") if answers else NO_VALUE,
     }
 
 
@@ -321,8 +315,7 @@ def _named(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for report in log:
         blobs = [(f"contribution of {member}", name) for member, name in report.get("contributions", {}).items()]
-        blobs += [("aggregate", report["aggregate"])] if report.get("aggregate") else []
-        blobs += [(f"share of {holder}", name) for holder, name in report.get("shares", {}).items()]
+        blobs += [(f"answer of {holder}", name) for holder, name in report.get("answers", {}).items()]
         blobs += [("model", report["model"])] if report.get("model") else []
         rows.append({"round": report["round"], "task": report["task"], "blobs": blobs})
     return rows

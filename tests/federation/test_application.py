@@ -15,26 +15,21 @@ from medward.federation.application import (
     decode_state,
     encode_state,
 )
-from medward.federation.interfaces import Refused
 from medward.federation.memory import Entry
 from medward.federation.records import (
     Announce,
     Change,
     Commit,
-    KeyActive,
-    KeyBegin,
-    KeyCommit,
-    KeyFailed,
-    KeyWish,
     Next,
     Record,
     Resume,
+    SealingKey,
     Tick,
     decode_record,
     encode_record,
 )
-from medward.federation.round import Keys
-from medward.federation.rules import Agreement, Epoch, apply, founded
+from medward.federation.rules import Agreement, HeldKey
+from medward.fhe.hybrid import HybridKey
 from medward.ledger.encoding import encode
 from medward.ledger.errors import SnapshotMismatch
 from medward.ledger.merkle import verify_proof
@@ -45,7 +40,7 @@ from tests.federation.conftest import Start
 NAMES = ("a", "b", "c", "d")
 AGREEMENT = Agreement(
     *("test", NAMES, {name: name.encode() * 32 for name in NAMES}, 10.0),
-    protect="none", key_set="AGG-M", bits=16, plan="plan", model="model-0", first=Next("train", 1, 3),
+    protect="none", bits=16, plan="plan", model="model-0", first=Next("train", 1, 3),
 )  # fmt: skip
 
 
@@ -94,7 +89,7 @@ def test_member_cannot_speak_for_another(ledger: Ledger) -> None:
     assert ledger.codes(("a", Commit(0, "b", bytes(32))), ("b", Commit(0, "b", bytes(32)))) == [REFUSED, 0]
 
 
-def test_round_opens_once_and_only_as_agreed(ledger: Ledger) -> None:
+def test_round_begins_once_and_only_as_agreed(ledger: Ledger) -> None:
     opening = ledger.application.federation.expected()
     wrong = opening.__class__(0, "train", "another model", NAMES, 1, 3)
     fewer = opening.__class__(0, "train", "model-0", NAMES[:3], 1, 3)
@@ -172,48 +167,72 @@ def test_three_fruitless_rounds_stop_the_federation_until_two_resume_it(ledger: 
     assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [0]
 
 
-def test_who_was_left_out_of_the_keys_may_ask_for_new_ones_once_and_not_too_soon() -> None:
-    epoch = Epoch(4, Keys(NAMES[:3], 0), AGREEMENT.accounts, 0, b"", since=5)
-    begun = founded(replace(AGREEMENT, protect="aggregate"))
-    state = dataclasses.replace(begun, number=7, last_epoch=4, epoch=epoch)
-    assert not state.keys_due
-    asked = apply(state, KeyWish(4, "d"), "d", 1.0, b"")
-    assert asked.keys_due
-    for at, record, author in (
-        (state, KeyWish(4, "a"), "a"),  # it holds a part
-        (state, KeyWish(3, "d"), "d"),  # of these keys, not of others
-        (state, KeyWish(4, "d"), "c"),  # for itself
-        (asked, KeyWish(4, "d"), "d"),
-        (dataclasses.replace(state, number=6), KeyWish(4, "d"), "d"),
-    ):
-        with pytest.raises(Refused):
-            apply(at, record, author, 1.0, b"")
-    begun = apply(asked, KeyBegin(5, "a"), "a", 1.0, b"")
-    for name in NAMES[:2]:
-        begun = apply(begun, KeyActive(5, name, NAMES, b"digest"), name, 2.0, b"")
-    assert not begun.keys_due
-    assert not begun.may_wish("d")
-    assert begun.epoch is not None
-    assert (begun.epoch.epoch, begun.epoch.since) == (5, 7)
+@pytest.fixture(scope="module")
+def keys() -> dict[str, bytes]:
+    return {name: HybridKey().public for name in NAMES}
 
 
-def test_ceremony_that_enough_members_saw_fail_makes_room_for_the_next_at_once_and_three_stop_the_federation() -> None:
-    state = founded(replace(AGREEMENT, protect="aggregate"))
-    for turn in range(3):
-        assert state.stopped is None
-        state = apply(state, KeyBegin(state.last_epoch + 1, "a"), "a", 1.0 + turn, b"")
-        last = state.last_epoch
-        # One liar, even with a second who saw it fail at another attempt, does not end it.
-        state = apply(state, KeyFailed(last, "a"), "a", 1.0 + turn, b"")
-        state = apply(state, KeyFailed(last - 1, "b"), "b", 1.0 + turn, b"")
-        with pytest.raises(Refused, match="already"):
-            apply(state, KeyFailed(last - 1, "a"), "a", 1.0 + turn, b"")
-        assert state.ceremony is not None
-        assert decode_state(encode_state(state)) == state
-        state = apply(state, KeyFailed(last, "c"), "c", 1.0 + turn, b"")
-        assert state.ceremony is None
-        assert state.epoch is None
-    assert state.stopped == "3 key ceremonies in a row led to no keys"
+@pytest.fixture
+def encrypted() -> Ledger:
+    """A federation of four with encrypted sums."""
+    return Ledger(FederationApplication(replace(AGREEMENT, protect="aggregate")))
+
+
+def test_round_begins_once_enough_holders_gave_a_key_and_waits_a_while_for_the_others(
+    encrypted: Ledger, keys: dict[str, bytes]
+) -> None:
+    begin = encrypted.application.federation.expected()
+    ordered = [(name, SealingKey(name, keys[name])) for name in NAMES]
+    assert encrypted.codes(*ordered[:2], ("a", begin), time=60.0) == [0, 0, REFUSED]
+    assert encrypted.codes(ordered[2], ("a", begin), time=4.9) == [0, REFUSED]
+    twin = FederationApplication(replace(AGREEMENT, protect="aggregate"))
+    twin.restore(encrypted.application.snapshot().encode())
+    late = Ledger(twin, encrypted.height, encrypted.nonce)
+    assert late.codes(("a", begin), time=5.0) == [0]
+    now = late.application.federation.round
+    assert now is not None
+    assert (set(now.sealing_keys), now.sum_terms.sealing_keys[3]) == ({"a", "b", "c"}, b"")
+    assert encrypted.codes(ordered[3], ("a", begin), time=4.9) == [0, 0]
+
+
+def test_key_that_nothing_can_be_sealed_to_is_refused_when_it_is_ordered(
+    encrypted: Ledger, keys: dict[str, bytes]
+) -> None:
+    """Threat M11: a key of low order, or a malformed one, would stop whoever deals to it."""
+    good = keys["a"]
+    for bad in (bytes(32) + good[32:], good[:32] + b"\xff" * (len(good) - 32), good[:-1], b""):
+        assert encrypted.codes(("a", SealingKey("a", bad))) == [REFUSED]
+    assert encrypted.codes(("b", SealingKey("a", good)), ("a", SealingKey("a", good))) == [REFUSED, 0]
+    assert encrypted.codes(("b", SealingKey("b", good))) == [REFUSED]
+
+
+def test_nobody_seals_to_a_key_older_than_eight_rounds(encrypted: Ledger, keys: dict[str, bytes]) -> None:
+    """Threat M11: a hospital that does not renew its key is absent."""
+    encrypted.order(*((name, SealingKey(name, keys[name])) for name in NAMES))
+    state = encrypted.application.federation
+    fresh = {name: HeldKey(held.key, 9) for name, held in state.sealing.items() if name != "d"}
+    assert set(dataclasses.replace(state, number=8).present) == set(NAMES)
+    old = dataclasses.replace(state, number=9, sealing={**state.sealing, **fresh})
+    assert set(old.present) == {"a", "b", "c"}
+    assert old.needs_sealing_key("d")
+    assert not old.needs_sealing_key("a")
+
+
+def test_what_a_round_began_with_stays_whoever_comes_goes_or_renews(encrypted: Ledger, keys: dict[str, bytes]) -> None:
+    """Threat M12: members, holders, thresholds and keys are frozen when a round begins."""
+    encrypted.order(*((name, SealingKey(name, keys[name])) for name in NAMES))
+    encrypted.order(("a", encrypted.application.federation.expected()))
+    begun = encrypted.application.federation.round
+    assert begun is not None
+    encrypted.order(("d", Change("d", None, None)), ("a", SealingKey("a", HybridKey().public)))
+    encrypted.order(*((name, Change("e", b"e" * 32, _replica("e"))) for name in "ab"))
+    now = encrypted.application.federation
+    assert now.round == begun
+    assert now.terms.members == NAMES
+    encrypted.order(("b", Tick(0)), time=100.0)
+    after = encrypted.application.federation
+    assert after.terms.members == ("a", "b", "c", "e")
+    assert set(after.sealing) == {"a", "b", "c"}
 
 
 def test_what_was_said_once_is_refused_again_also_in_the_next_round(ledger: Ledger) -> None:
@@ -226,23 +245,12 @@ def test_what_was_said_once_is_refused_again_also_in_the_next_round(ledger: Ledg
     assert ledger.application.federation == before
 
 
-def test_record_of_another_key_epoch_is_refused() -> None:
-    ledger = Ledger(FederationApplication(replace(AGREEMENT, protect="aggregate")))
-    ledger.order(("a", KeyBegin(1, "a")))
-    codes = ledger.codes(*(("b", KeyCommit(epoch, "b", bytes(32))) for epoch in (0, 5, 1)))
-    assert codes == [REFUSED, REFUSED, 0]
-
-
-def test_ceremony_begins_only_when_keys_are_due(ledger: Ledger) -> None:
-    assert ledger.codes(("a", KeyBegin(1, "a"))) == [REFUSED]
-
-
 def _entries(training: object) -> Iterator[Entry]:
     yield from training._simulation._log.read(0)  # type: ignore[attr-defined]
 
 
 def test_every_state_of_a_federation_has_one_encoding(federation: Start) -> None:
-    """Ceremony, surveys and rounds of an encrypted federation: each record and each state survives its encoding."""
+    """Surveys and rounds of an encrypted federation: each record and each state survives its encoding."""
     training = federation(protect="aggregate", rounds=1, silent=("hospital-4",))
     training.run(None, lambda report: None)
     agreement = training._simulation.state.agreement

@@ -1,0 +1,446 @@
+"""The rules of a round, record by record."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medward.federation.interfaces import Refused
+from medward.federation.records import (
+    Answer,
+    Attest,
+    BeginRound,
+    Commit,
+    Complain,
+    Finish,
+    Next,
+    NoFit,
+    Respond,
+    RoundRecord,
+    Show,
+    Submit,
+    Tick,
+    Vote,
+    audit_beacon_of,
+    beacon_of,
+    commitment_to,
+)
+from medward.federation.round.rules import apply, begin_round
+from medward.federation.round.state import Found, Phase, Round, Terms
+
+NAMES = ("a", "b", "c", "d")
+TERMS = Terms("test", NAMES, deadline=10.0)
+KEYS = {name: name.encode() * 32 for name in NAMES}
+THEN = Next("train", 1, 3)
+BEGIN = BeginRound(5, "train", "model-0", NAMES, 1, 3)
+BLOCK = b"block" * 6
+
+
+def _commit(member: str) -> Commit:
+    return Commit(5, member, commitment_to("test", 5, member, f"blob-{member}"))
+
+
+def _submit(member: str) -> Submit:
+    return Submit(5, member, f"blob-{member}", f"response-{member}")
+
+
+def _after(state: Round, *records: RoundRecord, time: float | None = None) -> Round:
+    for record in records:
+        state = apply(state, record, state.since if time is None else time, BLOCK)
+    return state
+
+
+def _late(state: Round) -> Round:
+    return _after(state, Tick(5), time=state.due)
+
+
+def _begun(**fields: object) -> Round:
+    return replace(begin_round(TERMS, KEYS, BEGIN, 0.0, BLOCK), **fields)  # type: ignore[arg-type]
+
+
+def _checking(members: Iterable[str] = NAMES, **fields: object) -> Round:
+    """The state after these members have committed and submitted."""
+    state = _after(_begun(**fields), *map(_commit, members))
+    state = _late(state) if state.phase is Phase.COMMITTING else state
+    return _after(state, *map(_submit, members))
+
+
+def _attested(state: Round, *complaints: tuple[str, str]) -> Round:
+    """All holders found everything good, but for these complaints (holder, dealer)."""
+    for holder in NAMES:
+        bad = tuple(dealer for who, dealer in complaints if who == holder)
+        state = _after(state, Attest(5, holder, tuple(d for d in state.submissions if d not in bad), (), bad))
+    return state
+
+
+def _answering(**fields: object) -> Round:
+    return _attested(_checking(**fields))
+
+
+def _finishing(answers: Iterable[str] = NAMES) -> Round:
+    state = _after(_answering(), *(Answer(5, holder, f"answer-{holder}") for holder in answers))
+    return state if state.phase is Phase.FINISHING else _late(state)
+
+
+def _auditing() -> Round:
+    return _after(_finishing(), *(NoFit(5, member, ("a", "b", "c")) for member in "ab"))
+
+
+def _voting() -> Round:
+    return _after(_finishing(), *(Finish(5, member, "model-1", None) for member in "ac"))
+
+
+def test_healthy_round_waits_for_no_deadline() -> None:
+    state = _voting()
+    assert (state.phase, state.candidate, state.cohort) == (Phase.VOTING, Found("model-1", None), NAMES)
+    state = _after(state, Vote(5, "a", accept=True), Vote(5, "b", accept=True))
+    assert (state.phase, state.outcome, state.since) == (Phase.FINAL, "model-1", 0.0)
+
+
+def test_every_phase_says_whose_word_it_waits_for() -> None:
+    assert _after(_begun(), _commit("b")).awaited == ("a", "c", "d")
+    assert _after(_after(_begun(), *map(_commit, NAMES)), _submit("d")).awaited == ("a", "b", "c")
+    assert _after(_checking(), Attest(5, "a")).awaited == ("b", "c", "d")
+    assert _attested(_checking(), ("a", "d")).awaited == ("d",)
+    judging = _after(_attested(_checking(), ("a", "d")), Show(5, "d", "shown"))
+    assert _after(judging, Attest(5, "c", ("d",))).awaited == ("a", "b", "d")
+    assert _after(_answering(), Answer(5, "c", "answer")).awaited == ("a", "b", "d")
+    assert _after(_finishing(), Finish(5, "b", "model-1", None)).awaited == ("a", "c", "d")
+    assert _after(_auditing(), Respond(5, "a", b"")).awaited == ("b", "c", "d")
+    assert _after(_voting(), Vote(5, "c", accept=True)).awaited == ("a", "b", "d")
+    assert _after(_voting(), *(Vote(5, member, accept=True) for member in "ab")).awaited == ()
+
+
+def test_model_is_found_as_soon_as_enough_have_answered() -> None:
+    """No answer of a fourth holder is waited for: three decrypt the sum, and f + 1 say what follows from it."""
+    state = _after(_answering(), *(Answer(5, holder, "answer") for holder in "abc"))
+    assert state.phase is Phase.ANSWERING
+    assert _after(state, *(Finish(5, member, "model-1", None) for member in "ab")).phase is Phase.VOTING
+
+
+def test_one_liar_does_not_decide_the_model() -> None:
+    state = _after(_finishing(), Finish(5, "a", "wrong", None))
+    assert state.phase is Phase.FINISHING
+    assert _after(state, Finish(5, "b", "right", None), Finish(5, "c", "right", None)).candidate == Found("right", None)
+
+
+def test_members_agree_on_the_next_sum_as_on_the_model() -> None:
+    state = _after(_finishing(), Finish(5, "a", "model-1", THEN), Finish(5, "b", "model-1", None))
+    assert state.phase is Phase.FINISHING
+    assert _after(state, Finish(5, "c", "model-1", THEN)).candidate == Found("model-1", THEN)
+
+
+def test_majority_against_rolls_back_and_a_missing_vote_accepts() -> None:
+    against = [Vote(5, member, accept=False) for member in "abc"]
+    assert _after(_voting(), *against).phase is Phase.ROLLED_BACK
+    half = _after(_voting(), *against[:2])
+    assert half.phase is Phase.VOTING
+    assert _late(half).outcome == "model-1"
+
+
+def test_survey_needs_no_vote() -> None:
+    state = replace(_finishing(), task="survey")
+    assert _after(state, Finish(5, "a", "m", None), Finish(5, "b", "m", None)).phase is Phase.FINAL
+
+
+def test_silent_member_is_left_out_after_the_deadline() -> None:
+    state = _after(_begun(), *map(_commit, "abd"))
+    assert _after(state, Tick(5), time=9.9).phase is Phase.COMMITTING
+    state = _late(state)
+    assert state.phase is Phase.SUBMITTING
+    with pytest.raises(Refused):
+        apply(state, _submit("c"), 11.0, BLOCK)
+    assert _attested(_checking("abd")).cohort == ("a", "b", "d")
+
+
+def test_member_that_shows_something_else_than_it_committed_to_is_refused() -> None:
+    state = _after(_begun(), *map(_commit, NAMES))
+    for name in ("blob-b", "blob-x"):
+        with pytest.raises(Refused, match="than it committed to"):
+            apply(state, Submit(5, "a", name, "response"), 1.0, BLOCK)
+
+
+def test_beacon_comes_after_the_commitments_and_binds_them_all() -> None:
+    state = _after(_begun(), *map(_commit, "abc"))
+    assert state.beacon == b""
+    closed = apply(state, _commit("d"), 1.0, b"the closing block")
+    assert closed.beacon == beacon_of("test", 5, b"the closing block", closed.commitments)
+    assert closed.beacon != apply(state, _commit("d"), 1.0, b"another block").beacon
+    swapped = _after(_begun(), *map(_commit, "bac"))
+    assert apply(swapped, _commit("d"), 1.0, b"the closing block").beacon != closed.beacon
+    late = _late(state)
+    with pytest.raises(Refused, match="submitting, not committing"):
+        apply(late, _commit("d"), 11.0, BLOCK)
+
+
+def test_checking_never_ends_before_every_holder_has_spoken_or_the_deadline() -> None:
+    """Threat M1: if f + 1 verdicts closed the phase, complaints of the others would come too late."""
+    state = _after(_checking(), *(Attest(5, holder, NAMES) for holder in "abc"))
+    assert state.phase is Phase.CHECKING
+    assert _after(state, Attest(5, "d", NAMES)).phase is Phase.ANSWERING
+    assert _late(state).cohort == NAMES
+
+
+def test_dealing_that_too_few_hold_is_out_and_nobody_is_blamed() -> None:
+    state = _after(_checking(), Attest(5, "a", NAMES))
+    state = _after(state, *(Attest(5, holder, tuple("abc")) for holder in "bcd"))
+    assert state.cohort == ("a", "b", "c")
+    assert not state.accusations
+
+
+def test_dealing_found_at_fault_is_in_only_if_an_honest_holder_found_it_good() -> None:
+    good = tuple("abc")
+    state = _after(_checking(), *(Attest(5, holder, good, ("d",)) for holder in "abc"), Attest(5, "d", NAMES))
+    assert state.cohort == good
+    state = _after(_checking(), *(Attest(5, holder, NAMES) for holder in "abc"), Attest(5, "d", good, ("d",)))
+    assert state.cohort == NAMES
+
+
+def test_dealer_complained_of_shows_and_stays_if_what_it_shows_is_right() -> None:
+    state = _attested(_checking(), ("a", "d"))
+    assert (state.phase, state.must_show, state.complainers("d")) == (Phase.SHOWING, ("d",), ("a",))
+    for record in (Show(5, "a", "shown"), Answer(5, "a", "answer"), Show(5, "x", "shown")):
+        with pytest.raises(Refused):
+            apply(state, record, 1.0, BLOCK)
+    state = _after(state, Show(5, "d", "shown"))
+    assert state.phase is Phase.JUDGING
+    good = [Attest(5, holder, ("d",)) for holder in "ab"]
+    bad = [Attest(5, holder, (), ("d",)) for holder in "cd"]
+    assert _after(state, *good, *bad).cohort == NAMES
+    assert _after(state, good[0], Attest(5, "b", (), ("d",)), *bad).cohort == ("a", "b", "c")
+    assert _late(_after(state, good[0])).cohort == ("a", "b", "c")
+
+
+def test_dealer_complained_of_that_shows_nothing_is_out() -> None:
+    assert _late(_attested(_checking(), ("a", "d"))).cohort == ("a", "b", "c")
+
+
+def test_dealer_of_whom_more_complain_than_may_be_shown_is_out_and_shows_nothing() -> None:
+    """Threat M3: with the shares of f liars, t - 1 - f shown ones are one short of t."""
+    state = _attested(_checking(), ("a", "d"), ("b", "d"))
+    assert (state.phase, state.cohort, dict(state.shown)) == (Phase.ANSWERING, ("a", "b", "c"), {})
+    one_of_two = _attested(_checking(), ("a", "c"), ("a", "d"), ("b", "d"))
+    assert one_of_two.must_show == ("c",)
+    with pytest.raises(Refused):
+        apply(one_of_two, Show(5, "d", "shown"), 1.0, BLOCK)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Attest(5, "a", ("b",)),
+        Attest(5, "b", ("x",)),
+        Attest(5, "b", ("a",), ("a",)),
+        Attest(5, "b", ("a",), (), ("a",)),
+        Attest(5, "x", ("a",)),
+    ],
+)
+def test_holder_attests_once_and_only_to_what_is_to_be_checked(record: Attest) -> None:
+    state = _after(_checking(), Attest(5, "a", ("b",)))
+    with pytest.raises(Refused):
+        apply(state, record, 1.0, BLOCK)
+
+
+def test_nobody_complains_of_what_was_shown() -> None:
+    state = _after(_attested(_checking(), ("a", "d")), Show(5, "d", "shown"))
+    with pytest.raises(Refused):
+        apply(state, Attest(5, "a", (), (), ("d",)), 1.0, BLOCK)
+
+
+def test_too_small_a_cohort_makes_the_round_void() -> None:
+    state = _late(_after(_begun(), *map(_commit, "ab")))
+    assert state.phase is Phase.VOID
+    assert "3 are needed" in str(state.outcome)
+    void = _late(_after(_checking(), *(Attest(5, holder, ("a", "b")) for holder in "abc")))
+    assert (void.phase, void.exposed) == (Phase.VOID, False)
+
+
+def test_cohort_close_to_one_that_was_opened_makes_the_round_void_before_anybody_answers() -> None:
+    state = _attested(_checking("abc", earlier=(frozenset(NAMES),)))
+    assert (state.phase, state.exposed) == (Phase.VOID, False)
+    assert "too close" in str(state.outcome)
+
+
+def test_cohort_counts_as_opened_from_the_first_answer_named() -> None:
+    """Threat M4: whoever named an answer may have shown it to somebody, whatever becomes of the round."""
+    assert not _answering().exposed
+    state = _after(_answering(), Answer(5, "d", "answer"))
+    assert state.exposed
+    void = _late(state)
+    assert (void.phase, void.exposed) == (Phase.VOID, True)
+    assert "1 holders answered; 3 are needed" in str(void.outcome)
+
+
+def test_holder_that_is_absent_neither_attests_nor_answers_nor_is_waited_for() -> None:
+    keys = {name: key for name, key in KEYS.items() if name != "d"}
+    state = begin_round(TERMS, keys, BEGIN, 0.0, BLOCK)
+    state = _after(_after(state, *map(_commit, NAMES)), *map(_submit, NAMES))
+    with pytest.raises(Refused):
+        apply(state, Attest(5, "d", NAMES), 1.0, BLOCK)
+    state = _after(state, *(Attest(5, holder, NAMES) for holder in "abc"))
+    assert state.cohort == NAMES
+    with pytest.raises(Refused):
+        apply(state, Answer(5, "d", "answer"), 1.0, BLOCK)
+    state = _after(state, *(Answer(5, holder, "answer") for holder in "abc"))
+    assert state.phase is Phase.FINISHING
+    assert state.sum_terms.sealing_keys[3] == b""
+
+
+def test_audit_covers_what_enough_of_those_hold_who_found_no_fit() -> None:
+    state = _after(_finishing(), NoFit(5, "a", NAMES))
+    assert state.phase is Phase.FINISHING
+    state = apply(state, NoFit(5, "b", ("a", "b", "c")), 1.0, b"the audit's block")
+    assert state.phase is Phase.AUDITING
+    assert state.audit is not None
+    assert tuple(state.audit.answers) == ("a", "b", "c")
+    assert state.audit.beacon == audit_beacon_of("test", 5, b"the audit's block", state.audit.answers)
+    state = _after(state, *(Respond(5, member, b"y") for member in NAMES))
+    assert state.phase is Phase.FINISHING
+    with pytest.raises(Refused):
+        apply(state, NoFit(5, "c", NAMES), 1.0, BLOCK)
+    assert _after(state, *(Finish(5, member, "model-1", None) for member in "cd")).phase is Phase.VOTING
+    assert _late(state).phase is Phase.VOID
+
+
+def test_no_answer_counts_after_the_first_that_no_set_fits() -> None:
+    """Threat M6: who knows the audit's rows makes a wrong answer that passes them."""
+    state = _finishing("abc")
+    for at in (state, _after(state, *(NoFit(5, member, ("a", "b", "c")) for member in "ab"))):
+        with pytest.raises(Refused):
+            apply(at, Answer(5, "d", "late"), at.since, BLOCK)
+
+
+def test_audit_of_answers_that_cannot_be_had_makes_the_round_void() -> None:
+    state = _after(_finishing(), NoFit(5, "a", ("a", "b", "c")), NoFit(5, "b", ("b", "c", "d")))
+    assert state.phase is Phase.VOID
+    assert "2 answers could be had" in str(state.outcome)
+
+
+def test_dealer_that_is_silent_in_the_audit_is_named() -> None:
+    state = _late(_after(_auditing(), *(Respond(5, member, b"y") for member in "abd")))
+    assert (state.phase, state.outcome) == (Phase.VOID, "c did not respond to the audit of the answers")
+
+
+@pytest.mark.parametrize("answers", [("a", "b"), ("a", "b", "b"), ("a", "b", "x"), ()])
+def test_who_says_that_nothing_fits_names_enough_answers(answers: tuple[str, ...]) -> None:
+    with pytest.raises(Refused):
+        apply(_finishing(), NoFit(5, "a", answers), 1.0, BLOCK)
+
+
+def test_late_complaint_is_kept_for_blame_and_changes_no_cohort() -> None:
+    """Threat M2: whom the cohort takes in is settled before anybody answers."""
+    state = _after(_answering(), Complain(5, "a", "d", "share"))
+    assert (state.cohort, dict(state.accusations["d"])) == (NAMES, {"a": "share"})
+    for record in (Complain(5, "a", "d", "again"), Complain(5, "a", "x", "share"), Complain(5, "x", "d", "share")):
+        with pytest.raises(Refused):
+            apply(state, record, 1.0, BLOCK)
+    with pytest.raises(Refused):
+        apply(_checking(), Complain(5, "a", "d", "share"), 1.0, BLOCK)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Commit(5, "stranger", bytes(32)),
+        Commit(5, "a", bytes(32)),
+        Commit(5, "d", bytes(31)),
+        Commit(4, "d", bytes(32)),
+        Submit(5, "a", "too early", "too early"),
+        Attest(5, "a", ("b",)),
+        Show(5, "a", "too early"),
+        Answer(5, "a", "too early"),
+        NoFit(5, "a", ("a", "b", "c")),
+        Respond(5, "a", b"too early"),
+        Finish(5, "a", "too early", None),
+        Vote(5, "a", accept=True),
+        BeginRound(5, "train", "again", NAMES, 1, 3),
+    ],
+)
+def test_records_that_break_a_rule_are_refused(record: RoundRecord) -> None:
+    state = _after(_begun(), *map(_commit, "ab"))
+    with pytest.raises(Refused):
+        apply(state, record, 1.0, BLOCK)
+
+
+@pytest.mark.parametrize("invited", [("a", "b"), ("a", "b", "x"), ("a", "a", "b", "c")])
+def test_round_with_wrong_guests_is_refused(invited: tuple[str, ...]) -> None:
+    with pytest.raises(Refused):
+        begin_round(TERMS, KEYS, BeginRound(5, "train", "model-0", invited, 1, 3), 0.0, BLOCK)
+
+
+def test_round_about_nothing_or_with_too_few_holders_is_refused() -> None:
+    with pytest.raises(Refused):
+        begin_round(TERMS, KEYS, BeginRound(5, "train", "model-0", NAMES, 0, 0), 0.0, BLOCK)
+    with pytest.raises(Refused, match="2 holders present; 3 are needed"):
+        begin_round(TERMS, {name: KEYS[name] for name in "ab"}, BEGIN, 0.0, BLOCK)
+
+
+@pytest.mark.parametrize(
+    ("members", "faulty", "threshold", "least", "shown"),
+    [(3, 0, 3, 3, 2), (4, 1, 3, 3, 1), (7, 2, 5, 5, 2), (10, 3, 7, 7, 3), (16, 5, 11, 11, 5), (64, 21, 43, 43, 21)],
+)
+def test_thresholds(members: int, faulty: int, threshold: int, least: int, shown: int) -> None:
+    terms = Terms("test", tuple(f"h{number}" for number in range(members)))
+    begin = BeginRound(0, "train", "m", terms.members, 1, 1)
+    state = begin_round(terms, dict.fromkeys(terms.members, b"k"), begin, 0.0, BLOCK)
+    assert (terms.faulty, terms.threshold, terms.least_cohort) == (faulty, threshold, least)
+    assert (state.sum_terms.threshold, state.sum_terms.most_shown) == (threshold, shown)
+
+
+def test_committee_holds_shares_for_more_members_and_cohorts_count_all_liars() -> None:
+    """Threats M5 and M13: 333 of 1,000 may lie, whoever holds shares."""
+    terms = Terms("test", tuple(f"h{number}" for number in range(1000)))
+    assert terms.holders == terms.members[:64]
+    assert (terms.faulty, terms.faulty_holders, terms.threshold, terms.least_cohort) == (333, 21, 43, 335)
+
+
+_WHO = st.sampled_from((*NAMES, "x"))
+_NAMES = st.lists(_WHO, max_size=4, unique=True).map(tuple)
+_RECORDS = st.one_of(
+    st.builds(_commit, _WHO),
+    st.builds(_submit, _WHO),
+    st.builds(Attest, st.just(5), _WHO, _NAMES, st.just(()), st.one_of(st.just(()), _NAMES)),
+    st.builds(Show, st.just(5), _WHO, st.just("shown")),
+    st.builds(Answer, st.just(5), _WHO, st.sampled_from(("p", "q"))),
+    st.builds(NoFit, st.just(5), _WHO, _NAMES),
+    st.builds(Respond, st.just(5), _WHO, st.binary(max_size=2)),
+    st.builds(Complain, st.just(5), _WHO, _WHO, st.just("share")),
+    st.builds(Finish, st.just(5), _WHO, st.sampled_from(("m", "n")), st.sampled_from((None, THEN))),
+    st.builds(Vote, st.just(5), _WHO, st.booleans()),
+    st.builds(Tick, st.just(5)),
+)
+_STARTS = (_begun, _checking, lambda: _attested(_checking(), ("a", "d")), _answering, _finishing, _auditing, _voting)
+_ONCE = ("commitments", "submissions", "verdicts", "shown", "judgements", "answers", "unfitting", "finishes", "votes")
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(_STARTS), st.lists(st.tuples(_RECORDS, st.floats(0, 4)), max_size=40))
+def test_no_sequence_of_records_changes_what_is_fixed(start: object, steps: list[tuple[RoundRecord, float]]) -> None:
+    state: Round = start()  # type: ignore[operator]
+    time = state.since
+    for record, wait in steps:
+        time += wait
+        try:
+            after = apply(state, record, time, BLOCK)
+        except Refused:
+            continue
+        assert not state.over
+        if state.cohort:
+            assert (after.cohort, after.beacon) == (state.cohort, state.beacon)
+        for what in _ONCE:
+            assert "x" not in getattr(after, what)
+            assert all(getattr(after, what)[who] == said for who, said in getattr(state, what).items())
+        if after.answers:
+            assert after.exposed
+            assert len(after.cohort) >= TERMS.least_cohort
+        if after.audit is not None:
+            assert after.answers == (state.answers or after.answers)
+            assert len(after.audit.answers) >= TERMS.threshold
+        if after.phase is Phase.FINAL:
+            agreeing = [member for member, found in after.finishes.items() if found == after.candidate]
+            assert after.candidate is not None
+            assert after.outcome == after.candidate.model
+            assert len(agreeing) > TERMS.faulty
+        state = after

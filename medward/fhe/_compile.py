@@ -52,21 +52,12 @@ def _define_high_product(_typing: Any, _x: Any, _y: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), generate
 
 
-def _define_population_count(_typing: Any, _x: Any) -> Any:
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), generate
-
-
 #: x * y + z with one rounding (IEEE 754 fusedMultiplyAdd).
 fma: Callable[[float, float, float], float] = cast(Any, intrinsic(_define_fma))
 #: The nearest integer, ties to even, as a double.
 nearest: Callable[[float], float] = cast(Any, intrinsic(_define_round))
 #: The upper 64 bits of the product of two unsigned 64-bit words.
 high_product: Any = intrinsic(_define_high_product)
-#: The number of ones in an unsigned 64-bit word.
-ones: Any = intrinsic(_define_population_count)
 
 
 def _host_has_fma() -> bool:

@@ -91,32 +91,3 @@ def embed(digits: Integers, powers: Doubles, q: Doubles, iq: Doubles, out: Doubl
             for j in range(digits.shape[1]):
                 x = times_constant(float(digits[k, j]), w, w_over_q, q[i])
                 out[i, j] = reduced(x + out[i, j], q[i], iq[i])
-
-
-@compiled
-def inner_product(a: Doubles, b: Doubles, q: float, iq: float) -> float:
-    """The inner product of two vectors of balanced residues mod q, float64[N] with N a multiple of 4."""
-    s0 = 0.0
-    s1 = 0.0
-    s2 = 0.0
-    s3 = 0.0
-    for j in range(0, a.shape[0], 4):
-        s0 = reduced(times(a[j], b[j], q, iq) + s0, q, iq)
-        s1 = reduced(times(a[j + 1], b[j + 1], q, iq) + s1, q, iq)
-        s2 = reduced(times(a[j + 2], b[j + 2], q, iq) + s2, q, iq)
-        s3 = reduced(times(a[j + 3], b[j + 3], q, iq) + s3, q, iq)
-    return reduced(reduced(s0 + s1, q, iq) + reduced(s2 + s3, q, iq), q, iq)
-
-
-@compiled
-def evaluate_polynomial(coefficients: Doubles, point: float, q: Doubles, iq: Doubles, out: Doubles) -> None:
-    """out = sum over k of coefficients[k] * point^k, float64[t, L, N] to float64[L, N]; Horner's rule."""
-    degree = coefficients.shape[0] - 1
-    for i in range(q.shape[0]):
-        w_over_q = point * iq[i]
-        for j in range(out.shape[1]):
-            out[i, j] = coefficients[degree, i, j]
-        for k in range(degree - 1, -1, -1):
-            for j in range(out.shape[1]):
-                x = times_constant(out[i, j], point, w_over_q, q[i])
-                out[i, j] = reduced(x + coefficients[k, i, j], q[i], iq[i])

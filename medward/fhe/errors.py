@@ -1,4 +1,4 @@
-"""What can go wrong in a secure sum; the texts name members, rounds and sets, never a secret."""
+"""What can go wrong in a secure sum; the texts name rounds and numbers, never a secret."""
 
 from medward.errors import MedwardError
 
@@ -8,42 +8,20 @@ class FheError(MedwardError):
 
 
 class UnsafeParameters(FheError):
-    """A parameter set that would be insecure, could fail to decode, or does not exist."""
+    """Parameters that would be insecure, could fail to decode, or do not exist."""
 
 
 class MalformedEncoding(FheError):
-    """Bytes that are not an encoding of the expected object under the expected parameters."""
+    """Bytes that are not an encoding of the expected object in the expected sum."""
 
 
 class LaneOverflow(FheError):
-    """A value that does not fit its lane, more contributors than the lanes were sized for, or noise out of bounds."""
+    """A number that does not fit its lane, or more numbers than a contribution has room for."""
 
 
-class MemberFault(FheError):
-    """Something that one member did and that everybody can check.
-
-    Args:
-        member: the member's number, 1..n.
-        reason: what it did, as the end of a sentence that starts with the member.
-    """
-
-    def __init__(self, member: int, reason: str) -> None:
-        super().__init__(f"member {member} {reason}")
-        self.member = member
-        self.reason = reason
+class DealingFault(FheError):
+    """Something wrong with a dealing that everybody can check; the text is the end of a sentence about its dealer."""
 
 
-class ProofRejected(MemberFault):
-    """A proof of a member does not verify."""
-
-
-class ShareRejected(MemberFault):
-    """A decryption share, dealt share or opened key of a member is not what it committed to."""
-
-
-class SumRejected(FheError):
-    """An aggregate that is not the sum of the cohort's committed ciphertexts."""
-
-
-class AnswerRefused(FheError):
-    """A decryption share that must not be given: another one was given already, or the epoch's budget is spent."""
+class ShareFault(FheError):
+    """A share that its dealer did not publish, or that is malformed or off its dealing's polynomial."""

@@ -4,7 +4,8 @@
     box = X25519 ephemeral public key (32) || ML-KEM ciphertext (1088) || AES-256-GCM(k, secret; label)
 
 Secret as long as one of X25519 (RFC 7748) and ML-KEM-768 (FIPS 203) is. k is used once, so the nonce is zero. Who made
-a box is not authenticated by it.
+a box is not authenticated by it. A box cannot be made again from what is in it: the library that encapsulates for
+ML-KEM takes no coins.
 """
 
 import hashlib
@@ -31,8 +32,11 @@ class HybridKey:
     """A key that boxes can be sealed to."""
 
     def __init__(self) -> None:
-        self._curve = X25519PrivateKey.generate()
-        self._kem = MLKEM768PrivateKey.generate()
+        self._take(X25519PrivateKey.generate(), MLKEM768PrivateKey.generate())
+
+    def _take(self, curve: X25519PrivateKey, kem: MLKEM768PrivateKey) -> None:
+        self._curve, self._kem = curve, kem
+        self._public = curve.public_key().public_bytes_raw() + kem.public_key().public_bytes_raw()
 
     @classmethod
     def from_bytes(cls, secret: bytes) -> "HybridKey":
@@ -40,8 +44,8 @@ class HybridKey:
         if len(secret) != SECRET_BYTES:
             raise ValueError(f"a key has {SECRET_BYTES} bytes, not {len(secret)}")
         key = cls.__new__(cls)
-        key._curve = X25519PrivateKey.from_private_bytes(secret[:_CURVE_BYTES])
-        key._kem = MLKEM768PrivateKey.from_seed_bytes(secret[_CURVE_BYTES:])
+        curve, kem = secret[:_CURVE_BYTES], secret[_CURVE_BYTES:]
+        key._take(X25519PrivateKey.from_private_bytes(curve), MLKEM768PrivateKey.from_seed_bytes(kem))
         return key
 
     def __repr__(self) -> str:
@@ -54,7 +58,7 @@ class HybridKey:
     @property
     def public(self) -> bytes:
         """The public part, PUBLIC_BYTES long."""
-        return self._curve.public_key().public_bytes_raw() + self._kem.public_key().public_bytes_raw()
+        return self._public
 
     def open(self, box: bytes, label: bytes) -> bytes:
         """Return what is in a box; ValueError if it was not sealed to this key under this label."""
@@ -69,9 +73,16 @@ class HybridKey:
             raise ValueError("the box was not sealed to this key, or was changed") from None
 
 
-def seal(public: bytes, content: bytes, label: bytes) -> bytes:
-    """Seal bytes to whoever has the secret of `public`; ValueError if that is malformed or of low order."""
-    ephemeral = X25519PrivateKey.generate()
+def seal(public: bytes, content: bytes, label: bytes, coins: bytes | None = None) -> bytes:
+    """Seal bytes to whoever has the secret of `public`; ValueError if that is malformed or of low order.
+
+    Args:
+        public: of the receiver.
+        content: what is sealed.
+        label: what the box is for; it opens under no other.
+        coins: 32 secret bytes of this box alone, from which the X25519 part is drawn; left out, from the system.
+    """
+    ephemeral = X25519PrivateKey.generate() if coins is None else X25519PrivateKey.from_private_bytes(coins)
     curve_secret, kem_secret, encapsulated = _exchange(ephemeral, public)
     sent = ephemeral.public_key().public_bytes_raw() + encapsulated
     return sent + _cipher(curve_secret + kem_secret, sent + public, label).encrypt(bytes(12), content, label)

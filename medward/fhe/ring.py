@@ -2,7 +2,7 @@
 
 An element is float64[L, N]: row i holds its residues modulo prime i as integers between -q_i/2 and q_i/2. It is in
 coefficient form or, after `forward`, in evaluation form: residues modulo N/4 irreducible polynomials X^4 - zeta, where
-products are taken slot by slot. The caller knows which. Why slots of degree 4: spec/scheme.md, "Proofs".
+products are taken slot by slot. The caller knows which.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,6 @@ from medward.fhe._compile import HAS_FMA
 from medward.fhe._primes import SLOT_DEGREE, balanced, primitive_root, ring_primes
 
 Element = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 class Ring:
@@ -176,30 +175,6 @@ class Ring:
         out = np.empty((self.limbs, self.degree))
         powers = np.stack([self.constants(weight) for weight in weights])
         _pointwise.embed(digits, powers, self.q, self.inverse_q, out)
-        return out
-
-    def relation(
-        self,
-        short: Sequence[Integers],
-        weights: Sequence[int],
-        multipliers: tuple[Element, ...],
-        targets: tuple[Element, ...],
-        challenge: Integers | None,
-    ) -> Integers:
-        """Return g_r z_0 + z_r - c t_r for r = 1..R, int64[R, L, N], balanced residues in evaluation form.
-
-        Args:
-            short: z_0, ..., z_R as digits int64[D, N] in coefficient form, D at most 3.
-            weights: the weights of three digits, the first of them 1; digits are below 2^48 in absolute value.
-            multipliers, targets: g_1, ..., g_R and t_1, ..., t_R, evaluation form.
-            challenge: the coefficients of c, int64[N]; None leaves the last term out.
-        """
-        out = np.empty((len(multipliers), self.limbs, self.degree), np.int64)
-        z = [self.forward(self.embed(digits, weights[: digits.shape[0]])) for digits in short]
-        c = None if challenge is None else self.forward(self.embed(-challenge))
-        for r, (g, t) in enumerate(zip(multipliers, targets, strict=True)):
-            w = self.multiply_add(g, z[0], z[r + 1])
-            out[r] = w if c is None else self.multiply_add(c, t, w)
         return out
 
     def integers(self, a: Element) -> list[int]:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-
 from medward.federation.journal import Journal
-from medward.fhe.errors import AnswerRefused
 from medward.fhe.member import AnswerKind, Slot
+
+from medward.fhe.errors import AnswerRefused
 
 
 def _slot(round: int = 1, chunk: int = 0, kind: AnswerKind = "share", epoch: int = 1) -> Slot:

@@ -6,18 +6,22 @@ application is gone.
 """
 
 import asyncio
+import base64
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from medward.ledger.cometbft.engine import CometEngine, CometSettings
+from medward.ledger.cometbft.light import data_hash, genesis_validators, verify_commit
 from medward.ledger.cometbft.process import CometProcess, Ports, find_program, write_genesis
 from medward.ledger.errors import LedgerError
-from medward.ledger.types import Application, Member
+from medward.ledger.transactions import encode_transaction
+from medward.ledger.types import Application, Block, Member
 from medward.node.configuration import LedgerTable, split_address
 from medward.node.consensus import Consensus
-from medward.node.errors import NodeError
+from medward.node.errors import NodeError, NotCertified
 from medward.node.federation_file import Federation
 from medward.node.home import Home
 from medward.node.ports import free_ports
@@ -127,6 +131,30 @@ class CometConsensus(Consensus):
                 note("CometBFT fetches what the others ordered")
             said = True
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    async def certify(self, block: Block | None) -> None:
+        """Verify the commit that CometBFT has for the block; of two chains its program follows one and halts at the other.
+
+        What came before the last block is what the program itself verified and replayed.
+        """
+        if block is None:
+            return
+        height, genesis = str(block.height), json.loads(self._federation.comet["genesis"])
+        try:
+            signed = (await self.engine.call("commit", height=height))["signed_header"]
+            stored = (await self.engine.call("block", height=height))["block"]["data"]["txs"] or []
+            certified, _ = verify_commit(signed, genesis_validators(genesis), str(genesis["chain_id"]))
+            ordered = [base64.b64decode(one) for one in stored]
+            named = str(signed["header"]["data_hash"])
+        except (LedgerError, KeyError, ValueError, TypeError) as error:
+            raise NotCertified(f"nothing proves that a quorum agreed on height {height}: {error}") from None
+        applied = {encode_transaction(transaction) for transaction in block.transactions}
+        if certified != block.height or data_hash(ordered) != named or not applied <= set(ordered):
+            raise NotCertified(f"the quorum of height {height} agreed on another block than was applied here")
+
+    async def close(self) -> None:
+        """Stop the program."""
+        await self.engine.stop()
 
 
 def comet_folder(home: Home, member: str) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from medward.handshakes import Refused, nobody
-from medward.ledger.certificates import follow_handovers
+from medward.ledger.certificates import CertifiedBlock, follow_handovers
 from medward.ledger.errors import InvalidCertificate, LedgerError
 from medward.ledger.membership import tolerated_faults
 from medward.ledger.pbft.client import PbftClient
@@ -18,13 +18,16 @@ from medward.ledger.pbft.engine import NodeSettings, PbftEngine
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.signatures import MemberVerifier
-from medward.ledger.types import Application, Engine, Member
+from medward.ledger.types import Application, Block, Engine, Member
 from medward.node.configuration import LedgerTable
 from medward.node.errors import NodeError, Retired
 from medward.node.federation_file import Federation, members_to_call
+from medward.node.forks import Forks, check_not_forked
 from medward.node.home import Home
 
 _LOOK_AGAIN_SECONDS = 0.25
+#: So long the others may take to say which block they have.
+_COMPARE_SECONDS = 0.4
 
 
 class Consensus(ABC):
@@ -60,6 +63,14 @@ class Consensus(ABC):
             Retired: newer keys took the place of these.
         """
 
+    @abstractmethod
+    async def certify(self, block: Block | None) -> None:
+        """See `medward.node.seam.Ledger.certify`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop the engine, and hang up."""
+
 
 class PbftConsensus(Consensus):
     """PBFT in this process.
@@ -72,6 +83,9 @@ class PbftConsensus(Consensus):
         identity: its keys.
         make_application: gives the application in its genesis state.
         refused: told of callers that are turned away.
+
+    Raises:
+        Forked: this node saw a fork before.
     """
 
     def __init__(
@@ -84,6 +98,7 @@ class PbftConsensus(Consensus):
         make_application: Callable[[], Application],
         refused: Refused = nobody,
     ) -> None:
+        check_not_forked(home.ledger)
         parameters = Parameters(
             request_timeout=table.request_timeout,
             status_interval=table.status_interval,
@@ -98,6 +113,11 @@ class PbftConsensus(Consensus):
         self._asked: tuple[Member, ...] = ()
         self._client: PbftClient | None = None
         self.engine: PbftEngine = PbftEngine(settings, make_application(), refused)
+        replica, chain = self.engine.replica, federation.genesis.chain
+        self._forks = Forks(
+            chain, lambda: replica.memberships, self.engine.certified, self._blocks_of_others, home.ledger
+        )
+        self._comparing = asyncio.Lock()
 
     @property
     def members(self) -> Sequence[Member]:
@@ -149,6 +169,30 @@ class PbftConsensus(Consensus):
         finally:
             await self._hang_up()
 
+    async def certify(self, block: Block | None) -> None:
+        """Verify the block's certificate, and compare it with those of the members that answer at once."""
+        height = self.engine.height if block is None else block.height
+        async with self._comparing:
+            await self._forks.check(height, block)
+
+    async def close(self) -> None:
+        """Stop the replica, and hang up."""
+        await self._hang_up()
+        await self.engine.stop()
+
+    async def _blocks_of_others(self, height: int) -> list[CertifiedBlock]:
+        others = tuple(member for member in self.members if member.name != self._member.name)
+        if not others:
+            return []
+        client = await self._client_of(others)
+        asked = [asyncio.ensure_future(client.block(member.name, height)) for member in others]
+        done, late = await asyncio.wait(asked, timeout=_COMPARE_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        replies = [task.result() for task in done if task.exception() is None]
+        return [reply.block for reply in replies if reply is not None and reply.block is not None]
+
     async def _lacks(self) -> str | None:
         """Return what is missing to be current, None where nothing is."""
         replica = self.engine.replica
@@ -176,13 +220,16 @@ class PbftConsensus(Consensus):
     async def _ask(self, members: tuple[Member, ...]) -> list[NodeStatus]:
         if not members:
             return []
-        if self._asked != members:
+        client = await self._client_of(members)
+        found = await asyncio.gather(*(client.status(member.name) for member in members))
+        return [status for status in found if status is not None]
+
+    async def _client_of(self, members: tuple[Member, ...]) -> PbftClient:
+        if self._client is None or self._asked != members:
             await self._hang_up()
             self._asked = members
             self._client = PbftClient(self._federation.genesis, self._identity.signer, members=members, patience=0.4)
-        assert self._client is not None
-        found = await asyncio.gather(*(self._client.status(member.name) for member in members))
-        return [status for status in found if status is not None]
+        return self._client
 
     async def _hang_up(self) -> None:
         if self._client is not None:

@@ -29,3 +29,15 @@ class Retired(NodeError):
 
 class ApiRefused(NodeError):
     """A node's HTTP API did not do what was asked."""
+
+
+class EarlierFormat(Retired, InvalidConfiguration):
+    """A home or a federation of a format that this version does not continue."""
+
+
+class NotCertified(NodeError):
+    """A block was applied here, and nothing proves that a quorum agreed on it."""
+
+
+class Forked(Retired):
+    """Two blocks of one height bear a quorum's signatures: more members lied than may, and nothing is agreed on."""

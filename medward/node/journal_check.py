@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 
 from medward.federation.application import decode_state
-from medward.federation.journal import Journal
-from medward.federation.round import Round
+from medward.federation.round.state import Round
 from medward.federation.rules import Federation
+from medward.federation.sums.journal import Journal
 from medward.node.errors import Retired
 from medward.node.seam import Host
 
@@ -32,7 +32,7 @@ def check_journal(host: Host, answers: Path) -> None:
     known = None
     if answers.exists():
         with Journal(answers) as journal:
-            known = journal.last_round(state.agreement.name.encode())
+            known = journal.last_round(state.agreement.name)
     if known is None or known < shown:
         raise Retired(
             f"the ledger shows what {host.name} answered in round {shown}, and its journal does not: the home was "
@@ -41,7 +41,7 @@ def check_journal(host: Host, answers: Path) -> None:
 
 
 def _last_shown(host: Host, state: Federation) -> int | None:
-    """Return the last round in which this incarnation showed an encrypted contribution or a share."""
+    """Return the last round in which this incarnation showed an encrypted contribution or an answer."""
     name, now = host.name, state.round
     if state.agreement.protect == "none" or state.accounts.get(name) != host.member.keys[0].data:
         return None
@@ -51,6 +51,6 @@ def _last_shown(host: Host, state: Federation) -> int | None:
         if past is None:
             found = host.ledger.query(f"round/{number:08d}")
             past = None if found is None else msgspec.msgpack.decode(found, type=Round)
-        if past is not None and (name in past.submissions or name in past.shares):
+        if past is not None and (name in past.submissions or name in past.answers):
             return number
     return None

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any
 
 from medward.ledger.errors import LedgerError
-from medward.ledger.types import Member, Receipt
+from medward.ledger.types import Block, Member, Receipt
 from medward.node.api import ApiServer, Shown
 from medward.node.applications import PROGRAMS, program_of
 from medward.node.audit_copy import write_copy
@@ -49,6 +49,10 @@ class _LedgerSeen(Ledger):
     async def submit(self, payload: bytes) -> Receipt:
         """See `Ledger.submit`."""
         return await self._submitter.submit(payload)
+
+    async def certify(self, block: Block | None) -> None:
+        """See `Ledger.certify`."""
+        await self._consensus.certify(block)
 
     def query(self, path: str) -> bytes | None:
         """See `Ledger.query`."""
@@ -199,7 +203,7 @@ class Node(Shown):
             while not task.done():
                 task.cancel()
                 await asyncio.wait([task], timeout=0.5)
-        await self._consensus.engine.stop()
+        await self._consensus.close()
         await asyncio.to_thread(self._blobs.close)
         _LOG.info("stopped")
 

@@ -1,7 +1,6 @@
 """What a training member keeps in its store, and for how long: labels over the store's pins.
 
     round/N         what the member put into round N, and what it got of others' and attested to hold
-    keys/E          the same of the key ceremony of epoch E; always kept
     model/current   the shared models: all of them, or those that are still in use
 
 Garbage is collected after labels were taken off, beside a running round: what is needed has a label from the instant it
@@ -13,6 +12,7 @@ from collections.abc import Collection
 
 from medward.store.cid import Cid
 from medward.store.interface import BlobStore
+from medward.store.limits import DEFAULT_LIMITS, DagLimits
 
 MODELS = "model/current"
 _ROUND = re.compile(r"round/(\d+)")
@@ -30,15 +30,23 @@ class Retention:
         self._store = store
         self._keep = keep_rounds
 
-    def read(self, name: str, label: str, author: str | None = None) -> bytes:
+    def read(
+        self, name: str, label: str, author: str | None = None, limits: DagLimits = DEFAULT_LIMITS
+    ) -> bytes:
         """Return a blob, from a peer where it is not here, its author first, and keep it under a label.
 
+        Args:
+            name: the blob's.
+            label: see above.
+            author: who most likely has it.
+            limits: what a longer blob is refused by.
+
         Raises:
-            StoreError: nobody has it, or it cannot be kept.
+            StoreError: nobody has it, it is longer, or it cannot be kept.
         """
         cid = Cid.parse(name)
-        self._store.fetch(cid, pin=label, likely=author)
-        return self._store.read(cid)
+        self._store.fetch(cid, limits, pin=label, likely=author)
+        return self._store.read(cid, limits)
 
     def let_go(self, last: int, in_use: Collection[str]) -> int:
         """Let go of rounds that are long over and of models that nothing needs any more; return how many labels fell.

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from medward.federation.round import OVER, Phase, Round
+from medward.federation.round.state import OVER, Phase, Round
 from medward.federation.stopwatch import Stopwatch
 
 _MOST_TOLD = 100
@@ -80,12 +80,18 @@ def summary(now: Round) -> dict[str, Any]:
         "task": now.task,
         "outcome": "final" if final else str(now.outcome),
         "cohort": list(now.cohort) if final else [],
-        "contributions": dict(now.submissions),
-        "aggregate": now.aggregate,
-        "shares": dict(now.shares),
+        "contributions": {member: one.contribution for member, one in now.submissions.items()},
+        "answers": dict(now.answers),
+        "complaints": _complaints(now),
+        "shown": dict(now.shown),
+        "audited": [] if now.audit is None else list(now.audit.answers),
         "checks": now.checks,
-        "opened": list(now.silent),
         "model": now.outcome if final else None,
         "votes": dict(now.votes),
-        "failed_aggregators": now.attempt,
     }
+
+
+def _complaints(now: Round) -> dict[str, list[str]]:
+    """Return who complained of a dealer, by dealer."""
+    found = {dealer: list(now.complainers(dealer)) for dealer in now.submissions}
+    return {dealer: holders for dealer, holders in found.items() if holders}

@@ -68,6 +68,20 @@ class Ledger(ABC):
         """
 
     @abstractmethod
+    async def certify(self, block: Block | None) -> None:
+        """Return once it is certain that a quorum of the members of its time agreed on a block that was applied here.
+
+        A member calls it before it shows what derives from the block; it takes a fraction of a second at most.
+
+        Args:
+            block: None for the last one.
+
+        Raises:
+            NotCertified: nothing proves it.
+            Forked: a quorum signed another block of this height, too; the node stops for good.
+        """
+
+    @abstractmethod
     def query(self, path: str) -> bytes | None:
         """Return the value at `path` of the latest state here."""
 

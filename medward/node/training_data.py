@@ -23,6 +23,7 @@ from medward.flows.history import FeatureSpace
 from medward.flows.opening import WARD_ROWS, open_data
 from medward.flows.partition import Partition, partition_rows
 from medward.flows.prepared import Prepared, prepare
+from medward.node.earlier_format import check_parameters
 from medward.node.errors import InvalidConfiguration
 
 
@@ -82,7 +83,9 @@ def read_settings(table: Mapping[str, Any]) -> Settings:
 
     Raises:
         InvalidConfiguration: a key is missing, unknown or of another kind than expected.
+        EarlierFormat: the file is of an earlier format.
     """
+    check_parameters(table, "node.toml")
     try:
         return msgspec.convert(dict(table), Settings)
     except msgspec.ValidationError as error:

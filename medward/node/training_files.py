@@ -1,8 +1,7 @@
 """What a member that trains must not forget.
 
-    secret           32 bytes; its training draws and roundings derive from them
-    keys/epoch-N     the material of key epoch N (federation/key_file.py)
-    answers.sqlite   every answer given in a sum (federation/journal.py)
+    secret           32 bytes; its draws derive from them: of training, of rounding, and, with other sources, of sums
+    answers.sqlite   what it showed in sums, and the secrets of those under way (federation/sums/journal.py)
     carried          what clipping and rounding lost of its updates
     models/CID       the last shared models that it made
 
@@ -15,13 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medward.federation.encrypted_sum import EpochMaterial
 from medward.federation.hospital import Carried
-from medward.federation.key_file import decode_material, encode_material
+from medward.node.earlier_format import check_participant_folder
 from medward.node.private_files import read_private, write_private
 
 _SECRET_BYTES = 32
-_KEPT_EPOCHS = 2
 _KEPT_MODELS = 8
 
 
@@ -30,13 +27,16 @@ class TrainingFiles:
 
     Args:
         folder: private to this member; made where it is missing.
+
+    Raises:
+        EarlierFormat: it was written by a version with another kind of sums.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        for part in ("keys", "models"):
-            (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.answers = folder / "answers.sqlite"
+        check_participant_folder(folder, self.answers)
+        (folder / "models").mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def secret(self) -> bytes:
         """Return the member's secret, drawn when it is first asked for."""
@@ -44,21 +44,6 @@ class TrainingFiles:
         if not path.exists():
             write_private(path, secrets.token_bytes(_SECRET_BYTES))
         return read_private(path)
-
-    def keep_keys(self, material: EpochMaterial) -> None:
-        """Keep an epoch's material, and let go of what came long before."""
-        write_private(self._epoch(material.keys.epoch), encode_material(material))
-        for old in sorted(self._epochs())[:-_KEPT_EPOCHS]:
-            self._epoch(old).unlink()
-
-    def keys(self, epoch: int) -> EpochMaterial | None:
-        """Return an epoch's material, or None where there is none.
-
-        Raises:
-            FederationError: the file is damaged.
-        """
-        path = self._epoch(epoch)
-        return decode_material(read_private(path)) if path.exists() else None
 
     def keep_model(self, name: str, content: bytes) -> None:
         """Keep a shared model, and let go of what came long before."""
@@ -88,9 +73,3 @@ class TrainingFiles:
                 return Carried(int(found["step"]), found["before"], found["after"])
         except (ValueError, KeyError, OSError):
             return None
-
-    def _epoch(self, number: int) -> Path:
-        return self._folder / "keys" / f"epoch-{number}"
-
-    def _epochs(self) -> list[int]:
-        return [int(path.name.removeprefix("epoch-")) for path in (self._folder / "keys").glob("epoch-*")]

@@ -15,10 +15,9 @@ from medward.ledger.encoding import decode, encode
 from medward.ledger.errors import NotCanonical
 from medward.ledger.types import Member, MemberUpdate
 from medward.node.cards import Contact
+from medward.node.earlier_format import check_parameters
 from medward.node.errors import InvalidConfiguration
 from medward.node.seam import Query, Rules
-
-KEY_SET = "AGG-M"
 
 
 def agreement_parameters(
@@ -28,7 +27,6 @@ def agreement_parameters(
     name: str,
     deadline: float,
     protect: str = "aggregate",
-    key_set: str = KEY_SET,
     sample: float = 1.0,
 ) -> dict[str, str]:
     """Return what the federation file says of a federation that trains.
@@ -39,7 +37,6 @@ def agreement_parameters(
         name: the federation's name; what is drawn here makes it unlike any other of that name.
         deadline: the seconds that each phase may take.
         protect: "aggregate" or "none".
-        key_set: the parameter set of the joint key.
         sample: the share of members invited to a training round.
     """
     first = first_model(plan)
@@ -57,7 +54,6 @@ def agreement_parameters(
         "accounts": json.dumps({member.name: member.keys[0].data.hex() for member in members}),
         "deadline": repr(deadline),
         "protect": protect,
-        "key_set": key_set,
         "bits": str(plan.bits),
         "plan": plan_digest(plan),
         "data": plan.space.schema.dataset,
@@ -74,7 +70,9 @@ def read_agreement(parameters: Mapping[str, str]) -> Agreement:
 
     Raises:
         InvalidConfiguration: it holds none.
+        EarlierFormat: it holds one of an earlier format.
     """
+    check_parameters(parameters, "the federation file")
     try:
         accounts = {name: bytes.fromhex(key) for name, key in json.loads(parameters["accounts"]).items()}
         task, counts, values = json.loads(parameters["first"])
@@ -87,7 +85,6 @@ def read_agreement(parameters: Mapping[str, str]) -> Agreement:
             accounts=accounts,
             deadline=float(parameters["deadline"]),
             protect="none" if protect == "none" else "aggregate",
-            key_set=parameters["key_set"],
             bits=int(parameters["bits"]),
             plan=parameters["plan"],
             model=parameters["model"],

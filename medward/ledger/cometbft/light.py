@@ -121,6 +121,17 @@ def validators_hash(validators: Sequence[Mapping[str, Any]]) -> bytes:
     )
 
 
+def genesis_validators(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a genesis document's validators as the RPC gives them: by power, then by address."""
+    found = [{**validator, "voting_power": validator["power"]} for validator in document["validators"]]
+    return sorted(found, key=lambda validator: (-int(validator["voting_power"]), validator["address"]))
+
+
+def data_hash(transactions: Sequence[bytes]) -> str:
+    """Return what a header names its transactions by."""
+    return merkle_root([hashlib.sha256(one).digest() for one in transactions]).hex().upper()
+
+
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """Return the root of RFC 6962, 2.1."""
     if not leaves:

@@ -15,6 +15,7 @@ import msgspec
 
 from medward.handshakes import Refused as NoteRefused
 from medward.handshakes import nobody
+from medward.ledger.certificates import CertifiedBlock
 from medward.ledger.encoding import digest
 from medward.ledger.errors import JournalError, LedgerError, Refused
 from medward.ledger.membership import Genesis
@@ -217,6 +218,14 @@ class PbftEngine(Engine):
     def replica(self) -> Replica:
         """The replica, to be read only."""
         return self._replica
+
+    def certified(self, height: int) -> CertifiedBlock | None:
+        """Return the block at a height with its certificate, None where this node took over a later state.
+
+        Raises:
+            JournalCorrupt: it does not read back as it was written.
+        """
+        return self._journal.block(height)
 
     @property
     def commits(self) -> int:

@@ -129,6 +129,11 @@ class Replica:
         return self._state.membership
 
     @property
+    def memberships(self) -> Sequence[Membership]:
+        """The members of every epoch so far, the present one last."""
+        return tuple(self._state.memberships)
+
+    @property
     def recent_members(self) -> tuple[Member, ...]:
         """Everybody worth talking to: the members, those that are about to come, and who left and may not know (M4)."""
         state = self._state

@@ -1,38 +1,20 @@
-"""A federation's past as an auditor rebuilds it from the ordered records: every round, ceremony and refused record.
+"""A federation's past as an auditor rebuilds it from the ordered records: every round, and every refused record.
 
-The state alone forgets (a round's verdicts, who spoke against the rules); this keeps it. The rules are those that the
-members themselves follow (rules.py).
+A round's last state keeps who said what in it; this keeps what the state forgets: earlier rounds, the blocks that its
+beacons were drawn from, and who spoke against the rules. The rules are those that the members follow (rules.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from medward.federation import rules
 from medward.federation.interfaces import Refused
-from medward.federation.records import Attest, KeyBegin, Open, Record, Subject
-from medward.federation.round import Phase, Round, Terms, Verdicts
-from medward.federation.rules import Agreement, Epoch, Federation, Placed, founded
+from medward.federation.records import Answer, BeginRound, Record, Respond, Show, Submit, commitment_to
+from medward.federation.round.state import Phase, Round
+from medward.federation.rules import Agreement, Federation, founded
 
-
-@dataclass
-class PastCeremony:
-    """A key ceremony.
-
-    Args:
-        terms: the members then.
-        first_epoch: the epoch of its first attempt.
-        began: when it began.
-        height: the block in which it began.
-        log: its records.
-        epoch: what f+1 members reported of its end, None where it led to no keys.
-    """
-
-    terms: Terms
-    first_epoch: int
-    began: float
-    height: int
-    log: tuple[Placed, ...] = ()
-    epoch: Epoch | None = None
+#: Of these a member has one a round, fixed by what its journal keeps: two different ones are no accident.
+_ONCE = (Submit, Show, Answer, Respond)
 
 
 @dataclass
@@ -41,16 +23,20 @@ class PastRound:
 
     Args:
         now: its last state.
-        epoch: the key epoch that it summed under; None without keys.
         first_height, last_height: the blocks of its first and its last record.
-        verdicts: all that was attested of contributions, of shares and of what was revealed, by the phase.
+        key_ages: how many rounds before it the sealing key of each present holder was ordered.
+        closing: the hash of the block that closed the commitments; empty if none did.
+        auditing: the hash of the block from which on no answer counted; empty if no answers were audited.
+        contradicting: (member, what it did) of records that contradict what their own author ordered in the round.
     """
 
     now: Round
-    epoch: int | None
     first_height: int
     last_height: int
-    verdicts: dict[Phase, dict[Subject, Verdicts]] = field(default_factory=dict)
+    key_ages: Mapping[str, int] = field(default_factory=dict)
+    closing: bytes = b""
+    auditing: bytes = b""
+    contradicting: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,6 @@ class History:
     Attributes:
         state: the present state.
         rounds: every round by its number.
-        ceremonies: every ceremony, the first one first.
         refused: the records that broke a rule.
         taken: how many records were applied.
     """
@@ -80,9 +65,9 @@ class History:
     def __init__(self, agreement: Agreement) -> None:
         self.state: Federation = founded(agreement)
         self.rounds: dict[int, PastRound] = {}
-        self.ceremonies: list[PastCeremony] = []
         self.refused: list[RefusedRecord] = []
         self.taken = 0
+        self._once: dict[tuple[type[Record], int, str], Record] = {}
 
     def take(self, record: Record, account: bytes, time: float, block: bytes, height: int) -> None:
         """Take an ordered record.
@@ -96,14 +81,14 @@ class History:
         """
         before = self.state
         author = before.author(account) or ""
+        self._note_contradiction(record, author)
         try:
             self.state = rules.apply(before, record, author, time, block)
         except Refused as refused:
             self.refused.append(RefusedRecord(height, author, type(record).__name__, str(refused)))
             return
         self.taken += 1
-        self._note_round(before, record, height)
-        self._note_ceremony(before, record, height)
+        self._note_round(before, record, block, height)
 
     def models(self) -> Iterator[tuple[int, str]]:
         """Yield (round, model) of the rounds that led to one."""
@@ -111,29 +96,30 @@ class History:
             if past.now.phase is Phase.FINAL and past.now.candidate is not None:
                 yield number, past.now.candidate.model
 
-    def _note_round(self, before: Federation, record: Record, height: int) -> None:
+    def _note_contradiction(self, record: Record, author: str) -> None:
+        """Note a record that contradicts what its author ordered before in the same round, whether it counts or not."""
+        if not isinstance(record, _ONCE) or record.member != author or record.round not in self.rounds:
+            return
+        past, kind = self.rounds[record.round], type(record).__name__
+        first = self._once.setdefault((type(record), record.round, author), record)
+        if first != record:
+            past.contradicting.append((author, f"ordered two different {kind} records"))
+        elif isinstance(record, Submit) and author in past.now.commitments:
+            bound = commitment_to(past.now.terms.name, record.round, author, record.contribution)
+            if bound != past.now.commitments[author]:
+                past.contradicting.append((author, "wanted to show another contribution than it had committed to"))
+
+    def _note_round(self, before: Federation, record: Record, block: bytes, height: int) -> None:
         now = self.state.round
         if now is None or now == before.round:
             return
-        if isinstance(record, Open):
-            epoch = None if self.state.epoch is None else self.state.epoch.epoch
-            self.rounds[now.number] = PastRound(now, epoch, height, height)
+        if isinstance(record, BeginRound):
+            held = self.state.sealing
+            ages = {name: now.number - held[name].since for name in now.sealing_keys if name in held}
+            self.rounds[now.number] = PastRound(now, height, height, ages)
         past = self.rounds[now.number]
+        if now.beacon and not past.now.beacon:
+            past.closing = block
+        if now.audit is not None and past.now.audit is None:
+            past.auditing = block
         past.now, past.last_height = now, height
-        if isinstance(record, Attest) and before.round is not None:
-            said = past.verdicts.setdefault(before.round.phase, {})
-            for about in (*record.good, *record.bad):
-                found = said.get(about, Verdicts())
-                if about in record.good:
-                    said[about] = Verdicts(found.good | {record.member}, found.bad)
-                else:
-                    said[about] = Verdicts(found.good, found.bad | {record.member})
-
-    def _note_ceremony(self, before: Federation, record: Record, height: int) -> None:
-        now = self.state.ceremony
-        if isinstance(record, KeyBegin) and now is not None:
-            self.ceremonies.append(PastCeremony(self.state.terms, now.first_epoch, now.began, height))
-        elif now is not None:
-            self.ceremonies[-1].log = now.log
-        elif before.ceremony is not None and self.state.epoch != before.epoch:
-            self.ceremonies[-1].epoch = self.state.epoch

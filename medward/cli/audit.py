@@ -19,9 +19,9 @@ _LINES = {
     "{checkpoints} checkpoints, {equivocations} equivocations",
     "store": "{blocks} blocks hashed ({megabytes} MB), {blobs} blobs that the ledger needs",
     "data": "{sets} sealed data sets with {rows} rows on record, {data keys} keys to seal data to",
-    "keys": "{ceremonies} ceremonies, {public keys} public keys proved",
-    "rounds": "{rounds} rounds: {commitments} commitments, {proofs} contributions and shares proved, {sums} sums added "
-    "anew, {models} models computed anew, {votes} votes",
+    "keys": "{sealing keys} keys that shares were sealed to",
+    "rounds": "{rounds} rounds: {commitments} commitments, {dealings} dealings, {complaints} complaints, "
+    "{shown} shown, {answers} answers, {sums} sums decrypted anew, {models} models computed anew, {votes} votes",
 }
 _MOST_REMARKS = 20
 
@@ -31,10 +31,10 @@ def audit(
     node: NodeOption = None,
     token_file: TokenOption = None,
     certificate: CertificateOption = None,
-    only: int | None = typer.Option(None, "--round", help="Check the proofs, the sum and the model of this one only."),
+    only: int | None = typer.Option(None, "--round", help="Check dealings, sum and model of this one only."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
-    """Check everything that a federation's nodes have on disk: ledger, store, keys, sums and models.
+    """Check everything that a federation's nodes have on disk: ledger, store, dealings, sums and models.
 
     It reads, changes nothing and needs no key; of a node that runs elsewhere it gets a copy. The exit code is 0 where
     everything holds and 1 otherwise. What that proves, and what it cannot: docs/audit.md.

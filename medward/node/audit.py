@@ -4,8 +4,8 @@
     ledger    ledgers.py                             every certificate, one replay
     store     store_audit.py                         every block hashed; what rounds rest on is there
     data      data_audit.py                          sealed data sets are what is on record of them
-    keys      federation.audit.audit_ceremony        the public keys of every epoch
-    rounds    federation.audit.audit_round           proofs, sums, shares, models, votes
+    keys      federation.audit.audit_sealing_keys    the keys that shares were sealed to
+    rounds    federation.audit.audit_round           dealings, complaints, cohorts, answers, sums, models, votes
 
 What that proves, and what it cannot: docs/audit.md.
 """
@@ -23,17 +23,14 @@ from typing import Any
 from medward.errors import MedwardError
 from medward.federation.application import REFUSED, FederationApplication, encode_state
 from medward.federation.audit import (
-    Finding,
-    Found,
-    Read,
-    audit_ceremony,
+    audit_cohorts,
     audit_round,
-    ceremony_blobs,
+    audit_sealing_keys,
     named_blobs,
     round_blobs,
     sums_of_auditor,
 )
-from medward.federation.encrypted_sum import EpochMaterial
+from medward.federation.findings import Finding, Found, Read
 from medward.federation.history import History, PastRound
 from medward.federation.plan import Plan, plan_digest
 from medward.federation.records import decode_record
@@ -118,11 +115,12 @@ def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = l
 
     Args:
         folder: a node's home, or a folder of homes of one federation.
-        only: the one round whose proofs, sum and model are checked; None for all.
+        only: the one round whose dealings, sum and model are checked; None for all.
         said: is told what is being checked.
 
     Raises:
-        NodeError: there is no home, or no federation file that can be read, or a ledger that cannot be read now.
+        NodeError: there is no home, or no federation file that can be read, or a ledger that cannot be read now, or the
+            federation is of an earlier format.
     """
     found = Audit(str(folder))
     homes = {home.folder.name: home for home in find_homes(folder)}
@@ -144,11 +142,12 @@ def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = l
         _audit_store(stores, history, named, homes, found.groups["store"])
         audit_data(history.state, stores, found.groups["data"])
         said("the keys")
-        keys = _audit_keys(agreement, history, stores.read, found.groups["keys"])
+        audit_sealing_keys(history.rounds, found.groups["keys"])
+        audit_cohorts(history.rounds, found.groups["rounds"])
         chosen = [history.rounds[only]] if only is not None else list(history.rounds.values())
         plan = _plan(homes, agreement, found.groups["files"])
         said("the rounds")
-        check = partial(_audit_round, keys=keys, agreement=agreement, read=stores.read, plan=plan)
+        check = partial(_audit_round, protect=agreement.protect, read=stores.read, plan=plan)
         for past, one in zip(chosen, workers.map(check, chosen), strict=True):
             found.groups["rounds"].take(one)
             said(f"round {past.now.number}")
@@ -267,7 +266,7 @@ def _audit_ledger(
         height, record = executed.block.height, decode_record(transaction.payload)
         if record is not None:
             author = history.state.author(transaction.client) or "a stranger"
-            for name, what in named_blobs(record, author, history.state.terms.members):
+            for name, what in named_blobs(record, author):
                 named.setdefault(name, what)
         if record is not None and result.code in (0, REFUSED):
             history.take(record, transaction.client, executed.block.time / 1000, application.snapshot().block, height)
@@ -304,8 +303,6 @@ def _audit_store(
     stores: Stores, history: History, named: Mapping[str, str], homes: Mapping[str, Home], found: Found
 ) -> None:
     needed: dict[str, str] = {history.state.agreement.model: "the first model"}
-    for ceremony in history.ceremonies:
-        needed |= ceremony_blobs(ceremony)
     for past in history.rounds.values():
         # A model is told as what a round led to, rather than as what the next one worked from.
         needed = round_blobs(past) | needed
@@ -324,27 +321,10 @@ def _owners(homes: Mapping[str, Home]) -> set[str]:
     return owners
 
 
-def _audit_keys(agreement: Agreement, history: History, read: Read, found: Found) -> dict[int, EpochMaterial]:
-    keys: dict[int, EpochMaterial] = {}
-    for past in history.ceremonies:
-        material = audit_ceremony(agreement, past, read, found)
-        if material is not None:
-            keys[material.keys.epoch] = material
-    return keys
-
-
-def _audit_round(
-    past: PastRound, keys: Mapping[int, EpochMaterial], agreement: Agreement, read: Read, plan: Plan | None
-) -> Found:
+def _audit_round(past: PastRound, protect: str, read: Read, plan: Plan | None) -> Found:
     """Return what there is to find in one round; rounds share nothing, so that several can be audited at once."""
     found = Found()
-    epoch = None if agreement.protect == "none" else past.epoch
-    if epoch is not None and epoch not in keys:
-        what = f"its proofs cannot be verified without the public keys of epoch {epoch}"
-        found.problems.append(Finding(what, round=past.now.number))
-        return found
-    sums = sums_of_auditor(None if epoch is None else keys[epoch], past.now.terms.least_cohort)
-    audit_round(past, sums, read, plan, found)
+    audit_round(past, sums_of_auditor(protect), read, plan, found)
     return found
 
 
@@ -368,7 +348,8 @@ def document(audit: Audit) -> dict[str, Any]:
 
     def shown(one: Finding) -> dict[str, Any]:
         places = {"home": one.home, "height": one.height, "round": one.round, "name": one.name}
-        return {**{key: value for key, value in places.items() if value is not None}, "what": one.what}
+        guilty = {"guilty": list(one.guilty)} if one.guilty else {}
+        return {**{key: value for key, value in places.items() if value is not None}, "what": one.what, **guilty}
 
     return {
         "folder": audit.of,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medward.federation.audit import Finding, Found
+from medward.federation.findings import Finding, Found
 from medward.ledger.cometbft.light import header_hash, merkle_root, timestamp, verify_commit
 from medward.ledger.cometbft.reading import StoredBlock, StoredChain
 from medward.ledger.errors import InvalidCertificate, InvalidSignature, LedgerError, NotCanonical

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from typing import BinaryIO, cast
 
 from medward.errors import MedwardError
-from medward.federation.audit import Finding, Found
 from medward.federation.data_rules import DataSets, KeptSet
+from medward.federation.findings import Finding, Found
 from medward.federation.rules import Federation
 from medward.federation.sealed_data import SealBroken, read_header, sealed_size_fits
 from medward.fhe.hybrid import check_public

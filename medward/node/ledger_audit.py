@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from medward.federation.audit import Finding, Found
+from medward.federation.findings import Finding, Found
 from medward.federation.records import decode_record
 from medward.ledger.certificates import (
     CertifiedBlock,

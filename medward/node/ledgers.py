@@ -4,7 +4,7 @@ import fcntl
 import os
 from collections.abc import Mapping
 
-from medward.federation.audit import Finding, Found
+from medward.federation.findings import Finding, Found
 from medward.ledger.cometbft.reading import StoredChain, read_chain
 from medward.ledger.errors import LedgerError
 from medward.ledger.pbft.reading import JournalContent, read_journal

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from medward.federation.audit import Finding, Found
+from medward.federation.findings import Finding, Found
 from medward.store.blocks import Blocks
 from medward.store.cid import RAW, Cid
 from medward.store.dag import get_inline, walk

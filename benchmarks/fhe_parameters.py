@@ -187,6 +187,13 @@ def _sizes(members: int, bits: int) -> str:
     return " | ".join(str(size) for size in (bits, blocks, whole, dealt, *shown))
 
 
+def bad_committee(members: int, liars: int) -> float:
+    """Return log2 of the probability that a committee drawn from the members has more liars than it survives."""
+    most = (MOST_HOLDERS - 1) // 3
+    ways = sum(comb(liars, k) * comb(members - liars, MOST_HOLDERS - k) for k in range(most + 1, MOST_HOLDERS + 1))
+    return log2(ways) - log2(comb(members, MOST_HOLDERS))
+
+
 def constants_table() -> None:
     p = derived(16)
     gain, seen = widest_gain(), seen_gains()
@@ -214,6 +221,8 @@ def constants_table() -> None:
     print(f"| sampler of width {SIGMA}: log2 (R_2 - 1); log2 of statistical distance "
           f"| {narrow[0]:.0f}; {narrow[1]:.0f} |")  # fmt: skip
     print(f"| sampler of the masks y: the same | {wide[0]:.0f}; {wide[1]:.0f} |")
+    drawn = "; ".join(f"{bad_committee(1000, liars):.1f}" for liars in (100, 200, 333))
+    print(f"| log2 of more than 21 liars among 64 drawn from 1,000, of whom 100; 200; 333 lie | {drawn} |")
     print(f"| largest n for which no second sum is expected by any difference (below 2^-128) | {proved} |")
     print()
 

@@ -7,7 +7,7 @@ The sums of the digits give the sum of the numbers.
 
 import numpy as np
 
-from medward.federation.interfaces import IntVector
+from medward.federation.sums.interface import IntVector
 
 #: How many values a number takes, and how wide each must be.
 DIGITS = 2

@@ -16,8 +16,8 @@ from medward.agents.model import Provenance, SentinelModel
 from medward.agents.traffic import Traffic, traffic_of
 from medward.federation.courier import COST_UNIT
 from medward.federation.digits import to_digits
-from medward.federation.interfaces import IntVector
 from medward.federation.shared_model import SIZES, SharedModel
+from medward.federation.sums.interface import IntVector
 from medward.fhe.quantise import quantise_with_feedback, rounding_seed, weighted
 from medward.flows.schema import Flows
 from medward.flows.sketch import count

@@ -11,7 +11,7 @@ Whose turn it is goes round; the others wait a while longer each, so that one si
 
 from medward.federation import rules
 from medward.federation.interfaces import Refused
-from medward.federation.records import Record, RoundRecord, SealingKey, Tick
+from medward.federation.records import BeginRound, Record, RoundRecord, SealingKey, Tick
 from medward.federation.round.effects import Effect, Event, Order
 from medward.federation.round.member import Member
 from medward.federation.rules import Federation
@@ -66,6 +66,8 @@ class Participant:
             effects = self._member.follow(self.state.round, record)
             if self.state.round.over:
                 self._erase_keys()
+            if isinstance(record, BeginRound) and self.state.needs_sealing_key(self.name):
+                effects.append(self._hand_in(self._sealing_key(), time))
             return effects
         return []
 
@@ -84,11 +86,14 @@ class Participant:
             effects += self._member.hasten()
         for record, time in self._duties():
             if record is not None and time <= now:
-                # What is lost on the way is handed in again after a deadline.
-                waiting = {other: until for other, until in self._handed_in.items() if until > now}
-                self._handed_in = {**waiting, record: now + self.state.terms.deadline}
-                effects.append(Order(record))
+                effects.append(self._hand_in(record, now))
         return effects
+
+    def _hand_in(self, record: Record, now: float) -> Order:
+        """Hand a record in; what is lost on the way is handed in again after a deadline."""
+        waiting = {other: until for other, until in self._handed_in.items() if until > now}
+        self._handed_in = {**waiting, record: now + self.state.terms.deadline}
+        return Order(record)
 
     def _duties(self) -> list[tuple[Record | None, float]]:
         """What is to be handed in next, and from when on; None stands for what the round's machine says itself."""

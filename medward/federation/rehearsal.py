@@ -15,8 +15,9 @@ from medward.agents.courier.observation import Decision, Observation
 from medward.agents.courier.policies import Every, Policy
 from medward.federation.courier import COST_UNIT, COUNTS
 from medward.federation.hospital import Hospital
-from medward.federation.interfaces import FederationError, IntVector
+from medward.federation.interfaces import FederationError
 from medward.federation.shared_model import SharedModel
+from medward.federation.sums.interface import IntVector
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ from medward.federation.records import (
 )
 from medward.federation.round.rules import apply as apply_to_round
 from medward.federation.round.rules import begin_round
-from medward.federation.round.state import Phase, Round, Terms
+from medward.federation.round.state import Phase, Round
+from medward.federation.terms import Terms
 from medward.fhe.hybrid import check_public
 
 MAX_FRUITLESS_ROUNDS = 3
@@ -144,11 +145,12 @@ class Federation:
 
     @property
     def begins_at(self) -> float | None:
-        """When the next round may begin: at once with all holders present, else a little later; None with too few."""
-        present = len(self.present)
-        if self.busy or present < self.terms.threshold:
+        """When the next round may begin: at once, or later where a holder gave no key yet; None with too few."""
+        if self.busy or len(self.present) < self.terms.threshold:
             return None
-        waits = present < len(self.terms.holders)
+        # Who has been here for long and gave no key is waited for no more.
+        late = (name for name in self.terms.holders if name not in self.present and name not in self.sealing)
+        waits = any(self.number - self.joined.get(name, 0) <= OLDEST_KEY for name in late)
         return self.idle_since + (self.terms.deadline * WAIT_FOR_KEYS if waits else 0.0)
 
     def sealing_key(self, member: str) -> bytes:

@@ -28,9 +28,10 @@ from medward.agents.network import Layout, SentinelNetwork, layout_of
 from medward.agents.trees import no_trees, read_forest
 from medward.federation.courier import COUNTS, NO_SIGNALS, Signals, blocks_of, spans, update_energy
 from medward.federation.digits import BITS, DIGITS, from_digits
-from medward.federation.interfaces import FederationError, IntVector
+from medward.federation.interfaces import FederationError
 from medward.federation.plan import Plan, plan_digest
 from medward.federation.records import Dispatch, Next, Task
+from medward.federation.sums.interface import IntVector
 from medward.fhe.quantise import Quantiser
 from medward.flows.scaling import Scaler, fit_scaler
 from medward.flows.sketch import Grid, coarse_grid, refine

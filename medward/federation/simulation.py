@@ -1,7 +1,8 @@
 """A whole federation in one process: every member's machine, a log in memory, one store.
 
-The machines, the rules, the sums and the store are the real ones; only the log and its clock are special. The clock stands still while anybody has something to do, and when nobody has, it jumps to the next deadline:
-a silent member costs no waiting here.
+The machines, the rules, the sums and the store are the real ones; only the log and its clock are special. The clock
+stands still while anybody has something to do, and when nobody has, it jumps to the next deadline: a silent member
+costs no waiting here.
 """
 
 import hashlib
@@ -219,13 +220,14 @@ class Simulation:
         """Nobody has anything to do: the clock jumps to where somebody has."""
         if state.stopped is not None:
             raise FederationError(f"The federation has stopped: {state.stopped}.")
-        self._log.time = max(self._log.time, min(member.wake() for member in self._participants.values()))
-        for name, participant in self._participants.items():
-            orders = participant.duties(self._log.time)
-            for effect in orders:
-                self._carry_out(name, effect)
-            if orders:
-                return
+        while (wake := min(member.wake() for member in self._participants.values())) < float("inf"):
+            self._log.time = max(self._log.time, wake)
+            for name, participant in self._participants.items():
+                orders = participant.duties(self._log.time)
+                for effect in orders:
+                    self._carry_out(name, effect)
+                if orders:
+                    return
         raise FederationError("Nobody has anything to do and the round is not over: this is a defect.")
 
     def _deliver(self, pool: ThreadPoolExecutor) -> None:
@@ -263,8 +265,11 @@ class Simulation:
             case Fetch():
                 self._give(name, Fetched(effect.round, self._fetched(effect)))
             case Advance():
-                with self._watch.doing("combine"):
-                    model, encoded = self._advanced(effect.total, effect.refused)
+                try:
+                    with self._watch.doing("combine"):
+                        model, encoded = self._advanced(effect.total, effect.refused)
+                except FederationError:
+                    return  # everybody finds the same of this sum: the round is void at its deadline
                 self._give(name, Advanced(effect.round, encoded, model.next))
             case Judge():
                 with self._watch.doing("train"):

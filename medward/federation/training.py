@@ -21,9 +21,11 @@ from medward.federation.hospital import Hospital, training_rows, trial_secret
 from medward.federation.interfaces import FederationError
 from medward.federation.plan import Plan
 from medward.federation.round.rules import FOUND_WORSE
-from medward.federation.round.state import Terms
 from medward.federation.shared_model import SharedModel, first_model, from_bytes
 from medward.federation.simulation import Protect, RoundReport, Settings, Simulation, member_names
+from medward.federation.terms import Terms
+from medward.federation.wire import sum_set
+from medward.fhe.errors import UnsafeParameters
 from medward.fhe.parameters import UPDATE_BITS
 from medward.fhe.quantise import PLAIN_BITS
 from medward.flows.errors import BadSplit
@@ -212,6 +214,11 @@ def refuse_impossible(options: Options) -> None:
         raise FederationError(
             f"The share of hospitals a round must lie above 0 and at most at 1, not {options.sample}."
         )
+    if options.protect == "aggregate":
+        try:
+            sum_set(options.bits, options.sites)
+        except UnsafeParameters as error:
+            raise FederationError(f"{options.sites} hospitals cannot sum under encryption: {error}.") from None
     terms = Terms("", member_names(options.sites))
     if options.sample * options.sites < terms.least_cohort:
         raise FederationError(

@@ -10,10 +10,13 @@ Blobs are exact. Records are an upper bound for the built-in ledger: each is tak
 
 from dataclasses import dataclass
 
-from medward.federation.round.state import Terms
-from medward.fhe.context import answer_bytes, contribution_bytes, response_bytes
+from medward.federation.terms import Terms
+from medward.fhe.checking import response_bytes
+from medward.fhe.context import SumContext
+from medward.fhe.contribution import contribution_bytes
 from medward.fhe.lanes import BlockLayout
 from medward.fhe.parameters import SumParameters, sum_parameters
+from medward.fhe.reconstruction import answer_bytes
 
 #: A signed record with its envelope, one with a sealing key in it, and a replica's vote, in bytes; rounded up.
 RECORD_BYTES, KEY_RECORD_BYTES, VOTE_BYTES = 512, 2048, 256
@@ -41,9 +44,10 @@ def sum_set(bits: int, members: int) -> SumParameters:
 
 
 def parts(parameters: SumParameters, counts: int, values: int) -> Parts:
-    """Return the sizes of the blobs of a sum of so many counts and values."""
-    blocks = BlockLayout(parameters, counts, values).blocks
-    return Parts(contribution_bytes(parameters, blocks), response_bytes(parameters), answer_bytes(parameters))
+    """Return the sizes of the blobs of a sum of so many counts and values, with all holders present."""
+    holders = tuple(range(1, parameters.holders + 1))
+    context = SumContext(parameters, b"", holders, BlockLayout(parameters, counts, values).blocks)
+    return Parts(contribution_bytes(context), response_bytes(context), answer_bytes())
 
 
 def record_bytes(members: int) -> int:

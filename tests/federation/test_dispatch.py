@@ -9,9 +9,9 @@ import pytest
 from medward.agents.courier.observation import Decision, Observation
 from medward.federation import courier as blocks
 from medward.federation import hospital as module
-from medward.federation.effects import Effect, Store
 from medward.federation.interfaces import FederationError, Refused
-from medward.federation.records import Dispatch, Open
+from medward.federation.records import BeginRound, Dispatch
+from medward.federation.round.effects import Effect, Store
 from medward.federation.rules import apply
 from medward.federation.shared_model import SharedModel, from_bytes
 from medward.federation.training import FederatedTraining
@@ -85,7 +85,7 @@ def test_blocks_and_widths_change_no_bit_under_encryption(rotating: Start) -> No
     assert len(set(plain.shared.sent)) > 1
 
 
-def test_open_with_another_mask_width_or_length_is_refused(rotating: Start) -> None:
+def test_beginning_with_another_mask_width_or_length_is_refused(rotating: Start) -> None:
     training = rotating()
     while training.shared.task == "survey":
         training._simulation.run_round()
@@ -100,10 +100,10 @@ def test_open_with_another_mask_width_or_length_is_refused(rotating: Start) -> N
     assert begun.round.dispatch == right.dispatch
 
 
-def replace_dispatch(record: Open, **change: object) -> Open:
+def replace_dispatch(record: BeginRound, **change: object) -> BeginRound:
     fields = {name: getattr(record.dispatch, name) for name in ("bits", "blocks", "periods")} | change
     names = ("round", "task", "model", "invited", "counts", "values")
-    return Open(*(getattr(record, name) for name in names), Dispatch(**fields))
+    return BeginRound(*(getattr(record, name) for name in names), Dispatch(**fields))
 
 
 def _trained_alone(training: FederatedTraining) -> Iterator[tuple[SharedModel, SharedModel, np.ndarray]]:
@@ -167,9 +167,9 @@ def test_bytes_accounted_are_the_bytes_that_a_secure_round_stores(federation: St
     training.run(None, _quiet)
     shared, sites = training.shared, training.options.sites
     assert shared.weights is not None
-    blobs = parts(sum_set("AGG-M", 8, sites), blocks.COUNTS, len(shared.weights))
+    blobs = parts(sum_set(8, sites), blocks.COUNTS, len(shared.weights))
     for report in [report for report in training.reports if report.task == "train"]:
-        stored = sites * (blobs.contribution + blobs.share) + blobs.aggregate
+        stored = sites * (blobs.contribution + blobs.response + blobs.answer)
         # Each member stores the next model, and so does the simulation; models differ in the digits of their signals.
         models = (sites + 1) * len(shared.to_bytes())
         assert abs(report.bytes_up - stored - models) <= (sites + 1) * 16

@@ -36,8 +36,8 @@ def test_rehearsal_is_the_encrypted_federation_bit_for_bit_and_byte_for_byte(fed
     assert len(trained) == sum(1 for step in episode.steps if step.sent)
     sites = secure.options.sites
     for report, step in zip(trained, episode.steps, strict=True):
-        blobs = parts(sum_set("AGG-M", step.decision.bits, sites), blocks.COUNTS, len(episode.shared.weights))
-        stored = sites * (blobs.contribution + blobs.share) + blobs.aggregate
+        blobs = parts(sum_set(step.decision.bits, sites), blocks.COUNTS, len(episode.shared.weights))
+        stored = sites * (blobs.contribution + blobs.response + blobs.answer)
         # What was stored once goes to every other member; the next model is made by each member and never sent.
         assert step.sent == (sites - 1) * stored + record_bytes(sites)
         models = (sites + 1) * len(secure.shared.to_bytes())

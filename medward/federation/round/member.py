@@ -7,35 +7,11 @@ knows (`hasten`). A holder answers only when it has itself checked its share of 
 
 from collections.abc import Iterable
 
+from medward.federation import records
 from medward.federation.blobs import blob_name
-from medward.federation.records import (
-    Answer,
-    Attest,
-    Commit,
-    Complain,
-    Finish,
-    NoFit,
-    Respond,
-    RoundRecord,
-    Show,
-    Submit,
-    Vote,
-    commitment_to,
-)
-from medward.federation.round.effects import (
-    Advance,
-    Advanced,
-    Effect,
-    Event,
-    Fetch,
-    Fetched,
-    Judge,
-    Judged,
-    Order,
-    Produced,
-    Store,
-    Work,
-)
+from medward.federation.records import RoundRecord
+from medward.federation.round import effects as do
+from medward.federation.round.effects import Effect, Event, Fetch, Order, Store
 from medward.federation.round.state import Phase, Round
 from medward.federation.sums.interface import SecureSum, SumRefused, SumTerms, Verdict, WrongSum
 
@@ -61,7 +37,7 @@ class Member:
         self._judged: dict[str, bool] = {}
         self._said: set[object] = set()
         self._hasty: Phase | None = None
-        self._finish: Finish | None = None
+        self._finish: records.Finish | None = None
 
     def follow(self, now: Round, record: RoundRecord | None) -> list[Effect]:
         """Take the round's state after a record, and return what is to be done about it, in order.
@@ -75,7 +51,7 @@ class Member:
             self._forget()
         if before is None or record is None or (before.number, before.phase) != (now.number, now.phase):
             return self._enter(now)
-        return self._fetch(now) if isinstance(record, Answer) else []
+        return self._fetch(now) if isinstance(record, records.Answer) else []
 
     def step(self, event: Event) -> list[Effect]:
         """Take what an effect led to, and return what is to be done about it, in order."""
@@ -83,18 +59,18 @@ class Member:
         if now is None or now.over or event.round != now.number:
             return []
         match event:
-            case Produced() if now.phase is Phase.COMMITTING:
+            case do.Produced() if now.phase is Phase.COMMITTING:
                 contributed = self._sums.contributed(now.sum_terms)
                 return self._commit(now, contributed or self._sums.contribute(now.sum_terms, event.values))
-            case Fetched():
+            case do.Fetched():
                 self._blobs.update(event.blobs)
                 return self._proceed(now)
-            case Advanced():
+            case do.Advanced():
                 name, store = self._keep(now, event.model)
-                self._finish = Finish(now.number, self.name, name, event.next)
+                self._finish = records.Finish(now.number, self.name, name, event.next)
                 return [store, *self._finished(now)]
-            case Judged() if now.phase is Phase.VOTING:
-                return [Order(Vote(now.number, self.name, event.accept))]
+            case do.Judged() if now.phase is Phase.VOTING:
+                return [Order(records.Vote(now.number, self.name, event.accept))]
         return []
 
     @property
@@ -119,41 +95,44 @@ class Member:
             match now.phase:
                 case Phase.COMMITTING if name in now.invited:
                     contributed = self._sums.contributed(terms)
-                    work: list[Effect] = [Work(now.number, now.task, now.model)]
+                    work: list[Effect] = [do.Work(now.number, now.task, now.model)]
                     return work if contributed is None else self._commit(now, contributed)
                 case Phase.SUBMITTING if name in now.commitments:
                     return self._submit(now, terms)
                 case Phase.SHOWING if name in now.must_show:
                     shown, store = self._keep(now, self._sums.show(terms, now.complainers(name)))
-                    return [store, Order(Show(now.number, name, shown))]
+                    return [store, Order(records.Show(now.number, name, shown))]
                 case Phase.AUDITING if now.audit is not None and name in now.cohort:
                     response = self._sums.respond_to_audit(terms, now.audit.beacon)
-                    return [Order(Respond(now.number, name, response))]
+                    return [Order(records.Respond(now.number, name, response))]
                 case Phase.VOTING if now.candidate is not None:
-                    return [Judge(now.number, now.model, now.candidate.model)]
+                    return [do.Judge(now.number, now.model, now.candidate.model)]
         except (WrongSum, SumRefused):
             return []
         return [*self._finished(now), *self._fetch(now), *self._proceed(now)]
 
     def _commit(self, now: Round, contribution: bytes) -> list[Effect]:
         name, store = self._keep(now, contribution)
-        commitment = commitment_to(now.terms.name, now.number, self.name, name)
-        return [store, Order(Commit(now.number, self.name, commitment))]
+        commitment = records.commitment_to(now.terms.name, now.number, self.name, name)
+        return [store, Order(records.Commit(now.number, self.name, commitment))]
 
     def _submit(self, now: Round, terms: SumTerms) -> list[Effect]:
         """Show the contribution and the response; both come from the journal, whatever the store has lost."""
         contribution = self._sums.contributed(terms)
         if contribution is None:
             return []
-        name, store = self._keep(now, contribution)
-        if commitment_to(now.terms.name, now.number, self.name, name) != now.commitments[self.name]:
+        name = blob_name(contribution)
+        if records.commitment_to(now.terms.name, now.number, self.name, name) != now.commitments[self.name]:
             return []  # another process with this member's key committed
-        response, store_response = self._keep(now, self._sums.respond(terms, now.beacon))
-        return [store, store_response, Order(Submit(now.number, self.name, name, response))]
+        again = [] if name in self._blobs else [self._keep(now, contribution)[1]]
+        response, store = self._keep(now, self._sums.respond(terms, now.beacon))
+        return [*again, store, Order(records.Submit(now.number, self.name, name, response))]
 
     def _keep(self, now: Round, content: bytes) -> tuple[str, Store]:
         """Return the name of a blob of this member's, and the effect that stores it."""
-        return blob_name(content), Store(f"round/{now.number}", content)
+        name = blob_name(content)
+        self._blobs[name] = content
+        return name, Store(f"round/{now.number}", content)
 
     def _fetch(self, now: Round) -> list[Effect]:
         """Ask for the blobs that the present phase needs and that are not here yet."""
@@ -210,7 +189,7 @@ class Member:
         """Whether this member has said, or may not say, what the present phase asks of those who check."""
         if now.phase is Phase.FINISHING:
             spoken = {*now.finishes, *now.unfitting}
-            return self.name in spoken or now.audit is not None or NoFit in self._said
+            return self.name in spoken or now.audit is not None or records.NoFit in self._said
         said = now.judgements if now.phase is Phase.JUDGING else now.verdicts
         return self.name in said or self.name not in now.sealing_keys or now.phase in self._said
 
@@ -222,11 +201,11 @@ class Member:
         if now.phase is Phase.JUDGING:
             found = {d: Verdict.GOOD if good else Verdict.AT_FAULT for d, good in self._judged.items()}
         named = (tuple(d for d, verdict in found.items() if verdict is kind) for kind in Verdict)
-        return [Order(Attest(now.number, self.name, *named))]
+        return [Order(records.Attest(now.number, self.name, *named))]
 
     def _answer(self, now: Round) -> list[Effect]:
         """Answer once every share of the cohort is checked; complain, late, of one that is provably wrong."""
-        if self.name in now.answers or self.name not in now.sealing_keys or Answer in self._said:
+        if self.name in now.answers or self.name not in now.sealing_keys or records.Answer in self._said:
             return []
         if not self._sums.ready(now.sum_terms, now.cohort):
             self._examine(now, now.cohort)
@@ -234,9 +213,9 @@ class Member:
             if not self._sums.ready(now.sum_terms, now.cohort):
                 late = (d for d in now.cohort if self._verdicts.get(d) is Verdict.COMPLAINT)
                 return [e for d in late if self.name not in now.complainers(d) for e in self._complain(now, d)]
-        self._said.add(Answer)
+        self._said.add(records.Answer)
         name, store = self._keep(now, self._sums.answer(now.sum_terms, now.cohort))
-        return [store, Order(Answer(now.number, self.name, name))]
+        return [store, Order(records.Answer(now.number, self.name, name))]
 
     def _complain(self, now: Round, dealer: str) -> list[Effect]:
         """Publish a share that proves its dealer at fault; where it proves nothing, say nothing."""
@@ -249,12 +228,12 @@ class Member:
             return []
         self._said.add(dealer)
         name, store = self._keep(now, share)
-        return [store, Order(Complain(now.number, self.name, dealer, name))]
+        return [store, Order(records.Complain(now.number, self.name, dealer, name))]
 
     def _decrypt(self, now: Round, *, hasty: bool) -> list[Effect]:
         """Find the sum from the answers that are here, or say that none of them fit."""
         answers = {h: self._blobs[name] for h, name in now.answers.items() if name in self._blobs}
-        if Advance in self._said or self._finish is not None or len(answers) < now.terms.threshold:
+        if do.Advance in self._said or self._finish is not None or len(answers) < now.terms.threshold:
             return []
         contributions: dict[str, bytes] = {}
         for dealer in now.cohort:
@@ -269,13 +248,13 @@ class Member:
             answers = {holder: answers[holder] for holder in right if holder in audit.answers}
         found = self._sums.decrypt(terms, now.cohort, contributions, answers)
         if found is not None:
-            self._said.add(Advance)
-            return [Advance(now.number, now.model, found.total, now.cohort, now.refused)]
+            self._said.add(do.Advance)
+            return [do.Advance(now.number, now.model, found.total, now.cohort, now.refused)]
         if audit is not None:
             return [effect for dealer in now.cohort for effect in self._complain(now, dealer)]
         if now.phase is Phase.FINISHING and not self._spoke(now) and (hasty or len(answers) == len(now.answers)):
-            self._said.add(NoFit)
-            return [Order(NoFit(now.number, self.name, tuple(answers)))]
+            self._said.add(records.NoFit)
+            return [Order(records.NoFit(now.number, self.name, tuple(answers)))]
         return []
 
     def _finished(self, now: Round) -> list[Effect]:

@@ -6,29 +6,14 @@ of a later time says so. Rules see records, never blobs: a dealing counts as goo
 honest, attest that they hold it and have checked it. The cohort is fixed once, after all complaints are settled.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
+from medward.federation import records
 from medward.federation.interfaces import Refused
-from medward.federation.records import (
-    Answer,
-    Attest,
-    BeginRound,
-    Commit,
-    Complain,
-    Finish,
-    NoFit,
-    Respond,
-    RoundRecord,
-    Show,
-    Submit,
-    Tick,
-    Vote,
-    audit_beacon_of,
-    beacon_of,
-    commitment_to,
-)
-from medward.federation.round.state import Audit, Found, Phase, Round, Terms
+from medward.federation.records import RoundRecord
+from medward.federation.round.state import Audit, Found, Phase, Round
+from medward.federation.terms import Terms
 
 COMMITMENT_BYTES = 32
 #: The outcome of a round whose model was refused by the votes.
@@ -36,7 +21,9 @@ FOUND_WORSE = "a majority found the next model worse"
 _SUMMED = (Phase.ANSWERING, Phase.FINISHING, Phase.AUDITING, Phase.VOTING)
 
 
-def begin_round(terms: Terms, sealing_keys: dict[str, bytes], record: BeginRound, time: float, block: bytes) -> Round:
+def begin_round(
+    terms: Terms, sealing_keys: dict[str, bytes], record: records.BeginRound, time: float, block: bytes
+) -> Round:
     """Return a new round's state.
 
     Args:
@@ -74,13 +61,13 @@ def apply(state: Round, record: RoundRecord, time: float, block: bytes) -> Round
     Raises:
         Refused: the record breaks a rule; `state` stays as it is.
     """
-    if isinstance(record, BeginRound):
+    if isinstance(record, records.BeginRound):
         raise Refused(f"Round {state.number} has begun already.")
     if record.round != state.number:
         raise Refused(f"The record is of round {record.round}, not {state.number}.")
     if state.over:
         raise Refused(f"Round {state.number} is {state.phase.value}.")
-    if not isinstance(record, Tick):
+    if not isinstance(record, records.Tick):
         state = _take(state, record)
     while not state.over:
         after = _leave(state, time, block, late=time >= state.due)
@@ -93,56 +80,57 @@ def apply(state: Round, record: RoundRecord, time: float, block: bytes) -> Round
 def _take(state: Round, record: RoundRecord) -> Round:
     """Take what a member said, if it may say it now."""
     match record:
-        case Commit(member=member):
-            _needs(state, Phase.COMMITTING, member, state.invited, state.commitments)
+        case records.Commit(member=member):
             if len(record.commitment) != COMMITMENT_BYTES:
                 raise Refused(f"A commitment has {COMMITMENT_BYTES} bytes, not {len(record.commitment)}.")
-            return replace(state, commitments={**state.commitments, member: record.commitment})
-        case Submit(member=member):
+            return _say(state, Phase.COMMITTING, member, state.invited, "commitments", record.commitment)
+        case records.Submit(member=member):
             _needs(state, Phase.SUBMITTING, member, state.commitments, state.submissions)
-            committed = commitment_to(state.terms.name, state.number, member, record.contribution)
+            committed = records.commitment_to(state.terms.name, state.number, member, record.contribution)
             if committed != state.commitments[member]:
                 raise Refused(f"{member} shows another contribution in round {state.number} than it committed to.")
             return replace(state, submissions={**state.submissions, member: record})
-        case Attest(member=member):
+        case records.Attest(member=member):
             return _attest(state, record, member)
-        case Show(member=member):
-            _needs(state, Phase.SHOWING, member, state.must_show, state.shown)
-            return replace(state, shown={**state.shown, member: record.shown})
-        case Answer(member=member):
-            _needs(state, Phase.ANSWERING, member, state.sealing_keys, state.answers)
-            return replace(state, answers={**state.answers, member: record.answer})
-        case Vote(member=member):
-            _needs(state, Phase.VOTING, member, state.terms.members, state.votes)
-            return replace(state, votes={**state.votes, member: record.accept})
+        case records.Show(member=member):
+            return _say(state, Phase.SHOWING, member, state.must_show, "shown", record.shown)
+        case records.Answer(member=member):
+            return _say(state, Phase.ANSWERING, member, state.sealing_keys, "answers", record.answer)
+        case records.Vote(member=member):
+            return _say(state, Phase.VOTING, member, state.terms.members, "votes", record.accept)
     return _take_of_sum(state, record)
 
 
 def _take_of_sum(state: Round, record: RoundRecord) -> Round:
     """The same for what members say of a sum that may be known."""
     match record:
-        case Finish(member=member):
+        case records.Finish(member=member):
             phase = Phase.ANSWERING if state.phase is Phase.ANSWERING else Phase.FINISHING
-            _needs(state, phase, member, state.terms.members, state.finishes)
-            return replace(state, finishes={**state.finishes, member: Found(record.model, record.next)})
-        case NoFit(member=member):
-            _needs(state, Phase.FINISHING, member, state.terms.members, state.unfitting)
+            return _say(state, phase, member, state.terms.members, "finishes", Found(record.model, record.next))
+        case records.NoFit(member=member):
             if state.audit is not None or not set(record.answers) <= set(state.answers):
                 raise Refused(f"{member} names answers in round {state.number} that are not to be audited.")
             if len(set(record.answers)) < max(state.terms.threshold, len(record.answers)):
                 raise Refused(f"{member} holds too few answers of round {state.number} to say that none fit.")
-            return replace(state, unfitting={**state.unfitting, member: record.answers})
-        case Respond(member=member) if state.audit is not None:
+            return _say(state, Phase.FINISHING, member, state.terms.members, "unfitting", record.answers)
+        case records.Respond(member=member) if state.audit is not None:
             _needs(state, Phase.AUDITING, member, state.cohort, state.audit.responses)
             responses = {**state.audit.responses, member: record.response}
             return replace(state, audit=replace(state.audit, responses=responses))
-        case Complain(member=member, dealer=dealer):
+        case records.Complain(member=member, dealer=dealer):
             said = state.accusations.get(dealer, {})
             _needs(state, state.phase, member, state.sealing_keys, said)
             if state.phase not in _SUMMED or dealer not in state.cohort:
                 raise Refused(f"{member} cannot complain of {dealer} now in round {state.number}.")
             return replace(state, accusations={**state.accusations, dealer: {**said, member: record.share}})
     raise Refused(f"Round {state.number} takes no such record now.")
+
+
+def _say(state: Round, phase: Phase, member: str, entitled: Container[str], what: str, said: object) -> Round:
+    """Note what a member says once, in a phase, if it is for it to say."""
+    before: Mapping[str, object] = getattr(state, what)
+    _needs(state, phase, member, entitled, before)
+    return replace(state, **{what: {**before, member: said}})  # type: ignore[arg-type]
 
 
 def _needs(state: Round, phase: Phase, member: str, entitled: Container[str], before: Container[str]) -> None:
@@ -154,17 +142,15 @@ def _needs(state: Round, phase: Phase, member: str, entitled: Container[str], be
         raise Refused(f"{member} said this already in round {state.number}.")
 
 
-def _attest(state: Round, record: Attest, member: str) -> Round:
+def _attest(state: Round, record: records.Attest, member: str) -> Round:
     """Take a holder's verdicts: on the dealings, or on what dealers showed."""
     named = (*record.good, *record.at_fault, *record.complaints)
     judging = state.phase is Phase.JUDGING
-    before, about = (state.judgements, state.shown) if judging else (state.verdicts, state.submissions)
-    _needs(state, Phase.JUDGING if judging else Phase.CHECKING, member, state.sealing_keys, before)
-    if len(set(named)) != len(named) or not set(named) <= set(about) or (judging and record.complaints):
+    about = set(state.shown if judging else state.submissions)
+    if len(set(named)) != len(named) or not set(named) <= about or (judging and record.complaints):
         raise Refused(f"{member} attests to something in round {state.number} that is not to be checked now.")
-    if judging:
-        return replace(state, judgements={**state.judgements, member: record})
-    return replace(state, verdicts={**state.verdicts, member: record})
+    phase, what = (Phase.JUDGING, "judgements") if judging else (Phase.CHECKING, "verdicts")
+    return _say(state, phase, member, state.sealing_keys, what, record)
 
 
 def _enter(state: Round, phase: Phase, time: float) -> Round:
@@ -182,7 +168,7 @@ def _leave(state: Round, time: float, block: bytes, *, late: bool) -> Round:
         case Phase.COMMITTING if late or len(state.commitments) == len(state.invited):
             if len(state.commitments) < terms.least_cohort:
                 return _too_few(state, len(state.commitments), "contributed")
-            beacon = beacon_of(terms.name, state.number, block, state.commitments)
+            beacon = records.beacon_of(terms.name, state.number, block, state.commitments)
             return replace(_enter(state, Phase.SUBMITTING, time), beacon=beacon)
         case Phase.SUBMITTING if late or len(state.submissions) == len(state.commitments):
             if len(state.submissions) < terms.least_cohort:
@@ -252,7 +238,7 @@ def _begin_audit(state: Round, time: float, block: bytes) -> Round:
     answers = {holder: state.answers[holder] for holder in kept}
     if len(answers) < state.terms.threshold:
         return _void(state, f"{len(answers)} answers could be had; {state.terms.threshold} are needed")
-    beacon = audit_beacon_of(state.terms.name, state.number, block, answers)
+    beacon = records.audit_beacon_of(state.terms.name, state.number, block, answers)
     return replace(_enter(state, Phase.AUDITING, time), audit=Audit(beacon, answers))
 
 

@@ -6,7 +6,7 @@ from enum import Enum
 
 from medward.federation.records import AT_ONCE, Attest, Dispatch, Next, Submit, Task
 from medward.federation.sums.interface import SumTerms
-from medward.fhe.parameters import MOST_HOLDERS
+from medward.federation.terms import Terms
 
 
 class Phase(Enum):
@@ -27,46 +27,6 @@ class Phase(Enum):
 
 
 OVER = (Phase.FINAL, Phase.ROLLED_BACK, Phase.VOID)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a federation agreed on before its first round.
-
-    Args:
-        name: the federation's name.
-        members: all members, in an agreed order.
-        deadline: the seconds that each phase of a round may take.
-    """
-
-    name: str
-    members: tuple[str, ...]
-    deadline: float = 600.0
-
-    @property
-    def faulty(self) -> int:
-        """How many members may lie: f = floor((n - 1) / 3)."""
-        return (len(self.members) - 1) // 3
-
-    @property
-    def holders(self) -> tuple[str, ...]:
-        """Who holds shares of what is dealt: all members, or a committee of the first ones where they are many."""
-        return self.members[:MOST_HOLDERS]
-
-    @property
-    def faulty_holders(self) -> int:
-        """How many holders may lie: floor((h - 1) / 3)."""
-        return (len(self.holders) - 1) // 3
-
-    @property
-    def threshold(self) -> int:
-        """How many answers decrypt a sum: t = h - floor((h - 1) / 3)."""
-        return len(self.holders) - self.faulty_holders
-
-    @property
-    def least_cohort(self) -> int:
-        """How many contributions a sum needs: max(3, f + 2, t), so that more than f of them are honest."""
-        return min(max(3, self.faulty + 2, self.threshold), len(self.members))
 
 
 @dataclass(frozen=True)
@@ -198,26 +158,20 @@ class Round:
     @property
     def awaited(self) -> tuple[str, ...]:
         """Whose word the present phase waits for until its deadline; some phases end before all have spoken."""
-        match self.phase:
-            case Phase.COMMITTING:
-                return _without(self.invited, self.commitments)
-            case Phase.SUBMITTING:
-                return _without(self.commitments, self.submissions)
-            case Phase.CHECKING:
-                return _without(self.sealing_keys, self.verdicts)
-            case Phase.SHOWING:
-                return _without(self.must_show, self.shown)
-            case Phase.JUDGING:
-                return _without(self.sealing_keys, self.judgements)
-            case Phase.ANSWERING:
-                return _without(self.sealing_keys, self.answers)
-            case Phase.FINISHING:
-                return _without(self.terms.members, {*self.finishes, *self.unfitting})
-            case Phase.AUDITING if self.audit is not None:
-                return _without(self.cohort, self.audit.responses)
-            case Phase.VOTING:
-                return _without(self.terms.members, self.votes)
-        return ()
+        responses = {} if self.audit is None else self.audit.responses
+        spoken: dict[Phase, tuple[Iterable[str], Container[str]]] = {
+            Phase.COMMITTING: (self.invited, self.commitments),
+            Phase.SUBMITTING: (self.commitments, self.submissions),
+            Phase.CHECKING: (self.sealing_keys, self.verdicts),
+            Phase.SHOWING: (self.must_show, self.shown),
+            Phase.JUDGING: (self.sealing_keys, self.judgements),
+            Phase.ANSWERING: (self.sealing_keys, self.answers),
+            Phase.FINISHING: (self.terms.members, {*self.finishes, *self.unfitting}),
+            Phase.AUDITING: (self.cohort, responses),
+            Phase.VOTING: (self.terms.members, self.votes),
+        }
+        needed, before = spoken.get(self.phase, ((), ()))
+        return tuple(name for name in needed if name not in before)
 
     def complainers(self, dealer: str) -> tuple[str, ...]:
         """Return the holders that complained of what a dealer dealt to them, in the order of the holders."""
@@ -242,7 +196,3 @@ class Round:
         """The dealers that showed what f+1 holders, so an honest one, found good."""
         found, f = self.judgements.values(), self.terms.faulty_holders
         return tuple(d for d in self.shown if sum(d in verdict.good for verdict in found) > f)
-
-
-def _without(names: Iterable[str], spoken: Container[str]) -> tuple[str, ...]:
-    return tuple(name for name in names if name not in spoken)

@@ -28,7 +28,8 @@ from medward.federation.records import (
     commitment_to,
 )
 from medward.federation.round.rules import apply, begin_round
-from medward.federation.round.state import Found, Phase, Round, Terms
+from medward.federation.round.state import Found, Phase, Round
+from medward.federation.terms import Terms
 
 NAMES = ("a", "b", "c", "d")
 TERMS = Terms("test", NAMES, deadline=10.0)

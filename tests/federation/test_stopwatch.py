@@ -7,9 +7,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medward.federation.interfaces import Slot
-from medward.federation.memory import PlainSum
-from medward.federation.stopwatch import ACTIVITIES, Activity, Stopwatch, TimedSum
+from medward.federation.stopwatch import ACTIVITIES, Activity, Stopwatch, timed
+from medward.federation.sums.interface import SumTerms, Verdict
+from medward.federation.sums.plain import PlainSum
 
 
 class Clock:
@@ -87,15 +87,15 @@ def _swallowed(call: object) -> None:
 def test_timed_sum_does_what_the_sum_inside_does() -> None:
     watch = Stopwatch()
     watch.turn(0)
-    slot = Slot("ward", 0, 1, 2)
-    timed, plain = TimedSum(PlainSum("a"), watch), PlainSum("a")
+    terms = SumTerms("ward", 0, 1, 2, 8, ("a",), ("a",), (b"",), faulty=0, threshold=1, recent=b"")
+    watched, plain = timed(PlainSum("a"), watch), PlainSum("a")
     values = np.array([3, -1, 5])
-    sealed = timed.seal(slot, values)
-    assert sealed == plain.seal(slot, values) == timed.sealed(slot)
-    timed.examine(slot, "a", sealed)
-    aggregate = timed.add(slot, {"a": sealed})
-    timed.check(slot, {"a": sealed}, aggregate)
-    share = timed.share(slot, aggregate)
-    timed.examine_share(slot, aggregate, "a", share)
-    assert list(timed.open(slot, aggregate, {"a": share}, {})) == list(values)
+    contribution = watched.contribute(terms, values)
+    assert contribution == plain.contribute(terms, values) == watched.contributed(terms)
+    assert watched.examine(terms, b"", "a", contribution, watched.respond(terms, b"")) is Verdict.GOOD
+    answer = watched.answer(terms, ("a",))
+    found = watched.decrypt(terms, ("a",), {"a": contribution}, {"a": answer})
+    assert found is not None
+    assert list(found.total) == list(values)
+    assert watched.name == "none"
     assert watch.seconds(0).keys() == {"encrypt", "check", "share", "combine", "wait"}

@@ -1,0 +1,152 @@
+"""Federations in which some lie, and what an auditor has of them afterwards: the ordered records and the blobs.
+
+The rules, the members' machines and the sums are the real ones. A liar's part in sums does otherwise with some verbs,
+or what it orders is changed on the way.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from medward.federation.audit import audit_cohorts, audit_round, audit_sealing_keys, sums_of_auditor
+from medward.federation.findings import Found
+from medward.federation.history import History, PastRound
+from medward.federation.records import Record
+from medward.federation.round.effects import Effect, Order
+from medward.federation.round.state import Round
+from medward.federation.shared_model import SharedModel
+from medward.federation.sums.interface import IntVector
+from medward.federation.training import FederatedTraining, Options
+from medward.flows.prepared import Prepared
+from tests.agents.conftest import RECIPE
+
+Verb = Callable[..., Any]
+#: Returns what a member orders instead of a record.
+Change = Callable[[Record, Round], Iterator[Record]]
+
+
+class Liar:
+    """One member's part in sums with some verbs changed; everything else is the honest part's."""
+
+    def __init__(self, honest: Any, **verbs: Verb) -> None:
+        self._honest, self._verbs = honest, verbs
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb in self._verbs:
+            return partial(self._verbs[verb], self._honest)
+        return getattr(self._honest, verb)
+
+
+class Recorded:
+    """A federation all of whose records and blobs are kept.
+
+    Args:
+        prepared: its data.
+        options: as `Options` has them.
+    """
+
+    def __init__(self, prepared: Prepared, **options: Any) -> None:
+        self.training = FederatedTraining(
+            prepared, RECIPE, replace(Options(sites=4, rounds=1, protect="aggregate", seed=1, bits=8), **options)
+        )
+        self.simulation = self.training._simulation
+        self.plan = self.training.shared.plan
+        self.blobs = {self.simulation.state.model: self.simulation.shared.to_bytes()}
+        self.changes: dict[str, Change] = {}
+        self._put, self._carry_out = self.simulation._blobs.put, self.simulation._carry_out
+        self.simulation._blobs.put = self._kept  # type: ignore[method-assign]
+        self.simulation._carry_out = self._changed  # type: ignore[method-assign]
+        for number, hospital in enumerate(self.simulation._hospitals.values()):
+            # What is audited is the sum and not the learning.
+            hospital._update = partial(_guessed, number)  # type: ignore[method-assign]
+
+    def lies(self, member: str, **verbs: Verb) -> None:
+        """Let a member's part in sums do otherwise: each verb gets the honest part before its arguments."""
+        participant = self.simulation._participants[member]
+        liar = Liar(participant._sums, **verbs)
+        participant._sums = participant._member._sums = liar  # type: ignore[assignment]
+
+    def orders(self, member: str, change: Change) -> None:
+        """Let a member order something else."""
+        self.changes[member] = change
+
+    def order(self, member: str, record: Record) -> None:
+        """Order a record of a member's, whatever its machine says."""
+        self._carry_out(member, Order(record))
+
+    def run(self, rounds: int = 1) -> None:
+        """Run so many rounds."""
+        for _ in range(rounds):
+            self.simulation.run_round()
+
+    def run_all(self) -> None:
+        """Run until the plan is fulfilled."""
+        while not self.simulation.shared.done:
+            self.simulation.run_round()
+
+    def history(self) -> History:
+        """Return the past as an auditor replays it."""
+        state = self.simulation.state
+        history = History(state.agreement)
+        for height, entry in enumerate(self.simulation._log.read(0), 1):
+            history.take(entry.record, state.accounts[entry.author], entry.time, entry.block, height)
+        assert history.state == state
+        return history
+
+    def round(self, number: int = 0, **changes: Any) -> PastRound:
+        """Return a round as its records say it was, with these changes to its last state."""
+        past = self.history().rounds[number]
+        return replace(past, now=replace(past.now, **changes))
+
+    def audited(self, past: PastRound | int = 0, blobs: dict[str, bytes] | None = None) -> Found:
+        """Return what an audit finds in one round."""
+        found, past = Found(), self.round(past) if isinstance(past, int) else past
+        sums = sums_of_auditor(self.simulation.state.agreement.protect)
+        audit_round(past, sums, (self.blobs if blobs is None else blobs).get, self.plan, found)
+        return found
+
+    def audited_all(self) -> Found:
+        """Return what an audit finds in all rounds and between them."""
+        found, rounds = Found(), self.history().rounds
+        audit_cohorts(rounds, found)
+        audit_sealing_keys(rounds, found)
+        for past in rounds.values():
+            found.take(self.audited(past))
+        return found
+
+    def _kept(self, content: bytes, label: str) -> str:
+        name = self._put(content, label)
+        self.blobs[name] = content
+        return name
+
+    def _changed(self, name: str, effect: Effect) -> None:
+        now = self.simulation._participants[name].state.round
+        if not isinstance(effect, Order) or name not in self.changes or now is None:
+            return self._carry_out(name, effect)
+        for record in self.changes[name](effect.record, now):
+            self._carry_out(name, Order(record))
+        return None
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    """Return the content with one bit other than it was."""
+    at %= len(content)
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def silent(*kinds: type[Record]) -> Change:
+    """Return a change that leaves out records of these kinds."""
+
+    def change(record: Record, _: Round) -> Iterator[Record]:
+        if not isinstance(record, kinds):
+            yield record
+
+    return change
+
+
+def _guessed(number: int, shared: SharedModel, _: int) -> IntVector:
+    drawn = np.random.default_rng(number).integers(-100, 101, shared.values)
+    return np.concatenate([[100], drawn]).astype(np.int64)

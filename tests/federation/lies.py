@@ -14,15 +14,17 @@ import numpy as np
 from medward.federation.audit import audit_cohorts, audit_round, audit_sealing_keys, sums_of_auditor
 from medward.federation.findings import Found
 from medward.federation.history import History, PastRound
-from medward.federation.records import Record
+from medward.federation.records import Answer, Record
 from medward.federation.round.effects import Effect, Order
 from medward.federation.round.state import Round
 from medward.federation.shared_model import SharedModel
-from medward.federation.sums.interface import IntVector
+from medward.federation.sums.interface import IntVector, SumTerms, Verdict
 from medward.federation.training import FederatedTraining, Options
+from medward.fhe import reconstruction
 from medward.flows.prepared import Prepared
 from tests.agents.conftest import RECIPE
 
+NAMES = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
 Verb = Callable[..., Any]
 #: Returns what a member orders instead of a record.
 Change = Callable[[Record, Round], Iterator[Record]]
@@ -145,6 +147,84 @@ def silent(*kinds: type[Record]) -> Change:
             yield record
 
     return change
+
+
+def told(found: Found) -> str:
+    return "\n".join(map(str, (*found.problems, *found.remarks)))
+
+
+def named(recorded: Recorded, *liars: str, says: str = "", number: int = 0) -> Found:
+    """Run one round and check that its audit names these, nobody else, and has no problem; return what it found."""
+    recorded.run()
+    found = recorded.audited(number)
+    assert found.problems == [], told(found)
+    assert found.guilty == set(liars), told(found)
+    assert says in told(found), told(found)
+    return found
+
+
+def spoiled(at: int) -> dict[str, Callable[..., Any]]:
+    """Return the verbs of a dealer whose contribution has one bit other than it should."""
+
+    def altered(honest: Any, terms: SumTerms, *values: IntVector) -> bytes | None:
+        content = honest.contribute(terms, *values) if values else honest.contributed(terms)
+        return None if content is None else flipped(content, at)
+
+    return {"contribute": altered, "contributed": altered}
+
+
+class WrongShare:
+    """A dealer that deals a wrong share, under its right digest, to the holders of these numbers."""
+
+    def __init__(self, *numbers: int) -> None:
+        self._numbers = numbers
+        self._contributed: dict[SumTerms, bytes] = {}
+
+    @property
+    def verbs(self) -> dict[str, Callable[..., Any]]:
+        return {"contribute": self._contribute, "contributed": lambda _, terms: self._contributed.get(terms)}
+
+    def _contribute(self, honest: Any, terms: SumTerms, values: IntVector) -> bytes:
+        honest.contribute(terms, values)
+        current = honest._sum(terms)
+        right = current.dealing.shares
+
+        def shares(holders: Any) -> dict[int, bytes]:
+            return {j: flipped(share, 3) if j in self._numbers else share for j, share in right(holders).items()}
+
+        current.dealing.shares = shares
+        blocks = current.layout.split(values[: terms.counts], values[terms.counts :])
+        self._contributed[terms] = current.dealing.contribute(blocks, current.keys)
+        return self._contributed[terms]
+
+
+def finds(verdict: Verdict, *dealers: str) -> Callable[..., Verdict]:
+    """Return the verb of a holder that finds so of these dealers, whatever is so."""
+
+    def examine(honest: Any, terms: SumTerms, beacon: bytes, dealer: str, *blobs: bytes) -> Verdict:
+        found: Verdict = honest.examine(terms, beacon, dealer, *blobs)
+        return verdict if dealer in dealers else found
+
+    return examine
+
+
+def shifted(by: int) -> Callable[..., bytes]:
+    """Return the verb of a holder that adds so much to the first residue of its answer."""
+
+    def answer(honest: Any, terms: SumTerms, cohort: tuple[str, ...]) -> bytes:
+        context = honest._sum(terms).context
+        right = reconstruction.read_answer(context, honest.answer(terms, cohort))
+        added = np.zeros_like(right)
+        added[0] = by
+        return reconstruction.answer(context, [right, added])
+
+    return answer
+
+
+def unfitting(four: Recorded) -> None:
+    """Let one of three answers be wrong, so that none fit."""
+    four.orders(NAMES[3], silent(Answer))
+    four.lies(NAMES[0], answer=shifted(1))
 
 
 def _guessed(number: int, shared: SharedModel, _: int) -> IntVector:

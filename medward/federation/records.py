@@ -78,7 +78,7 @@ class Commit(Structure, frozen=True, tag="commit"):
 
     round: Count
     member: str
-    commitment: bytes
+    commitment: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
 class Submit(Structure, frozen=True, tag="submit"):

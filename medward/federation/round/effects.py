@@ -89,7 +89,6 @@ class Advance:
     round: int
     model: str
     total: IntVector = field(repr=False)
-    cohort: tuple[str, ...]
     refused: int
 
 

@@ -99,6 +99,10 @@ class Member:
                     return work if contributed is None else self._commit(now, contributed)
                 case Phase.SUBMITTING if name in now.commitments:
                     return self._submit(now, terms)
+                case Phase.CHECKING if name in now.submissions and not self._blobs:
+                    # After a restart: the store may have lost what no other has yet.
+                    again = [effect for effect in self._submit(now, terms) if isinstance(effect, Store)]
+                    return [*again, *self._fetch(now), *self._proceed(now)]
                 case Phase.SHOWING if name in now.must_show:
                     shown, store = self._keep(now, self._sums.show(terms, now.complainers(name)))
                     return [store, Order(records.Show(now.number, name, shown))]
@@ -136,14 +140,13 @@ class Member:
 
     def _fetch(self, now: Round) -> list[Effect]:
         """Ask for the blobs that the present phase needs and that are not here yet."""
-        needed: list[str] = []
-        summing = now.phase in (Phase.ANSWERING, Phase.FINISHING)
-        dealers: Iterable[str] = now.cohort if summing else now.submissions if now.phase is Phase.CHECKING else ()
-        dealers = now.shown if now.phase is Phase.JUDGING else dealers
-        for dealer in dealers:
-            needed += [now.submissions[dealer].contribution, now.submissions[dealer].response]
+        about: dict[Phase, Iterable[str]] = {Phase.CHECKING: now.submissions, Phase.JUDGING: now.shown}
+        about |= dict.fromkeys((Phase.ANSWERING, Phase.FINISHING), now.cohort)
+        dealers = tuple(about.get(now.phase, ()))
+        dealings = [now.submissions[dealer] for dealer in dealers]
+        needed = [name for dealing in dealings for name in (dealing.contribution, dealing.response)]
         needed += [now.shown[dealer] for dealer in dealers if dealer in now.shown]
-        needed += now.answers.values() if summing else ()
+        needed += now.answers.values() if dealers == now.cohort else ()
         missing = tuple(dict.fromkeys(name for name in needed if name not in self._blobs))
         return [Fetch(now.number, now.phase, missing)] if missing else []
 
@@ -235,21 +238,18 @@ class Member:
         answers = {h: self._blobs[name] for h, name in now.answers.items() if name in self._blobs}
         if do.Advance in self._said or self._finish is not None or len(answers) < now.terms.threshold:
             return []
-        contributions: dict[str, bytes] = {}
-        for dealer in now.cohort:
-            if (name := now.submissions[dealer].contribution) not in self._blobs:
-                return []
-            contributions[dealer] = self._blobs[name]
+        names = {dealer: now.submissions[dealer].contribution for dealer in now.cohort}
+        contributions = {dealer: self._blobs[name] for dealer, name in names.items() if name in self._blobs}
         terms, audit = now.sum_terms, now.audit
+        if len(contributions) < len(now.cohort) or (audit is not None and not set(audit.answers) <= set(answers)):
+            return []
         if audit is not None:
-            if not set(audit.answers) <= set(answers):
-                return []
             right = self._sums.audit(terms, audit.beacon, now.cohort, audit.responses, answers)
             answers = {holder: answers[holder] for holder in right if holder in audit.answers}
         found = self._sums.decrypt(terms, now.cohort, contributions, answers)
         if found is not None:
             self._said.add(do.Advance)
-            return [do.Advance(now.number, now.model, found.total, now.cohort, now.refused)]
+            return [do.Advance(now.number, now.model, found.total, now.refused)]
         if audit is not None:
             return [effect for dealer in now.cohort for effect in self._complain(now, dealer)]
         if now.phase is Phase.FINISHING and not self._spoke(now) and (hasty or len(answers) == len(now.answers)):

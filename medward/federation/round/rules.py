@@ -15,7 +15,6 @@ from medward.federation.records import RoundRecord
 from medward.federation.round.state import Audit, Found, Phase, Round
 from medward.federation.terms import Terms
 
-COMMITMENT_BYTES = 32
 #: The outcome of a round whose model was refused by the votes.
 FOUND_WORSE = "a majority found the next model worse"
 _SUMMED = (Phase.ANSWERING, Phase.FINISHING, Phase.AUDITING, Phase.VOTING)
@@ -24,18 +23,10 @@ _SUMMED = (Phase.ANSWERING, Phase.FINISHING, Phase.AUDITING, Phase.VOTING)
 def begin_round(
     terms: Terms, sealing_keys: dict[str, bytes], record: records.BeginRound, time: float, block: bytes
 ) -> Round:
-    """Return a new round's state.
-
-    Args:
-        terms: the federation's terms.
-        sealing_keys: of the holders that are present.
-        record: begins it.
-        time: its agreed time in seconds.
-        block: the hash of the block that it is in.
+    """Return a new round's state, begun by a record at an agreed time in seconds, in a block of this hash.
 
     Raises:
-        Refused: a stranger is invited, somebody twice, too few for a cohort, nothing is to be summed, or too few
-            holders are present.
+        Refused: a stranger is invited, somebody twice, too few for a cohort or for decrypting, or nothing is summed.
     """
     if not set(record.invited) <= set(terms.members) or len(set(record.invited)) != len(record.invited):
         raise Refused(f"Round {record.round} invites somebody who is no member, or somebody twice.")
@@ -59,7 +50,7 @@ def apply(state: Round, record: RoundRecord, time: float, block: bytes) -> Round
         block: the hash of the block that it is in; nobody knows it before the block is ordered.
 
     Raises:
-        Refused: the record breaks a rule; `state` stays as it is.
+        Refused: the record breaks a rule.
     """
     if isinstance(record, records.BeginRound):
         raise Refused(f"Round {state.number} has begun already.")
@@ -81,8 +72,6 @@ def _take(state: Round, record: RoundRecord) -> Round:
     """Take what a member said, if it may say it now."""
     match record:
         case records.Commit(member=member):
-            if len(record.commitment) != COMMITMENT_BYTES:
-                raise Refused(f"A commitment has {COMMITMENT_BYTES} bytes, not {len(record.commitment)}.")
             return _say(state, Phase.COMMITTING, member, state.invited, "commitments", record.commitment)
         case records.Submit(member=member):
             _needs(state, Phase.SUBMITTING, member, state.commitments, state.submissions)
@@ -187,12 +176,12 @@ def _leave(state: Round, time: float, block: bytes, *, late: bool) -> Round:
 
 def _leave_sum(state: Round, time: float, block: bytes, *, late: bool) -> Round:
     """The same for the phases in which the sum is decrypted."""
-    if state.phase in (Phase.ANSWERING, Phase.FINISHING) and (found := _agreed(state)) is not None:
-        state = replace(state, candidate=found)
-        if state.task == "survey":
-            return replace(_enter(state, Phase.FINAL, time), outcome=found.model)
-        return _enter(state, Phase.VOTING, time)
+    found = list(state.finishes.values())
+    agreed = next((one for one in found if found.count(one) > state.terms.faulty), None)
     match state.phase:
+        case Phase.ANSWERING | Phase.FINISHING if agreed is not None:
+            state = replace(_enter(state, Phase.VOTING, time), candidate=agreed)
+            return state if state.task != "survey" else replace(state, phase=Phase.FINAL, outcome=agreed.model)
         case Phase.ANSWERING if late or len(state.answers) == len(state.sealing_keys):
             if len(state.answers) < state.terms.threshold:
                 return _void(state, f"{len(state.answers)} holders answered; {state.terms.threshold} are needed")
@@ -223,12 +212,6 @@ def _fix_cohort(state: Round, time: float) -> Round:
             if 0 < len(apart) < state.terms.least_cohort:
                 return _void(state, "its cohort is too close to one whose sum may be known")
     return _enter(replace(state, cohort=cohort), Phase.ANSWERING, time)
-
-
-def _agreed(state: Round) -> Found | None:
-    """Return what f+1 members have found, so an honest one."""
-    found = list(state.finishes.values())
-    return next((one for one in found if found.count(one) > state.terms.faulty), None)
 
 
 def _begin_audit(state: Round, time: float, block: bytes) -> Round:

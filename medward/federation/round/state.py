@@ -58,31 +58,22 @@ class Round:
 
     Args:
         terms: the federation's terms when it began; who leaves is silent in it, and who comes waits.
-        number: the round's number.
-        task: what is summed.
-        model: the shared model that members work from.
-        invited: who was asked to contribute.
-        counts, values: the shape of a contribution.
-        phase: where the round stands.
-        since: when that phase began.
+        number, task, model, invited, counts, values, dispatch: as its `BeginRound` has them.
+        phase, since: where it stands, and when that phase began.
         recent: the hash of the block in which it began.
         sealing_keys: the keys that shares are sealed to, of the holders that are present; empty ones in the open.
-        dispatch: how contributions are sent.
         earlier: cohorts of this step whose sum may be known although it led to no model.
         refused: how many next models of this step a majority has refused.
-        commitments: each contributor's commitment.
+        commitments, submissions: each contributor's commitment, and its blobs.
         beacon: what challenges the dealings, once the commitments are closed.
-        submissions: each contributor's blobs.
-        verdicts: what each holder found of the dealings.
+        verdicts, judgements: what each holder found of the dealings, and of what dealers showed.
         shown: what dealers showed, of whom some holders complained.
-        judgements: what each holder found of that.
         cohort: whose contributions are summed, once that is fixed.
         answers: each holder's answer.
         unfitting: who found that no set of answers fits, and which answers it held.
         audit: the audit of answers, where there was one.
         accusations: dealer -> holder -> the share that is to prove the dealer at fault.
-        finishes: what each member found.
-        candidate: what f+1 members have found.
+        finishes, candidate: what each member found, and what f+1 members have found.
         votes: who accepts it and who does not.
         outcome: the next model, once final; otherwise why there is none.
     """
@@ -130,7 +121,7 @@ class Round:
 
     @property
     def exposed(self) -> bool:
-        """Whether the cohort's sum may be known to somebody: an answer was named, shown or not."""
+        """Whether somebody may know the cohort's sum: an answer was named, shown or not."""
         return bool(self.answers)
 
     @property

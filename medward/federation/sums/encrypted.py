@@ -285,11 +285,12 @@ class EncryptedSum:
             with current.named(f"the contribution of {name}"):
                 parts.append(read_contribution(context, contributions[name]))
         read = self._read_answers(current, answers)
-        check_sum = ciphertexts.add_elements(context, [part.check_block for part in parts])
-        found = reconstruction.reconstruct(context, check_sum, read)
-        if found is None:
-            return None
-        sums = ciphertexts.add_elements(context, [part.blocks for part in parts])
+        with current.named("a contribution of the cohort"):
+            check_sum = ciphertexts.add_elements(context, [part.check_block for part in parts])
+            found = reconstruction.reconstruct(context, check_sum, read)
+            if found is None:
+                return None
+            sums = ciphertexts.add_elements(context, [part.blocks for part in parts])
         total = current.layout.join(ciphertexts.decrypt(context, sums, found.secret))
         return Decrypted(total, tuple(terms.holders[number - 1] for number in found.wrong))
 
@@ -397,7 +398,8 @@ class EncryptedSum:
                 raise SumRefused(f"{self._member} has no secret of its sealing key of round {current.terms.round}.")
             self._opened_keys[public] = HybridKey.from_bytes(secret)
         try:
-            share = self._opened_keys[public].open(content.boxes[holder], share_label(current.context, dealer, holder))
+            label = share_label(current.context, dealer, holder)
+            share = self._opened_keys[public].open(bytes(content.boxes[holder]), label)
         except ValueError:
             return None
         return share if fits_digest(current.context, content, dealer, holder, share) else None

@@ -346,7 +346,6 @@ def test_late_complaint_is_kept_for_blame_and_changes_no_cohort() -> None:
     [
         Commit(5, "stranger", bytes(32)),
         Commit(5, "a", bytes(32)),
-        Commit(5, "d", bytes(31)),
         Commit(4, "d", bytes(32)),
         Submit(5, "a", "too early", "too early"),
         Attest(5, "a", ("b",)),

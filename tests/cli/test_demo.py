@@ -34,7 +34,7 @@ def test_document_holds_what_others_rely_on(medward: Run, tmp_path: Path) -> Non
         assert len(entry["cohort"]) == 4
         assert 0 < entry["bytes_up"] < entry["bytes_down"]
         assert entry["contributions"].keys() == set(entry["cohort"])
-    assert [epoch["holders"] for epoch in document["key_epochs"]] == [entry["cohort"]]
+        assert entry["answers"].keys() == set(entry["cohort"])
     assert json.loads((tmp_path / "metrics.json").read_text()) == document
     assert "synthetic" in (tmp_path / "report.html").read_text().lower()
     again = medward(*_told_to_run_again(tmp_path), "--out", tmp_path / "again", "--json").document
@@ -181,6 +181,6 @@ def test_four_nodes_on_kubo_and_cometbft_train_the_same_model(
     assert nodes.document["model_name"] == simulated.document["model_name"]
     for entry in nodes.document["rounds_log"]:
         assert entry["outcome"] == "final"
-        assert len(entry["contributions"]) == len(entry["shares"]) == 4
+        assert len(entry["contributions"]) == len(entry["answers"]) == 4
         assert entry["bytes_up"] > 0
     assert medward("audit", "--home", tmp_path / "nodes").code == 0

@@ -25,9 +25,8 @@ def a_round(number: int, **changes: Any) -> dict[str, Any]:
         "outcome": "final",
         "bytes_up": 1500,
         "bytes_down": 2_340_000,
-        "opened": [],
         "contributions": {"hospital-1": f"bafkcontribution{number}"},
-        "aggregate": f"bafkaggregate{number}",
+        "answers": {"hospital-2": f"bafkanswer{number}"},
         "model": f"bafkmodel{number}",
         "seconds": {"train": 1.5, "combine": 0.001},
         "validation": ALL_MEASURED,
@@ -59,10 +58,6 @@ def a_document(log: list[dict[str, Any]], classes: tuple[str, ...] = CLASSES, **
         "rounds_log": log,
     }
     return document | changes
-
-
-def an_epoch(**changes: Any) -> dict[str, Any]:
-    return {"epoch": 1, "holders": ["hospital-1"], "left_out": {}, "seconds": 0.5, "bytes": 4000} | changes
 
 
 def three_hospitals(**changes: Any) -> list[dict[str, Any]]:
@@ -214,28 +209,22 @@ def test_rounds_fold_only_when_there_are_many(tmp_path: Path) -> None:
 
 
 def test_everything_that_was_added_is_named(tmp_path: Path) -> None:
-    log = [a_round(0), a_round(1, outcome="too few", cohort=[], aggregate="", model="", opened=["hospital-3"])]
-    page = page_of(tmp_path, a_document(log, key_epochs=[an_epoch(left_out={"hospital-9": "missed the deadline"})]))
-    for name in ("bafkcontribution0", "bafkaggregate0", "bafkmodel0", "bafkcontribution1"):
+    log = [a_round(0), a_round(1, outcome="too few", cohort=[], answers={}, model="")]
+    page = page_of(tmp_path, a_document(log))
+    for name in ("bafkcontribution0", "bafkanswer0", "bafkmodel0", "bafkcontribution1"):
         assert name in page
-    words = Elements(page).words()
-    assert "hospital-3 void: too few" in " ".join(words.split())
-    assert "none final" in " ".join(words.split())
-    assert "hospital-9 holds none: it missed the deadline" in words
+    assert "void: too few" in " ".join(Elements(page).words().split())
 
 
 def test_what_was_checked_and_where_the_time_went_is_told(tmp_path: Path) -> None:
-    checks = {
-        **{"contributions": 3, "proved_contributions": 2, "added_anew": 3, "rejected": 1},
-        **{"shares": 3, "proved_shares": 3, "reveals": 0, "proved_reveals": 0},
-    }
+    checks = {"contributions": 3, "in_the_cohort": 2, "complaints": 4, "shown": 1, "answers": 5, "audited": 5}
     spent = {"train": 10.0, "encrypt": 0.5, "order": 0.25, "store": 0.25, "wait": 1.0}
-    log = [a_round(0, checks=checks, seconds=spent, shares={"hospital-2": "bafkshare0"}), a_round(1)]
+    log = [a_round(0, checks=checks, seconds=spent), a_round(1)]
     page = page_of(tmp_path, a_document(log))
     words = Elements(page).words()
     assert "2 of 3" in words
-    assert "3, 1 rejected" in words
-    assert "bafkshare0" in page
+    assert "4, 1 shown" in words
+    assert "5, audited" in words
     assert "0.50 s of ledger and store" not in words, "the median of both rounds"
     assert re.search(r"took, in the median, 5.75 s of learning, .* s of ledger and store and .* s of waiting", words)
     bars = [attributes for _, attributes in Elements(page).found if attributes.get("class") == "train"]

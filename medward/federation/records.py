@@ -275,9 +275,9 @@ def beacon_of(federation: str, number: int, block: bytes, commitments: Mapping[s
         federation: the federation's name.
         number: the round's number.
         block: the hash of the block that closed the commitments.
-        commitments: all of them, by member, in the order in which they came.
+        commitments: all of them, by member. Their order does not count: a state that was restored has them sorted.
     """
-    parts = [part for member, commitment in commitments.items() for part in (member, commitment)]
+    parts = [part for member in sorted(commitments) for part in (member, commitments[member])]
     return _digest("medward beacon 2", federation, str(number), block, *parts)
 
 
@@ -288,9 +288,9 @@ def audit_beacon_of(federation: str, number: int, block: bytes, answers: Mapping
         federation: the federation's name.
         number: the round's number.
         block: the hash of the block from which on no answer counts any more.
-        answers: the names of those that count, by holder, in the order of the holders.
+        answers: the names of those that count, by holder; their order does not count.
     """
-    parts = [part for holder, name in answers.items() for part in (holder, name)]
+    parts = [part for holder in sorted(answers) for part in (holder, answers[holder])]
     return _digest("medward audit beacon 2", federation, str(number), block, *parts)
 
 

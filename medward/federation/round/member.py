@@ -243,15 +243,18 @@ class Member:
         terms, audit = now.sum_terms, now.audit
         if len(contributions) < len(now.cohort) or (audit is not None and not set(audit.answers) <= set(answers)):
             return []
+        complaints: list[Effect] = []
         if audit is not None:
             right = self._sums.audit(terms, audit.beacon, now.cohort, audit.responses, answers)
             answers = {holder: answers[holder] for holder in right if holder in audit.answers}
+            if self.name not in right:
+                complaints = [effect for dealer in now.cohort for effect in self._complain(now, dealer)]
         found = self._sums.decrypt(terms, now.cohort, contributions, answers)
         if found is not None:
             self._said.add(do.Advance)
-            return [do.Advance(now.number, now.model, found.total, now.refused)]
+            return [*complaints, do.Advance(now.number, now.model, found.total, now.refused)]
         if audit is not None:
-            return [effect for dealer in now.cohort for effect in self._complain(now, dealer)]
+            return complaints
         if now.phase is Phase.FINISHING and not self._spoke(now) and (hasty or len(answers) == len(now.answers)):
             self._said.add(records.NoFit)
             return [Order(records.NoFit(now.number, self.name, tuple(answers)))]

@@ -1,4 +1,4 @@
-"""A round of seventeen members in which five answer alike and wrongly: no set fits that is tried, and an audit tells."""
+"""Seventeen members, of whom five answer alike and wrongly: no set fits that is tried, and an audit tells."""
 
 from collections.abc import Iterator, Sequence
 

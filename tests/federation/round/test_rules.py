@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,11 +170,23 @@ def test_beacon_comes_after_the_commitments_and_binds_them_all() -> None:
     closed = apply(state, _commit("d"), 1.0, b"the closing block")
     assert closed.beacon == beacon_of("test", 5, b"the closing block", closed.commitments)
     assert closed.beacon != apply(state, _commit("d"), 1.0, b"another block").beacon
-    swapped = _after(_begun(), *map(_commit, "bac"))
-    assert apply(swapped, _commit("d"), 1.0, b"the closing block").beacon != closed.beacon
+    others = _after(_begun(), *map(_commit, "abd"))
+    assert apply(_late(others), Tick(5), 11.0, BLOCK).beacon != apply(_late(state), Tick(5), 11.0, BLOCK).beacon
     late = _late(state)
     with pytest.raises(Refused, match="submitting, not committing"):
         apply(late, _commit("d"), 11.0, BLOCK)
+
+
+def test_member_that_restored_a_state_computes_the_beacon_of_those_who_followed() -> None:
+    """A restored state has its members sorted; whatever order commitments came in, nobody is sent another way."""
+    followed = _after(_begun(), *map(_commit, "cab"))
+    encoded = msgspec.msgpack.encode(followed, order="deterministic")
+    restored = msgspec.msgpack.decode(encoded, type=Round)
+    assert tuple(restored.commitments) != tuple(followed.commitments)
+    assert _after(restored, _commit("d")) == _after(followed, _commit("d"))
+    asked = _after(_finishing("cabd"), NoFit(5, "b", NAMES))
+    again = msgspec.msgpack.decode(msgspec.msgpack.encode(asked, order="deterministic"), type=Round)
+    assert _after(again, NoFit(5, "a", NAMES)) == _after(asked, NoFit(5, "a", NAMES))
 
 
 def test_checking_never_ends_before_every_holder_has_spoken_or_the_deadline() -> None:

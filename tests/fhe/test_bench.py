@@ -9,9 +9,11 @@ import pytest
 from medward.cli.bench import _fhe_others as others
 from medward.cli.bench import _fhe_rows as rows
 from medward.cli.bench import _fhe_transforms as transforms
+from medward.cli.bench._fhe_round import STEPS, WEIGHTS, RoundTimes, round_times
 from medward.errors import MedwardError
-from medward.fhe.encoding import HEADER_BYTES, element_bytes
-from medward.fhe.parameters import sum_parameters
+from medward.federation.wire import parts, sum_set
+from medward.fhe.encoding import residue_bytes
+from medward.fhe.lanes import BlockLayout
 
 
 def test_alternatives_add_correctly_where_they_can_add() -> None:
@@ -39,27 +41,54 @@ def test_openfhe_runs_with_an_interpreter_of_its_own_and_says_when_that_one_cann
         others.openfhe()
 
 
-def test_cost_with_proofs_is_never_hidden() -> None:
-    times = rows.sum_times("AGG-M", 8, "malicious", 4, runs=1)
-    assert times.proved > times.bare
-    assert times.bytes_sent > 1.6 * times.ciphertext_bytes  # a share is half a ciphertext; the rest are proofs
-    measured = rows.rows_of(times, None)
-    rates = [row for row in measured if row.unit == "weights/s"]
-    assert len(rates) == 8
-    for without, proved in zip(rates[::2], rates[1::2], strict=True):
-        assert without.what.endswith("without proofs")
-        assert any(words in proved.what for words in ("proofs made", "proved", "proofs verified"))
-        assert "without" not in proved.what
-        assert proved.ours < without.ours
-    assert [row.unit for row in measured].count("bytes a block") == 1
+@pytest.fixture(scope="module")
+def small() -> RoundTimes:
+    return round_times(4, 8, weights=9000, runs=2)
 
 
-def test_sizes_are_those_promised_for_64_members() -> None:
-    """At most 10.1 bytes a weight at 16 bits and 5.7 at 8 bits, without proofs."""
-    for bits, most in ((16, 10.1), (8, 5.7)):
-        p = sum_parameters("AGG-M", bits, 64, 64, "semi-honest")
-        encoding = HEADER_BYTES + 2 * element_bytes(p)
-        assert encoding / p.values_per_ciphertext <= most
+def test_a_members_whole_part_is_all_that_its_steps_take(small: RoundTimes) -> None:
+    assert set(small.steps) == set(STEPS)
+    assert all(spent > 0 for spent in small.steps.values())
+    assert small.error == 0
+    assert small.whole == pytest.approx(sum(small.steps.values()))  # medians of two runs are their means
+
+
+def test_what_a_member_sends_and_fetches_is_what_the_wire_says(small: RoundTimes) -> None:
+    sizes = parts(small.parameters, 0, small.weights)
+    assert (small.contribution, small.response, small.answer) == (sizes.contribution, sizes.response, sizes.answer)
+    assert small.fetched == 3 * small.sent
+    assert 0 < small.ciphertexts < small.contribution
+
+
+def test_rows_stand_beside_the_same_work_of_another_system(small: RoundTimes) -> None:
+    other = others.Measured("another", encrypt=2.0, add=0.5, decrypt=1.0, size=80.0, error=0.25)
+    measured = {row.what: row for row in rows.round_rows(small, other)}
+    whole = measured["a member's whole part, 8 bits, 4 members"]
+    assert whole.other == pytest.approx(1e6 / (2.0 + 3 * 0.5 + 1.0))
+    assert whole.ratio == pytest.approx(whole.ours * (2.0 + 3 * 0.5 + 1.0) / 1e6)
+    assert measured["ciphertexts, 8 bits, 4 members"].ratio == pytest.approx(80.0 / (small.ciphertexts / 9000))
+    assert measured["largest error, 8 bits, 4 members"].ours == 0
+    alone = rows.round_rows(small, None)
+    assert [row.what for row in alone] == list(measured)
+    assert all((row.other, row.other_name, row.ratio) == (None, None, None) for row in alone)
+
+
+def test_pieces_are_left_out_that_another_system_cannot_do() -> None:
+    pieces = rows.piece_times(4, 8, weights=9000, runs=3)
+    assert pieces.encrypt > 0
+    assert pieces.decrypt > 0
+    other = others.Measured("another", encrypt=2.0, add=None, decrypt=1.0, size=80.0, error=None)
+    assert [row.what.split(";")[0] for row in rows.piece_rows(pieces, "x", other)] == [
+        "encrypt", "decrypt", "ciphertext"
+    ]  # fmt: skip
+
+
+def test_ciphertexts_are_as_small_as_promised_for_16_members() -> None:
+    """At most 2.2 bytes a weight at 8 bits and 3.3 at 16, of 250,000 weights."""
+    for bits, most in ((8, 2.2), (16, 3.3)):
+        parameters = sum_set(bits, 16)
+        blocks = BlockLayout(parameters, 0, WEIGHTS).blocks
+        assert blocks * residue_bytes(parameters.degree) / WEIGHTS <= most
 
 
 @pytest.mark.slow
@@ -69,4 +98,5 @@ def test_command_prints_one_json_document() -> None:
     document = json.loads(done.stdout)
     assert set(document) == {"machine", "rows"}
     assert all(set(row) == {"what", "ours", "other", "other_name", "ratio", "unit"} for row in document["rows"])
-    assert any(row["what"].startswith("all that a member sends") for row in document["rows"])
+    whole = [row["what"] for row in document["rows"] if row["what"].startswith("a member's whole part")]
+    assert whole == [f"a member's whole part, {b} bits, {n} members" for n in (4, 16, 64) for b in (8, 16)]

@@ -9,10 +9,9 @@ import numpy as np
 
 from medward.cli.bench._fhe_others import installed
 from medward.fhe.ring import Element, Ring
-from medward.fhe.sampling import KeyStream, uniform_element
+from medward.fhe.sampling import expand_element
 from medward.report.benchmark import BenchmarkRow
 
-_LIMBS = 4
 _RUNS = 7
 #: What a row compares. Ours end at slots of degree four, two layers before SEAL's at single values; what that saves
 #: comes back in the slots' products. So the third row lets ours do as many butterflies as a complete transform (a
@@ -29,8 +28,10 @@ WHAT = (
 Action = Callable[[], float]
 
 
-def transform_rows(rounds: int = 100, degrees: tuple[int, ...] = (8192, 16384, 32768)) -> list[BenchmarkRow]:
+def transform_rows(rounds: int = 100, degrees: tuple[int, ...] = (2048, 8192, 16384, 32768)) -> list[BenchmarkRow]:
     """Return the rows for each degree, microseconds for one limb of 50 bits.
+
+    Sums use degree 2048 and one limb. SEAL allows no more there; at larger degrees both work on four limbs.
 
     Args:
         rounds: repetitions within a run, at degree 8192; fewer at larger ones.
@@ -41,8 +42,9 @@ def transform_rows(rounds: int = 100, degrees: tuple[int, ...] = (8192, 16384, 3
     rows = []
     for degree in degrees:
         repeat = max(2, rounds * 8192 // degree)
-        ours = _Ours(degree, repeat).actions()
-        theirs = _Seal(seal, degree, repeat).actions() if seal else (None,) * len(WHAT)
+        limbs = 1 if degree < 8192 else 4
+        ours = _Ours(degree, limbs, repeat).actions()
+        theirs = _Seal(seal, degree, limbs, repeat).actions() if seal else (None,) * len(WHAT)
         for what, mine, other in zip(WHAT, ours, theirs, strict=True):
             our_time, their_time = _by_turns(mine, other)
             rows.append(
@@ -61,9 +63,9 @@ def transform_rows(rounds: int = 100, degrees: tuple[int, ...] = (8192, 16384, 3
 class _Ours:
     """Times this ring's operations, seconds per limb."""
 
-    def __init__(self, degree: int, repeat: int) -> None:
-        self._ring, self._larger = Ring(degree, _LIMBS), Ring(4 * degree, _LIMBS)
-        self._repeat = repeat
+    def __init__(self, degree: int, limbs: int, repeat: int) -> None:
+        self._ring, self._larger = Ring(degree, limbs), Ring(4 * degree, limbs)
+        self._limbs, self._repeat = limbs, repeat
 
     def actions(self) -> tuple[Action, ...]:
         """Return one action for each of WHAT."""
@@ -72,17 +74,18 @@ class _Ours:
         return forward, inverse, more_forward, more_inverse, self._product(), self._whole()
 
     def _transforms(self, ring: Ring, share: int) -> tuple[Action, Action]:
-        element = uniform_element(KeyStream(), ring)
-        pair = _Toggle(lambda: ring.forward(element), lambda: ring.inverse(element), self._repeat, _LIMBS * share)
+        element = expand_element(b"element", ring)
+        limbs = self._limbs * share
+        pair = _Toggle(lambda: ring.forward(element), lambda: ring.inverse(element), self._repeat, limbs)
         return pair.forward, pair.inverse
 
     def _elements(self) -> tuple[Element, Element, Element]:
-        first, second = (uniform_element(KeyStream(), self._ring) for _ in range(2))
+        first, second = (expand_element(label, self._ring) for label in (b"first", b"second"))
         return first, second, self._ring.zero()
 
     def _product(self) -> Action:
         a, b, c = self._elements()
-        return _repeated(lambda: self._ring.multiply_add(a, b, c), lambda: None, self._repeat, _LIMBS)
+        return _repeated(lambda: self._ring.multiply_add(a, b, c), lambda: None, self._repeat, self._limbs)
 
     def _whole(self) -> Action:
         ring, (a, b, zero) = self._ring, self._elements()
@@ -90,16 +93,16 @@ class _Ours:
         def whole() -> None:
             ring.inverse(ring.multiply_add(ring.forward(a), ring.forward(b), zero))
 
-        return _repeated(whole, lambda: None, self._repeat, _LIMBS)
+        return _repeated(whole, lambda: None, self._repeat, self._limbs)
 
 
 class _Seal:
     """Times SEAL's operations, seconds per limb of one polynomial; a ciphertext has two polynomials."""
 
-    def __init__(self, seal: Any, degree: int, repeat: int) -> None:
+    def __init__(self, seal: Any, degree: int, limbs: int, repeat: int) -> None:
         parameters = seal.EncryptionParameters(seal.scheme_type.bfv)
         parameters.set_poly_modulus_degree(degree)
-        parameters.set_coeff_modulus(seal.CoeffModulus.Create(degree, [50] * _LIMBS))
+        parameters.set_coeff_modulus(seal.CoeffModulus.Create(degree, [50] * limbs))
         parameters.set_plain_modulus(seal.PlainModulus.Batching(degree, 20))
         context = seal.SEALContext(parameters)
         encryptor = seal.Encryptor(context, seal.KeyGenerator(context).create_public_key())

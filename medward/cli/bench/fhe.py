@@ -9,7 +9,7 @@ from medward.report.benchmark import print_benchmark
 def measure(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document instead of a table."),
 ) -> None:
-    """Measure encrypted sums and what they are made of, on one thread.
+    """Measure one member's whole part in encrypted sums, and what they are made of, on one thread.
 
     Libraries that are not installed are left out (`pip install 'medward[bench]'`).
 

@@ -29,7 +29,7 @@ class _Examples:
         )  # fmt: skip
 
     def judge(self, kind: int, data: bytes) -> object:
-        """Let hospital-4, whose share all values of a polynomial bear on, look at `data` in place of the good object of a kind."""
+        """Let hospital-4 judge `data` in place of a good object; on its share all values of a polynomial bear."""
         part, terms = self.ward.parts["hospital-4"], self.ward.terms
         given_objects = list(self.good)
         given_objects[kind] = data

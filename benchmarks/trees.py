@@ -21,7 +21,7 @@ from medward.agents.trees import no_trees
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
 from medward.federation.digits import BITS
-from medward.federation.training import KEY_SET, FederatedTraining, Options
+from medward.federation.training import FederatedTraining, Options
 from medward.federation.wire import sum_set
 from medward.fhe.lanes import BlockLayout
 from medward.flows.prepared import prepare
@@ -36,7 +36,7 @@ def measure(data: str) -> dict[str, Any]:
     prepared = prepare(dataset, flows, "honest", 0)
     recipe = recipe_of(dataset.name, trees=True)
     training = FederatedTraining(prepared, recipe, Options(SITES, recipe.rounds, seed=0))
-    parameters = sum_set(KEY_SET, BITS, SITES)
+    parameters = sum_set(BITS, SITES)
     found: dict[str, Any] = {"data": dataset.name, "columns": len(prepared.space.columns)}
     parts: dict[str, list[dict[str, float]]] = {"train": [], "grow": []}
     asked = {"blocks": 0}

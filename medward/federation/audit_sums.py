@@ -65,13 +65,6 @@ class RoundAudit:
         contents = {holder: self.read(name) for holder, name in self.now.answers.items()}
         return {holder: content for holder, content in contents.items() if content is not None}
 
-    @cached_property
-    def convicted(self) -> set[str]:
-        """The dealers that a late complaint proves at fault."""
-        return {
-            dealer for dealer, said in self.now.accusations.items() for holder in said if self.proves(dealer, holder)
-        }
-
     def proves(self, dealer: str, holder: str, *, audited: bool = True) -> bool | None:
         """Return whether a late complaint proves its dealer at fault; None where a blob is missing.
 
@@ -240,9 +233,9 @@ def _check_denials(audit: RoundAudit) -> None:
 def _audited(audit: RoundAudit) -> dict[str, bytes]:
     """Repeat an audit of answers; return those that agree with the dealers' responses.
 
-    A false response of one dealer casts doubt on honest holders too, and a share of theirs then convicts the dealer. So
-    whose answer is doubted is called guilty only where no dealer is convicted, no more are doubted than may lie, and
-    the round waited for such complaints until its deadline, as it does where the other answers give no sum either.
+    A false response of one dealer contradicts right answers, too. So it is told whose answers are contradicted, and
+    nobody is called guilty for that: a share that a contradicted holder publishes convicts the dealer, and a holder
+    that publishes none may have been unable to.
     """
     now, one = audit.now, audit.now.audit
     if one is None:
@@ -262,15 +255,10 @@ def _audited(audit: RoundAudit) -> dict[str, bytes]:
         return {}
     held = {holder: audit.answers[holder] for holder in one.answers}
     right = audit.sums.audit(audit.terms, one.beacon, now.cohort, one.responses, held)
-    agreeing = {holder: held[holder] for holder in right}
-    doubted = [holder for holder in one.answers if holder not in right]
-    if doubted and not audit.convicted:
-        few = len(doubted) <= now.terms.faulty_holders
-        waited = now.phase is Phase.VOID and _decrypted(audit, agreeing) is None
-        end = "and no dealer was proved wrong" if few else "which are more than may lie, so that a dealer does"
-        what = f"the responses to the audit contradict the answers of {', '.join(doubted)}, {end}"
-        audit.remark(what, guilty=doubted if few and waited else ())
-    return agreeing
+    if contradicted := [holder for holder in one.answers if holder not in right]:
+        what = f"the responses to the audit contradict the answers of {', '.join(contradicted)}"
+        audit.remark(f"{what}: these are wrong, or a response is")
+    return {holder: held[holder] for holder in right}
 
 
 def _reads(audit: RoundAudit, beacon: bytes, dealer: str, response: bytes) -> bool:

@@ -275,9 +275,10 @@ def replace_model(record: Finish, model: str) -> Finish:
 # The audit of answers.
 
 
-def test_wrong_answer_is_named_by_the_audit_of_answers(four: Recorded) -> None:
+def test_answer_that_the_audit_contradicts_is_told_and_its_author_not_accused(four: Recorded) -> None:
+    """A dealer that responds falsely, and has no holder able to complain in time, leaves the same records."""
     unfitting(four)
-    found = named(four, ONE, says="contradict the answers of hospital-1, and no dealer was proved wrong")
+    found = named(four, says="the responses to the audit contradict the answers of hospital-1: these are wrong, or")
     assert (four.round().now.phase, found.checked["responses"], found.checked["denials"]) == (Phase.VOID, 4, 2)
 
 

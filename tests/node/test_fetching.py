@@ -10,7 +10,7 @@ import pytest
 from medward.federation.records import Submit
 from medward.federation.round.effects import Fetch
 from medward.federation.round.state import Phase, Round
-from medward.federation.round.terms import Terms
+from medward.federation.terms import Terms
 from medward.node import fetching
 from medward.node.fetching import Fetching, authors_of, limits_of
 from medward.node.retention import Retention

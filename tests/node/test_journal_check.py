@@ -11,9 +11,9 @@ import pytest
 from medward.federation.application import encode_state
 from medward.federation.records import Submit
 from medward.federation.round.state import Audit, Phase, Round
-from medward.federation.round.terms import Terms
 from medward.federation.rules import Federation, founded
 from medward.federation.sums.journal import Journal, Kind
+from medward.federation.terms import Terms
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Block, Member, Receipt
 from medward.node.errors import Retired

@@ -10,8 +10,8 @@ import pytest
 from medward.federation.hospital import Carried
 from medward.federation.records import Attest, Submit
 from medward.federation.round.state import Audit, Phase, Round
-from medward.federation.round.terms import Terms
 from medward.federation.shared_model import first_model
+from medward.federation.terms import Terms
 from medward.flows.datasets import DATASETS
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Member, MemberUpdate

@@ -18,6 +18,7 @@ from math import comb
 from medward.federation.findings import Finding, Found, Read
 from medward.federation.history import PastRound
 from medward.federation.records import Attest, audit_beacon_of
+from medward.federation.round.state import Found as FoundModel
 from medward.federation.round.state import Phase, Round
 from medward.federation.sums.interface import Decrypted, IntVector, SecureSum, SumTerms, Verdict, WrongSum
 from medward.fhe.reconstruction import EXHAUSTIVE
@@ -64,6 +65,11 @@ class RoundAudit:
         """The answers that are here, by holder, in the order in which they came."""
         contents = {holder: self.read(name) for holder, name in self.now.answers.items()}
         return {holder: content for holder, content in contents.items() if content is not None}
+
+    @property
+    def finishes(self) -> dict[str, FoundModel]:
+        """What members found, also those whose word came too late to count."""
+        return {**self.past.finishes, **self.now.finishes}
 
     def proves(self, dealer: str, holder: str, *, audited: bool = True) -> bool | None:
         """Return whether a late complaint proves its dealer at fault; None where a blob is missing.
@@ -112,14 +118,18 @@ def check_dealings(audit: RoundAudit) -> None:
 
 
 def check_complaints(audit: RoundAudit) -> None:
-    """Tell of complaints, and check what dealers showed and how the holders judged it."""
+    """Tell of complaints, and check what dealers showed and how the holders judged it.
+
+    One complaint proves nothing; of more than may lie one is an honest holder's, whose share was wrong.
+    """
     now, f = audit.now, audit.now.terms.faulty_holders
     for dealer in now.submissions:
         complainers = now.complainers(dealer)
         audit.found.count("complaints", len(complainers))
         if complainers and now.phase not in (Phase.CHECKING, Phase.SHOWING):
             end = "which showed what it had dealt to them" if dealer in now.shown else "which showed nothing"
-            audit.remark(f"{', '.join(complainers)} complained of the share dealt by {dealer}, {end}")
+            what = f"{', '.join(complainers)} complained of the share dealt by {dealer}, {end}"
+            audit.remark(what, guilty=(dealer,) if len(complainers) > f else ())
     for dealer, name in now.shown.items():
         shown = audit.read(name)
         if shown is None or dealer not in audit.dealings:
@@ -211,7 +221,7 @@ def _tell_no_sum(audit: RoundAudit) -> None:
     if now.candidate is not None:
         audit.problem(f"of its answers {held} are here, and no {needed} of them give its sum")
     elif held == len(now.answers) and comb(held, needed) <= EXHAUSTIVE:
-        audit.blame(list(now.finishes), now.terms.faulty, "found a model where no set of answers gives a sum")
+        audit.blame(list(audit.finishes), now.terms.faulty, "found a model where no set of answers gives a sum")
 
 
 def _check_denials(audit: RoundAudit) -> None:

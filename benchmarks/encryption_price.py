@@ -1,12 +1,14 @@
 """What encrypted sums cost a federation: accuracy, seconds and bytes, beside sums in the open.
 
-    python benchmarks/encryption_price.py DATA... [--seeds 5] [--rounds 10] [--out FILE]
+    python benchmarks/encryption_price.py DATA... [--seeds 5] [--rounds 10] [--out FILE]    run what is missing
+    python benchmarks/encryption_price.py                                                   the table
 
 For every data set and seed, the same federation of four hospitals trains three times: without protection and without
 quantisation (32 bits), and encrypted with updates of 16 and of 8 bits. The table has the binary macro-F1 on test rows,
 the difference in points, what one hospital spends on average in a training round on everything that encryption adds
 (encrypt and deal, check, answer, decrypt), that as a share of a round with 10 s of training, and
-the bytes it sends. Finished runs are kept in FILE (JSON lines) and not run again.
+the bytes it stores: what it shows the others, and its own copy of the next model, which is not sent. Finished runs are
+kept in FILE (JSON lines) and not run again.
 """
 
 import argparse
@@ -80,10 +82,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+")
+    parser.add_argument("data", nargs="*")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/encryption-price.jsonl"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "encryption-price.jsonl")
     words = parser.parse_args()
     use_one_thread_per_operation()
     rows = [json.loads(line) for line in words.out.read_text().splitlines()] if words.out.exists() else []

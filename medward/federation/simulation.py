@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from medward.federation.blobs import Blobs, blob_name
 from medward.federation.hospital import Hospital
 from medward.federation.interfaces import FederationError, MissingBlob
@@ -40,7 +38,7 @@ from medward.federation.rules import Agreement, Federation, founded
 from medward.federation.shared_model import SharedModel, from_bytes
 from medward.federation.stopwatch import Stopwatch, timed
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.interface import IntVector, SecureSum
+from medward.federation.sums.interface import SecureSum
 from medward.federation.sums.journal import Journal
 from medward.federation.sums.plain import PlainSum
 
@@ -123,7 +121,7 @@ class Simulation:
         self._hospitals = dict(zip(names, hospitals, strict=True))
         self._blobs, self._log = blobs, MemoryLog()
         self._read = 0
-        self._next: tuple[IntVector, SharedModel, bytes] | None = None
+        self._next: tuple[tuple[int, bytes | None], SharedModel, bytes] | None = None
         self._journals: dict[str, Journal] = {}
         self._watch = Stopwatch()
         self._folder = journals
@@ -180,7 +178,8 @@ class Simulation:
         """
         number = self.state.number
         self._blobs.bytes_in = self._blobs.bytes_out = 0
-        self._report = RoundReport(number, self.shared.task)
+        then = self.state.next
+        self._report = RoundReport(number, self.shared.task if then is None else then.task)
         self._watch.turn(number)
         self._next = None
         with ThreadPoolExecutor() as pool:
@@ -267,7 +266,7 @@ class Simulation:
             case Advance():
                 try:
                     with self._watch.doing("combine"):
-                        model, encoded = self._advanced(effect.total, effect.refused)
+                        model, encoded = self._advanced(effect)
                 except FederationError:
                     return  # everybody finds the same of this sum: the round is void at its deadline
                 self._give(name, Advanced(effect.round, encoded, model.next))
@@ -300,11 +299,15 @@ class Simulation:
             after = from_bytes(self.shared.plan, self._blobs.get(effect.after))
         return self._hospitals[name].accepts(self.shared, after)
 
-    def _advanced(self, total: IntVector, refused: int) -> tuple[SharedModel, bytes]:
-        """Make the next shared model; members that opened the same sum share the computation, not the result."""
-        if self._next is None or not np.array_equal(self._next[0], total):
-            model = self.shared.advance(total, refused)
-            self._next = (total, model, model.to_bytes())
+    def _advanced(self, effect: Advance) -> tuple[SharedModel, bytes]:
+        """Make the next shared model; members that decrypted the same sum share the computation, not the result."""
+        told = (effect.round, None if effect.total is None else effect.total.tobytes())
+        if self._next is None or self._next[0] != told:
+            if effect.total is None:
+                model = self.shared.skip()
+            else:
+                model = self.shared.advance(effect.total, effect.refused, effect.turnout)
+            self._next = (told, model, model.to_bytes())
         return self._next[1:]
 
 

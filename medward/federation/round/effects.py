@@ -84,11 +84,20 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Advance:
-    """Effect: make the next shared model from a decrypted sum, after so many refused ones of this step."""
+    """Effect: make the next shared model from a decrypted sum, or, where nothing is summed, from what is public.
+
+    Args:
+        round: the round's number.
+        model: the shared model before.
+        total: int64[counts + values], or None.
+        turnout: how many were invited, and how many contributed.
+        refused: how many next models of this step were refused.
+    """
 
     round: int
     model: str
-    total: IntVector = field(repr=False)
+    total: IntVector | None = field(repr=False)
+    turnout: tuple[int, int]
     refused: int
 
 

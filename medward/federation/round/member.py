@@ -163,6 +163,8 @@ class Member:
                     return self._attest(now, hasty or len(self._judged) == len(now.shown))
                 case Phase.ANSWERING:
                     return [*self._answer(now), *self._decrypt(now, hasty=False)]
+                case Phase.FINISHING if now.task == "skip":
+                    return self._skip(now)
                 case Phase.FINISHING:
                     return self._decrypt(now, hasty=hasty)
         except (WrongSum, SumRefused):
@@ -252,13 +254,21 @@ class Member:
         found = self._sums.decrypt(terms, now.cohort, contributions, answers)
         if found is not None:
             self._said.add(do.Advance)
-            return [*complaints, do.Advance(now.number, now.model, found.total, now.refused)]
+            turnout = len(now.invited), len(now.cohort)
+            return [*complaints, do.Advance(now.number, now.model, found.total, turnout, now.refused)]
         if audit is not None:
             return complaints
         if now.phase is Phase.FINISHING and not self._spoke(now) and (hasty or len(answers) == len(now.answers)):
             self._said.add(records.NoFit)
             return [Order(records.NoFit(now.number, self.name, tuple(answers)))]
         return []
+
+    def _skip(self, now: Round) -> list[Effect]:
+        """Go on without a sum."""
+        if do.Advance in self._said or self._finish is not None:
+            return []
+        self._said.add(do.Advance)
+        return [do.Advance(now.number, now.model, None, (0, 0), now.refused)]
 
     def _finished(self, now: Round) -> list[Effect]:
         """Say which model this member found, as soon as it may be said."""

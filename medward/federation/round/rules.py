@@ -10,6 +10,7 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from medward.federation import records
+from medward.federation.exposure import isolates
 from medward.federation.interfaces import Refused
 from medward.federation.records import RoundRecord
 from medward.federation.round.state import Audit, Found, Phase, Round
@@ -17,6 +18,8 @@ from medward.federation.terms import Terms
 
 #: The outcome of a round whose model was refused by the votes.
 FOUND_WORSE = "a majority found the next model worse"
+#: The outcome of a round in which nobody answered, because its sum and earlier ones would tell too much.
+TOO_CLOSE = "with sums that may be known, its cohort would tell of a few hospitals"
 _SUMMED = (Phase.ANSWERING, Phase.FINISHING, Phase.AUDITING, Phase.VOTING)
 
 
@@ -32,12 +35,14 @@ def begin_round(
         raise Refused(f"Round {record.round} invites somebody who is no member, or somebody twice.")
     if len(record.invited) < terms.least_cohort:
         raise Refused(f"Round {record.round} invites {len(record.invited)} members; {terms.least_cohort} are needed.")
-    if record.counts < 0 or record.values < 0 or record.counts + record.values < 1:
+    skips = record.task == "skip"
+    if record.counts < 0 or record.values < 0 or skips != (record.counts + record.values < 1):
         raise Refused(f"Round {record.round} sums {record.counts} counts and {record.values} values.")
     if len(sealing_keys) < terms.threshold:
         raise Refused(f"Round {record.round} has {len(sealing_keys)} holders present; {terms.threshold} are needed.")
     begun = (record.round, record.task, record.model, record.invited, record.counts, record.values)
-    return Round(terms, *begun, Phase.COMMITTING, time, block, sealing_keys, record.dispatch)
+    phase = Phase.FINISHING if skips else Phase.COMMITTING
+    return Round(terms, *begun, phase, time, block, sealing_keys, record.dispatch)
 
 
 def apply(state: Round, record: RoundRecord, time: float, block: bytes) -> Round:
@@ -181,7 +186,7 @@ def _leave_sum(state: Round, time: float, block: bytes, *, late: bool) -> Round:
     match state.phase:
         case Phase.ANSWERING | Phase.FINISHING if agreed is not None:
             state = replace(_enter(state, Phase.VOTING, time), candidate=agreed)
-            return state if state.task != "survey" else replace(state, phase=Phase.FINAL, outcome=agreed.model)
+            return state if state.task == "train" else replace(state, phase=Phase.FINAL, outcome=agreed.model)
         case Phase.ANSWERING if late or len(state.answers) == len(state.sealing_keys):
             if len(state.answers) < state.terms.threshold:
                 return _void(state, f"{len(state.answers)} holders answered; {state.terms.threshold} are needed")
@@ -207,10 +212,8 @@ def _fix_cohort(state: Round, time: float) -> Round:
     cohort = tuple(dealer for dealer in state.staying if dealer in acquitted or dealer not in accused)
     if len(cohort) < state.terms.least_cohort:
         return _too_few(state, len(cohort), "gave a contribution that was found good")
-    for before in state.earlier:
-        for apart in (before - set(cohort), set(cohort) - before):
-            if 0 < len(apart) < state.terms.least_cohort:
-                return _void(state, "its cohort is too close to one whose sum may be known")
+    if isolates(state.known, set(cohort), state.terms.least_cohort):
+        return _void(state, TOO_CLOSE)
     return _enter(replace(state, cohort=cohort), Phase.ANSWERING, time)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from medward.federation.exposure import Cohort
 from medward.federation.records import AT_ONCE, Attest, Dispatch, Next, Submit, Task
 from medward.federation.sums.interface import SumTerms
 from medward.federation.terms import Terms
@@ -62,7 +63,7 @@ class Round:
         phase, since: where it stands, and when that phase began.
         recent: the hash of the block in which it began.
         sealing_keys: the keys that shares are sealed to, of the holders that are present; empty ones in the open.
-        earlier: cohorts of this step whose sum may be known although it led to no model.
+        known: cohorts whose sums may be known of the same unknowns (exposure.py).
         refused: how many next models of this step a majority has refused.
         commitments, submissions: each contributor's commitment, and its blobs.
         beacon: what challenges the dealings, once the commitments are closed.
@@ -90,7 +91,7 @@ class Round:
     recent: bytes
     sealing_keys: Mapping[str, bytes]
     dispatch: Dispatch = AT_ONCE
-    earlier: tuple[frozenset[str], ...] = ()
+    known: tuple[Cohort, ...] = ()
     refused: int = 0
     commitments: Mapping[str, bytes] = field(default_factory=dict)
     beacon: bytes = b""

@@ -48,11 +48,9 @@ def train_centrally(
     order = None if flows.order is None or not flows.schema.history else flows.order[rows]
     traffic = traffic_of(x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.taught_costs)
     steps = max(LEAST_UPDATES, recipe.epochs * len(traffic.replay.row) // recipe.batch)
-    # Trees have no part in training: with and without them the same is compiled.
-    alone = replace(recipe, trees=None)
-    network = new_network(layout, len(classes), alone, provenance.seed)
+    network = new_network(layout, len(classes), recipe, provenance.seed)
     progress, _ = train(
-        start(network, alone), layout, traffic, alone, learning_rates(alone, steps), jax.random.key(provenance.seed)
+        start(network, recipe), layout, traffic, recipe, learning_rates(recipe, steps), jax.random.key(provenance.seed)
     )
     names = tuple(flows.schema.classes[k] for k in classes)
     return SentinelModel(prepared.space, names, scaler, exported(progress.average, recipe.caution), recipe, provenance)

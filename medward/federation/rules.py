@@ -300,11 +300,12 @@ def _closed(state: Federation, now: Round, time: float) -> Federation:
     fruitless = state.fruitless + 1
     refused = state.refused + (now.phase is Phase.ROLLED_BACK)
     stopped, then = None, state.next
+    refused_cohort = str(now.outcome).startswith(TOO_CLOSE)
     if fruitless >= MAX_FRUITLESS_ROUNDS:
         stopped = f"round {now.number} and the {MAX_FRUITLESS_ROUNDS - 1} before it led to no model ({now.outcome})"
-        if now.outcome == TOO_CLOSE:
+        if refused_cohort:
             stopped += f"; {WAY_OUT}"
-    elif now.outcome == TOO_CLOSE and fruitless > 1 and state.model != state.agreement.model and then is not None:
+    elif refused_cohort and fruitless > 1 and state.model != state.agreement.model and then is not None:
         then = msgspec.structs.replace(then, task="skip", counts=0, values=0)
     state = replace(state, next=then, fruitless=fruitless, refused=refused, stopped=stopped)
     return _settled(state, time)

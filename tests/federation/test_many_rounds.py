@@ -91,7 +91,7 @@ def test_survey_without_a_hospital_that_was_in_the_one_before_is_not_answered(
             truth = np.bincount(y, minlength=len(training.plan.space.schema.classes))
             np.testing.assert_array_equal(_classes_of_the_lost(surveyed), truth)
         else:
-            assert second.outcome == TOO_CLOSE
+            assert second.outcome == f"{TOO_CLOSE}; bring back {LOST}, or the federation goes on without this sum"
             assert not second.answers
             assert len(surveyed) == 1
     assert truth is not None
@@ -148,8 +148,8 @@ def test_training_goes_on_without_a_hospital_that_was_in_an_opened_round_that_le
     )
     _lose(training, from_round=surveys + 1)
     reports = list(_rounds(training))[surveys:]
-    told = [(report.task, report.outcome, len(report.cohort)) for report in reports]
-    assert told[0][1] == "2 holders answered; 3 are needed"
+    told = [(report.task, report.outcome.partition(";")[0], len(report.cohort)) for report in reports]
+    assert told[0][1] == "2 holders answered"
     assert told[1:3] == [("train", TOO_CLOSE, 0), ("skip", "final", 0)]
     assert told[3:] == [("train", "final", 3)] * 2
     assert simulation.state.stopped is None
@@ -168,14 +168,14 @@ def test_training_goes_on_without_a_hospital_whose_round_was_voted_down(federati
 
     simulation._carry_out = votes_against  # type: ignore[method-assign]
     _lose(training, from_round=surveys + 1)
-    told = [(report.task, report.outcome) for report in list(_rounds(training))[surveys:]]
+    told = [(report.task, report.outcome.partition(";")[0]) for report in list(_rounds(training))[surveys:]]
     assert told == [("train", FOUND_WORSE), ("train", TOO_CLOSE), ("skip", "final"), *[("train", "final")] * 2]
 
 
 def test_hospital_that_comes_back_in_time_is_summed_again_and_nothing_is_skipped(federation: Start) -> None:
     training = federation(rounds=2, bits=PLAIN_BITS)
     _lose(training, from_round=1, until=2)
-    told = [(report.task, report.outcome, len(report.cohort)) for report in _rounds(training)]
+    told = [(report.task, report.outcome.partition(";")[0], len(report.cohort)) for report in _rounds(training)]
     assert told[:3] == [("survey", "final", 4), ("survey", TOO_CLOSE, 0), ("survey", "final", 4)]
     assert {task for task, _, _ in told} == {"survey", "train"}
 
@@ -183,7 +183,7 @@ def test_hospital_that_comes_back_in_time_is_summed_again_and_nothing_is_skipped
 def test_surveyed_hospital_that_is_lost_is_waited_for_and_then_the_last_survey_stays_in_use(federation: Start) -> None:
     training = federation(rounds=1)
     _lose(training, from_round=1)
-    told = [(report.task, report.outcome, len(report.cohort)) for report in _rounds(training)]
+    told = [(report.task, report.outcome.partition(";")[0], len(report.cohort)) for report in _rounds(training)]
     assert told == [
         ("survey", "final", 4),
         ("survey", TOO_CLOSE, 0),
@@ -228,6 +228,6 @@ def test_what_was_opened_counts_after_the_federation_was_resumed(federation: Sta
     assert simulation.state.stopped is not None
     for name in OTHERS[:2]:
         simulation._log.append(records.Resume(), name)
-    assert simulation.run_round().outcome == TOO_CLOSE
+    assert simulation.run_round().outcome.startswith(TOO_CLOSE)
     assert simulation.run_round().outcome == "final"
     assert {report.outcome for report in _rounds(training)} == {"final"}

@@ -18,7 +18,7 @@ from medward.federation.terms import Terms
 
 #: The outcome of a round whose model was refused by the votes.
 FOUND_WORSE = "a majority found the next model worse"
-#: The outcome of a round in which nobody answered, because its sum and earlier ones would tell too much.
+#: How the outcome begins of a round in which nobody answered, because its sum and earlier ones would tell too much.
 TOO_CLOSE = "with sums that may be known, its cohort would tell of a few hospitals"
 _SUMMED = (Phase.ANSWERING, Phase.FINISHING, Phase.AUDITING, Phase.VOTING)
 
@@ -213,7 +213,8 @@ def _fix_cohort(state: Round, time: float) -> Round:
     if len(cohort) < state.terms.least_cohort:
         return _too_few(state, len(cohort), "gave a contribution that was found good")
     if isolates(state.known, set(cohort), state.terms.least_cohort):
-        return _void(state, TOO_CLOSE)
+        missing = ", ".join(sorted(frozenset[str]().union(*state.known) - set(cohort))) or "no others"
+        return _void(state, f"{TOO_CLOSE}; bring back {missing}, or the federation goes on without this sum")
     return _enter(replace(state, cohort=cohort), Phase.ANSWERING, time)
 
 

@@ -274,7 +274,7 @@ def test_too_small_a_cohort_makes_the_round_void() -> None:
 def test_cohort_close_to_one_that_was_opened_makes_the_round_void_before_anybody_answers() -> None:
     state = _attested(_checking("abc", known=(frozenset(NAMES),)))
     assert (state.phase, state.exposed) == (Phase.VOID, False)
-    assert state.outcome == TOO_CLOSE
+    assert str(state.outcome).startswith(TOO_CLOSE)
 
 
 def test_cohort_counts_as_opened_from_the_first_answer_named() -> None:

@@ -4,7 +4,7 @@
     python benchmarks/ablations.py --print                                                     the tables
 
 Everything is measured on the VALIDATION rows of a seed's honest split; test rows are not looked at. Bytes are those of
-one encrypted sum of updates (16 bits, proofs and shares included) over four hospitals, all hospitals together. Finished
+one encrypted sum of updates (16 bits, with shares and records) over four hospitals, all hospitals together. Finished
 runs stay in benchmarks/results/ablations.jsonl and are not repeated.
 """
 
@@ -165,7 +165,6 @@ def run(data: str, part: str, seeds: int) -> None:
                 "expected_cost": round(found.expected_cost, 6),
                 "escalated": round(found.escalation_rate, 4),
                 "weights": weights,
-                "bytes": sum_bytes("AGG-M", BITS, MEMBERS, COUNTS, weights),
                 "seconds": round(perf_counter() - began, 1),
             }
             with RESULTS.open("a", encoding="utf-8") as file:
@@ -201,7 +200,7 @@ def show() -> None:
             cells += [f"{fmean(r['expected_cost'] for r in rows):.4f}", f"{fmean(r['escalated'] for r in rows):.2f}"]
             if part == "network":
                 cells.append(f"{fmean(r['weights'] for r in rows):,.0f}")
-                cells.append(f"{fmean(r['bytes'] for r in rows):,.0f}")
+                cells.append(f"{fmean(sum_bytes(BITS, MEMBERS, COUNTS, r['weights']) for r in rows):,.0f}")
             print(f"| {variant} | {len(rows)} | {' | '.join(cells)} |")
 
 

@@ -55,7 +55,7 @@ def main() -> None:
         words.out.write_text(json.dumps({"machine": machine_description(), "rows": [row]}, indent=1) + "\n")
     print(
         f"{row['homes']} homes, {row['surveys']} surveys and {row['training_rounds']} training rounds: "
-        f"{checks['ledger']['certificates']} certificates, {checks['rounds']['proofs']} proofs, "
+        f"{checks['ledger']['certificates']} certificates, {checks['rounds']['dealings']} dealings, "
         f"{checks['store']['bytes'] / 1e6:.0f} MB hashed in {min(seconds):.1f} s (median {median(seconds):.1f} s)"
     )
 

@@ -5,7 +5,7 @@
 For every data set and seed, the same federation of four hospitals trains three times: without protection and without
 quantisation (32 bits), and encrypted with updates of 16 and of 8 bits. The table has the binary macro-F1 on test rows,
 the difference in points, what one hospital spends on average in a training round on everything that encryption adds
-(seal, examine, add, check and share, examine shares, combine), that as a share of a round with 10 s of training, and
+(encrypt and deal, check, answer, decrypt), that as a share of a round with 10 s of training, and
 the bytes it sends. Finished runs are kept in FILE (JSON lines) and not run again.
 """
 
@@ -50,7 +50,6 @@ def measure(data: str, seed: int, rounds: int, protect: str, bits: int) -> dict[
         "seconds_a_round": median(spent),
         "training_seconds_a_round": median(report.seconds["train"] for report in trained),
         "bytes_a_round": median(report.bytes_up for report in trained) / 4,
-        "ceremony_seconds": sum(epoch.seconds for epoch in training.epochs),
     }  # fmt: skip
 
 

@@ -3,10 +3,13 @@
 Run: python benchmarks/fhe_ntt.py [--json]
 """
 
-import sys
+import argparse
 
 from medward.cli.bench._fhe_transforms import transform_rows
 from medward.report.benchmark import print_benchmark
 
 if __name__ == "__main__":
-    print_benchmark("Transforms, one limb, one thread", transform_rows(), as_json="--json" in sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    words = parser.parse_args()
+    print_benchmark("Transforms, one limb, one thread", transform_rows(), as_json=words.json)

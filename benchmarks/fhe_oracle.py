@@ -19,7 +19,8 @@ import numpy as np
 from medward.fhe._primes import SLOT_DEGREE
 from medward.fhe.ring import Element, Ring
 
-DEGREES = (8192, 16384, 32768)
+#: Sums work in the first, modulo the first of the four primes.
+DEGREES = (2048, 8192, 16384, 32768)
 LIMBS = 4
 
 

@@ -1,72 +1,62 @@
 """The tables of docs/encryption.md, from the kept runs in benchmarks/results.
 
 Run: python benchmarks/fhe_tables.py   (after `medward bench fhe --json > benchmarks/results/fhe-bench.json`,
-benchmarks/fhe_sums.py, benchmarks/fhe_oracle.py and benchmarks/fhe_cold_start.py)
+benchmarks/sum_campaign.py, benchmarks/fhe_oracle.py and benchmarks/fhe_cold_start.py)
 """
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-_WHOLE = "encrypt, add, share, combine, decode"
+_WHOLE, _ALONE = "a member's whole part, ", "; 8 bits, 16 members, ciphertexts alone"
 
 
 def _read(name: str) -> Any:
     return json.loads((RESULTS / name).read_text(encoding="utf-8"))
 
 
-def _rows() -> dict[tuple[str, str], dict[str, Any]]:
-    """(label, unit) -> row; rows beside other systems than the first of that label are left out."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in _read("fhe-bench.json")["rows"]:
-        rows.setdefault((row["what"], row["unit"]), row)
-    return rows
+def _rows() -> dict[str, dict[str, Any]]:
+    """What was measured -> row, but for the rows beside systems other than TenSEAL."""
+    return {row["what"]: row for row in _read("fhe-bench.json")["rows"] if not row["what"].endswith(_ALONE)}
 
 
-def _rate(row: dict[str, Any] | None) -> str:
-    return "–" if row is None else f"{row['ours'] / 1e6:.3g} M ({row['ratio']:.3g} times)"
-
-
-def sums() -> str:
-    """One member's part in a sum, for every cell."""
+def whole() -> str:
+    """One member's whole part, for every cell."""
     rows = _rows()
     lines = [
-        "| set, bits, members | without proofs: weights/s | with proofs: weights/s | ciphertext: bytes a weight | "
-        "a member sends: bytes a weight | bytes a block |",
-        "|---|---|---|---|---|---|",
+        "| bits, members | time | weights/s | beside TenSEAL | ciphertexts, bytes a weight | MB sent | MB fetched |",
+        "|---|---|---|---|---|---|---|",
     ]
-    labels = [what.removeprefix(f"{_WHOLE}; ") for what, _ in rows if what.startswith(f"{_WHOLE}; ")]
-    for label in (label.removesuffix(", without proofs") for label in labels):
-        bare = rows[f"{_WHOLE}; {label}, without proofs", "weights/s"]
-        proved = rows.get((f"{_WHOLE}, own proofs made, the others' verified; {label}", "weights/s"))
-        size = rows[f"ciphertext; {label}, without proofs", "bytes a weight"]["ours"]
-        sent = rows[f"all that a member sends; {label}", "bytes a weight"]["ours"]
-        block = rows[f"all that a member sends; {label}", "bytes a block"]["ours"]
-        lines.append(f"| {label} | {_rate(bare)} | {_rate(proved)} | {size:.1f} | {sent:.1f} | {block:,.0f} |")
+    for label in (what.removeprefix(_WHOLE) for what in rows if what.startswith(_WHOLE)):
+        part, size = rows[f"{_WHOLE}{label}"], rows[f"ciphertexts, {label}"]
+        sent, fetched = (rows[f"{way} by a member, {label}"]["ours"] / 1e6 for way in ("sent", "fetched"))
+        speed = f"{1e3 * WEIGHTS / part['ours']:.0f} ms | {part['ours'] / 1e6:.2f} M | {part['ratio']:.1f} times"
+        lines.append(
+            f"| {label} | {speed} | {size['ours']:.2f} ({size['ratio']:.0f} times fewer) | {sent:.2f} | {fetched:.1f} |"
+        )
     return "\n".join(lines)
 
 
 def steps() -> str:
-    """Encrypt, add and decrypt by themselves, AGG-M at 8 bits and 16 members, without and with proofs."""
-    rows, label = _rows(), "AGG-M, 8 bits, 16 malicious members"
-    lines = ["| step | without proofs: weights/s | with proofs: weights/s |", "|---|---|---|"]
-    for step, proofs in (
-        ("encrypt", "proved"),
-        ("add 16", "the others' proofs verified"),
-        ("decrypt (share, combine, decode)", "own share proved, the others' verified"),
-    ):
-        bare = rows[f"{step}; {label}, without proofs", "weights/s"]
-        proved = rows[f"{step}, {proofs}; {label}", "weights/s"]
-        lines.append(f"| {step} | {_rate(bare)} | {_rate(proved)} |")
-    return "\n".join(lines)
+    """Each step by itself, at 8 bits."""
+    rows = {what: row["ours"] for what, row in _rows().items() if row["unit"] == "ms" and ", 8 bits, " in what}
+    lines = ["| step, 8 bits | 4 members | 16 members | 64 members |", "|---|---|---|---|"]
+    found: dict[str, list[str]] = {}
+    for what, spent in rows.items():
+        step = what.split(", 8 bits, ")[0]
+        for number in (4, 16, 64):
+            step = step.removesuffix(f" {number}").replace(f"add {number}", "add all")
+        found.setdefault(step, []).append(f"{spent:.2f} ms")
+    return "\n".join([*lines, *(f"| {step} | {' | '.join(own)} |" for step, own in found.items())])
 
 
 def others() -> str:
-    """AGG-M without proofs beside every other system."""
+    """Ciphertexts alone beside every other system."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in _read("fhe-bench.json")["rows"]:
-        if row["what"].endswith("; AGG-M, 8 bits, without proofs"):
+        if row["what"].endswith(_ALONE):
             found.setdefault(row["other_name"], {})[row["what"].split(";")[0]] = row
     lines = [
         "| beside | encrypt: weights/s | add two: weights/s | decrypt: weights/s | bytes a weight |",
@@ -83,49 +73,46 @@ def others() -> str:
 
 def transforms() -> str:
     """Transforms and products beside SEAL's."""
-    lines = ["| what, one limb of 50 bits | N = 8192 | N = 16384 | N = 32768 |", "|---|---|---|---|"]
-    cells: dict[str, list[str]] = {}
+    cells: dict[str, dict[str, str]] = {}
     for row in _read("fhe-bench.json")["rows"]:
         if ", one 50-bit limb, N = " in row["what"]:
-            what = row["what"].split(", one 50-bit limb")[0]
-            cells.setdefault(what, []).append(f"{row['ours']:.1f} us ({row['ratio']:.1f} times)")
-    return "\n".join([*lines, *(f"| {what} | {' | '.join(own)} |" for what, own in cells.items())])
+            what, degree = row["what"].split(", one 50-bit limb, N = ")
+            cells.setdefault(what, {})[degree] = f"{row['ours']:.1f} us ({row['ratio']:.1f} times)"
+    degrees = list(dict.fromkeys(degree for own in cells.values() for degree in own))
+    lines = [
+        f"| what, one limb of 50 bits | {' | '.join(f'N = {degree}' for degree in degrees)} |",
+        "|---" * (1 + len(degrees)) + "|",
+    ]
+    return "\n".join([*lines, *(f"| {what} | {' | '.join(own.values())} |" for what, own in cells.items())])
 
 
 def checks() -> str:
     """What was compared with exact integers, and how often it was wrong."""
-    oracle = _read("fhe-oracle.json")["summary"]
-    kept = [json.loads(line) for line in (RESULTS / "fhe-sums.jsonl").read_text(encoding="utf-8").splitlines()]
-    total = {key: sum(row[key] for row in kept) for key in ("trials", "trials with silent holders", "lanes", "wrong")}
-    cold = {row["what"]: row["ours"] for row in _read("fhe-cold-start.json")["rows"]}
-    opened = total["trials with silent holders"]
+    oracle, cold = _read("fhe-oracle.json"), _read("fhe-cold-start.json")["rows"]
+    compared = oracle["summary"]
     lines = [
         ("what", "how much", "wrong"),
         ("---", "---", "---"),
         (
-            "sums of 4, 16 and 64 members, every set and width",
-            f"{total['trials']:,} sums, {opened:,} of them with 1 to n - t holders opened: {total['lanes']:,} lanes",
-            total["wrong"],
-        ),
-        (
             "transforms against 64-bit integers",
-            f"{oracle['coefficients transformed each way']:,} coefficients each way",
-            sum(row["mismatches"] for row in _read("fhe-oracle.json")["transforms"]),
+            f"{compared['coefficients transformed each way']:,} coefficients each way",
+            sum(row["mismatches"] for row in oracle["transforms"]),
         ),
         (
             "products against the schoolbook",
-            f"{oracle['coefficients multiplied']:,} coefficients",
-            sum(row["mismatches"] for row in _read("fhe-oracle.json")["products"]),
+            f"{compared['coefficients multiplied']:,} coefficients",
+            sum(row["mismatches"] for row in oracle["products"]),
         ),
-        *((f"time of a cold start: {what}", f"{seconds:.1f} s", "") for what, seconds in cold.items()),
+        *((f"time of a cold start: {row['what']}", f"{row['ours']:.1f} s", "") for row in cold),
     ]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+WEIGHTS = 250_000
 TITLES = {
-    sums: "One member's part in a sum of one block",
-    steps: "Step by step, AGG-M, 8 bits, 16 malicious members",
-    others: "Other systems; in brackets how many times faster, or smaller, AGG-M is with 8 bits and without proofs",
+    whole: f"One member's whole part in a sum of {WEIGHTS:,} weights",
+    steps: "Step by step",
+    others: "Other systems; in brackets how many times faster, or smaller, ciphertexts of 8 bits and 16 members are",
     transforms: "Arithmetic beside SEAL 4.4 (seal-python), one thread",
     checks: "Compared with exact integers",
 }
@@ -137,4 +124,6 @@ def tables() -> str:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     print(tables())

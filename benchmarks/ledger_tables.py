@@ -5,9 +5,9 @@ benchmarks/results/ledger-bench.json`, benchmarks/ledger_campaign.py and benchma
 of these names, or all, are written into the page between their marks.
 """
 
+import argparse
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,11 @@ TABLES = {"curve": curve, "beside others": beside_others, "sizes": sizes, "campa
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", choices=[[], *TABLES], metavar="TABLE", help=", ".join(TABLES))
+    words = parser.parse_args()
     page = PAGE.read_text(encoding="utf-8")
-    for name in sys.argv[1:] or TABLES:
+    for name in words.tables or TABLES:
         table = TABLES[name]()
         print(table, end="\n\n")
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -75,7 +75,9 @@ class Campaign:
         """Kill and start nodes; say whether the plan is fulfilled."""
         names = self.names
         spared = (len(names) - 1) // 3
-        await ward.until(lambda: all(ward.state(name)["holds_keys"] for name in names), "there are keys", 600)
+        await ward.until(
+            lambda: all(ward.state(name)["sealing_keys"] == len(names) for name in names), "all have keys", 600
+        )
         while not all(ward.state(name)["done"] for name in names):
             if time.monotonic() > end:
                 return False
@@ -99,7 +101,8 @@ class Campaign:
             "rounds": len(rounds),
             "rounds that are final": sum(one["outcome"] == "final" for one in rounds.values()),
             "rounds with every hospital in the sum": sum(one["cohort"] == everybody for one in rounds.values()),
-            "holders opened": sum(len(one["opened"]) for one in rounds.values()),
+            "answers": sum(one["checks"]["answers"] for one in rounds.values()),
+            "complaints": sum(one["checks"]["complaints"] for one in rounds.values()),
             "model": rounds[max(rounds)]["model"],
         }
 

@@ -2,96 +2,117 @@
 
     python benchmarks/scaling.py [--weights 250000] [--bits 8] [--bench benchmarks/results/fhe-bench.json]
 
-K hospitals contribute; n of them hold the key, check, add and share. With n = K every hospital does everything, as
-medward's federations do now (K at most 64); with n < K the n are a key committee. Sizes are exact, from the derived
-parameter sets, for members who may be malicious. Times are blocks times the measured times of one proof, of `medward
-bench fhe` for 16 members: the ring, and with it the work on one proof, does not depend on K or n. 250,000 weights are
-about what Sentinel has on X-IoMT.
+K hospitals contribute; h of them hold shares, check and answer. Up to 64 hospitals all hold shares; with h < K the h
+are a committee. Sizes are exact, from the derived parameter sets. Times are those of `medward bench fhe` for as many
+holders and at least as many ciphertext blocks: of a contribution as they are, of checking and of decrypting multiplied
+with the contributors, which is a little too much, since finding the secret does not depend on them.
 """
 
 import argparse
 import json
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from medward.fhe.encoding import HEADER_BYTES, Kind, element_bytes
-from medward.fhe.errors import UnsafeParameters
-from medward.fhe.parameters import MOST_HOLDERS, capacity, sum_parameters
-from medward.fhe.proofs import proof_bytes
+from medward.cli.bench._fhe_round import WEIGHTS
+from medward.federation.wire import parts, sum_set
+from medward.fhe.lanes import BlockLayout
+from medward.fhe.parameters import MOST_HOLDERS, sum_parameters
 from medward.ledger.membership import MAX_MEMBERS
 
 RESULTS = Path(__file__).parent / "results" / "fhe-bench.json"
 #: (contributors, holders).
-SIZES = ((4, 4), (10, 10), (16, 16), (64, 64), (128, 16), (128, 64), (1000, 16), (1000, 64))
+SIZES = ((4, 4), (16, 16), (64, 64), (128, 64), (1000, 16), (1000, 64))
+#: What was measured: (members, bits).
+CELLS = tuple((members, bits) for members in (4, 16, 64) for bits in (8, 16))
 
 
 @dataclass(frozen=True)
 class Times:
-    """Milliseconds of one thread."""
+    """Seconds of one thread.
 
-    prove: float
-    verify: float
-    prove_share: float
-    verify_share: float
+    Args:
+        contribute: contribute and respond.
+        examine: check one dealing, and one's share of it.
+        answer: add up the shares.
+        decrypt: find the secret and decrypt, for one contributor.
+    """
+
+    contribute: float
+    examine: float
+    answer: float
+    decrypt: float
 
     @classmethod
-    def of(cls, rows: list[dict[str, object]], name: str) -> "Times":
-        """Return the times of a parameter set from the rows of `medward bench fhe --json`."""
-        found = {str(row["what"]): float(str(row["ours"])) for row in rows if row["unit"] == "ms"}
+    def of(cls, milliseconds: Mapping[str, float], members: int, bits: int) -> "Times":
+        """Return the times of a measured cell from the rows of `medward bench fhe --json`."""
+        label = f", {bits} bits, {members} members"
 
         def one(what: str) -> float:
-            return found[f"{what}; {name}, 8 bits, 16 malicious members"]
+            found = (spent for row, spent in milliseconds.items() if row.startswith(what) and row.endswith(label))
+            return next(found) / 1000
 
-        return cls(one("prove a ciphertext"), one("verify a ciphertext"), one("prove a share"), one("verify a share"))
+        return cls(
+            one("contribute") + one("respond"), one("examine one"), one("answer"), one("decrypt") / members
+        )  # fmt: skip
+
+
+def times_for(milliseconds: Mapping[str, float], holders: int, blocks: int) -> Times | None:
+    """Return the times of the cell with so many holders and the fewest blocks that suffice; None if there is none."""
+    enough = [
+        (BlockLayout(sum_set(bits, members), 0, WEIGHTS).blocks, members, bits)
+        for members, bits in CELLS
+        if members == holders
+    ]
+    enough = [cell for cell in enough if cell[0] >= blocks]
+    return Times.of(milliseconds, *min(enough)[1:]) if enough else None
 
 
 def records(contributors: int, holders: int) -> int:
-    """Return how many records a round puts on the ledger when nobody fails."""
-    contributing = 2 * contributors  # Commit, Submit
-    # Attest, ShareCommit, Share, Attest to shares, Finish, Vote
-    return 1 + contributing + 6 * holders + 1
+    """Return how many records a round puts on the ledger when nobody fails.
+
+    BeginRound; Commit, Submit, Finish, Vote of each contributor; Attest, Answer and the next SealingKey of each holder.
+    """
+    return 1 + 4 * contributors + 3 * holders
 
 
-def row(name: str, contributors: int, holders: int, weights: int, bits: int, times: Times) -> str:
+def row(contributors: int, holders: int, weights: int, bits: int, milliseconds: Mapping[str, float]) -> str:
     """Return one line of the table."""
-    where = f"| {contributors} | {holders} | {name} |"
-    try:
-        p = sum_parameters(name, bits, capacity(contributors), holders)
-    except UnsafeParameters as error:
-        return f"{where} {error} | | | | | | |"
-    blocks = math.ceil(weights / p.values_per_ciphertext)
-    sent = blocks * (HEADER_BYTES + 2 * element_bytes(p) + proof_bytes(p, Kind.CIPHERTEXT_PROOF))
-    share = blocks * (HEADER_BYTES + element_bytes(p) + proof_bytes(p, Kind.SHARE_PROOF))
-    fetched = contributors * sent + holders * share
-    prove = blocks * times.prove / 1000
-    examine = blocks * contributors * times.verify / 1000
-    shares = blocks * (times.prove_share + holders * times.verify_share) / 1000
+    threshold = holders - (holders - 1) // 3
+    parameters = sum_parameters(bits, contributors, holders, (contributors - 1) // 3, threshold)
+    sizes, blocks = parts(parameters, 0, weights), BlockLayout(parameters, 0, weights).blocks
+    sent = sizes.contribution + sizes.response
+    fetched = (contributors - 1) * sent + (holders - 1) * sizes.answer
+    times = times_for(milliseconds, holders, blocks)
+    if times is None:
+        spent = "– | – | –"
+    else:
+        ending = times.answer + contributors * times.decrypt
+        spent = f"{times.contribute:.3f} | {contributors * times.examine:.3f} | {ending:.3f}"
     return (
-        f"{where} {blocks} | {sent / 1e6:.2f} | {share / 1e6:.2f} | {fetched / 1e6:,.0f} | {prove:.3f} | "
-        f"{examine:,.2f} | {shares:,.2f} | {records(contributors, holders):,} |"
+        f"| {contributors:,} | {holders} | {blocks} | {sent / 1e6:.2f} | {sizes.answer / 1e6:.3f} | "
+        f"{fetched / 1e6:,.1f} | {spent} | {records(contributors, holders):,} |"
     )
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=int, default=250_000)
+    parser.add_argument("--weights", type=int, default=WEIGHTS)
     parser.add_argument("--bits", type=int, default=8)
     parser.add_argument("--bench", type=Path, default=RESULTS)
     words = parser.parse_args()
-    rows = json.loads(words.bench.read_text())["rows"]
+    rows = json.loads(words.bench.read_text(encoding="utf-8"))["rows"]
+    milliseconds = {str(row["what"]): float(row["ours"]) for row in rows if row["unit"] == "ms"}
+    most = f"at most {MOST_HOLDERS} holders, {MAX_MEMBERS} ledger members"
+    print(f"{words.weights:,} weights of {words.bits} bits; {most}\n")
     print(
-        f"{words.weights} weights of {words.bits} bits; at most {MOST_HOLDERS} holders, {MAX_MEMBERS} ledger members\n"
+        "| hospitals | holders | blocks | MB a contributor sends | MB a holder's answer | MB a holder fetches | "
+        "s to contribute and respond | s to check all | s to answer and decrypt | records |"
     )
-    print(
-        "| hospitals | key holders | set | blocks | MB a contributor sends | MB a holder sends | MB a holder fetches | "
-        "s to prove a contribution | s to examine all | s for shares | records |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for contributors, holders in SIZES:
-        for name in ("AGG-M", "AGG-L"):
-            print(row(name, contributors, holders, words.weights, words.bits, Times.of(rows, name)))
+        print(row(contributors, holders, words.weights, words.bits, milliseconds))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""Print the table of the store: naming, keeping and fetching 50 MB. Run: python benchmarks/store.py"""
+"""Print the table of the store: naming, keeping and fetching 50 MB.
 
-import sys
+Run: python benchmarks/store.py [--json]
+"""
+
+import argparse
 
 from medward.cli.bench._store_rows import all_rows
 from medward.report.benchmark import print_benchmark
 
 if __name__ == "__main__":
-    print_benchmark(
-        "Content-addressed storage, 50 MB", all_rows(50_000_000, 9, lambda _text: None), "--json" in sys.argv
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    words = parser.parse_args()
+    print_benchmark("Content-addressed storage, 50 MB", all_rows(50_000_000, 9, lambda _text: None), words.json)

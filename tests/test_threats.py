@@ -1,7 +1,7 @@
 """The table of threats names tests that there are, and the script that runs them finds gaps."""
 
+import ast
 import importlib.util
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -30,9 +30,12 @@ def test_every_threat_to_sums_has_a_row(runner: ModuleType) -> None:
 def test_every_test_that_is_named_is_one(runner: ModuleType) -> None:
     rows = runner.threats(runner.PAGE.read_text(encoding="utf-8"))
     named = sorted({one for ids in rows.values() for one in ids})
-    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-n", "0", "-m", "", "-p", "no:cacheprovider"]
-    collected = subprocess.run([*command, *named], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert collected.returncode == 0, collected.stdout[-2000:] + collected.stderr[-2000:]
+    assert len(named) > 50
+    for one in named:
+        file, function = one.split("::")
+        module = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        assert function.startswith("test_")
+        assert function in {node.name for node in module.body if isinstance(node, ast.FunctionDef)}, one
 
 
 def test_row_whose_tests_did_not_pass_is_a_gap(runner: ModuleType) -> None:

@@ -15,7 +15,7 @@ from medward.fhe import polynomials
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.contribution import SALT_BYTES, Contribution, fits_digest, share_bytes
 from medward.fhe.dealing import expand_share
-from medward.fhe.encoding import HEADER_BYTES, Kind, body, residue_bytes, unpack_residues
+from medward.fhe.encoding import HEADER_BYTES, Kind, body, check_residues, residue_bytes, unpack_residues
 from medward.fhe.errors import DealingFault, MalformedEncoding, ShareFault
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS
 
@@ -58,7 +58,7 @@ def _values(context: SumContext, kind: Kind, data: bytes, width: int) -> Doubles
 
 
 def check_dealing(challenge: Challenge, contribution: Contribution, response: Doubles) -> None:
-    """Check what everybody can: the secret and the error of the check block are short.
+    """Check what everybody can: all residues are below the prime; the secret and error of the check block are short.
 
     Args:
         challenge: of the beacon.
@@ -66,10 +66,12 @@ def check_dealing(challenge: Challenge, contribution: Contribution, response: Do
         response: its Y, float64[t, T].
 
     Raises:
-        DealingFault: they are not.
+        MalformedEncoding: a residue is not below the prime.
+        DealingFault: the secret or the error is not short.
     """
     context = challenge.context
     parameters, ring = context.parameters, context.ring
+    check_residues(contribution.blocks, parameters.prime, DEGREE * context.blocks)
     b = unpack_residues(contribution.check_block, parameters.prime, DEGREE)[None]
     tests = polynomials.add(response[0], challenge.error_tests(ring.inverse(b)[0]), parameters.prime)
     largest = int(np.abs(tests).max())

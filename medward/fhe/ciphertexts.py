@@ -52,13 +52,17 @@ def check_block(context: SumContext, secret: Integers, error: Integers) -> Eleme
 
 
 def add_elements(context: SumContext, packed: Iterable[memoryview]) -> Element:
-    """Return the sums of packed elements, place by place: float64[m, N] where each holds m elements; at most 2^13."""
+    """Return the sums of packed elements, place by place: float64[m, N] where each holds m elements; at most 2^13.
+
+    Raises:
+        MalformedEncoding: a residue is not below the prime.
+    """
     totals: NDArray[np.uint64] | None = None
     for data in packed:
         if totals is None:
             count = len(data) // residue_bytes(context.parameters.degree)
             totals = np.zeros(count * context.parameters.degree, np.uint64)
-        add_residues(data, totals)
+        add_residues(data, context.parameters.prime, totals)
     if totals is None:
         raise ValueError("there is nothing to add")
     out = np.empty(totals.shape[0])

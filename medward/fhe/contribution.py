@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from medward.fhe import hybrid
 from medward.fhe.context import SumContext
-from medward.fhe.encoding import HEADER_BYTES, Kind, body, check_residues, header, residue_bytes
+from medward.fhe.encoding import HEADER_BYTES, Kind, body, header, residue_bytes
 
 SEED_BYTES = 32
 SALT_BYTES = 32
@@ -32,7 +32,7 @@ class Contribution:
     check_block: memoryview
     blocks: memoryview
     digests: dict[int, bytes]
-    boxes: dict[int, bytes]
+    boxes: dict[int, memoryview]
 
 
 def share_bytes(context: SumContext, holder: int) -> int:
@@ -58,17 +58,14 @@ def write_contribution(
 
 
 def read_contribution(context: SumContext, data: bytes) -> Contribution:
-    """Return the parts of a contribution.
+    """Return the parts of a contribution; whether their residues are below the prime is checked where they are used.
 
     Raises:
-        MalformedEncoding: anything that `write_contribution` would not have written for elements of the ring.
+        MalformedEncoding: another length, kind, version or sum.
     """
     rest = body(Kind.CONTRIBUTION, context.digest, data, contribution_bytes(context) - HEADER_BYTES)
-    degree, prime = context.parameters.degree, context.parameters.prime
-    element = residue_bytes(degree)
+    element = residue_bytes(context.parameters.degree)
     check_block, blocks = rest[:element], rest[element : (1 + context.blocks) * element]
-    check_residues(check_block, prime, degree)
-    check_residues(blocks, prime, degree * context.blocks)
     at = (1 + context.blocks) * element
     digests, boxes = {}, {}
     for holder in context.present:
@@ -76,7 +73,7 @@ def read_contribution(context: SumContext, data: bytes) -> Contribution:
         at += HASH_BYTES
     for holder in context.present:
         size = share_bytes(context, holder) + hybrid.OVERHEAD
-        boxes[holder] = bytes(rest[at : at + size])
+        boxes[holder] = rest[at : at + size]
         at += size
     return Contribution(check_block, blocks, digests, boxes)
 

@@ -100,12 +100,11 @@ class Dealing:
     def shares(self, holders: Sequence[int]) -> dict[int, bytes]:
         """Return the shares of these holders, each with its salt behind it."""
         parameters = self._context.parameters
-        base = tuple(range(parameters.threshold))
-        further = tuple(j for j in holders if j >= parameters.threshold)
-        weights = [polynomials.weights(base, (j,), parameters.prime)[0] for j in further]
+        further = [j for j in holders if j >= parameters.threshold]
         out = {j: self.secrets.seeds[j - 1] for j in holders if j < parameters.threshold}
         if further:
-            rows = polynomials.combine(np.stack(weights), self.values, parameters.prime)
+            weights = polynomials.weights(range(parameters.threshold), further, parameters.prime)
+            rows = polynomials.combine(weights, self.values, parameters.prime)
             out |= {j: pack_residues(row, parameters.prime) for j, row in zip(further, rows, strict=True)}
         return {j: share + self.secrets.salts[j - 1] for j, share in out.items()}
 
@@ -121,16 +120,23 @@ class Dealing:
             ValueError: nothing can be sealed to one of the keys.
         """
         context, dealer = self._context, self._dealer
-        blocks = ciphertexts.encrypt(context, self.secrets.secret, values, self.secrets.stream)
-        check_block = ciphertexts.check_block(context, self.secrets.secret, self.secrets.error)
+        check_block, blocks = self.check_block(), self.encrypted(values)
         shares = self.shares(context.present)
         digests = {j: share_digest(context, dealer, j, share) for j, share in shares.items()}
         boxes = {
             j: hybrid.seal(keys[j], share, share_label(context, dealer, j), self.secrets.coins[j - 1])
             for j, share in shares.items()
         }
-        packed = pack_residues(check_block, context.parameters.prime)
-        return write_contribution(context, packed, blocks, digests, boxes)
+        return write_contribution(context, check_block, blocks, digests, boxes)
+
+    def check_block(self) -> bytes:
+        """Return b, packed."""
+        element = ciphertexts.check_block(self._context, self.secrets.secret, self.secrets.error)
+        return pack_residues(element, self._context.parameters.prime)
+
+    def encrypted(self, values: Integers) -> bytes:
+        """Return c_1, c_2, ..., packed; once for a dealing, since the errors come from the rest of its stream."""
+        return ciphertexts.encrypt(self._context, self.secrets.secret, values, self.secrets.stream)
 
     def respond(self, challenge: Challenge) -> bytes:
         """Return the response to a beacon: all tests of the polynomial; never to be shown for two beacons."""

@@ -11,6 +11,7 @@ from medward.fhe._modular import reduced, times
 from medward.fhe._primes import balanced
 
 Doubles = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def combine(weights: Doubles, rows: Doubles, prime: int) -> Doubles:
@@ -43,29 +44,21 @@ def evaluate(values: Doubles, point: int, prime: int) -> Doubles:
     if point < values.shape[0]:
         row: Doubles = values[point]
         return row
-    out: Doubles = combine(weights(tuple(range(values.shape[0])), (point,), prime), values, prime)[0]
+    out: Doubles = combine(weights(range(values.shape[0]), (point,), prime), values, prime)[0]
     return out
 
 
-@lru_cache(maxsize=4096)
-def weights(points: tuple[int, ...], at: tuple[int, ...], prime: int) -> Doubles:
-    """Return Lagrange's weights, float64[len(at), len(points)], which take values at `points` to values at `at`."""
+def weights(points: Sequence[int], at: Sequence[int], prime: int) -> Doubles:
+    """Return Lagrange's weights, float64[len(at), len(points)], which take values at `points` to values at `at`.
+
+    Args:
+        points: distinct, 0 to 64.
+        at: 0 to 64.
+        prime: p.
+    """
     out = np.empty((len(at), len(points)))
-    for r, x in enumerate(at):
-        for c, i in enumerate(points):
-            above = below = 1
-            for k in points:
-                if k != i:
-                    above = above * (x - k) % prime
-                    below = below * (i - k) % prime
-            out[r, c] = balanced(above * pow(below, -1, prime), prime)
-    return out
-
-
-def weights_at_zero(points: Sequence[int], prime: int) -> Doubles:
-    """Return Lagrange's weights at 0, float64[1, len(points)], for points up to 64; quick."""
-    out = np.empty((1, len(points)))
-    _weights_at_zero(np.array(points, np.int64), _inverses(prime), float(prime), 1.0 / prime, out[0])
+    places = np.array(points, np.int64), np.array(at, np.int64)
+    _weights(*places, _inverses(prime), float(prime), 1.0 / prime, out)
     return out
 
 
@@ -109,14 +102,17 @@ def _products(functionals: Doubles, rows: Doubles, q: float, iq: float, out: Dou
 
 
 @compiled
-def _weights_at_zero(points: NDArray[np.int64], inverses: Doubles, q: float, iq: float, out: Doubles) -> None:
-    """w_i = product over k != i of k / (k - i)."""
+def _weights(points: Integers, at: Integers, inverses: Doubles, q: float, iq: float, out: Doubles) -> None:
+    """w_i(x) = product over k != i of (x - k) / (i - k)."""
     for i in range(points.shape[0]):
-        w = 1.0
+        scale = 1.0
         for k in range(points.shape[0]):
             if k != i:
-                d = points[k] - points[i]
-                inverse = inverses[d] if d > 0 else -inverses[-d]
-                w = reduced(times(w, inverse, q, iq), q, iq)
-                w = reduced(times(w, float(points[k]), q, iq), q, iq)
-        out[i] = w
+                d = points[i] - points[k]
+                scale = reduced(times(scale, inverses[d] if d > 0 else -inverses[-d], q, iq), q, iq)
+        for r in range(at.shape[0]):
+            w = scale
+            for k in range(points.shape[0]):
+                if k != i:
+                    w = reduced(times(w, float(at[r] - points[k]), q, iq), q, iq)
+            out[r, i] = w

@@ -91,7 +91,7 @@ def reconstruct(context: SumContext, check_sum: Element, answers: Mapping[int, D
     sample = np.random.default_rng().choice(DEGREE, _SAMPLED, replace=False)
     sampled = np.ascontiguousarray(rows[:, sample])
     for places in _subsets(context, answers):
-        weights = polynomials.weights_at_zero([holders[k] for k in places], parameters.prime)
+        weights = polynomials.weights([holders[k] for k in places], (0,), parameters.prime)
         chosen = list(places)
         tried = polynomials.combine(weights, sampled[chosen], parameters.prime)
         if np.abs(tried).max() > parameters.sum_bound:
@@ -143,8 +143,8 @@ def _certainly_wrong(
     mixed, goal = polynomials.products(mixing, rows, p), polynomials.products(mixing, secret[None], p)
 
     def agreeing(places: Sequence[int]) -> set[int]:
-        points = tuple(holders[k] for k in places)
-        values = polynomials.combine(polynomials.weights(points, tuple(holders), p), mixed[list(places)], p)
+        weights = polynomials.weights([holders[k] for k in places], holders, p)
+        values = polynomials.combine(weights, mixed[list(places)], p)
         off = polynomials.balance(values - mixed, p)
         return {k for k in range(count) if not off[k].any()}
 
@@ -159,7 +159,7 @@ def _certainly_wrong(
     for places in combinations(range(count), size):
         if possible.issuperset(places):
             continue
-        weights = polynomials.weights_at_zero([holders[k] for k in places], p)
+        weights = polynomials.weights([holders[k] for k in places], (0,), p)
         if not polynomials.balance(polynomials.combine(weights, mixed[list(places)], p) - goal, p).any():
             agree = agreeing(places)
             if len(agree) >= count - faulty:

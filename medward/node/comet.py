@@ -133,7 +133,7 @@ class CometConsensus(Consensus):
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def certify(self, block: Block | None) -> None:
-        """Verify the commit that CometBFT has for the block; of two chains its program follows one and halts at the other.
+        """Verify the commit that CometBFT has for the block; of two chains its program follows one, and halts.
 
         What came before the last block is what the program itself verified and replayed.
         """

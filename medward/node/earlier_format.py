@@ -1,4 +1,4 @@
-"""Homes and federations of the format before this one, whose sums were decrypted under a joint key: told, and refused."""
+"""Homes and federations of the format before this one, whose sums a joint key decrypted: told, and refused."""
 
 import contextlib
 import sqlite3

@@ -7,7 +7,7 @@ import msgspec
 from medward.federation.application import decode_state
 from medward.federation.round.state import Round
 from medward.federation.rules import Federation
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import Journal, Kind
 from medward.node.errors import Retired
 from medward.node.seam import Host
 
@@ -26,22 +26,24 @@ def check_journal(host: Host, answers: Path) -> None:
     if encoded is None:
         return
     state = decode_state(encoded)
-    shown = _last_shown(host, state)
-    if shown is None:
+    last = _last_of_mine(host, state)
+    if last is None:
         return
-    known = None
+    number, shown = last
+    known: set[Kind] = set()
     if answers.exists():
         with Journal(answers) as journal:
-            known = journal.last_round(state.agreement.name)
-    if known is None or known < shown:
+            known = {kind for kind in shown if journal.was_given(state.agreement.name, number, kind)}
+    if missing := sorted(shown - known):
         raise Retired(
-            f"the ledger shows what {host.name} answered in round {shown}, and its journal does not: the home was "
-            "restored from an old copy; come back with new keys (`medward federation rotate`)"
+            f"the ledger shows what {host.name} answered in round {number}, and its journal lacks that "
+            f"({', '.join(missing)}): the home was restored from an old copy; come back with new keys "
+            "(`medward federation rotate`)"
         )
 
 
-def _last_shown(host: Host, state: Federation) -> int | None:
-    """Return the last round in which this incarnation showed an encrypted contribution or an answer."""
+def _last_of_mine(host: Host, state: Federation) -> tuple[int, set[Kind]] | None:
+    """Return the last round in which this incarnation showed anything of an encrypted sum, and what it showed."""
     name, now = host.name, state.round
     if state.agreement.protect == "none" or state.accounts.get(name) != host.member.keys[0].data:
         return None
@@ -51,6 +53,17 @@ def _last_shown(host: Host, state: Federation) -> int | None:
         if past is None:
             found = host.ledger.query(f"round/{number:08d}")
             past = None if found is None else msgspec.msgpack.decode(found, type=Round)
-        if past is not None and (name in past.submissions or name in past.answers):
-            return number
+        if past is not None and (shown := _shown_by(name, past)):
+            return number, shown
     return None
+
+
+def _shown_by(name: str, past: Round) -> set[Kind]:
+    shown: dict[Kind, bool] = {
+        "contribution": name in past.submissions,
+        "response": name in past.submissions,
+        "shown": name in past.shown,
+        "answer": name in past.answers,
+        "audit": past.audit is not None and name in past.audit.responses,
+    }
+    return {kind for kind, said in shown.items() if said}

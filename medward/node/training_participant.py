@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from medward.agents.compilation import keep_compiled
 from medward.federation.application import FederationSnapshot
@@ -67,6 +67,8 @@ _ORDER_SECONDS = 100.0
 _MOST_READING = 64
 #: What tells a sum, or a part of one: it is shown only where a quorum agreed on what it answers.
 _SHOWN = (Submit, Show, Answer, Respond, Complain)
+
+Result = TypeVar("Result")
 
 
 class TrainingParticipant(Participant):
@@ -292,13 +294,16 @@ class TrainingParticipant(Participant):
     async def _in_turn(self, call: Callable[..., list[Effect]], *arguments: object) -> None:
         """Run one step of the machine, and then what it asks for."""
         async with self._turn:
-            loop = asyncio.get_running_loop()
-            effects = await loop.run_in_executor(self._core, call, *arguments)
+            effects = await self._in_core(call, *arguments)
             if any(isinstance(effect, Order) and isinstance(effect.record, _SHOWN) for effect in effects):
                 self._start(self._show(effects, self._led_here))
                 return
             for effect in effects:
                 await self._carry_out(effect)
+
+    async def _in_core(self, call: Callable[..., Result], *arguments: object) -> Result:
+        """Run something in the one thread that the machine, the sums and the journal live in."""
+        return await asyncio.get_running_loop().run_in_executor(self._core, call, *arguments)
 
     async def _show(self, effects: Sequence[Effect], block: Block | None) -> None:
         """Do what shows something, once a quorum is known to have agreed on what it answers (threat M7)."""
@@ -319,7 +324,7 @@ class TrainingParticipant(Participant):
             case Order():
                 self._start(self._hand_in(effect.record))
             case Fetch():
-                self._fetch(effect)
+                await self._fetch(effect)
             case Work():
                 self._start(self._work(effect))
             case Advance():
@@ -336,11 +341,12 @@ class TrainingParticipant(Participant):
         except LedgerError as error:
             _LOG.warning("a %s could not be handed in: %s", type(record).__name__, error)
 
-    def _fetch(self, fetch: Fetch) -> None:
+    async def _fetch(self, fetch: Fetch) -> None:
         now = self._now()
         if now is not None and self._sums is not None:
             # Nothing that is named in a round is longer than a contribution to it.
-            self._fetching.fetch(fetch, self._sums.contribution_bytes(now.sum_terms))
+            most = await self._in_core(self._sums.contribution_bytes, now.sum_terms)
+            self._fetching.fetch(fetch, most)
 
     def _now(self) -> Round | None:
         return None if self._machine is None else self._machine.state.round
@@ -395,7 +401,7 @@ class TrainingParticipant(Participant):
     async def _watch_clock(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            if self._machine is not None and self._machine.wake() <= time.time():
+            if self._machine is not None and await self._in_core(self._machine.wake) <= time.time():
                 await self._in_turn(self._duties)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

@@ -34,7 +34,8 @@ _REQUEST_TIMEOUT = 10_000
 
 Statuses = Mapping[str, Mapping[str, Any] | None]
 _SHARED_KEYS = (
-    *("round", "task", "outcome", "cohort", "opened", "contributions", "aggregate", "shares", "checks", "model"),
+    *("round", "task", "outcome", "cohort", "contributions", "answers"),
+    *("complaints", "shown", "audited", "checks", "model"),
 )
 
 
@@ -74,7 +75,6 @@ class Trial:
         self.folder, self.options, self.plan = folder, options, plan
         self._models: dict[str, SharedModel] = {}
         self._told: dict[int, dict[str, Any]] = {}
-        self.epochs: list[dict[str, Any]] = []
 
     def found(self) -> Launcher:
         """Make the homes anew; those of an earlier trial in this folder are removed."""
@@ -146,7 +146,6 @@ class Trial:
                 self._check(launcher, running)
                 self._tell(launcher, running, on_round)
                 states = [status["participant"] for name in running if (status := statuses[name]) is not None]
-                self._note_epoch(states)
                 stopped = next((state["stopped"] for state in states if state.get("stopped")), None)
                 if stopped is not None:
                     raise FederationError(f"The federation has stopped: {stopped}.")
@@ -184,12 +183,6 @@ class Trial:
             final = report["outcome"] == "final"
             on_round(report, self._model(launcher, running, report["model"]) if final else None)
 
-    def _note_epoch(self, states: Sequence[Mapping[str, Any]]) -> None:
-        for state in states:
-            number = state.get("epoch")
-            if number is not None and number not in [epoch["epoch"] for epoch in self.epochs]:
-                self.epochs.append({"epoch": number, "holders": list(state["holders"])})
-
     def _model(self, launcher: Launcher, running: Sequence[str], name: str) -> SharedModel | None:
         """Return a shared model that one of the nodes keeps; None for one of long ago."""
         for member in running if name not in self._models else ():
@@ -216,6 +209,6 @@ def _merged(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         report[key] = {name: sum(one[key].get(name, 0.0) for one in told) / len(told) for name in named}
     report["bytes_up"] = sum(one["bytes_up"] for one in told)
     report["bytes_down"] = sum(one["bytes_down"] for one in told)
-    report["aggregate"], report["model"] = first["aggregate"] or "", first["model"] or ""
+    report["model"] = first["model"] or ""
     report["validation"] = None
     return report

@@ -1,7 +1,7 @@
 """A node that misbehaves: the real one, with single functions of its participant replaced.
 
-`faults.json` in its home says what it does, and in which rounds: {"silent at share": [3]}. A fault in a ceremony
-belongs to the round that comes after it. Without the file, the node is honest.
+`faults.json` in its home says what it does, and in which rounds: {"silent at answer": [3]}. Without the file, the node
+is honest.
 """
 
 import argparse
@@ -10,33 +10,25 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from medward.federation.blobs import blob_name
-from medward.federation.effects import Effect, Event, Order, Produced, Store, Work
-from medward.federation.encrypted_sum import EncryptedSum, EpochMaterial
 from medward.federation.hospital import Hospital
-from medward.federation.interfaces import IntVector, SecureSum, Slot
-from medward.federation.records import (
-    Aggregate,
-    Commit,
-    KeyCommit,
-    Record,
-    RoundRecord,
-    Share,
-    ShareCommit,
-    Submit,
-    Vote,
-)
-from medward.federation.round import Phase
+from medward.federation.records import Answer, Commit, Record, RoundRecord, Show, Submit, Vote
+from medward.federation.round.effects import Effect, Event, Order, Produced, Store, Work
+from medward.federation.rules import Agreement
 from medward.federation.shared_model import SharedModel
-from medward.fhe import epoch, sealing
+from medward.federation.sums.encrypted import EncryptedSum
+from medward.federation.sums.interface import IntVector, SecureSum, SumTerms, Verdict
+from medward.federation.sums.journal import Journal
+from medward.fhe.checking import read_response
+from medward.fhe.contribution import read_contribution, write_contribution
+from medward.fhe.encoding import Kind, header, pack_residues
+from medward.fhe.lanes import BlockLayout
 from medward.node.process import run_node
 from medward.node.seam import Host, Program
 from medward.node.training_data import read_data
@@ -46,22 +38,17 @@ from tests.e2e import clock
 
 COMMAND = (sys.executable, "-m", "tests.e2e.faulty_node")
 FILE = "faults.json"
-#: In the home of one that named a wrong aggregate: the aggregate's name.
-EVIDENCE = "wrong-aggregate"
-
 #: What is not said by a member that is silent in this way.
 UNSAID: dict[str, tuple[type[Record], ...]] = {
     "silent at commit": (Commit,),
     "silent at submit": (Submit,),
-    "silent aggregator": (Aggregate,),
-    "silent at share": (ShareCommit, Share),
-    "commits to a share and does not show it": (Share,),
-    "silent in the ceremony": (KeyCommit,),
+    "does not show": (Show,),
+    "silent at answer": (Answer,),
 }
 #: How the failure is called of one that fails once.
 ASKED_FOR = "the test asked for it"
 #: What is the last that a member wants to say.
-_LAST: dict[str, type[Record]] = {"dies at commit": Commit, "dies at share": ShareCommit}
+_LAST: dict[str, type[Record]] = {"dies at commit": Commit, "dies at submit": Submit, "dies at answer": Answer}
 
 
 class Faults:
@@ -82,40 +69,88 @@ class Faults:
         return number in rounds.get(kind, ())
 
 
+class BoundlessLayout(BlockLayout):
+    """A layout of a contribution that lets its first count be anything."""
+
+    def split(self, counts: NDArray[np.integer], values: NDArray[np.integer]) -> NDArray[np.int64]:
+        blocks = super().split(np.zeros_like(counts), values)
+        blocks[0, 0, 0] = counts[0]
+        return blocks
+
+
 class FaultySum(EncryptedSum):
-    """A part in encrypted sums that gives what is not what it should be."""
+    """A part in encrypted sums that gives what is not what it should be.
 
-    faults: Faults
-    home: Path
-    #: How many rows all the others have together.
-    others: Callable[[], int]
+    Args:
+        member, journal, secret: as ever.
+        faults: what is to go wrong.
+        home: gets the marks that the test looks for.
+        others: gives how many rows all the others have together.
+    """
 
-    def seal(self, slot: Slot, values: IntVector) -> bytes:
-        if self.faults.has("claims fewer rows than none", slot.round):
+    def __init__(
+        self, member: str, journal: Journal, secret: bytes, faults: Faults, home: Path, others: Callable[[], int]
+    ) -> None:
+        super().__init__(member, journal, secret)
+        self._name, self._faults, self._home, self._others = member, faults, home, others
+        self._examined: set[tuple[int, str]] = set()
+        self.withheld: set[bytes] = set()
+
+    def contribute(self, terms: SumTerms, values: IntVector) -> bytes:
+        if self._faults.has("claims fewer rows than none", terms.round):
             # No range is proved: with nearly no rows in the sum, its mean is far larger than any update.
-            blocks = self._layout(slot).split(np.zeros(slot.counts, np.int64), values[slot.counts :])
-            blocks[0, 0, 0] = 10 - self.others()
-            sealed = [self._part(slot).seal(slot.round, chunk, block) for chunk, block in enumerate(blocks)]
-            return b"".join(submission.ciphertext + submission.proof for submission in sealed)
-        return self._flipped("malformed contribution", slot, super().seal(slot, values))
+            values = np.concatenate([[10 - self._others()], values[1:]])
+            current = self._sum(terms)
+            current.layout = BoundlessLayout(current.layout.parameters, current.layout.counts, current.layout.values)
+        return self._spoilt(terms, super().contribute(terms, values))
 
-    def sealed(self, slot: Slot) -> bytes | None:
-        content = super().sealed(slot)
-        return None if content is None else self._flipped("malformed contribution", slot, content)
+    def contributed(self, terms: SumTerms) -> bytes | None:
+        content = super().contributed(terms)
+        return None if content is None else self._spoilt(terms, content)
 
-    def share(self, slot: Slot, aggregate: bytes) -> bytes:
-        return self._flipped("wrong share", slot, super().share(slot, aggregate))
+    def respond(self, terms: SumTerms, beacon: bytes) -> bytes:
+        response = super().respond(terms, beacon)
+        if not self._faults.has("response that is too large", terms.round):
+            return response
+        context = self._sum(terms).context
+        values = read_response(context, response)
+        values[0] = (values[0] + 2.0**40) % context.parameters.prime
+        return header(Kind.RESPONSE, context.digest) + pack_residues(values, context.parameters.prime)
 
-    def add(self, slot: Slot, contributions: Mapping[str, bytes]) -> bytes:
-        if not self.faults.has("wrong aggregator", slot.round):
-            return super().add(slot, contributions)
-        # One member's ciphertext as "the sum": who opened it would learn that member's update.
-        wrong = super().add(slot, dict(list(contributions.items())[:1]))
-        (self.home / EVIDENCE).write_text(blob_name(wrong))
-        return wrong
+    def examine(self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes) -> Verdict:
+        found = super().examine(terms, beacon, dealer, contribution, response)
+        self._examined.add((terms.round, dealer))
+        examined = sum(number == terms.round for number, _ in self._examined)
+        (self._home / f"examined.{terms.round}.{examined}").touch()
+        accused = terms.contributors[terms.contributors.index(self._name) - 1]
+        false = dealer == accused and self._faults.has("complains falsely", terms.round)
+        return Verdict.COMPLAINT if false else found
 
-    def _flipped(self, kind: str, slot: Slot, content: bytes) -> bytes:
-        return flipped(content) if self.faults.has(kind, slot.round) else content
+    def answer(self, terms: SumTerms, cohort: Sequence[str]) -> bytes:
+        answer = super().answer(terms, cohort)
+        if self._faults.has("withholds its answer", terms.round):
+            self.withheld.add(answer)
+        return flipped(answer) if self._faults.has("wrong answer", terms.round) else answer
+
+    def _spoilt(self, terms: SumTerms, content: bytes) -> bytes:
+        if self._faults.has("withholds its contribution", terms.round):
+            self.withheld.add(content)
+        if self._faults.has("malformed contribution", terms.round):
+            return content[:-1]
+        spoilt = self._badly_dealt_to(terms)
+        if not spoilt:
+            return content
+        context = self._sum(terms).context
+        parts = read_contribution(context, content)
+        boxes = {holder: flipped(box) if holder in spoilt else box for holder, box in parts.boxes.items()}
+        return write_contribution(context, bytes(parts.check_block), bytes(parts.blocks), parts.digests, boxes)
+
+    def _badly_dealt_to(self, terms: SumTerms) -> Collection[int]:
+        """The numbers of the holders whose shares this member spoils in a round, its own never."""
+        others = [number for number, name in enumerate(terms.holders, 1) if name != self._name]
+        if self._faults.has("spoils too many shares", terms.round):
+            return others[: terms.most_shown + 1]
+        return others[:1] if self._faults.has("spoils a share", terms.round) else ()
 
 
 class FaultyParticipant(TrainingParticipant):
@@ -125,24 +160,26 @@ class FaultyParticipant(TrainingParticipant):
         super().__init__(host)
         self._home = host.folder.parent
         self._faults = Faults(self._home)
-        self._spoil_keys()
 
-    def _make_sums(self, material: EpochMaterial, least_cohort: int) -> SecureSum:
-        sums = FaultySum(material, self._host.name, self._opened_journal(), least_cohort)
-        sums.faults, sums.home, sums.others = self._faults, self._home, self._others_rows
-        return sums
+    def _make_sums(self, agreement: Agreement) -> SecureSum:
+        self._journal = Journal(self._files.answers)
+        self._faulty = FaultySum(
+            *(self._host.name, self._journal, self._files.secret()),
+            *(self._faults, self._home, self._others_rows),
+        )
+        return self._faulty
 
     def _others_rows(self) -> int:
-        # Counted in the data: a sum that the others opened first is one that this node never sees.
-        assert self._own is not None
-        return len(read_data(self._settings).split.train) - self._own.rows
+        # Counted in the data: a sum that the others decrypted first is one that this node never sees.
+        assert self._bench.own is not None
+        return len(read_data(self._settings).split.train) - self._bench.own.rows
 
     async def _carry_out(self, effect: Effect) -> None:
-        if isinstance(effect, Store) and self._withholds():
+        if isinstance(effect, Store) and effect.content in self._faulty.withheld:
             return
         if isinstance(effect, Order):
             record = effect.record
-            number = record.round if isinstance(record, RoundRecord) else self._next
+            number = record.round if isinstance(record, RoundRecord) else -1
             if any(self._faults.has(kind, number) and isinstance(record, last) for kind, last in _LAST.items()):
                 os.kill(os.getpid(), signal.SIGKILL)
             if any(self._faults.has(kind, number) and isinstance(record, said) for kind, said in UNSAID.items()):
@@ -150,9 +187,6 @@ class FaultyParticipant(TrainingParticipant):
                 return
             if isinstance(record, Vote) and self._faults.has("poisons", number):
                 effect = Order(msgspec.structs.replace(record, accept=True))
-            if isinstance(record, Aggregate) and self._faults.has("slow aggregator", number):
-                self._start(self._too_late(record))
-                return
         await super()._carry_out(effect)
 
     async def _work(self, effect: Work) -> None:
@@ -163,54 +197,14 @@ class FaultyParticipant(TrainingParticipant):
             while self._machine is None or self._machine.awaited != (self._host.name,):
                 await asyncio.sleep(0.05)
             raise RuntimeError(ASKED_FOR)
+        self._last_shared = await self._bench.shared(effect.model)
         await super()._work(effect)
-
-    async def _too_late(self, record: Aggregate) -> None:
-        """Name the aggregate when it is another's turn already."""
-        assert self._machine is not None
-        begun = self._machine.state.round
-        assert begun is not None
-        while (now := self._machine.state.round) is not None and now.attempt == begun.attempt and not now.over:
-            await asyncio.sleep(0.05)
-        await self._hand_in(record)
-
-    @property
-    def _next(self) -> int:
-        """The number of the next round, to which a ceremony belongs."""
-        assert self._machine is not None
-        return self._machine.state.number
-
-    def _withholds(self) -> bool:
-        assert self._machine is not None
-        now = self._machine.state.round
-        return (
-            now is not None and now.phase is Phase.AGGREGATING and self._faults.has("withholds aggregate", now.number)
-        )
 
     def _step(self, event: Event) -> list[Effect]:
         if isinstance(event, Produced) and self._faults.has("poisons", event.round):
-            assert self._own is not None
-            assert self._machine is not None
-            shared = self._models[self._machine.state.model]
-            event = Produced(event.round, poisoned(self._own.hospital, shared, event.values))
+            assert self._bench.own is not None
+            event = Produced(event.round, poisoned(self._bench.own.hospital, self._last_shared, event.values))
         return super()._step(event)
-
-    def _spoil_keys(self) -> None:
-        """Spoil what a ceremony makes: a key's proof, all dealt shares that are sent, or one of them."""
-        contribute, seal = epoch.contribute, sealing.seal
-
-        def contributed(*arguments: Any) -> Any:
-            secret, made = contribute(*arguments)
-            if self._faults.has("malformed key", self._next):
-                made = replace(made, proof=flipped(made.proof))
-            return secret, made
-
-        def sealed(context: Any, holder: int, *arguments: Any) -> bytes:
-            content = seal(context, holder, *arguments)
-            one = self._faults.has("spoils one dealt share", self._next) and holder == max(context.holders)
-            return flipped(content) if one or self._faults.has("spoils all dealt shares", self._next) else content
-
-        epoch.contribute, sealing.seal = contributed, sealed
 
 
 def unsaid(number: int, record: type[Record]) -> str:

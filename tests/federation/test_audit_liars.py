@@ -281,6 +281,18 @@ def test_wrong_answer_is_named_by_the_audit_of_answers(four: Recorded) -> None:
     assert (four.round().now.phase, found.checked["responses"], found.checked["denials"]) == (Phase.VOID, 4, 2)
 
 
+@pytest.mark.slow
+def test_sum_of_many_holders_is_found_by_the_audit_of_their_answers(prepared: Prepared) -> None:
+    """Of 19 answers 6 are wrong; no set of 13 that is tried fits, and those that the dealers' responses confirm do."""
+    many = Recorded(prepared, sites=19)
+    liars = [f"hospital-{number}" for number in range(1, 12, 2)]
+    for number, liar in enumerate(liars, 1):
+        many.lies(liar, answer=shifted(number))
+    found = named(many, says=f"the responses to the audit contradict the answers of {', '.join(liars)}")
+    assert many.round().now.audit is not None
+    assert (found.checked["sums"], found.checked["models"]) == (1, 1)
+
+
 def test_dealer_that_does_not_respond_is_told(four: Recorded) -> None:
     unfitting(four)
     four.orders(TWO, silent(Respond))

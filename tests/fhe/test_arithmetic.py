@@ -116,23 +116,6 @@ def test_product_of_the_largest_residues_is_exact_in_every_slot() -> None:
             assert np.abs(out[i]).max() <= (q - 1) // 2
 
 
-def test_linear_relation_is_the_same_limb_by_limb_and_term_by_term() -> None:
-    fused, plain = Ring(1024, 3, use_fma=True), Ring(1024, 3, use_fma=False)
-    generator = np.random.default_rng(5)
-    weights = [1, 1 << 40, 1 << 80]
-    short = [generator.integers(0, 1 << 40, (d, 1024)) for d in (1, 3, 3)]
-    g, t = ([_inputs(fused, 9)[k] for k in which] for which in ((5, 8), (3, 4)))
-    challenge = generator.integers(-1, 2, 1024)
-    for c in (challenge, None):
-        one, other = (r.relation(short, weights, tuple(g), tuple(t), c) for r in (fused, plain))
-        assert np.array_equal(one, other)
-        z = [fused.forward(fused.embed(digits, weights[: len(digits)])) for digits in short]
-        minus_c = fused.forward(fused.embed(np.zeros(1024, int) if c is None else -c))
-        for r in (0, 1):
-            expected = fused.multiply_add(minus_c, t[r], fused.multiply_add(g[r], z[0], z[r + 1]))
-            assert np.array_equal(one[r], expected)
-
-
 _Q = ring_primes(8192, 1)[0]
 
 
@@ -171,7 +154,7 @@ def test_products_are_exact_beside_every_rounding_tie(at: int) -> None:
 
 
 def test_primes_fit_the_kernels_and_the_ring() -> None:
-    for degree in DEGREES[2:]:
+    for degree in DEGREES[1:]:
         primes = ring_primes(degree, 8)
         assert len(set(primes)) == 8
         for q in primes:

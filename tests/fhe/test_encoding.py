@@ -10,106 +10,95 @@ from hypothesis import strategies as st
 from medward.fhe.encoding import (
     HEADER_BYTES,
     Kind,
-    decode_ciphertext,
-    decode_elements,
-    element_bytes,
-    encode_ciphertext,
-    encode_elements,
-    pack_words,
-    unpack_words,
+    add_residues,
+    body,
+    check_residues,
+    header,
+    pack_residues,
+    residue_bytes,
+    unpack_residues,
 )
-from medward.fhe.encryption import Ciphertext
 from medward.fhe.errors import MalformedEncoding
-from medward.fhe.keys import parameters_ring
-from medward.fhe.parameters import sum_parameters
-from medward.fhe.sampling import KeyStream, uniform_element
 
-PARAMETERS = sum_parameters("AGG-S40", 8, 16, 3, "semi-honest")
-RING = parameters_ring(PARAMETERS)
+P = 1125899906802689
+DIGEST = bytes(range(16))
 
 
-def _ciphertext(seed: int = 0) -> Ciphertext:
-    stream = KeyStream(bytes([seed]) * 32)
-    return Ciphertext(uniform_element(stream, RING), uniform_element(stream, RING))
+def _residues(count: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-(P // 2), P // 2 + 1, count).astype(float)
 
 
-@pytest.mark.parametrize("name", ["AGG-S40", "AGG-M", "AGG-L"])
-def test_ciphertext_round_trips_in_50_bits_a_residue(name: str) -> None:
-    parameters = sum_parameters(name, 8, 64, 64, "semi-honest")
-    ring = parameters_ring(parameters)
-    half = np.array([(q - 1) // 2 for q in ring.primes], np.float64)[:, None]
-    extreme = np.tile(half, (1, ring.degree))
-    extreme[:, ::3] *= -1
-    extreme[:, 1::3] = 0
-    data = encode_ciphertext(parameters, Ciphertext(extreme, uniform_element(KeyStream(), ring)))
-    assert len(data) == HEADER_BYTES + 2 * ring.degree * ring.limbs * 50 // 8
-    again = decode_ciphertext(parameters, data)
-    assert np.array_equal(again.c0, extreme)
-    assert encode_ciphertext(parameters, again) == data
+@pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 64, 579, 2051, 2243, 2048, 8256])
+def test_residues_round_trip_in_50_bits_each(count: int) -> None:
+    vector = _residues(count)
+    vector[:: max(1, count // 5)] = P // 2
+    vector[1 :: max(1, count // 5)] = -(P // 2)
+    data = pack_residues(vector, P)
+    assert len(data) == residue_bytes(count) == 8 * -(-50 * count // 64)
+    assert np.array_equal(unpack_residues(data, P, count), vector)
+    check_residues(data, P, count)
 
 
-def test_packing_puts_low_bits_first() -> None:
-    element = RING.zero()
-    element[0, 0], element[0, 1], element[0, 2] = 5, -1, 3
-    data = encode_elements(PARAMETERS, Kind.PUBLIC_KEY, element)[HEADER_BYTES:]
-    number = int.from_bytes(data, "little")
-    mask = (1 << 50) - 1
-    assert [(number >> (50 * k)) & mask for k in range(4)] == [5, RING.primes[0] - 1, 3, 0]
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(-(P // 2), P // 2), min_size=1, max_size=80))
+def test_packing_is_the_little_endian_number_of_the_residues(values: list[int]) -> None:
+    number = sum((v % P) << (50 * k) for k, v in enumerate(values))
+    assert int.from_bytes(pack_residues(np.array(values, float), P), "little") == number
 
 
-def test_residue_of_q_or_more_is_refused() -> None:
-    data = bytearray(encode_elements(PARAMETERS, Kind.PUBLIC_KEY, RING.zero()))
-    for value in (RING.primes[0], (1 << 50) - 1):
-        data[HEADER_BYTES : HEADER_BYTES + 7] = value.to_bytes(7, "little")
+@pytest.mark.parametrize("count", [7, 32, 2051])
+@pytest.mark.parametrize("value", [P, P + 1, (1 << 50) - 1])
+def test_residue_of_p_or_more_is_refused_wherever_it_stands(count: int, value: int) -> None:
+    number = int.from_bytes(pack_residues(np.zeros(count), P), "little")
+    for place in (0, count // 2, count - 1):
+        data = (number | value << (50 * place)).to_bytes(residue_bytes(count), "little")
+        for read in (unpack_residues, check_residues):
+            with pytest.raises(MalformedEncoding, match="residue"):
+                read(data, P, count)
         with pytest.raises(MalformedEncoding, match="residue"):
-            decode_elements(PARAMETERS, Kind.PUBLIC_KEY, bytes(data))
+            add_residues(data, P, np.zeros(count, np.uint64))
 
 
-def test_other_parameters_kind_version_or_reserved_bytes_are_refused() -> None:
-    data = encode_ciphertext(PARAMETERS, _ciphertext())
-    for wrong in (b"MWF2" + data[4:], data[:4] + b"\x02" + data[5:], data[:6] + b"\x01" + data[7:]):
+@pytest.mark.parametrize("count", [1, 7, 31, 2051, 2243])
+def test_bits_behind_the_last_residue_are_refused(count: int) -> None:
+    for bit in range(50 * count, 8 * residue_bytes(count)):
         with pytest.raises(MalformedEncoding):
-            decode_ciphertext(PARAMETERS, wrong)
-    with pytest.raises(MalformedEncoding, match="another parameter set"):
-        decode_ciphertext(sum_parameters("AGG-S40", 8, 64, 3, "semi-honest"), data)
-    with pytest.raises(MalformedEncoding, match="bytes here"):
-        decode_ciphertext(sum_parameters("AGG-M", 8, 16, 3, "semi-honest"), data)
+            unpack_residues((1 << bit).to_bytes(residue_bytes(count), "little"), P, count)
+
+
+def test_thousand_contributions_add_up_exactly() -> None:
+    totals = np.zeros(64, np.uint64)
+    vectors = [_residues(64, seed) for seed in range(40)] + [np.full(64, -1.0)] * 984
+    for vector in vectors:
+        add_residues(pack_residues(vector, P), P, totals)
+    expected = [sum(int(v[j]) % P for v in vectors) for j in range(64)]
+    assert totals.tolist() == expected
+
+
+def test_header_says_kind_version_and_sum() -> None:
+    good = header(Kind.ANSWER, DIGEST) + bytes(8)
+    assert len(good) == HEADER_BYTES + 8
+    assert bytes(body(Kind.ANSWER, DIGEST, good, 8)) == bytes(8)
+    for wrong, text in (
+        (b"MWF1" + good[4:], "version"),
+        (good[:4] + b"\x01" + good[5:], "kind"),
+        (good[:6] + b"\x01" + good[7:], "kind"),
+        (good[:8] + bytes(16) + good[24:], "another sum"),
+        (good + b"\0", "bytes"),
+        (good[:-1], "bytes"),
+        (b"", "bytes"),
+    ):
+        with pytest.raises(MalformedEncoding, match=text):
+            body(Kind.ANSWER, DIGEST, wrong, 8)
 
 
 def test_wrong_length_is_refused_before_anything_is_allocated() -> None:
     huge = bytes(50_000_000)
     tracemalloc.start()
-    for data in (huge, b"", b"MWF1", huge[: element_bytes(PARAMETERS)]):
-        with pytest.raises(MalformedEncoding):
-            decode_ciphertext(PARAMETERS, data)
+    with pytest.raises(MalformedEncoding):
+        body(Kind.CONTRIBUTION, DIGEST, huge, 1000)
+    with pytest.raises(MalformedEncoding):
+        unpack_residues(huge, P, 2048)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 200_000
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2 * element_bytes(PARAMETERS) + HEADER_BYTES - 1), st.integers(0, 7))
-def test_flipped_bit_is_refused_or_decodes_to_another_object(position: int, bit: int) -> None:
-    data = bytearray(encode_ciphertext(PARAMETERS, _ciphertext()))
-    data[position] ^= 1 << bit
-    try:
-        again = decode_ciphertext(PARAMETERS, bytes(data))
-    except MalformedEncoding:
-        return
-    assert encode_ciphertext(PARAMETERS, again) == bytes(data)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=300))
-def test_arbitrary_bytes_never_crash_the_decoder(data: bytes) -> None:
-    with pytest.raises(MalformedEncoding):
-        decode_ciphertext(PARAMETERS, data)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 63), st.randoms(use_true_random=False))
-def test_words_of_any_width_round_trip(width: int, random: object) -> None:
-    values = np.array([random.getrandbits(width) for _ in range(128)], np.uint64)  # type: ignore[attr-defined]
-    packed = pack_words(values, width)
-    assert len(packed) == 16 * width
-    assert np.array_equal(unpack_words(memoryview(packed), width, 128), values)

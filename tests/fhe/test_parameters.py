@@ -1,101 +1,122 @@
-"""Parameter sets: what the rules promise holds, and what they forbid is refused."""
+"""Parameters: the agreed figures, what is refused, and bounds that hold for every set."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
+from medward.fhe.context import Challenge, SumContext
 from medward.fhe.errors import UnsafeParameters
-from medward.fhe.keys import parameters_ring
 from medward.fhe.parameters import (
-    CONTRIBUTORS,
-    DECRYPTIONS,
-    FLOOD_PAIRS,
-    LARGEST_MODULUS_BITS,
-    NAMED_SETS,
+    DEGREE,
+    FAILURE_BITS,
+    MASK_GAIN,
+    MOST_BLOCKS,
+    SIGMA,
+    TESTS,
     UPDATE_BITS,
-    capacity,
-    challenge_weight,
-    check_security,
+    SumParameters,
     sum_parameters,
 )
 
+MEMBERS = (2, 3, 4, 7, 10, 16, 40, 64, 65, 128, 1024)
 
-@pytest.mark.parametrize("name", NAMED_SETS)
-@pytest.mark.parametrize("contributors", CONTRIBUTORS)
+
+def of(members: int, bits: int = 8) -> SumParameters:
+    """Return the parameters of a federation of so many members, 64 of whom hold shares where there are more."""
+    holders = min(members, 64)
+    return sum_parameters(bits, members, holders, (members - 1) // 3, holders - (holders - 1) // 3)
+
+
+@pytest.mark.parametrize(("members", "bits", "lanes", "noise"), [(4, 8, 4, 155), (16, 8, 3, 310), (64, 16, 1, 619)])
+def test_figures_of_the_specification(members: int, bits: int, lanes: int, noise: int) -> None:
+    p = of(members, bits)
+    assert (p.lanes, p.noise_bound, p.test_bound) == (lanes, noise, 11919)
+    assert p.prime == 1125899906802689 < 1 << 50
+    assert p.prime % DEGREE == 1 + DEGREE // 2
+    assert p.width == 2048 + 192 + 3
+    assert math.isqrt(p.mask_variance) == 1090
+
+
 @pytest.mark.parametrize("bits", UPDATE_BITS)
-def test_flood_and_delta_follow_the_rules(name: str, contributors: int, bits: int) -> None:
-    for members in ("semi-honest", "malicious"):
-        if name == "AGG-S40" and members == "malicious":
-            continue
-        p = sum_parameters(name, bits, contributors, min(64, contributors), members)  # type: ignore[arg-type]
-        modulus = parameters_ring(p).modulus
-        assert modulus.bit_length() <= LARGEST_MODULUS_BITS[p.degree]
-        flood_sigma = math.sqrt(FLOOD_PAIRS / 6) * 2.0**p.flood_bits
-        l2 = math.sqrt(p.contributors * 10.5 * (1 + 4 / 3 * p.degree * p.holders) * p.degree)
-        assert flood_sigma >= math.sqrt(12 * DECRYPTIONS) * 2 ** (p.statistical_bits / 2) * l2
-        tail = math.log2(2 * p.degree) - (p.residual_bound / (flood_sigma * p.holders**0.5)) ** 2 / 2 / math.log(2)
-        assert tail <= -64
-        assert p.residual_bound < 1 << (p.delta_bits - 1)
-        assert (1 << p.delta_bits) * ((1 << p.lane_bits * p.lanes) + 1) < modulus
-        assert (1 << p.lane_bits) >= (1 << p.update_bits) * p.contributors
+@pytest.mark.parametrize("members", MEMBERS)
+def test_largest_sum_and_largest_noise_stay_apart(members: int, bits: int) -> None:
+    """Every digit of the largest sum fits its lane, and Delta m + noise neither reaches Delta/2 nor wraps modulo p."""
+    p = of(members, bits)
+    assert p.contributors * p.largest_value <= (p.radix - 1) // 2
+    assert 2 * p.noise_bound + 1 < p.delta
+    message = sum(p.contributors * p.largest_value * p.radix**i for i in range(p.lanes))
+    assert p.delta * message + p.noise_bound <= (p.prime - 1) // 2
+    assert p.prime // p.radix ** (p.lanes + 1) <= 2 * p.noise_bound + 1
 
 
-def test_semi_honest_sets_are_those_of_the_table() -> None:
-    deltas = {"AGG-S40": 55, "AGG-M": 68, "AGG-L": 69}
-    lanes = {"AGG-S40": (3, 2, 2), "AGG-M": (9, 7, 5), "AGG-L": (23, 18, 15)}
-    for name in NAMED_SETS:
-        sets = [sum_parameters(name, bits, 64, 64, "semi-honest") for bits in (8, 12, 16)]
-        assert {p.delta_bits for p in sets} == {deltas[name]}
-        assert tuple(p.lanes for p in sets) == lanes[name]
+@pytest.mark.parametrize("members", MEMBERS)
+def test_noise_passes_its_bound_with_the_promised_probability(members: int) -> None:
+    """Sub-Gaussian tail: 2 exp(-B^2 / (2 K sigma^2)) for each of 2^23 coefficients."""
+    p = of(members)
+    bits = p.noise_bound**2 / (2 * members * SIGMA**2) / math.log(2) - 1 - math.log2(DEGREE * MOST_BLOCKS)
+    assert FAILURE_BITS <= bits < FAILURE_BITS + 1.5
 
 
-@pytest.mark.parametrize(("degree", "bits"), [(4096, 107), (8192, 215), (16384, 431), (32768, 869), (2048, 50)])
-def test_modulus_above_the_security_bound_is_refused(degree: int, bits: int) -> None:
+@pytest.mark.parametrize("members", MEMBERS)
+def test_sum_of_secrets_is_unique(members: int) -> None:
+    p = of(members)
+    assert 2 * DEGREE * math.log2(4 * p.sum_bound + 1) + 128 <= DEGREE * math.log2(p.prime)
+    assert p.sum_bound >= 11 * math.sqrt(members) * SIGMA + p.faulty * 2 * p.test_bound
+
+
+def test_refused_in_one_sentence() -> None:
+    for wrong, text in (
+        ((7, 4, 4, 1, 3), "not offered"),
+        ((8, 0, 4, 1, 3), "contributors"),
+        ((8, 1025, 16, 5, 11), "contributors"),
+        ((8, 65, 65, 21, 43), "holders"),
+        ((8, 4, 4, 1, 5), "answers"),
+        ((8, 4, 4, -1, 3), "liars"),
+        ((8, 1024, 16, 1023, 11), "unique"),
+    ):
+        with pytest.raises(UnsafeParameters, match=text) as refused:
+            sum_parameters(*wrong)
+        assert "\n" not in str(refused.value)
+
+
+def test_threshold_that_leaves_no_share_to_show_is_refused() -> None:
+    """t - 1 - f of the holders: with one share shown, f liars would be short of t by none."""
+    with pytest.raises(UnsafeParameters, match="no complaint could be settled"):
+        sum_parameters(8, 4, 4, 1, 2)
+    assert sum_parameters(8, 4, 4, 1, 3).most_shown == 1
+    assert of(16).most_shown == 5
+    assert of(64).most_shown == 21
+    assert of(2).most_shown == 1
     with pytest.raises(UnsafeParameters):
-        check_security(degree, bits)
+        of(1)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("AGG-X",), ("AGG-M", 9), ("AGG-M", 8, 17), ("AGG-M", 8, 64, 0), ("AGG-M", 8, 64, 65),
-     ("AGG-M", 8, 64, 64, "friends"), ("AGG-S40", 8, 64, 64, "malicious")],
-)  # fmt: skip
-def test_impossible_set_is_refused_in_one_sentence(arguments: tuple[object, ...]) -> None:
-    with pytest.raises(UnsafeParameters) as caught:
-        sum_parameters(*arguments)  # type: ignore[arg-type]
-    assert "\n" not in str(caught.value)
+def test_bounds_count_the_liars_among_all_members() -> None:
+    """Sixteen holders of 1,024 hospitals: 341 may deal secrets as large as the tests allow."""
+    p = sum_parameters(8, 1024, 16, 341, 11)
+    assert p.sum_bound >= 341 * 2 * p.test_bound
+    assert p.most_shown == 5
 
 
-def test_set_without_room_for_proofs_names_what_to_choose() -> None:
-    with pytest.raises(UnsafeParameters, match="97 and a lane 12 of 100 bits; choose AGG-M or AGG-L"):
-        sum_parameters("AGG-S40", 8, 16, 16)
+def test_sets_differ_in_their_digests() -> None:
+    digests = {of(n, bits).digest for n in MEMBERS for bits in UPDATE_BITS}
+    assert len(digests) == len(MEMBERS) * len(UPDATE_BITS)
+    assert all(len(digest) == 16 for digest in digests)
+    assert sum_parameters(8, 16, 16, 5, 11).digest != sum_parameters(8, 16, 16, 5, 12).digest
 
 
-def test_capacity_is_the_smallest_set_that_fits() -> None:
-    assert [capacity(n) for n in (1, 16, 17, 64, 65, 129, 1024)] == [16, 16, 64, 64, 128, 1024, 1024]
-    for wrong in (0, -1, 1025):
-        with pytest.raises(UnsafeParameters):
-            capacity(wrong)
-
-
-def test_there_are_at_least_two_to_the_160_challenges_and_few_agree_in_a_slot() -> None:
-    """A quarter of a challenge has w terms; 2^-160 still holds with the fullest of 2^50 boxes they fall into."""
-    for degree, weight in {4096: 20, 8192: 16, 16384: 16}.items():
-        assert challenge_weight(degree) == weight
-        each = weight // 4
-        assert (math.comb(degree // 4, each) * 2**each) ** 4 >= 2**160
-        assert (math.comb(degree // 4, each - 1) * 2 ** (each - 1)) ** 4 < 2**160
-        quarter = math.log2(math.comb(degree // 4, each)) + each
-        mean = quarter - 50
-        load = next(m for m in range(1, 99) if 50 + mean * m - math.log2(math.factorial(m)) < -14)
-        assert 4 * (quarter - math.log2(load)) >= 160
-
-
-def test_sets_that_differ_in_anything_have_different_digests() -> None:
-    seen = set()
-    for name, bits, contributors, holders, members in [
-        ("AGG-M", 8, 64, 64, "malicious"), ("AGG-M", 8, 64, 64, "semi-honest"), ("AGG-M", 8, 64, 63, "malicious"),
-        ("AGG-M", 12, 64, 64, "malicious"), ("AGG-M", 8, 16, 64, "malicious"), ("AGG-L", 8, 64, 64, "malicious"),
-    ]:  # fmt: skip
-        seen.add(sum_parameters(name, bits, contributors, holders, members).digest)  # type: ignore[arg-type]
-    assert len(seen) == 6
+def test_masks_hide_what_any_beacon_tells() -> None:
+    """lambda_max of a challenge's rows times sigma^2 is about an eighth of the masks' variance, whatever is ground."""
+    context = SumContext(of(4), b"o", (1, 2, 3, 4), 1)
+    parts = []
+    for k in range(25):
+        challenge = Challenge(context, b"%d" % k)
+        rows = np.concatenate([challenge.secret_rows, challenge.error_rows]).astype(np.float64)
+        parts.append(np.linalg.eigvalsh(rows.T @ rows).max() * SIGMA**2 / context.parameters.mask_variance)
+    assert Fraction(context.parameters.mask_variance, MASK_GAIN * SIGMA**2) >= 3031
+    assert 0.115 < np.mean(parts) < 0.127
+    assert max(parts) < 0.13
+    assert rows.shape == (2 * DEGREE, TESTS)
+    assert abs((rows == 0).mean() - 0.5) < 0.003

@@ -81,7 +81,7 @@ def test_error_feedback_sends_everything_in_the_end() -> None:
 
 
 def test_weighted_mean_through_lanes_is_the_weighted_mean() -> None:
-    parameters = sum_parameters("AGG-M", 16, 16, 3, "semi-honest")
+    parameters = sum_parameters(16, 16, 4, 1, 3)
     layout = BlockLayout(parameters, 1, 300)
     generator = np.random.default_rng(2)
     updates, rows = generator.normal(0, 0.2, (10, 300)), generator.integers(1, 5000, 10)
@@ -90,8 +90,8 @@ def test_weighted_mean_through_lanes_is_the_weighted_mean() -> None:
         layout.split(np.array([r]), quantiser.quantise(weighted(u, int(r), 5000), bytes([i])))
         for i, (u, r) in enumerate(zip(updates, rows, strict=True))
     )
-    (weight,), total = layout.join(np.asarray(blocks))
-    mean = quantiser.dequantise(total, weight / 5000)
+    weight, *total = layout.join(np.asarray(blocks))
+    mean = quantiser.dequantise(np.array(total), weight / 5000)
     assert weight == rows.sum()
     expected = (updates * rows[:, None]).sum(axis=0) / rows.sum()
     assert np.abs(mean - expected).max() < 10 * quantiser.step * 5000 / rows.sum()

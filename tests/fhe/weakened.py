@@ -1,150 +1,111 @@
-"""What the scheme would be with one rule left out. Each variant falls to the attack named after it in the tests.
+"""The scheme with one of its rules left out, each in the way that lets an attack succeed."""
 
-Nothing here is imported by medward. The lattice attacks reduce bases of rank at most 4 with exact integers.
-"""
-
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from medward.fhe import _pointwise, _wide
-from medward.fhe.decryption import decryption_share
-from medward.fhe.keys import SecretKey, parameters_ring
-from medward.fhe.parameters import SumParameters
-from medward.fhe.ring import Element, Ring
-from medward.fhe.sampling import KeyStream, flood, uniform_element
+from medward.fhe import polynomials
+from medward.fhe.checking import read_share
+from medward.fhe.context import Challenge, SumContext
+from medward.fhe.contribution import Contribution
+from medward.fhe.dealing import Dealing
+from medward.fhe.encoding import unpack_residues
+from medward.fhe.errors import LaneOverflow
+from medward.fhe.lanes import decode
+from medward.fhe.parameters import DEGREE, SIGMA, TESTS, SumParameters
+from medward.fhe.ring import Element
+from medward.fhe.sampling import KeyStream, gaussian
 
 
-def lagrange(points: Sequence[int], j: int, at: int, modulus: int) -> int:
-    """The weight of point j when a polynomial through `points` is evaluated `at`."""
-    numerator = denominator = 1
-    for k in points:
-        if k != j:
-            numerator = numerator * (at - k) % modulus
-            denominator = denominator * (j - k) % modulus
-    return numerator * pow(denominator, -1, modulus) % modulus
+def tests_of(challenge: Challenge, contribution: Contribution, response: np.ndarray) -> np.ndarray:
+    """Return v, int64[T], which our check compares with the bound."""
+    context = challenge.context
+    p = context.parameters.prime
+    b = unpack_residues(contribution.check_block, p, DEGREE)[None]
+    errors = challenge.error_tests(context.ring.inverse(b)[0])
+    return polynomials.add(response[0], errors, p).astype(np.int64)
 
 
-def shares_of(parameters: SumParameters, secret: SecretKey, points: Sequence[int], t: int) -> dict[int, Element]:
-    """A secret's Shamir shares at any evaluation points below 2^48, without hashes and masks."""
-    ring = parameters_ring(parameters)
-    stream = KeyStream()
-    coefficients = np.stack([secret.evaluated(parameters), *(uniform_element(stream, ring) for _ in range(t - 1))])
-    shares = {j: ring.zero() for j in points}
-    for j, share in shares.items():
-        _pointwise.evaluate_polynomial(coefficients, float(j), ring.q, ring.inverse_q, share)
-    return shares
+def passes_relaxed(challenge: Challenge, contribution: Contribution, response: np.ndarray, factor: int) -> bool:
+    """Relaxed proof: some small multiple of the tests is short, as of proofs with differences of challenges."""
+    p, bound = challenge.context.parameters.prime, challenge.context.parameters.test_bound
+    multiples = [polynomials.balanced(factor * int(v), p) for v in tests_of(challenge, contribution, response)]
+    return max(abs(v) for v in multiples) <= factor * bound
 
 
-def threshold_answer(parameters: SumParameters, key: Element, weight: int, c1: Element) -> Element:
-    """lambda_j sigma_j C1 + flood: a threshold share published as it is."""
-    ring = parameters_ring(parameters)
-    scaled = ring.scale_add(key, weight, ring.zero())
-    noise = flood(KeyStream(), parameters.degree, parameters.flood_bits)
-    mu = ring.forward(ring.embed(noise, _wide.digit_weights(noise.shape[0])))
-    return ring.multiply_add(scaled, c1, mu)
+def passes_first_tests(challenge: Challenge, contribution: Contribution, response: np.ndarray, tests: int) -> bool:
+    """Few tests: a leader that tries beacons finds one that lets a secret pass that is not short."""
+    v = tests_of(challenge, contribution, response)
+    return bool(np.abs(v[:tests]).max() <= challenge.context.parameters.test_bound)
 
 
-def unguarded_answer(parameters: SumParameters, secret: SecretKey, c1: Element) -> Element:
-    """A decryption share for any C1 that anybody shows, with a fresh flood every time."""
-    return decryption_share(parameters, secret, c1)[0]
+class SecretOnly(Challenge):
+    """A challenge that looks at the dealt secret alone, and never at the check block."""
+
+    def __init__(self, context: SumContext, beacon: bytes) -> None:
+        super().__init__(context, beacon)
+        self.error_rows = np.zeros_like(self.error_rows)
 
 
-def inverse_of(ring: Ring, element: Element) -> Element:
-    """The inverse of an element in evaluation form, none of whose slots is zero: conjugates over the norm."""
-    negated = _negated_powers(ring, element, 1, 3)
-    square = ring.multiply_add(element, negated, ring.zero())
-    other = _negated_powers(ring, square, 2)
-    norm = _by_power(ring, ring.multiply_add(square, other, ring.zero()))
-    assert not norm[:, :, :, 1:].any()
-    out = ring.zero()
-    for i, q in enumerate(ring.primes):
-        values = norm[i, :, :, 0]
-        inverses = [_centred(pow(int(x) % q, -1, q), q) for x in values.ravel()]
-        _by_power(ring, out)[i, :, :, 0] = np.reshape(inverses, values.shape)
-    return ring.multiply_add(ring.multiply_add(negated, other, ring.zero()), out, ring.zero())
+def unchecked_share(context: SumContext, holder: int, share: bytes) -> np.ndarray:
+    """A holder that takes what it gets."""
+    return read_share(context, holder, share)
 
 
-def _by_power(ring: Ring, element: Element) -> Element:
-    """A view of an evaluation form, [limb, block, group, power of X, column]."""
-    return element.reshape(ring.limbs, -1, 4, 4, min(1024, ring.degree) // 16)
+def first_answers(parameters: SumParameters, answers: Mapping[int, np.ndarray], order: Sequence[int]) -> np.ndarray:
+    """Reconstruction without a check block: the first t answers, whatever they give, as long as it is short."""
+    chosen = list(order)[: parameters.threshold]
+    rows = np.stack([answers[j][:DEGREE] for j in chosen])
+    weights = polynomials.weights(chosen, (0,), parameters.prime)
+    secret: np.ndarray = polynomials.combine(weights, rows, parameters.prime)[0]
+    return secret
 
 
-def _negated_powers(ring: Ring, element: Element, *powers: int) -> Element:
-    out = element.copy()
-    _by_power(ring, out)[:, :, :, list(powers)] *= -1
+def named_by_one_subset(
+    parameters: SumParameters, answers: Mapping[int, np.ndarray], fitting: Sequence[int]
+) -> tuple[int, ...]:
+    """Blame by the first subset that gives S: whoever is off its polynomial is called a liar."""
+    rows = np.stack([answers[j][:DEGREE] for j in fitting])
+    holders = sorted(answers)
+    weights = polynomials.weights(fitting, holders, parameters.prime)
+    values = polynomials.combine(weights, rows, parameters.prime)
+    return tuple(
+        j for j, row in zip(holders, values, strict=True)
+        if polynomials.balance(row - answers[j][:DEGREE], parameters.prime).any()
+    )  # fmt: skip
+
+
+def decode_or_refuse(parameters: SumParameters, plaintext: Element) -> np.ndarray:
+    """Decoding that refuses noise above its bound: one uniform ciphertext voids the round."""
+    out = decode(parameters, plaintext)
+    messages = sum(out[i].astype(object) * parameters.radix**i for i in range(parameters.lanes))
+    noise = plaintext[0].astype(np.int64).astype(object) - parameters.delta * messages
+    if max(abs(int(e)) for e in noise) > parameters.noise_bound:
+        raise LaneOverflow("noise above its bound")
     return out
 
 
-def element_of(ring: Ring, integers: Sequence[int]) -> Element:
-    """The element, in evaluation form, with these coefficients of any size."""
-    out = ring.zero()
-    for i, q in enumerate(ring.primes):
-        out[i] = [_centred(value, q) for value in integers]
-    return ring.forward(out)
+def joint_key_answer(context: SumContext, secret: np.ndarray, total: Element) -> Element:
+    """A holder's answer under a key that lives for many sums: s C + noise, where liars choose a part of C."""
+    ring = context.ring
+    noise = ring.forward(ring.embed(gaussian(KeyStream(), SIGMA**2, DEGREE)))
+    return ring.inverse(ring.multiply_add(ring.forward(ring.embed(secret)), total, noise))
 
 
-def _centred(value: int, q: int) -> float:
-    value %= q
-    return float(value - q if value > q // 2 else value)
+class HalfHedged(Dealing):
+    """Secrets from the hedged stream, but the seeds of shares from the system: on a clone these repeat."""
+
+    system: Callable[[int], bytes]
+
+    def __init__(self, context: SumContext, dealer: int, key: bytes) -> None:
+        super().__init__(context, dealer, key)
+        masks = self.values[0, DEGREE:]
+        fresh = Dealing(context, dealer, type(self).system(32))
+        self.values = np.stack([np.concatenate([self.secrets.secret, masks]), *fresh.values[1:]])
+        self.values[0, DEGREE : DEGREE + TESTS] = fresh.values[0, DEGREE : DEGREE + TESTS]
 
 
-def multiples_lattice(factors: Sequence[int], modulus: int) -> list[list[int]]:
-    """An LLL-reduced basis of {(k_1 z, ..., k_m z) mod Q}."""
-    m = len(factors)
-    inverse = pow(factors[0], -1, modulus)
-    basis = [[1] + [k * inverse % modulus for k in factors[1:]]]
-    basis += [[modulus if c == r else 0 for c in range(m)] for r in range(1, m)]
-    return _lll(basis)
-
-
-def _gram_schmidt(basis: list[list[int]]) -> tuple[list[list[Fraction]], list[Fraction]]:
-    stars: list[list[Fraction]] = []
-    norms: list[Fraction] = []
-    for row in basis:
-        star = [Fraction(x) for x in row]
-        for other, norm in zip(stars, norms, strict=True):
-            mu = sum((Fraction(x) * y for x, y in zip(row, other, strict=True)), Fraction(0)) / norm
-            star = [x - mu * y for x, y in zip(star, other, strict=True)]
-        stars.append(star)
-        norms.append(sum((x * x for x in star), Fraction(0)))
-    return stars, norms
-
-
-def _lll(basis: list[list[int]]) -> list[list[int]]:
-    """Lenstra, Lenstra and Lovasz, in exact fractions: slow, and fast enough for rank 2 to 4."""
-    k = 1
-    while k < len(basis):
-        stars, norms = _gram_schmidt(basis)
-        for j in range(k - 1, -1, -1):
-            dot = sum((Fraction(x) * y for x, y in zip(basis[k], stars[j], strict=True)), Fraction(0))
-            factor = round(dot / norms[j])
-            if factor:
-                basis[k] = [x - factor * y for x, y in zip(basis[k], basis[j], strict=True)]
-        stars, norms = _gram_schmidt(basis)
-        dot = sum((Fraction(x) * y for x, y in zip(basis[k], stars[k - 1], strict=True)), Fraction(0))
-        mu = dot / norms[k - 1]
-        if norms[k] >= (Fraction(3, 4) - mu * mu) * norms[k - 1]:
-            k += 1
-        else:
-            basis[k - 1], basis[k] = basis[k], basis[k - 1]
-            k = max(1, k - 1)
-    return basis
-
-
-class NearestPoint:
-    """Babai's nearest plane for one basis, on integers scaled by 2^600."""
-
-    def __init__(self, basis: list[list[int]]) -> None:
-        self._basis = basis
-        stars, norms = _gram_schmidt(basis)
-        self._stars = [[int(x * (1 << 600) / norm) for x in star] for star, norm in zip(stars, norms, strict=True)]
-
-    def error(self, target: Sequence[int]) -> list[int]:
-        """The target minus the lattice point near it."""
-        rest = list(target)
-        for row, star in zip(reversed(self._basis), reversed(self._stars), strict=True):
-            factor = (sum(x * y for x, y in zip(rest, star, strict=True)) + (1 << 599)) >> 600
-            rest = [x - factor * y for x, y in zip(rest, row, strict=True)]
-        return rest
+def holders_bound(parameters: SumParameters, liars_among_holders: int) -> int:
+    """The bound on the sum of the secrets that counts the liars among the holders alone."""
+    honest = parameters.sum_bound - parameters.faulty * 2 * parameters.test_bound
+    return honest + liars_among_holders * 2 * parameters.test_bound

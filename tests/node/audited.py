@@ -17,33 +17,32 @@ import numpy as np
 
 from medward.federation.application import FederationApplication
 from medward.federation.blobs import Blobs
-from medward.federation.effects import Effect, Order
 from medward.federation.hospital import Hospital, trial_secret
-from medward.federation.interfaces import IntVector
 from medward.federation.memory import Entry
 from medward.federation.records import (
     Announce,
+    Answer,
     Attest,
     Change,
+    Complain,
     DataKey,
-    KeyAnswer,
-    KeyFailed,
-    KeyTick,
-    KeyWish,
+    NoFit,
     Record,
-    Reject,
+    Respond,
     Resume,
     SealedData,
-    Share,
     Tick,
     Withdraw,
     encode_record,
 )
+from medward.federation.round.effects import Effect, Order
+from medward.federation.round.state import Phase
 from medward.federation.rules import Agreement, Federation, founded
 from medward.federation.sealed_data import Origin, seal_data
 from medward.federation.shared_model import SharedModel, first_model
 from medward.federation.simulation import Settings as SimulationSettings
 from medward.federation.simulation import Simulation
+from medward.federation.sums.interface import IntVector
 from medward.fhe.hybrid import HybridKey
 from medward.ledger.certificates import (
     BlockHeader,
@@ -71,7 +70,8 @@ from medward.node.training_rules import agreement_parameters, read_agreement
 from medward.store.local import LocalStore, open_directory
 
 NAMES = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
-#: The round in which hospital-3 keeps its share to itself, and the one in which hospital-1 attests what is not so.
+#: The round in which hospital-3 keeps its answer to itself, and the one in which hospital-1 attests what is not so:
+#: that the first dealing is at fault, and its own share of the second one not what it should be.
 SILENT_ROUND, LYING_ROUND = 1, 0
 #: Who sealed a data set, to itself and hospital-1.
 OWNER, ROWS = "hospital-4", 1200
@@ -189,16 +189,18 @@ class _Federation(Simulation):
     def _carry_out(self, name: str, effect: Effect) -> None:
         if isinstance(effect, Order):
             record = effect.record
-            if isinstance(record, Share) and (name, record.round) == ("hospital-3", SILENT_ROUND):
+            if isinstance(record, Answer) and (name, record.round) == ("hospital-3", SILENT_ROUND):
                 return
-            if isinstance(record, Attest) and (name, record.round) == ("hospital-1", LYING_ROUND):
+            now = self._participants[name].state.round
+            checking = now is not None and now.phase is Phase.CHECKING
+            if isinstance(record, Attest) and checking and (name, record.round) == ("hospital-1", LYING_ROUND):
                 effect = Order(_lied(record))
         super()._carry_out(name, effect)
 
 
 def _lied(record: Attest) -> Attest:
-    """Return the attestation with one good thing called bad."""
-    return Attest(record.round, record.member, record.good[1:], (*record.bad, record.good[0]))
+    """Return the attestation with one good dealing called wrong, and a complaint of another."""
+    return Attest(record.round, record.member, record.good[2:], record.good[:1], record.good[1:2])
 
 
 def _data_records(store: LocalStore, federation: str) -> Iterator[Record]:
@@ -215,11 +217,9 @@ def _missing_records(ledger: Ledger) -> Iterator[Record]:
     """Yield a record of every kind that this federation had no need of; most are refused, and kept all the same."""
     made: dict[type[Record], Record] = {
         Tick: Tick(0),
-        Reject: Reject(0, OWNER, "bafk"),
-        KeyAnswer: KeyAnswer(1, OWNER, 1, "bafk"),
-        KeyFailed: KeyFailed(1, OWNER),
-        KeyTick: KeyTick(1, OWNER),
-        KeyWish: KeyWish(1, OWNER),
+        NoFit: NoFit(0, OWNER, NAMES[:3]),
+        Respond: Respond(0, OWNER, b"a response"),
+        Complain: Complain(0, OWNER, "hospital-1", "bafk"),
         Announce: Announce(b"nowhere"),
         Change: Change("hospital-9", None, None),
         Resume: Resume(),

@@ -13,8 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from medward.cli import app
-from medward.federation.audit import Finding, Found, ceremony_blobs, round_blobs
+from medward.federation.audit import round_blobs
 from medward.federation.data_rules import DataSets
+from medward.federation.findings import Finding, Found
 from medward.node.audit import Audit, audit, audit_node, read_history
 from medward.node.client import NodeClient
 from medward.node.data_audit import audit_data
@@ -32,7 +33,6 @@ from tests.node.audited import (
     NAMES,
     OWNER,
     ROWS,
-    SILENT_ROUND,
     TABLE,
     altered,
     one_byte_altered,
@@ -62,7 +62,7 @@ def _only(problems: list[Finding]) -> Finding:
     return problems[0]
 
 
-def test_untouched_federation_is_sound(untouched: Audit) -> None:
+def test_untouched_federation_is_sound(untouched: Audit, folder: Path) -> None:
     assert untouched.sound, "\n".join(map(str, untouched.problems))
     assert untouched.homes == NAMES
     assert [task for _, task, _ in untouched.outcomes] == ["survey", "survey", "survey", "train"]
@@ -70,9 +70,13 @@ def test_untouched_federation_is_sound(untouched: Audit) -> None:
     assert ledger["blocks"] == untouched.height == ledger["transactions"]
     assert ledger["certificates"] == len(NAMES) * untouched.height
     assert (rounds["rounds"], rounds["sums"], rounds["models"]) == (4, 4, 4)
-    # Four contributions and four shares a round, but for the round with a silent holder, whom three others opened.
-    assert rounds["proofs"] == 4 * 8 - 1 + 3
-    assert untouched.groups["keys"].checked == {"ceremonies": 2, "public keys": 8}
+    # The sum needs three answers, so that the fourth one may come too late to be counted.
+    past = [one.now for one in read_history(folder).rounds.values()]
+    assert {len(now.answers) for now in past} == {3, 4}
+    assert rounds["answers"] == sum(len(now.answers) for now in past)
+    assert (rounds["dealings"], rounds["cohorts"], rounds["beacons"]) == (16, 4, 4)
+    assert (rounds["complaints"], rounds["shown"]) == (1, 1)
+    assert untouched.groups["keys"].checked == {"sealing keys": sum(len(now.sealing_keys) for now in past)}
 
 
 def test_sealed_data_are_compared_with_their_record(untouched: Audit) -> None:
@@ -80,10 +84,17 @@ def test_sealed_data_are_compared_with_their_record(untouched: Audit) -> None:
 
 
 def test_lies_that_were_outvoted_are_remarks(untouched: Audit) -> None:
-    lies = [remark.what for remark in untouched.groups["rounds"].remarks if remark.round == LYING_ROUND]
-    assert lies == [
-        f"hospital-1 attested that the {what} of hospital-1 is bad, which it is not"
-        for what in ("contribution", "share")
+    remarks = untouched.groups["rounds"].remarks
+    assert {remark.round for remark in remarks} == {LYING_ROUND}
+    assert [(remark.what, remark.guilty) for remark in remarks] == [
+        (
+            "hospital-1 attested that the dealing of hospital-1 is at fault, which it is not",
+            ("hospital-1",),
+        ),
+        (
+            "hospital-1 complained of the share dealt by hospital-2, which showed what it had dealt to them",
+            (),
+        ),
     ]
     equivocation = _only(untouched.groups["ledger"].remarks)
     assert equivocation.what.startswith("hospital-4 signed two different things")
@@ -218,7 +229,7 @@ def test_altered_transaction_is_named(homes: dict[str, Home], folder: Path) -> N
 
 def test_altered_transaction_in_a_home_alone_ends_the_replay_there(homes: dict[str, Home]) -> None:
     home = homes[ALTERED]
-    height, stored = _row(home, "SELECT height, transactions FROM blocks JOIN batches USING (root) WHERE height = 200")
+    height, stored = _row(home, "SELECT height, transactions FROM blocks JOIN batches USING (root) WHERE height = 70")
     with altered(home.ledger / "journal" / "journal.sqlite", _in_journal(home, stored)):
         found = audit(home.folder, only=0)
     assert found.height == height - 1
@@ -255,19 +266,20 @@ def test_journal_whose_records_were_altered_is_named(homes: dict[str, Home], fol
 
 def _named(folder: Path, what: str) -> str:
     """Return the name of the blob that this is, as an audit of the ledger says."""
-    history = read_history(folder)
-    rounds = [round_blobs(past) for past in history.rounds.values()]
-    ceremonies = [ceremony_blobs(past) for past in history.ceremonies]
-    return next(name for part in (*rounds, *ceremonies) for name, told in part.items() if told == what)
+    for number, past in read_history(folder).rounds.items():
+        answers = {name: f"the answer of {holder} in round {number}" for holder, name in past.now.answers.items()}
+        for name, told in (round_blobs(past) | answers).items():
+            if told == what:
+                return name
+    raise AssertionError(what)
 
 
 BLOBS = [
     "the contribution of hospital-4 to round 2",
-    "the aggregate of round 2",
-    "the share of hospital-1 in round 2",
-    f"what hospital-1 revealed of hospital-3 in round {SILENT_ROUND}",
+    "the response of hospital-3 in round 2",
+    f"what hospital-2 showed in round {LYING_ROUND}",
+    "the answer of hospital-1 in round 2",
     "the model that round 2 led to",
-    "the public key of hospital-4 in epoch 1",
 ]
 
 
@@ -366,7 +378,7 @@ def _audit_from_afar(client: NodeClient, home: Home) -> None:
     assert found.sound, "\n".join(map(str, found.problems))
     assert (found.of, found.homes) == (client.url, (home.folder.name,))
     assert found.groups["rounds"].checked["models"] == 4
-    last = list(read_history(home.folder).rounds.values())[-1].now.shares["hospital-1"]
+    last = list(read_history(home.folder).rounds.values())[-1].now.answers["hospital-1"]
     with _alter_block(home, last):
         problems = audit_node(client, only=0).problems
     assert {problem.name for problem in problems} == {last}

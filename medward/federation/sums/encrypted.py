@@ -5,16 +5,15 @@ what each check proves: spec/scheme.md.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medward.federation.sums.interface import Decrypted, IntVector, SumRefused, SumTerms, Verdict, WrongSum
 from medward.federation.sums.journal import Journal, Kind
-from medward.fhe import ciphertexts, contribution, reconstruction
+from medward.federation.sums.state import SumState
+from medward.fhe import ciphertexts, reconstruction
 from medward.fhe.checking import (
     check_dealing,
     check_own_share,
@@ -24,77 +23,13 @@ from medward.fhe.checking import (
     read_response,
     read_shown,
 )
-from medward.fhe.context import Challenge, SumContext
-from medward.fhe.contribution import Contribution, fits_digest, read_contribution, share_label
+from medward.fhe.contribution import Contribution, contribution_bytes, fits_digest, read_contribution, share_label
 from medward.fhe.dealing import Dealing
-from medward.fhe.errors import DealingFault, FheError, MalformedEncoding, ShareFault
+from medward.fhe.errors import DealingFault, MalformedEncoding, ShareFault
 from medward.fhe.hybrid import HybridKey
-from medward.fhe.lanes import BlockLayout
-from medward.fhe.parameters import sum_parameters
 from medward.fhe.sampling import framed, hedged_key
 
 Doubles = NDArray[np.float64]
-
-
-class _Sum:
-    """What this member derives and keeps of one sum."""
-
-    def __init__(self, terms: SumTerms) -> None:
-        self.terms = terms
-        self.dealers = {name: number for number, name in enumerate(terms.contributors, 1)}
-        self.holders = {name: number for number, name in enumerate(terms.holders, 1)}
-        self.keys = {number: key for number, key in enumerate(terms.sealing_keys, 1) if key}
-        parameters = sum_parameters(
-            terms.bits, len(terms.contributors), len(terms.holders), terms.faulty, terms.threshold
-        )
-        self.layout = BlockLayout(parameters, terms.counts, terms.values)
-        self.context = SumContext(parameters, self.digest, tuple(self.keys), self.layout.blocks)
-        self.dealing: Dealing | None = None
-        #: Dealer's number -> what an answer adds up of the share that was checked under the beacon of `challenge`.
-        self.shares: dict[int, Doubles] = {}
-        self._challenge: Challenge | None = None
-
-    @cached_property
-    def digest(self) -> bytes:
-        """A hash of the terms; no other sum has it."""
-        terms = self.terms
-        parts = framed(
-            terms.federation, terms.round, terms.recent, terms.counts, terms.values, terms.bits, terms.faulty,
-            terms.threshold, framed(*terms.contributors), framed(*terms.holders), framed(*terms.sealing_keys),
-        )  # fmt: skip
-        return hashlib.sha256(parts).digest()
-
-    def challenge(self, beacon: bytes) -> Challenge:
-        """Return the challenge of a beacon; shares that were checked under another one are dropped."""
-        if self._challenge is None or self._challenge.beacon != beacon:
-            self._challenge = Challenge(self.context, beacon)
-            self.shares.clear()
-        return self._challenge
-
-    def dealer(self, name: str) -> int:
-        """Return a contributor's number."""
-        return self._number(self.dealers, name, "does not contribute")
-
-    def holder(self, name: str) -> int:
-        """Return a present holder's number."""
-        number = self._number(self.holders, name, "holds no shares")
-        if number not in self.keys:
-            raise WrongSum(f"{name} is absent as a holder from the sum of round {self.terms.round}.")
-        return number
-
-    def _number(self, numbers: Mapping[str, int], name: str, else_: str) -> int:
-        try:
-            return numbers[name]
-        except KeyError:
-            raise WrongSum(f"{name} {else_} in the sum of round {self.terms.round}.") from None
-
-    @contextmanager
-    def named(self, what: str) -> Iterator[None]:
-        """Say what is refused inside with the round and the member."""
-        try:
-            yield
-        except FheError as error:
-            raise WrongSum(f"In round {self.terms.round}, {what}: {error}.") from error
 
 
 class EncryptedSum:
@@ -110,7 +45,7 @@ class EncryptedSum:
 
     def __init__(self, member: str, journal: Journal | None, secret: bytes) -> None:
         self._member, self._journal, self._secret = member, journal, secret
-        self._sums: dict[SumTerms, _Sum] = {}
+        self._sums: dict[SumTerms, SumState] = {}
         self._opened_keys: dict[bytes, HybridKey] = {}
 
     def __repr__(self) -> str:
@@ -129,7 +64,7 @@ class EncryptedSum:
 
     def contribution_bytes(self, terms: SumTerms) -> int:
         """Return the exact size of everybody's contribution to this sum."""
-        return contribution.contribution_bytes(self._sum(terms).context)
+        return contribution_bytes(self._sum(terms).context)
 
     def contribute(self, terms: SumTerms, values: IntVector) -> bytes:
         """Encrypt this member's values, and deal its one-time secret to the holders."""
@@ -370,16 +305,15 @@ class EncryptedSum:
             raise SumRefused(f"{self._member} has no journal, and shows nothing.")
         return self._journal
 
-    def _sum(self, terms: SumTerms) -> _Sum:
+    def _sum(self, terms: SumTerms) -> SumState:
         """Return what is kept of a sum; sums of earlier rounds are dropped."""
         if terms not in self._sums:
-            with _refused(terms):
-                current = _Sum(terms)
+            current = SumState(terms)
             self._sums = {t: s for t, s in self._sums.items() if t.round >= terms.round}
             self._sums[terms] = current
         return self._sums[terms]
 
-    def _dealing(self, current: _Sum) -> Dealing:
+    def _dealing(self, current: SumState) -> Dealing:
         """Return this member's dealing, drawn again from the journaled key after a restart."""
         if current.dealing is None:
             key = self._own_journal.given(current.terms.federation, current.terms.round, "secret")
@@ -388,7 +322,7 @@ class EncryptedSum:
             current.dealing = Dealing(current.context, current.dealer(self._member), key)
         return current.dealing
 
-    def _unsealed(self, current: _Sum, dealer: int, content: Contribution) -> bytes | None:
+    def _unsealed(self, current: SumState, dealer: int, content: Contribution) -> bytes | None:
         """Return the share sealed to this holder, if it opens and fits its digest."""
         holder = current.holder(self._member)
         public = current.keys[holder]
@@ -404,13 +338,13 @@ class EncryptedSum:
             return None
         return share if fits_digest(current.context, content, dealer, holder, share) else None
 
-    def _cohort(self, current: _Sum, cohort: Sequence[str]) -> list[int]:
+    def _cohort(self, current: SumState, cohort: Sequence[str]) -> list[int]:
         numbers = sorted({current.dealer(name) for name in cohort})
         if not numbers or len(numbers) != len(cohort):
             raise WrongSum(f"The cohort of round {current.terms.round} is empty or names somebody twice.")
         return numbers
 
-    def _read_answers(self, current: _Sum, answers: Mapping[str, bytes]) -> dict[int, Doubles]:
+    def _read_answers(self, current: SumState, answers: Mapping[str, bytes]) -> dict[int, Doubles]:
         """Return the answers of present holders that are well-formed."""
         read = {}
         for name, data in answers.items():
@@ -422,17 +356,8 @@ class EncryptedSum:
                     continue
         return read
 
-    def _question(self, current: _Sum, *parts: bytes | str | int) -> bytes:
+    def _question(self, current: SumState, *parts: bytes | str | int) -> bytes:
         return hashlib.sha256(framed(current.digest, *parts)).digest()
 
-    def _once(self, current: _Sum, kind: Kind, question: bytes, make: Callable[[], bytes]) -> bytes:
+    def _once(self, current: SumState, kind: Kind, question: bytes, make: Callable[[], bytes]) -> bytes:
         return self._own_journal.once(current.terms.federation, current.terms.round, kind, question, make)
-
-
-@contextmanager
-def _refused(terms: SumTerms) -> Iterator[None]:
-    """Say why a sum with these terms is not possible."""
-    try:
-        yield
-    except FheError as error:
-        raise SumRefused(f"The sum of round {terms.round} is not possible: {error}.") from error

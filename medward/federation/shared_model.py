@@ -156,11 +156,13 @@ class SharedModel:
         first = min(self.sent[block] for block in dispatch.blocks)
         return self.plan.quantiser(dispatch.bits, first, self.round + dispatch.periods - 1)
 
-    def advance(self, total: IntVector, refused: int = 0, turnout: tuple[int, int] | None = None) -> "SharedModel":
+    def advance(
+        self, total: IntVector | None, refused: int = 0, turnout: tuple[int, int] | None = None
+    ) -> "SharedModel":
         """Return the shared model after the next task's sum was decrypted.
 
         Args:
-            total: int64[counts + values].
+            total: int64[counts + values]; None where the round summed nothing (`skip`).
             refused: how many next models of this step the members have refused. Each halves the step: where the whole
                 one leads to a worse model, a shorter one along nearly the same way may not.
             turnout: how many members were invited, and how many contributed; by default those that were surveyed.
@@ -168,6 +170,8 @@ class SharedModel:
         Raises:
             FederationError: nothing can be learned from this sum; no range is proved of what a liar contributes.
         """
+        if total is None:
+            return self.skip()
         if (total[: self.counts] < 0).any():
             raise FederationError("The sum has negative counts: a hospital did not send what it counted.")
         if self.task == "survey":

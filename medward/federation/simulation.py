@@ -303,10 +303,7 @@ class Simulation:
         """Make the next shared model; members that decrypted the same sum share the computation, not the result."""
         told = (effect.round, None if effect.total is None else effect.total.tobytes())
         if self._next is None or self._next[0] != told:
-            if effect.total is None:
-                model = self.shared.skip()
-            else:
-                model = self.shared.advance(effect.total, effect.refused, effect.turnout)
+            model = self.shared.advance(effect.total, effect.refused, effect.turnout)
             self._next = (told, model, model.to_bytes())
         return self._next[1:]
 

@@ -30,9 +30,7 @@ class Retention:
         self._store = store
         self._keep = keep_rounds
 
-    def read(
-        self, name: str, label: str, author: str | None = None, limits: DagLimits = DEFAULT_LIMITS
-    ) -> bytes:
+    def read(self, name: str, label: str, author: str | None = None, limits: DagLimits = DEFAULT_LIMITS) -> bytes:
         """Return a blob, from a peer where it is not here, its author first, and keep it under a label.
 
         Args:

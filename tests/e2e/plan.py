@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medward.federation.ceremony import least_holders
+
 from tests.e2e.ward import members
 
 #: In which phase a fault has the others wait for its member.

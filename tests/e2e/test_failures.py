@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 import pytest
-
 from medward.federation.round_rules import FOUND_WORSE
+
 from tests.e2e.faulty_node import ASKED_FOR
 from tests.e2e.plan import (
     AFTER_POISON,

@@ -18,12 +18,12 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from medward.federation.encrypted_sum import EpochMaterial
-from medward.federation.records import Share, Tick, decode_record, encode_record
 from medward.fhe.decryption import combine, decryption_share
-from medward.fhe.encoding import HEADER_BYTES, Kind, decode_ciphertext, decode_elements, element_bytes
 from medward.fhe.encryption import Ciphertext
+
+from medward.federation.records import Share, Tick, decode_record, encode_record
+from medward.fhe.encoding import HEADER_BYTES, Kind, decode_ciphertext, decode_elements, element_bytes
 from medward.fhe.errors import LaneOverflow
 from medward.fhe.parameters import SumParameters
 from medward.fhe.ring import Element

@@ -17,9 +17,9 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from medward.federation.round_rules import FOUND_WORSE
 
 from medward.federation.blobs import blob_name
-from medward.federation.round_rules import FOUND_WORSE
 from medward.federation.shared_model import SharedModel, first_model
 from medward.node.audit import audit
 from medward.node.errors import NodeError

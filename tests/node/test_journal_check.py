@@ -7,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from medward.federation.journal import Journal
+from medward.fhe.member import Slot
 
 from medward.federation.application import encode_state
-from medward.federation.journal import Journal
 from medward.federation.round import Keys, Phase, Round, Terms
 from medward.federation.rules import Federation, founded
-from medward.fhe.member import Slot
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Member, Receipt
 from medward.node.errors import Retired

@@ -5,11 +5,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-
 from medward.federation.encrypted_sum import EpochMaterial
+from medward.federation.key_file import decode_material, encode_material
+
 from medward.federation.hospital import Carried
 from medward.federation.interfaces import FederationError
-from medward.federation.key_file import decode_material, encode_material
 from medward.federation.round import Keys, Phase, Round, Terms
 from medward.federation.shared_model import first_model
 from medward.flows.datasets import DATASETS

@@ -34,6 +34,7 @@ from medward.federation.round.effects import (
     Work,
 )
 from medward.federation.round.state import Phase, Round
+from medward.federation.round.telling import checks
 from medward.federation.rules import Agreement, Federation, founded
 from medward.federation.shared_model import SharedModel, from_bytes
 from medward.federation.stopwatch import Stopwatch, timed
@@ -56,7 +57,7 @@ class RoundReport:
         outcome: "final", or why there is no model.
         contributions: the name of each contribution, by member.
         answers: the name of each answer, by holder.
-        checks: see `Round.checks`.
+        checks: see `checks` in round/telling.py.
         model: the name of the next shared model.
         bytes_up: bytes that all members together put into the store.
         bytes_down: bytes that they got from it.
@@ -194,7 +195,7 @@ class Simulation:
     def _ended(self, now: Round) -> RoundReport:
         report = self._report
         assert report is not None
-        report.outcome, report.checks = str(now.outcome), now.checks
+        report.outcome, report.checks = str(now.outcome), checks(now)
         report.contributions = {member: shown.contribution for member, shown in now.submissions.items()}
         report.answers = dict(now.answers)
         if now.phase is Phase.FINAL:

@@ -84,15 +84,7 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Advance:
-    """Effect: make the next shared model from a decrypted sum, or, where nothing is summed, from what is public.
-
-    Args:
-        round: the round's number.
-        model: the shared model before.
-        total: int64[counts + values], or None.
-        turnout: how many were invited, and how many contributed.
-        refused: how many next models of this step were refused.
-    """
+    """Effect: make the next shared model (`SharedModel.advance`); without a total where nothing was summed."""
 
     round: int
     model: str

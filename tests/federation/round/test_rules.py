@@ -30,6 +30,7 @@ from medward.federation.records import (
 )
 from medward.federation.round.rules import TOO_CLOSE, apply, begin_round
 from medward.federation.round.state import Found, Phase, Round
+from medward.federation.round.telling import awaited
 from medward.federation.terms import Terms
 
 NAMES = ("a", "b", "c", "d")
@@ -102,17 +103,17 @@ def test_healthy_round_waits_for_no_deadline() -> None:
 
 
 def test_every_phase_says_whose_word_it_waits_for() -> None:
-    assert _after(_begun(), _commit("b")).awaited == ("a", "c", "d")
-    assert _after(_after(_begun(), *map(_commit, NAMES)), _submit("d")).awaited == ("a", "b", "c")
-    assert _after(_checking(), Attest(5, "a")).awaited == ("b", "c", "d")
-    assert _attested(_checking(), ("a", "d")).awaited == ("d",)
+    assert awaited(_after(_begun(), _commit("b"))) == ("a", "c", "d")
+    assert awaited(_after(_after(_begun(), *map(_commit, NAMES)), _submit("d"))) == ("a", "b", "c")
+    assert awaited(_after(_checking(), Attest(5, "a"))) == ("b", "c", "d")
+    assert awaited(_attested(_checking(), ("a", "d"))) == ("d",)
     judging = _after(_attested(_checking(), ("a", "d")), Show(5, "d", "shown"))
-    assert _after(judging, Attest(5, "c", ("d",))).awaited == ("a", "b", "d")
-    assert _after(_answering(), Answer(5, "c", "answer")).awaited == ("a", "b", "d")
-    assert _after(_finishing(), Finish(5, "b", "model-1", None)).awaited == ("a", "c", "d")
-    assert _after(_auditing(), Respond(5, "a", b"")).awaited == ("b", "c", "d")
-    assert _after(_voting(), Vote(5, "c", accept=True)).awaited == ("a", "b", "d")
-    assert _after(_voting(), *(Vote(5, member, accept=True) for member in "ab")).awaited == ()
+    assert awaited(_after(judging, Attest(5, "c", ("d",)))) == ("a", "b", "d")
+    assert awaited(_after(_answering(), Answer(5, "c", "answer"))) == ("a", "b", "d")
+    assert awaited(_after(_finishing(), Finish(5, "b", "model-1", None))) == ("a", "c", "d")
+    assert awaited(_after(_auditing(), Respond(5, "a", b""))) == ("b", "c", "d")
+    assert awaited(_after(_voting(), Vote(5, "c", accept=True))) == ("a", "b", "d")
+    assert awaited(_after(_voting(), *(Vote(5, member, accept=True) for member in "ab"))) == ()
 
 
 def test_model_is_found_as_soon_as_enough_have_answered() -> None:

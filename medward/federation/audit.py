@@ -227,7 +227,7 @@ def _next_model(audit: RoundAudit, total: IntVector | None, plan: Plan | None) -
 
 def _check_models(audit: RoundAudit, computed: FoundModel | None) -> None:
     """Compare the next model with the one that was agreed on, and name who found another one."""
-    now, agreed = audit.now, audit.now.candidate
+    agreed = audit.now.candidate
     if computed is not None and agreed is not None:
         if computed != agreed:
             what = f"its sum leads to the model {computed.model}, not to the one agreed on"
@@ -235,7 +235,7 @@ def _check_models(audit: RoundAudit, computed: FoundModel | None) -> None:
         else:
             audit.found.count("models")
     right = computed or agreed
-    for member, one in now.finishes.items():
+    for member, one in audit.finishes.items():
         if right is not None and one != right:
             audit.remark(f"{member} found another model than the one that the sum leads to", one.model, (member,))
 

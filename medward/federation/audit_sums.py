@@ -18,6 +18,7 @@ from math import comb
 from medward.federation.findings import Finding, Found, Read
 from medward.federation.history import PastRound
 from medward.federation.records import Attest, audit_beacon_of
+from medward.federation.round.state import Found as FoundModel
 from medward.federation.round.state import Phase, Round
 from medward.federation.sums.interface import Decrypted, IntVector, SecureSum, SumTerms, Verdict, WrongSum
 from medward.fhe.reconstruction import EXHAUSTIVE
@@ -65,12 +66,10 @@ class RoundAudit:
         contents = {holder: self.read(name) for holder, name in self.now.answers.items()}
         return {holder: content for holder, content in contents.items() if content is not None}
 
-    @cached_property
-    def convicted(self) -> set[str]:
-        """The dealers that a late complaint proves at fault."""
-        return {
-            dealer for dealer, said in self.now.accusations.items() for holder in said if self.proves(dealer, holder)
-        }
+    @property
+    def finishes(self) -> dict[str, FoundModel]:
+        """What members found, also those whose word came too late to count."""
+        return {**self.past.finishes, **self.now.finishes}
 
     def proves(self, dealer: str, holder: str, *, audited: bool = True) -> bool | None:
         """Return whether a late complaint proves its dealer at fault; None where a blob is missing.
@@ -119,14 +118,18 @@ def check_dealings(audit: RoundAudit) -> None:
 
 
 def check_complaints(audit: RoundAudit) -> None:
-    """Tell of complaints, and check what dealers showed and how the holders judged it."""
+    """Tell of complaints, and check what dealers showed and how the holders judged it.
+
+    One complaint proves nothing; of more than may lie one is an honest holder's, whose share was wrong.
+    """
     now, f = audit.now, audit.now.terms.faulty_holders
     for dealer in now.submissions:
         complainers = now.complainers(dealer)
         audit.found.count("complaints", len(complainers))
         if complainers and now.phase not in (Phase.CHECKING, Phase.SHOWING):
             end = "which showed what it had dealt to them" if dealer in now.shown else "which showed nothing"
-            audit.remark(f"{', '.join(complainers)} complained of the share dealt by {dealer}, {end}")
+            what = f"{', '.join(complainers)} complained of the share dealt by {dealer}, {end}"
+            audit.remark(what, guilty=(dealer,) if len(complainers) > f else ())
     for dealer, name in now.shown.items():
         shown = audit.read(name)
         if shown is None or dealer not in audit.dealings:
@@ -218,7 +221,7 @@ def _tell_no_sum(audit: RoundAudit) -> None:
     if now.candidate is not None:
         audit.problem(f"of its answers {held} are here, and no {needed} of them give its sum")
     elif held == len(now.answers) and comb(held, needed) <= EXHAUSTIVE:
-        audit.blame(list(now.finishes), now.terms.faulty, "found a model where no set of answers gives a sum")
+        audit.blame(list(audit.finishes), now.terms.faulty, "found a model where no set of answers gives a sum")
 
 
 def _check_denials(audit: RoundAudit) -> None:
@@ -240,9 +243,9 @@ def _check_denials(audit: RoundAudit) -> None:
 def _audited(audit: RoundAudit) -> dict[str, bytes]:
     """Repeat an audit of answers; return those that agree with the dealers' responses.
 
-    A false response of one dealer casts doubt on honest holders too, and a share of theirs then convicts the dealer. So
-    whose answer is doubted is called guilty only where no dealer is convicted, no more are doubted than may lie, and
-    the round waited for such complaints until its deadline, as it does where the other answers give no sum either.
+    A false response of one dealer contradicts right answers, too. So it is told whose answers are contradicted, and
+    nobody is called guilty for that: a share that a contradicted holder publishes convicts the dealer, and a holder
+    that publishes none may have been unable to.
     """
     now, one = audit.now, audit.now.audit
     if one is None:
@@ -262,15 +265,10 @@ def _audited(audit: RoundAudit) -> dict[str, bytes]:
         return {}
     held = {holder: audit.answers[holder] for holder in one.answers}
     right = audit.sums.audit(audit.terms, one.beacon, now.cohort, one.responses, held)
-    agreeing = {holder: held[holder] for holder in right}
-    doubted = [holder for holder in one.answers if holder not in right]
-    if doubted and not audit.convicted:
-        few = len(doubted) <= now.terms.faulty_holders
-        waited = now.phase is Phase.VOID and _decrypted(audit, agreeing) is None
-        end = "and no dealer was proved wrong" if few else "which are more than may lie, so that a dealer does"
-        what = f"the responses to the audit contradict the answers of {', '.join(doubted)}, {end}"
-        audit.remark(what, guilty=doubted if few and waited else ())
-    return agreeing
+    if contradicted := [holder for holder in one.answers if holder not in right]:
+        what = f"the responses to the audit contradict the answers of {', '.join(contradicted)}"
+        audit.remark(f"{what}: these are wrong, or a response is")
+    return {holder: held[holder] for holder in right}
 
 
 def _reads(audit: RoundAudit, beacon: bytes, dealer: str, response: bytes) -> bool:

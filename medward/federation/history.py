@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from medward.federation import rules
 from medward.federation.interfaces import Refused
-from medward.federation.records import Answer, BeginRound, Record, Respond, Show, Submit, commitment_to
-from medward.federation.round.state import Phase, Round
+from medward.federation.records import Answer, BeginRound, Finish, Record, Respond, Show, Submit, commitment_to
+from medward.federation.round.state import Found, Phase, Round
 from medward.federation.rules import Agreement, Federation, founded
 
 #: Of these a member has one a round, fixed by what its journal keeps: two different ones are no accident.
@@ -27,6 +27,7 @@ class PastRound:
         key_ages: how many rounds before it the sealing key of each present holder was ordered.
         closing: the hash of the block that closed the commitments; empty if none did.
         auditing: the hash of the block from which on no answer counted; empty if no answers were audited.
+        finishes: what members found, also those whose word came after the end.
         contradicting: (member, what it did) of records that contradict what their own author ordered in the round.
     """
 
@@ -36,6 +37,7 @@ class PastRound:
     key_ages: Mapping[str, int] = field(default_factory=dict)
     closing: bytes = b""
     auditing: bytes = b""
+    finishes: dict[str, Found] = field(default_factory=dict)
     contradicting: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -81,7 +83,7 @@ class History:
         """
         before = self.state
         author = before.author(account) or ""
-        self._note_contradiction(record, author)
+        self._note_said(record, author)
         try:
             self.state = rules.apply(before, record, author, time, block)
         except Refused as refused:
@@ -96,11 +98,14 @@ class History:
             if past.now.phase is Phase.FINAL and past.now.candidate is not None:
                 yield number, past.now.candidate.model
 
-    def _note_contradiction(self, record: Record, author: str) -> None:
-        """Note a record that contradicts what its author ordered before in the same round, whether it counts or not."""
-        if not isinstance(record, _ONCE) or record.member != author or record.round not in self.rounds:
+    def _note_said(self, record: Record, author: str) -> None:
+        """Note what its author may be held to, whether the rules take it or not: its first finish, contradictions."""
+        if not isinstance(record, (*_ONCE, Finish)) or record.member != author or record.round not in self.rounds:
             return
         past, kind = self.rounds[record.round], type(record).__name__
+        if isinstance(record, Finish):
+            past.finishes.setdefault(author, Found(record.model, record.next))
+            return
         first = self._once.setdefault((type(record), record.round, author), record)
         if first != record:
             past.contradicting.append((author, f"ordered two different {kind} records"))

@@ -3,7 +3,7 @@
     v = Y(0) + R_e b = R_s s + R_e e_0 + y;   |v_k| <= B for all k           everybody
     Y(j) = Phi f(j) + g(j)                                                   holder j, exactly
 
-Why this proves that the dealt secret is short and that of the check block: spec/scheme.md, "Soundness of a dealing".
+Why this proves that the dealt secret is short and that of the check block: spec/scheme.md, "Soundness".
 """
 
 from collections.abc import Sequence

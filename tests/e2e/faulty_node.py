@@ -142,7 +142,8 @@ class FaultySum(EncryptedSum):
             return content
         context = self._sum(terms).context
         parts = read_contribution(context, content)
-        boxes = {holder: flipped(box) if holder in spoilt else box for holder, box in parts.boxes.items()}
+        boxes = {holder: bytes(box) for holder, box in parts.boxes.items()}
+        boxes |= {holder: flipped(boxes[holder]) for holder in spoilt}
         return write_contribution(context, bytes(parts.check_block), bytes(parts.blocks), parts.digests, boxes)
 
     def _badly_dealt_to(self, terms: SumTerms) -> Collection[int]:

@@ -3,27 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medward.federation.ceremony import least_holders
-
 from tests.e2e.ward import members
 
-#: In which phase a fault has the others wait for its member.
-WAITING = {
-    "silent at commit": "committing",
-    "silent at submit": "submitting",
-    "silent aggregator": "aggregating",
-    "slow aggregator": "aggregating",
-    "silent at share": "checking",
-    "commits to a share and does not show it": "sharing",
-}
-AGGREGATORS = ("withholds aggregate", "silent aggregator", "slow aggregator", "wrong aggregator")
-CONTRIBUTORS = ("silent at commit", "silent at submit", "malformed contribution")
-HOLDERS = ("silent at share", "commits to a share and does not show it", "wrong share")
-TOO_FEW, TOO_MANY_SILENT, POISON, AFTER_POISON = "too few", "too many silent", "poisons", "after the poison"
+#: Faults that cost a member its place in the sum.
+LOSING = (
+    *("silent at commit", "silent at submit", "malformed contribution", "response that is too large"),
+    *("withholds its contribution", "spoils too many shares", "spoils a share and does not show"),
+)
+#: Faults in the dealing, or in what is said of it, that cost nobody anything.
+SETTLED = ("spoils a share", "complains falsely")
+HOLDERS = ("silent at answer", "wrong answer", "withholds its answer")
+TOO_FEW, TOO_FEW_ANSWERS, POISON, AFTER_POISON = "too few", "too few answers", "poisons", "after the poison"
 FAILS_ONCE = "fails once"
-KEY_MAKERS = ("malformed key", "spoils all dealt shares")
-ONE_SHARE = "spoils one dealt share"
-TOO_FEW_IN_CEREMONY, SILENT_IN_CEREMONY = "too few in the ceremony", "silent in the ceremony"
+#: So many rounds in a row without a result stop a federation.
+FRUITLESS = 3
+#: What a fault is made of, where it is more than one.
+_PARTS = {"spoils a share and does not show": ("spoils a share", "does not show")}
+#: In which phase a fault has the others wait for its member.
+WAITING = {"silent at commit": "committing", "silent at submit": "submitting", "does not show": "showing"}
 
 
 class Plan:
@@ -36,36 +33,31 @@ class Plan:
     def __init__(self, hospitals: int) -> None:
         self.names = names = members(hospitals)
         self.f = f = (hospitals - 1) // 3
+        self.threshold = hospitals - f
+        self.least = max(3, f + 2, self.threshold)
         self.at: dict[str, int] = {}
         self.by: dict[str, tuple[str, ...]] = {}
         self.faults: dict[str, dict[str, list[int]]] = {name: {} for name in names}
         self._next = 0
-        for first in range(0, len(AGGREGATORS), f):
-            # The aggregator of round r is member r, then r + 1, ... of the cohort.
-            turn = [names[(self._next + place) % hospitals] for place in range(f)]
-            self._together(AGGREGATORS[first : first + f], turn)
-        for first in range(0, len(CONTRIBUTORS), f):
-            self._together(CONTRIBUTORS[first : first + f], names[::-1])
+        for _ in range(FRUITLESS):
+            self._all(TOO_FEW, "silent at commit", names[: hospitals - self.least + 1])
+        self._in_turn(LOSING, names[::-1])
+        self._in_turn(SETTLED, names[::-1])
         self._note("claims fewer rows than none", self._next, names[-1])
         self._all(POISON, "poisons", names[-f:])
         self._all(AFTER_POISON, FAILS_ONCE, names[-1:])
-        least = max(3, f + 2)
-        self._all(TOO_FEW, "silent at commit", names[: hospitals - least + 1])
-        self._all(TOO_MANY_SILENT, "silent at share", names[: f + 1])
-        for first in range(0, len(HOLDERS), f):
-            self._together(HOLDERS[first : first + f], names[1:])
+        self._all(TOO_FEW_ANSWERS, "silent at answer", names[: f + 1])
+        self._in_turn(HOLDERS, names[1:])
         self.rounds = self._next
-        self._note(ONE_SHARE, 0, names[0])
-        self.by[TOO_FEW_IN_CEREMONY] = names[least_holders(hospitals) - 1 :]
-        for name in self.by[TOO_FEW_IN_CEREMONY]:
-            self._note(SILENT_IN_CEREMONY, 0, name)
 
-    def _together(self, kinds: Sequence[str], villains: Sequence[str]) -> None:
-        """One round with one member for each of these faults."""
-        for kind, name in zip(kinds, villains, strict=False):
-            self.at[kind], self.by[kind] = self._next, (name,)
-            self._note(kind, self._next, name)
-        self._next += 1
+    def _in_turn(self, kinds: Sequence[str], villains: Sequence[str]) -> None:
+        """As many rounds as these faults need with f of them at once, each by another member."""
+        for first in range(0, len(kinds), self.f):
+            for kind, name in zip(kinds[first : first + self.f], villains, strict=False):
+                self.at[kind], self.by[kind] = self._next, (name,)
+                for part in _PARTS.get(kind, (kind,)):
+                    self._note(part, self._next, name)
+            self._next += 1
 
     def _all(self, what: str, kind: str, villains: Sequence[str]) -> None:
         """One round in which all of these do the same."""
@@ -81,16 +73,21 @@ class Plan:
         """Who does this in a round."""
         return [name for name, own in self.faults.items() if number in own.get(kind, ())]
 
+    def losing(self, number: int) -> set[str]:
+        """Who loses its place in a round."""
+        return {self.by[kind][0] for kind in LOSING if self.at[kind] == number}
+
     def awaited_in_vain(self, state: Mapping[str, Any]) -> set[str]:
         """Who will not say what the present phase waits for."""
         number, phase = state["round"], state["phase"]
-        found = {name for kind, at in WAITING.items() if at == phase for name in self.having(kind, number)}
-        if phase == "checking" and any(
-            AGGREGATORS[0] in self.faults[name] and self._turn(number, state["failed_aggregators"]) == name
-            for name in self.having(AGGREGATORS[0], number)
-        ):
-            return set(self.names)
-        return found
+        silent = set(self.having("silent at answer", number))
+        if phase == "answering" and len(silent) > self.f:  # fewer are not waited for
+            return silent
+        return {name for kind, at in WAITING.items() if at == phase for name in self.having(kind, number)}
 
-    def _turn(self, number: int, attempt: int) -> str:
-        return self.names[(number + attempt) % len(self.names)]
+    def examined(self, number: int) -> int | None:
+        """How many dealings can be examined in a round in which one is withheld; None where none is."""
+        if not self.having("withholds its contribution", number):
+            return None
+        missing = ("silent at commit", "silent at submit", "withholds its contribution")
+        return len(self.names) - sum(len(self.having(kind, number)) for kind in missing)

@@ -6,20 +6,10 @@ import warnings
 from pathlib import Path
 
 import pytest
-from medward.federation.round_rules import FOUND_WORSE
 
+from medward.federation.round.rules import FOUND_WORSE
 from tests.e2e.faulty_node import ASKED_FOR
-from tests.e2e.plan import (
-    AFTER_POISON,
-    AGGREGATORS,
-    HOLDERS,
-    KEY_MAKERS,
-    ONE_SHARE,
-    POISON,
-    TOO_FEW,
-    TOO_MANY_SILENT,
-    Plan,
-)
+from tests.e2e.plan import AFTER_POISON, FRUITLESS, HOLDERS, LOSING, POISON, SETTLED, TOO_FEW, TOO_FEW_ANSWERS, Plan
 from tests.e2e.troubles import ROUNDS, Told, Troubles, look_back
 from tests.e2e.ward import NAMES, PATIENT, Ward, run, undisturbed
 
@@ -44,64 +34,122 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return found
 
 
-# A member is silent at commit or submit.
+# A member is silent, withholds what it named, or contributes or deals something that is wrong.
+
+
+@pytest.mark.parametrize("fault", LOSING)
+def test_member_at_fault_is_not_in_the_cohort_and_the_round_goes_on(told: Told, fault: str) -> None:
+    number = told.plan.at[fault]
+    one, losing = told.rounds[number], told.plan.losing(number)
+    assert one["outcome"] == "final"
+    assert losing == set(told.plan.names) - set(one["cohort"])
+    assert told.plan.by[fault][0] in losing
 
 
 @pytest.mark.parametrize("fault", ["silent at commit", "silent at submit"])
-def test_member_that_is_silent_is_not_in_the_cohort_and_the_round_goes_on(told: Told, fault: str) -> None:
-    one, [silent] = told.rounds[told.plan.at[fault]], told.plan.by[fault]
+def test_member_that_is_silent_shows_no_contribution(told: Told, fault: str) -> None:
+    assert told.plan.by[fault][0] not in told.rounds[told.plan.at[fault]]["contributions"]
+
+
+@pytest.mark.parametrize(
+    "fault", ["malformed contribution", "response that is too large", "withholds its contribution"]
+)
+def test_member_whose_blob_is_withheld_or_wrong_is_out_without_a_complaint(told: Told, fault: str) -> None:
+    one, [liar] = told.rounds[told.plan.at[fault]], told.plan.by[fault]
+    assert liar in one["contributions"]
+    assert liar not in one["complaints"]
+
+
+def test_dealer_of_too_many_bad_shares_is_out_and_shows_nothing(told: Told) -> None:
+    one, [dealer] = told.rounds[told.plan.at["spoils too many shares"]], told.plan.by["spoils too many shares"]
+    assert len(one["complaints"][dealer]) > told.plan.threshold - 1 - told.plan.f
+    assert dealer not in one["shown"]
+
+
+def test_dealer_that_is_complained_of_and_does_not_show_is_out(told: Told) -> None:
+    fault = "spoils a share and does not show"
+    one, [dealer] = told.rounds[told.plan.at[fault]], told.plan.by[fault]
+    assert one["complaints"][dealer] == [told.plan.names[0]]
+    assert dealer not in one["shown"]
+    assert dealer not in one["cohort"]
+
+
+# Complaints that are settled.
+
+
+def test_dealer_of_one_bad_share_shows_it_and_stays(told: Told) -> None:
+    one, [dealer] = told.rounds[told.plan.at["spoils a share"]], told.plan.by["spoils a share"]
+    assert one["complaints"][dealer] == [told.plan.names[0]]
+    assert dealer in one["shown"]
+    assert one["cohort"] == list(told.plan.names)
     assert one["outcome"] == "final"
-    assert silent not in one["contributions"]
-    assert silent not in one["cohort"]
-    assert len(one["cohort"]) == len(told.plan.names) - told.plan.f
 
 
-# A key holder is silent at share, or its share is worth nothing.
+def test_dealer_that_is_complained_of_falsely_shows_and_stays(told: Told) -> None:
+    one, [liar] = told.rounds[told.plan.at["complains falsely"]], told.plan.by["complains falsely"]
+    [accused] = [dealer for dealer, holders in one["complaints"].items() if holders == [liar]]
+    assert accused in one["shown"]
+    assert one["cohort"] == list(told.plan.names)
+    assert one["outcome"] == "final"
+
+
+def test_complaints_come_of_those_faults_alone(told: Told) -> None:
+    dealt = [*SETTLED, "spoils too many shares", "spoils a share and does not show"]
+    complained = {number for number, one in told.rounds.items() if one["complaints"]}
+    assert complained == {told.plan.at[fault] for fault in dealt}
+
+
+# A holder is silent, answers wrongly, or withholds its answer.
 
 
 @pytest.mark.parametrize("fault", HOLDERS)
-def test_holder_without_a_good_share_is_opened_by_the_others_and_new_keys_follow(told: Told, fault: str) -> None:
-    number, [silent] = told.plan.at[fault], told.plan.by[fault]
+def test_holder_without_a_good_answer_changes_nothing_about_the_sum(told: Told, fault: str) -> None:
+    number, [holder] = told.plan.at[fault], told.plan.by[fault]
     one = told.rounds[number]
     assert one["outcome"] == "final"
-    assert silent in one["opened"]
     assert one["cohort"] == list(told.plan.names)
-    assert told.epoch_at(number + 1) > told.epoch_at(number)
+    assert (holder in one["answers"]) <= (fault != "silent at answer")
+    assert one["audited"] == []
 
 
-# The aggregator is silent, slow or wrong.
-
-
-@pytest.mark.parametrize("fault", AGGREGATORS)
-def test_aggregator_that_fails_is_followed_by_the_next(told: Told, fault: str) -> None:
-    one = told.rounds[told.plan.at[fault]]
-    assert one["outcome"] == "final"
-    assert one["failed_aggregators"] == told.plan.f  # as many as there are faults in this round
-    assert one["cohort"] == list(told.plan.names)
-    assert one["opened"] == []
-
-
-def test_wrong_sum_is_kept_as_evidence(told: Told) -> None:
-    [culprit] = told.plan.by["wrong aggregator"]
-    kept = {name for name, has in told.evidence.items() if has}
-    assert len(kept - {culprit}) > told.plan.f  # all who rejected it, of whom there are f + 1
-
-
-# Fewer than min_cohort submits, or more than n - t silent at share.
+# Fewer than least_cohort contribute, or fewer than t answer.
 
 
 def test_round_with_too_few_contributions_is_void_and_says_so(told: Told) -> None:
-    one, n = told.rounds[told.plan.at[TOO_FEW]], len(told.plan.names)
-    least = max(3, told.plan.f + 2)
+    one, n, least = told.rounds[told.plan.at[TOO_FEW]], len(told.plan.names), told.plan.least
     assert one["outcome"] == f"{least - 1} of {n} contributed; {least} are needed"
     assert one["model"] is None
 
 
-def test_round_with_more_silent_holders_than_may_be_opened_is_void_and_says_so(told: Told) -> None:
-    one = told.rounds[told.plan.at[TOO_MANY_SILENT]]
-    assert one["outcome"] == "too few key holders checked the aggregate"
+def test_round_with_too_few_answers_is_void_and_says_so(told: Told) -> None:
+    number, threshold = told.plan.at[TOO_FEW_ANSWERS], told.plan.threshold
+    one = told.rounds[number]
+    assert one["outcome"] == f"{threshold - 1} holders answered; {threshold} are needed"
     assert one["model"] is None
-    assert told.rounds[told.plan.at[TOO_MANY_SILENT] + 1]["outcome"] == "final"
+    assert told.rounds[number + 1]["outcome"] == "final"
+    assert told.rounds[number + 1]["cohort"] == list(told.plan.names)
+
+
+# Three rounds in a row lead to no model.
+
+
+def test_federation_stops_after_three_rounds_without_a_result_and_says_so(told: Told) -> None:
+    assert set(told.stopped) == set(told.plan.names)
+    [reason] = set(told.stopped.values())
+    assert reason.startswith(f"round {FRUITLESS - 1} and the {FRUITLESS - 1} before it led to no model (")
+    code, text = told.status
+    assert code == 1
+    assert f"the federation has stopped: {reason}" in text
+    assert "medward federation resume" in text
+    assert "medward_federation_stopped 1.0" in told.metrics
+
+
+def test_federation_goes_on_once_enough_members_have_said_so(told: Told) -> None:
+    assert [code for code, _ in told.resumed] == [0] * (told.plan.f + 1)
+    assert all(f"{told.plan.f + 1} members have said so" in text for _, text in told.resumed)
+    assert told.rounds[FRUITLESS]["outcome"] == "final"
+    assert "other members must say it too" in told.refusals["twice"]
+    assert "has not stopped" in told.refusals["not stopped"]
 
 
 # Fewer than a quorum of replicas.
@@ -128,7 +176,6 @@ def test_killed_nodes_come_back_and_their_rounds_end_with_everybody(told: Told) 
     for number in told.killed:
         assert told.rounds[number]["outcome"] == "final"
         assert told.rounds[number]["cohort"] == list(told.plan.names), "\n".join(told.waited)
-        assert told.rounds[number]["opened"] == []
 
 
 # A node's disk is lost, or restored from a backup.
@@ -137,10 +184,9 @@ def test_killed_nodes_come_back_and_their_rounds_end_with_everybody(told: Told) 
 def test_lost_disk_is_replaced_by_a_new_incarnation_with_new_keys(told: Told) -> None:
     victim, number, incarnation = told.replaced
     assert incarnation == 1
-    assert victim in told.rounds[number]["opened"]
     assert told.rounds[number]["outcome"] == "final"
-    assert victim in told.rounds[number + 1]["shares"]
-    assert told.epoch_at(number + 1) > told.epoch_at(number)
+    assert victim not in told.rounds[number]["cohort"]
+    assert told.absent == ([victim], [])
     assert told.rounds[max(told.rounds)]["cohort"] == list(told.plan.names)
 
 
@@ -154,61 +200,6 @@ def test_lost_disk_is_replaced_by_a_new_incarnation_with_new_keys(told: Told) ->
 )
 def test_home_without_its_memory_refuses_to_start_in_one_sentence(told: Told, home: str, sentence: str) -> None:
     assert re.search(sentence, told.refusals[home])
-
-
-# A share, key or ciphertext is malformed.
-
-
-def test_malformed_contribution_is_left_out_by_name(told: Told) -> None:
-    one, [liar] = told.rounds[told.plan.at["malformed contribution"]], told.plan.by["malformed contribution"]
-    assert one["outcome"] == "final"
-    assert liar in one["contributions"]
-    assert liar not in one["cohort"]
-
-
-def test_members_with_malformed_keys_are_left_out_by_name(told: Told) -> None:
-    _, number, _ = told.replaced
-    liars = {kind: told.plan.by[kind][0] for kind in KEY_MAKERS[: told.plan.f]}
-    left_out = told.left_out[number + 1]
-    assert set(left_out) == set(liars.values())
-    assert set(told.rounds[number + 1]["shares"]) == set(told.plan.names) - set(liars.values())
-    assert "proof" in left_out[liars["malformed key"]]
-    assert told.rounds[number + 1]["outcome"] == "final"
-
-
-def test_who_was_left_out_of_the_keys_asks_for_new_ones_and_holds_a_part_of_them(told: Told) -> None:
-    _, number, _ = told.replaced
-    last = told.rounds[max(told.rounds)]
-    assert told.epoch_at(max(told.rounds)) > told.epoch_at(number + 1)
-    assert set(last["shares"]) == set(told.plan.names)
-
-
-def test_malformed_dealt_share_is_shown_to_all_and_nobody_is_left_out(told: Told) -> None:
-    assert ONE_SHARE in told.plan.faults[told.plan.names[0]]
-    assert told.left_out.get(0, {}) == {}
-
-
-# Too few members are left in one ceremony after the other.
-
-
-def test_federation_stops_after_three_ceremonies_without_keys_and_says_so(told: Told) -> None:
-    assert set(told.stopped) == set(told.plan.names)
-    [reason] = set(told.stopped.values())
-    assert reason == "3 key ceremonies in a row led to no keys"
-    code, text = told.status
-    assert code == 1
-    assert f"the federation has stopped: {reason}" in text
-    assert "medward federation resume" in text
-    assert "medward_federation_stopped 1.0" in told.metrics
-
-
-def test_federation_goes_on_once_enough_members_have_said_so(told: Told) -> None:
-    assert [code for code, _ in told.resumed] == [0] * (told.plan.f + 1)
-    assert all(f"{told.plan.f + 1} members have said so" in text for _, text in told.resumed)
-    assert told.rounds[0]["outcome"] == "final"
-    assert set(told.rounds[0]["shares"]) == set(told.plan.names)
-    assert "other members must say it too" in told.refusals["twice"]
-    assert "has not stopped" in told.refusals["not stopped"]
 
 
 # A poisoned update.
@@ -244,7 +235,6 @@ def test_blobs_that_a_store_lost_come_from_others_and_the_round_loses_nobody(tol
     one = told.rounds[told.lost_store]
     assert one["outcome"] == "final"
     assert one["cohort"] == list(told.plan.names)
-    assert one["opened"] == []
 
 
 # And in all of it:

@@ -28,16 +28,11 @@ def limit(ward: Ward, bytes_more: int | None) -> None:
     home.configuration_file.write_text(re.sub(r"limit_gib = [0-9.e-]+", f"limit_gib = {gib:.9f}", text))
 
 
-def cannot_speak(ward: Ward, in_ceremony: bool) -> bool:
-    """Whether the member is away, has no room for what it would say, or in a round no keys to say it under."""
+def cannot_speak(ward: Ward) -> bool:
+    """Whether the member is away, or has no room for what it would say."""
     limited = re.search(r"limit_gib = ([0-9.e-]+)", ward.launcher.homes[FULL].configuration_file.read_text())
     assert limited is not None
-    if float(limited[1]) or not ward.launcher.running(FULL):
-        return True
-    try:
-        return not in_ceremony and not ward.state(FULL)["holds_keys"]
-    except (NodeError, KeyError):  # on its way up
-        return False
+    return bool(float(limited[1])) or not ward.launcher.running(FULL)
 
 
 def is_back(ward: Ward) -> bool:
@@ -55,14 +50,14 @@ async def nobody_waits_for_it_in_vain(ward: Ward) -> None:
     """
     loop = asyncio.get_running_loop()
     stood: tuple[object, ...] = ()
-    left: tuple[object, ...] = ()
+    left: int | None = None
     since, done = 0.0, False
     while True:
         await asyncio.sleep(0.25)
         try:
             state = await asyncio.to_thread(ward.state, "h0")
-            at = (state["round"], state["ceremony"])
-            stands = (*at, state["phase"], *state["waits_for"])
+            at = state["round"]
+            stands = (at, state["phase"], *state["waits_for"])
         except (NodeError, KeyError):  # on its way up
             continue
         if not ward.launcher.running(FULL):
@@ -75,7 +70,7 @@ async def nobody_waits_for_it_in_vain(ward: Ward) -> None:
             continue
         # It cannot go on with what it was in the middle of when it was stopped.
         given_up = at == left and loop.time() - since > LONG
-        if given_up or await asyncio.to_thread(cannot_speak, ward, state["ceremony"] is not None):
+        if given_up or await asyncio.to_thread(cannot_speak, ward):
             assert ward.clock is not None
             ward.clock.forward(2 * PATIENT)
             done = True

@@ -16,20 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from medward.federation.encrypted_sum import EpochMaterial
-from medward.fhe.decryption import combine, decryption_share
-from medward.fhe.encryption import Ciphertext
 
-from medward.federation.records import Share, Tick, decode_record, encode_record
-from medward.fhe.encoding import HEADER_BYTES, Kind, decode_ciphertext, decode_elements, element_bytes
-from medward.fhe.errors import LaneOverflow
-from medward.fhe.parameters import SumParameters
-from medward.fhe.ring import Element
+from medward.federation.records import Answer as AnswerRecord
+from medward.federation.records import Tick, decode_record, encode_record
+from medward.federation.round.state import Round
+from medward.federation.sums.encrypted import EncryptedSum
+from medward.federation.sums.journal import Journal
+from medward.fhe.hybrid import HybridKey
 from medward.flows.datasets import ward as ward_data
 from medward.ledger.encoding import decode_form, encode
-from medward.ledger.errors import Refused
+from medward.ledger.errors import LedgerError, Refused
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.client_protocol import Answer, Refusal, ServerMessage, Submit
 from medward.ledger.pbft.identity import NodeIdentity, pinned_context
@@ -124,53 +123,66 @@ class Newcomer:
             self.process.wait()
 
 
-async def trained_by(ward: Ward, cohort: list[str], after: int) -> tuple[int, Any]:
-    """Wait for a training round of exactly these hospitals, and of shares of exactly these, behind a round."""
+async def trained_by(ward: Ward, cohort: list[str], after: int, answering: str | None = None) -> tuple[int, Any]:
+    """Wait for a training round of exactly these hospitals behind a round, in which one of them answered if wanted."""
 
     def told() -> list[tuple[int, Any]]:
         return [
             (number, one)
             for number, one in sorted(ward.rounds("h0").items())
-            if number > after and one["task"] == "train" and sorted(one["cohort"]) == sorted(one["shares"]) == cohort
+            if number > after
+            and one["task"] == "train"
+            and sorted(one["cohort"]) == cohort
+            and (answering is None or answering in one["answers"])
         ]
 
     await ward.until(lambda: bool(told()), f"{cohort} train together")
     return told()[0]
 
 
-class Opened:
-    """What everybody may see of a round's sum, and what its holders made of it: the first block of the aggregate.
+class Watched:
+    """What everybody who reads the ledger and the members' stores may see of a round that is over.
 
     Args:
-        ward: gives the blobs, from one member's store.
-        told: the round.
-        material: the key epoch's public keys.
+        ward: gives the blobs, each from its author's store.
+        now: the round, as the ledger has it.
     """
 
-    def __init__(self, ward: Ward, told: Any, material: EpochMaterial) -> None:
-        self.keys = material.keys
-        self._numbers = material.numbers
-        with open_directory(ward.launcher.homes["h0"].store, read_only=True) as store:
-            aggregate = store.read(Cid.parse(told["aggregate"]))
-            shares = {name: store.read(Cid.parse(blob)) for name, blob in told["shares"].items()}
-        self.element = HEADER_BYTES + element_bytes(self.parameters)
-        self.aggregate: Ciphertext = decode_ciphertext(
-            self.parameters, aggregate[: HEADER_BYTES + 2 * element_bytes(self.parameters)]
-        )
-        self.shares: dict[str, Element] = {
-            name: decode_elements(self.parameters, Kind.DECRYPTION_SHARE, share[: self.element])[0]
-            for name, share in shares.items()
-        }
+    def __init__(self, ward: Ward, now: Round) -> None:
+        self.now = now
+        self.contributions = {name: stored(ward, name, now.submissions[name].contribution) for name in now.cohort}
+        self.answers = {name: stored(ward, name, blob) for name, blob in now.answers.items()}
 
-    @property
-    def parameters(self) -> SumParameters:
-        return self.keys.parameters
-
-    def decrypted(self, shares: list[Element]) -> Any:
-        return combine(self.parameters, self.aggregate, shares)
+    def decrypts(self, answers: list[str]) -> bool:
+        """Whether the sum can be found from these answers."""
+        everybody = EncryptedSum("", None, b"")
+        chosen = {name: self.answers[name] for name in answers}
+        return everybody.decrypt(self.now.sum_terms, self.now.cohort, self.contributions, chosen) is not None
 
 
-def test_newcomer_trains_and_holds_keys_and_who_left_can_decrypt_nothing(tmp_path: Path) -> None:
+def stored(ward: Ward, name: str, blob: str) -> bytes:
+    """A blob in a member's store."""
+    with open_directory(ward.launcher.homes[name].store, read_only=True) as store:
+        return store.read(Cid.parse(blob))
+
+
+async def on_the_ledger(ward: Ward, number: int) -> Round:
+    """A round that is over, proved by the ledger; a checkpoint may have to come first."""
+    genesis = ward.launcher.homes["h0"].federation().genesis
+    client = PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=0.5)
+    try:
+        async with asyncio.timeout(240):
+            while True:
+                with contextlib.suppress(LedgerError):
+                    answer = await client.query(f"round/{number:08d}")
+                    if answer.value is not None:
+                        return msgspec.msgpack.decode(answer.value, type=Round)
+                await asyncio.sleep(1)
+    finally:
+        await client.close()
+
+
+def test_newcomer_trains_and_holds_shares_and_who_left_can_open_none(tmp_path: Path) -> None:
     async def tell(ward: Ward) -> None:
         await ward.until(lambda: 0 in ward.rounds("h0"), "a round is over")
         newcomer = Newcomer(ward, tmp_path / "elsewhere")
@@ -190,37 +202,27 @@ def output(newcomer: Newcomer) -> str:
 
 
 async def lives_through(ward: Ward, newcomer: Newcomer) -> None:
-    before = ward.state("h0")["epoch"]
     backup = newcomer.folder / "answers.sqlite"
     copied(ward.launcher.homes["h3"].participant / "answers.sqlite", backup)
     await asyncio.to_thread(newcomer.admitted_by, "h0")
     assert NEWCOMER not in [member["name"] for member in ward.launcher.client("h0").get("/members")]
     await asyncio.to_thread(newcomer.admitted_by, "h2")  # f+1 of them
 
-    # In the next key epoch it holds keys, and its training counts.
+    # From the next round on it is dealt shares, and its training counts.
     five = sorted([*NAMES, NEWCOMER])
-    number, told = await trained_by(ward, five, -1)
+    number, told = await trained_by(ward, five, -1, answering=NEWCOMER)
     state = ward.state(NEWCOMER)
-    assert state["holds_keys"]
-    assert sorted(state["holders"]) == five
-    assert state["epoch"] > before
-    assert told["checks"]["proved_contributions"] == told["checks"]["proved_shares"] == 5
+    assert (state["sealing_keys"], state["absent_holders"]) == (5, [])
+    assert told["checks"]["in_the_cohort"] == 5
     # Its rows are its own, and no one else's.
     assert 0 < state["training_rows"] < ROWS
     assert state["training_rows"] not in [ward.state(name)["training_rows"] for name in NAMES]
     await ward.until(lambda: made_the_same_model(ward, newcomer), "the newcomer made the same model")
 
     assert await asyncio.to_thread(newcomer.leave) == 0
-    kept = TrainingFiles(newcomer.home.participant)
-    old = kept.keys(state["epoch"])
-    assert old is not None
-    assert old.secret is not None
-    last, after = await trained_by(ward, list(NAMES), number)
-    present = ward.state("h0")
-    assert present["holders"] == list(NAMES)
-    material = TrainingFiles(ward.launcher.homes["h0"].participant).keys(present["epoch"])
-    assert material is not None
-    cannot_decrypt(Opened(ward, after, material), old)
+    last, _ = await trained_by(ward, list(NAMES), number)
+    assert ward.state("h0")["sealing_keys"] == len(NAMES)
+    await opens_nothing(ward, newcomer, last)
     await is_refused_everywhere(ward, newcomer, told, last)
     await answers_nothing_without_its_journal(ward, "h3", backup)
     holds_no_secret(ward, newcomer)
@@ -233,20 +235,18 @@ def made_the_same_model(ward: Ward, newcomer: Newcomer) -> bool:
     return any(kept.model(model) is not None for model in models)
 
 
-def cannot_decrypt(sum_: Opened, old: EpochMaterial) -> None:
-    """Try, with all that the one who left keeps, and with all shares but one: more than it can ever have."""
-    assert old.secret is not None
-    assert not any(sum_.keys.secret_matches(number, old.secret) for number in sum_.keys.holders)
-    exact = sum_.decrypted(list(sum_.shares.values()))
-    assert exact.any()
-    own, _ = decryption_share(sum_.parameters, old.secret, sum_.aggregate.c1)
-    for missing in sum_.shares:
-        others = [share for name, share in sum_.shares.items() if name != missing]
-        for tried in (others, [*others, own]):
-            with pytest.raises(LaneOverflow):
-                sum_.decrypted(tried)
-    # Nor do the shares dealt to it say anything of the present secrets: they were drawn anew.
-    assert set(old.keys.digests.values()).isdisjoint(sum_.keys.digests.values())
+async def opens_nothing(ward: Ward, newcomer: Newcomer, number: int) -> None:
+    """Try, with all that the one who left keeps, what was dealt after it left, and the answers of all but enough."""
+    seen = Watched(ward, await on_the_ledger(ward, number))
+    terms = seen.now.sum_terms
+    with Journal(TrainingFiles(newcomer.home.participant).answers) as journal:
+        keys = [HybridKey.from_bytes(secret) for secret in journal.sealing_keys().values()]
+    assert keys
+    assert {key.public for key in keys}.isdisjoint(terms.sealing_keys)
+    assert NEWCOMER not in terms.holders
+    enough = sorted(seen.answers)[: terms.threshold]
+    assert seen.decrypts(enough)
+    assert not seen.decrypts(enough[1:])
 
 
 async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, number: int) -> None:
@@ -258,7 +258,7 @@ async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, numbe
 
     # The store answers neither of them.
     gateway = ward.launcher.client("h0").get("/status")["store"]["gateway"]
-    url = f"https://{gateway}/ipfs/{told['aggregate']}?format=raw"
+    url = f"https://{gateway}/ipfs/{told['contributions']['h0']}?format=raw"
     trusted = [home.card().member.certificate]
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     bare.load_verify_locations(cadata=h0.certificate)
@@ -284,14 +284,14 @@ async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, numbe
         await asyncio.sleep(1)
     for signer in (gone.signer, MemberSigner(Ed25519PrivateKey.generate())):
         client = PbftClient(genesis, signer, first_nonce=time.time_ns() // 1000, patience=0.5)
-        for record in (Tick(number + 1), Share(number + 1, NEWCOMER, told["shares"][NEWCOMER])):
+        for record in (Tick(number + 1), AnswerRecord(number + 1, NEWCOMER, told["answers"][NEWCOMER])):
             with pytest.raises(Refused, match="code 2"):  # only members speak here
                 await client.submit(encode_record(record), give_up=60)
         await client.close()
 
     # Another node's token opens nothing.
-    with NodeClient(ward.launcher.client("h0").url, newcomer.home.token()) as client, pytest.raises(ApiRefused):
-        await asyncio.to_thread(client.get, "/status")
+    with NodeClient(ward.launcher.client("h0").url, newcomer.home.token()) as api, pytest.raises(ApiRefused):
+        await asyncio.to_thread(api.get, "/status")
 
     log = home.log_file.read_text()
     for line in (
@@ -372,14 +372,15 @@ async def handed_in(member: Member, encoded: bytes) -> ServerMessage:
 
 
 def secret_bytes(home: Home) -> Iterator[bytes]:
-    """Yield what a hospital's draws derive from, and the beginnings of its secrets of key epochs."""
-    if (home.participant / "secret").exists():
-        yield (home.participant / "secret").read_bytes()
-    for path in (home.participant / "keys").iterdir():
-        material = TrainingFiles(home.participant).keys(int(path.name.rpartition("-")[2]))
-        assert material is not None
-        if material.secret is not None:
-            yield material.secret.s[:48].astype("<i1").tobytes()
+    """Yield what a hospital's draws derive from, and the secrets of its sealing keys and of the round under way."""
+    files = TrainingFiles(home.participant)
+    yield files.secret()
+    with contextlib.closing(sqlite3.connect(f"{files.answers.as_uri()}?mode=ro", uri=True)) as journal:
+        drawn = journal.execute("SELECT answer FROM answers WHERE kind = 'secret' AND answer IS NOT NULL").fetchall()
+        sealing = journal.execute("SELECT secret FROM sealing_keys").fetchall()
+    assert sealing
+    for (secret,) in (*drawn, *sealing):
+        yield secret
 
 
 def holds_no_secret(ward: Ward, newcomer: Newcomer) -> None:

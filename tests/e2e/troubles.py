@@ -17,19 +17,19 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from medward.federation.round_rules import FOUND_WORSE
 
 from medward.federation.blobs import blob_name
+from medward.federation.records import Commit
+from medward.federation.round.rules import FOUND_WORSE
 from medward.federation.shared_model import SharedModel, first_model
 from medward.node.audit import audit
 from medward.node.errors import NodeError
 from medward.node.federation_file import read_federation
 from medward.node.home import Home
 from medward.node.launcher import NODE_COMMAND
-from medward.store.cid import Cid
 from medward.store.local import open_directory
-from tests.e2e.faulty_node import EVIDENCE, UNSAID, unsaid
-from tests.e2e.plan import KEY_MAKERS, SILENT_IN_CEREMONY, TOO_FEW_IN_CEREMONY, WAITING, Plan
+from tests.e2e.faulty_node import unsaid
+from tests.e2e.plan import Plan
 from tests.e2e.ward import PATIENT, Rounds, Ward, own_sides
 from tests.node.hosts import MEDWARD
 
@@ -55,21 +55,19 @@ class Told:
     Args:
         plan: what was to go wrong.
         rounds: the rounds, as all nodes tell them.
-        epochs: the key epoch in use when a round was under way.
-        left_out: before which round who was left out of the keys, and why.
         killed: the rounds in which nodes were killed at random.
         still: the ledger's height when too few replicas ran, and a while and a deadline later.
         overdue: the round that was under way then, and who was away.
         kept: the rounds that were over by then, as told at that time.
         lost_store: the round in which a store was lost.
-        replaced: the member whose disk was lost, the round of that, its incarnation afterwards, and its files.
+        replaced: the member whose disk was lost, the round of that, and its incarnation afterwards.
+        absent: the holders without a sealing key in the round after that, and once it was back.
         stopped: why the federation has stopped, as each node tells it.
         status: what `medward federation status` said then, and its exit code.
         metrics: what a node's `GET /metrics` said then.
         resumed: what `medward federation resume` said, and its exit code, from as many members as are needed.
         refusals: what a node said that started on an empty disk, an old copy, and an old incarnation's; and to one who
             would resume a federation that has not stopped, or says so twice.
-        evidence: who has kept the wrong aggregate.
         crashed: what crashed in which node, and was started again by it.
         waited: what nodes told when others waited long for some of them, and the last that those wrote.
         computed: the model of each round, computed anew in the open.
@@ -78,28 +76,22 @@ class Told:
 
     plan: Plan
     rounds: Rounds = field(default_factory=dict)
-    epochs: dict[int, int] = field(default_factory=dict)
-    left_out: dict[int, Mapping[str, str]] = field(default_factory=dict)
     killed: list[int] = field(default_factory=list)
     still: tuple[int, int] = (0, 0)
     overdue: tuple[int, tuple[str, ...]] = (0, ())
     kept: Rounds = field(default_factory=dict)
     lost_store: int = -1
     replaced: tuple[str, int, int] = ("", -1, 0)
+    absent: tuple[list[str], list[str]] = ([], [])
     stopped: dict[str, str] = field(default_factory=dict)
     status: tuple[int, str] = (0, "")
     metrics: str = ""
     resumed: list[tuple[int, str]] = field(default_factory=list)
     refusals: dict[str, str] = field(default_factory=dict)
-    evidence: dict[str, bool] = field(default_factory=dict)
     crashed: dict[str, list[str]] = field(default_factory=dict)
     waited: list[str] = field(default_factory=list)
     computed: dict[int, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-
-    def epoch_at(self, number: int) -> int:
-        """The key epoch of a round, or of the last one before it that was seen under way."""
-        return self.epochs[max(seen for seen in self.epochs if seen <= number)]
 
 
 class Troubles:
@@ -122,9 +114,8 @@ class Troubles:
         """Live through all of it."""
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(self._keep_time())
-            await self._no_keys()
+            await self._fruitless()
             await self._until_round(self._plan.rounds)
-            await asyncio.to_thread(self._look_for_evidence)
             note_crashes(self._ward, self._told)
             for name in self._plan.names:
                 self._ward.misbehave(name, {})
@@ -148,27 +139,38 @@ class Troubles:
             state = await asyncio.to_thread(self._seen)
             if state is None:
                 continue
-            self._note(state)
             if state["doing"] != doing:
                 doing = state["doing"]
                 _LOG.info("round %s: %s", state["round"], doing)
-            stands, now = (state["round"], state["phase"], state["failed_aggregators"], state["ceremony"]), loop.time()
+            stands, now = (state["round"], state["phase"], state["doing"]), loop.time()
             if stands != stood:
                 stood, since, told = stands, now, False
             if not told and now - since > LONG_SECONDS:
                 told = True
                 self._told.waited.append(await asyncio.to_thread(self._ward.stands, state["waits_for"]))
+            if stands == done and now < again:
+                continue
             # Between two rounds it may be the turn of one who is away.
             idle = self._idle(state) and now - since > STILL_SECONDS
-            if (stands != done or now > again) and (idle or await asyncio.to_thread(self._in_vain, state)):
+            if idle or await asyncio.to_thread(self._in_vain, state):
                 _LOG.info("nobody else speaks: %s", state["doing"])
                 self.pass_deadline()
-                done, again = stands, now + AGAIN_SECONDS
+            elif await asyncio.to_thread(self._is_withheld, state):
+                _LOG.info("nothing else comes: %s", state["doing"])
+                self.pass_half()
+            else:
+                continue
+            done, again = stands, now + AGAIN_SECONDS
 
     def pass_deadline(self) -> None:
         """Let the present phase's deadline pass, and the patience of all who take another's turn."""
         assert self._ward.clock is not None
         self._ward.clock.forward(2 * PATIENT)
+
+    def pass_half(self) -> None:
+        """Let half of the present phase's deadline pass, and not all of it."""
+        assert self._ward.clock is not None
+        self._ward.clock.forward(0.6 * PATIENT)
 
     def _seen(self) -> Any:
         """What any node says that runs."""
@@ -183,59 +185,33 @@ class Troubles:
         return None
 
     def _idle(self, state: Mapping[str, Any]) -> bool:
-        between = state["ceremony"] is None and not state["waits_for"]
-        return between and state["round"] in self._away.values()
+        return not state["waits_for"] and state["stopped"] is None and state["round"] in self._away.values()
 
     def _in_vain(self, state: Mapping[str, Any]) -> bool:
         number, waits_for = state["round"], set(state["waits_for"])
-        if state["ceremony"] is not None or not waits_for:
-            return False
         away = {name for name, last in self._away.items() if number == last}
-        if not waits_for <= self._plan.awaited_in_vain(state) | away:
+        if not waits_for or not waits_for <= self._plan.awaited_in_vain(state) | away:
             return False
         # Whoever is silent has come to where it would have spoken: what it did before is the same in every run.
-        said = {record for kind, record in UNSAID.items() if WAITING.get(kind) == state["phase"] == "committing"}
         homes = [self._ward.launcher.homes[name].folder for name in waits_for - away]
-        return all((home / unsaid(number, first)).exists() for (first, *_) in said for home in homes)
+        return state["phase"] != "committing" or all((home / unsaid(number, Commit)).exists() for home in homes)
 
-    def _note(self, state: Mapping[str, Any]) -> None:
-        number, epoch = state["round"], state["epoch"]
-        if number is not None and state["ceremony"] is None and epoch is not None:
-            self._told.epochs.setdefault(number, epoch)
-            if state["left_out"]:
-                self._told.left_out.setdefault(number, state["left_out"])
-
-    def _look_for_evidence(self) -> None:
-        """See who has kept the wrong sum."""
-        homes, [culprit] = self._ward.launcher.homes, self._plan.by["wrong aggregator"]
-        wrong = Cid.parse((homes[culprit].folder / EVIDENCE).read_text())
-        for name in self._plan.names:
-            with open_directory(homes[name].store, read_only=True) as store:
-                self._told.evidence[name] = store.has(wrong)
+    def _is_withheld(self, state: Mapping[str, Any]) -> bool:
+        """Whether everybody has examined all that can be had in the present round, and something is withheld."""
+        examined = self._plan.examined(state["round"]) if state["phase"] == "checking" else None
+        homes = [home.folder for home in self._ward.launcher.homes.values()]
+        return examined is not None and all((home / f"examined.{state['round']}.{examined}").exists() for home in homes)
 
     # What is done to nodes.
 
-    async def _no_keys(self) -> None:
-        """Too few members speak in ceremonies until the federation stops; then f + 1 have it go on."""
-        _LOG.info("no keys can be made")
+    async def _fruitless(self) -> None:
+        """Too few members speak, round after round, until the federation stops; then f + 1 have it go on."""
+        _LOG.info("rounds lead to nothing")
         ward, names, told = self._ward, self._plan.names, self._told
-        silent, failing = self._plan.by[TOO_FEW_IN_CEREMONY], None
-
-        def stopped() -> bool:
-            nonlocal failing
-            state = self._seen()
-            if state is not None and state["ceremony"] not in (None, failing) and state["waits_for"] == list(silent):
-                failing = state["ceremony"]
-                self.pass_deadline()
-            return all(ward.state(name)["stopped"] for name in names)
-
-        await ward.until(stopped, "the federation has stopped", 600)
+        await ward.until(lambda: all(ward.state(name)["stopped"] for name in names), "the federation has stopped", 600)
         told.stopped = {name: ward.state(name)["stopped"] for name in names}
         told.status = await asyncio.to_thread(self._federation, "status", names[0])
         told.metrics = ward.launcher.client(names[0]).text("/metrics")
-        for name in silent:
-            faults = self._plan.faults[name]
-            ward.misbehave(name, {kind: rounds for kind, rounds in faults.items() if kind != SILENT_IN_CEREMONY})
         first, *rest = names[: self._plan.f + 1]
         told.resumed = [await asyncio.to_thread(self._federation, "resume", first)]
 
@@ -294,11 +270,11 @@ class Troubles:
         await self._until_round(number + 1)
 
     async def _store_lost(self) -> None:
-        """Kill a node between its contribution and its share, and empty its store."""
+        """Kill a node between its commitment and its contribution, and empty its store."""
         _LOG.info("a store is lost")
         ward, victim = self._ward, self._plan.names[-1]
         number = self._told.lost_store = await self._under_way() + 1
-        ward.misbehave(victim, {"dies at share": [number]})
+        ward.misbehave(victim, {"dies at submit": [number]})
         await ward.until(lambda: not ward.launcher.running(victim), "a node is gone", 600)
         ward.misbehave(victim, {})
         shutil.rmtree(ward.launcher.homes[victim].store)
@@ -306,7 +282,7 @@ class Troubles:
         await self._until_round(number + 1)
 
     async def _disk_lost(self) -> None:
-        """Lose a disk; try an empty one and an old copy; come back with new keys, while others spoil theirs."""
+        """Lose a disk; try an empty one and an old copy; come back with new keys."""
         _LOG.info("a disk is lost")
         ward, plan, told = self._ward, self._plan, self._told
         victim, *_ = told.replaced
@@ -314,10 +290,7 @@ class Troubles:
         configuration = home.configuration()
         others = [name for name in plan.names if name != victim]
         number = await self._under_way() + 1
-        ward.misbehave(victim, {"dies at share": [number]})
-        for name, kind in zip(others[1 : plan.f + 1], KEY_MAKERS, strict=False):
-            ward.misbehave(name, {kind: [number + 1]})
-            plan.by[kind] = (name,)
+        ward.misbehave(victim, {"dies at submit": [number]})
         await ward.until(lambda: not ward.launcher.running(victim), "the node is gone", 600)
         shutil.rmtree(home.folder)
 
@@ -331,18 +304,17 @@ class Troubles:
         made.install(read_federation(ward.launcher.homes[others[0]].federation_file))
         for name in others[: plan.f + 1]:
             await asyncio.to_thread(ward.launcher.client(name).admit, made.card())
-        ward.launcher.start(victim)
         self._away[victim] = number
-        left_out = {name for kind in KEY_MAKERS[: plan.f] for name in plan.by[kind]}
+        await ward.until(lambda: ward.state(others[0])["absent_holders"] == [victim], "its old key is gone", 600)
+        absent = ward.state(others[0])["absent_holders"]
+        ward.launcher.start(victim)
 
-        def has_keys() -> bool:
-            # Those who spoiled theirs are left out, and ask for new keys two rounds later.
-            holders = set(ward.state(others[0])["holders"])
-            return holders >= set(plan.names) - left_out and ward.state(victim)["holds_keys"]
+        def answers_again() -> bool:
+            later = [one for at, one in ward.rounds(others[0]).items() if at > number]
+            return any(victim in one["answers"] for one in later) and not ward.state(victim)["absent_holders"]
 
-        await ward.until(has_keys, "it holds a part of the new keys", 600)
-        everybody = set(plan.names)
-        await ward.until(lambda: set(ward.state(victim)["holders"]) == everybody, "all hold a part again", 600)
+        await ward.until(answers_again, "it holds shares and answers again", 600)
+        told.absent = (absent, ward.state(others[0])["absent_holders"])
         last = await self._under_way()
         await self._until_round(last + 1)
         told.replaced = (victim, number, ward.launcher.client(victim).get("/status")["incarnation"])
@@ -372,7 +344,7 @@ class Troubles:
         def looked() -> bool:
             state = self._seen()
             found[:] = [] if state is None or state["round"] is None else [state["round"]]
-            return bool(found) and state["ceremony"] is None and state["phase"] not in ("final", "void", "rolled back")
+            return bool(found) and state["phase"] not in ("final", "void", "rolled back")
 
         await self._ward.until(looked, "a round is under way", 600)
         return found[0]

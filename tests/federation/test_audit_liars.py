@@ -100,6 +100,13 @@ def test_complaint_accuses_nobody_where_nothing_shows_who_lied(prepared: Prepare
         assert four.round().now.cohort == NAMES
 
 
+def test_dealer_of_whom_more_complain_than_may_lie_is_named(four: Recorded) -> None:
+    """Its response fits no share, so that all complain; one of them is honest."""
+    four.lies(TWO, respond=lambda honest, *about: flipped(honest.respond(*about), 2000))
+    named(four, TWO, says="complained of the share dealt by hospital-2, which showed nothing")
+    assert TWO not in four.round().now.cohort
+
+
 def test_dealer_that_shows_nothing_is_told_and_not_accused(four: Recorded) -> None:
     four.lies(FOUR, examine=finds(Verdict.COMPLAINT, TWO))
     four.orders(TWO, silent(Show))
@@ -260,12 +267,14 @@ def _only_in_finishing(record: Record, now: Round) -> Iterator[Record]:
         yield record
 
 
-def test_member_that_found_another_model_is_named(four: Recorded) -> None:
+@pytest.mark.parametrize("member", [ONE, FOUR], ids=["in time", "too late"])
+def test_member_that_found_another_model_is_named(four: Recorded, member: str) -> None:
     def other(record: Record, now: Round) -> Iterator[Record]:
         yield replace_model(record, now.model) if isinstance(record, Finish) else record
 
-    four.orders(ONE, other)
-    named(four, ONE, says="hospital-1 found another model than the one that the sum leads to")
+    four.orders(member, other)
+    named(four, member, says=f"{member} found another model than the one that the sum leads to")
+    assert (member in four.round().now.finishes) == (member == ONE)
 
 
 def replace_model(record: Finish, model: str) -> Finish:
@@ -275,9 +284,10 @@ def replace_model(record: Finish, model: str) -> Finish:
 # The audit of answers.
 
 
-def test_wrong_answer_is_named_by_the_audit_of_answers(four: Recorded) -> None:
+def test_answer_that_the_audit_contradicts_is_told_and_its_author_not_accused(four: Recorded) -> None:
+    """A dealer that responds falsely, and has no holder able to complain in time, leaves the same records."""
     unfitting(four)
-    found = named(four, ONE, says="contradict the answers of hospital-1, and no dealer was proved wrong")
+    found = named(four, says="the responses to the audit contradict the answers of hospital-1: these are wrong, or")
     assert (four.round().now.phase, found.checked["responses"], found.checked["denials"]) == (Phase.VOID, 4, 2)
 
 

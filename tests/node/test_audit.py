@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -19,7 +21,8 @@ from medward.federation.findings import Finding, Found
 from medward.node.audit import Audit, audit, audit_node, read_history
 from medward.node.client import NodeClient
 from medward.node.data_audit import audit_data
-from medward.node.errors import NodeError
+from medward.node.errors import EarlierFormat, NodeError
+from medward.node.federation_file import write_federation
 from medward.node.home import Home
 from medward.node.launcher import Launcher
 from medward.node.store_audit import Stores, open_blocks
@@ -356,6 +359,7 @@ def test_command_says_it_in_lines_and_as_json(homes: dict[str, Home], folder: Pa
     assert said.exit_code == 1
     document = json.loads(said.stdout)
     assert document["sound"] is False
+    assert [remark.get("guilty") for remark in document["checks"]["rounds"]["remarks"]] == [["hospital-1"], None]
     assert [problem["home"] for problem in document["checks"]["store"]["problems"]] == [ALTERED]
 
 
@@ -364,6 +368,19 @@ def test_what_is_no_home_or_no_round_is_said_in_one_sentence(folder: Path, tmp_p
         audit(tmp_path)
     with pytest.raises(NodeError, match="no round 9"):
         audit(folder, only=9)
+
+
+def test_home_of_the_earlier_format_is_refused_in_one_sentence(homes: dict[str, Home], tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    for name in ("node.toml", "card.json"):
+        shutil.copy(homes[ALTERED].folder / name, tmp_path / name)
+    federation = homes[ALTERED].federation()
+    parameters = federation.application.parameters | {"key_set": "AGG-M"}
+    application = msgspec.structs.replace(federation.application, parameters=parameters)
+    write_federation(msgspec.structs.replace(federation, application=application), home.federation_file)
+    with pytest.raises(EarlierFormat, match="belongs to an earlier format") as refused:
+        audit(tmp_path)
+    assert "\n" not in str(refused.value)
 
 
 def test_home_in_use_is_read_between_two_transactions(homes: dict[str, Home], folder: Path) -> None:

@@ -1,23 +1,33 @@
 """Backups: everything that may exist twice, nothing that may not."""
 
 import io
+import secrets
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from medward.errors import MedwardError
+from medward.federation.sums.journal import Journal
 from medward.node.backup import read_backup, write_backup
 from medward.node.errors import NodeError
 from medward.node.home import Home
+from medward.node.training_files import TrainingFiles
 from medward.store.local import open_directory
 
 CONTENT = bytes(range(256)) * 10_000
+#: The secret of a sealing key, and what a contribution is drawn from.
+SEALING, DRAWN = secrets.token_bytes(96), secrets.token_bytes(32)
 
 
 @pytest.fixture
 def backed_up(homes: dict[str, Home], tmp_path: Path) -> tuple[Home, Path]:
     home = homes["north"]
+    files = TrainingFiles(home.participant)
+    files.secret()
+    with Journal(files.answers) as journal:
+        journal.keep_sealing_key(b"public", SEALING)
+        journal.once("ward", 7, "secret", b"values", lambda: DRAWN)
     with open_directory(home.store) as store:
         model = store.add(CONTENT, pin="model/current")
         store.add(b"small", pin="round/7")
@@ -45,15 +55,19 @@ def test_everything_that_was_pinned_comes_back_under_new_keys(backed_up: tuple[H
 
 def test_a_backup_holds_no_secret(backed_up: tuple[Home, Path]) -> None:
     home, file = backed_up
-    (home.participant / "shares").write_bytes(b"a participant's secret share")
     content = file.read_bytes()
-    for secret in (
+    journal = b"".join(path.read_bytes() for path in home.participant.glob("answers.sqlite*"))
+    for secret in (SEALING, DRAWN):
+        assert secret in journal
+        assert secret not in content
+    for secret_file in (
+        home.participant / "secret",
         home.token_file,
         home.swarm_key_file,
         home.ledger / "keys" / "signing.key",
         home.ledger / "keys" / "tls.key",
     ):
-        assert secret.read_bytes().strip() not in content
+        assert secret_file.read_bytes().strip() not in content
     assert b"PRIVATE KEY" not in content
     with tarfile.open(file) as archive:
         assert [name for name in archive.getnames() if not name.startswith("blocks/")] == [

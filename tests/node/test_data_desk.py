@@ -15,7 +15,7 @@ from medward.fhe.hybrid import HybridKey
 from medward.flows.datasets import DATASETS
 from medward.ledger.errors import Refused
 from medward.ledger.signatures import AlgorithmBytes
-from medward.ledger.types import Member, Receipt
+from medward.ledger.types import Block, Member, Receipt
 from medward.node.data_desk import LABEL, DataDesk
 from medward.node.data_folder import DataFolder
 from medward.node.errors import NodeError
@@ -45,6 +45,9 @@ class Seen(LedgerSeen):
 
     def query(self, path: str) -> bytes | None:
         return self.log.application.query(path)
+
+    async def certify(self, block: Block | None) -> None:
+        raise NotImplementedError
 
     def events(self) -> AsyncIterator[Event]:
         raise NotImplementedError

@@ -1,17 +1,17 @@
 """A node that trains: what its file says, what it keeps, what it tells."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from medward.federation.encrypted_sum import EpochMaterial
-from medward.federation.key_file import decode_material, encode_material
 
 from medward.federation.hospital import Carried
-from medward.federation.interfaces import FederationError
-from medward.federation.round import Keys, Phase, Round, Terms
+from medward.federation.records import Attest, Submit
+from medward.federation.round.state import Audit, Phase, Round
 from medward.federation.shared_model import first_model
+from medward.federation.terms import Terms
 from medward.flows.datasets import DATASETS
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Member, MemberUpdate
@@ -22,7 +22,6 @@ from medward.node.round_log import RoundLog, summary
 from medward.node.training_data import Settings, own_side, plan_for, read_settings
 from medward.node.training_files import TrainingFiles
 from medward.node.training_rules import TrainingRules, agreement_parameters, read_agreement
-from tests.federation.ceremonies import SETUP, members_of, run
 from tests.federation.test_application import Ledger
 
 NAMES = ("north", "south", "east", "west")
@@ -30,28 +29,31 @@ MEMBERS = [Member(n, 0, (AlgorithmBytes("ed25519", n[0].encode() * 32),), b"", "
 PLAN = plan_for(DATASETS["ward"], Settings(data="ward", rounds=3))
 
 
-def _parameters() -> dict[str, str]:
+def training_parameters() -> dict[str, str]:
     return agreement_parameters(PLAN, MEMBERS, name="ward", deadline=12.5)
 
 
 def test_agreement_comes_back_from_the_federation_file() -> None:
-    agreement = read_agreement(_parameters())
+    agreement = read_agreement(training_parameters())
     assert agreement.members == NAMES
     assert agreement.accounts["east"] == b"e" * 32
     assert (agreement.deadline, agreement.protect, agreement.bits) == (12.5, "aggregate", 16)
     assert agreement.first.task == "survey"
-    assert read_agreement(_parameters()).name != agreement.name, "two federations of one name are told apart"
+    assert read_agreement(training_parameters()).name != agreement.name, "two federations of one name are told apart"
 
 
 @pytest.mark.parametrize("key", ["accounts", "first", "protect", "bits"])
 def test_damaged_federation_file_is_refused_in_one_sentence(key: str) -> None:
-    for parameters in ({**_parameters(), key: "?"}, {k: v for k, v in _parameters().items() if k != key}):
+    for parameters in (
+        {**training_parameters(), key: "?"},
+        {k: v for k, v in training_parameters().items() if k != key},
+    ):
         with pytest.raises(InvalidConfiguration, match="get it again from a member"):
             read_agreement(parameters)
 
 
 def test_contact_of_a_newcomer_is_known_once_it_is_in() -> None:
-    rules = TrainingRules(_parameters())
+    rules = TrainingRules(training_parameters())
     application = rules.make_application()
     newcomer = Member("up", 0, (AlgorithmBytes("ed25519", b"u" * 32),), b"", "127.0.0.1:2")
     contact = Contact("up", "10.0.0.9:7451")
@@ -87,28 +89,7 @@ def test_files_of_a_member_are_its_owners_alone_and_survive(tmp_path: Path) -> N
         files.keep_model(f"model-{number}", b"x")
     assert files.model("model-11") == b"x"
     assert files.model("model-0") is None
-    assert files.keys(1) is None
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "participant").rglob("*"))
-
-
-def test_material_of_a_key_epoch_comes_back_and_damage_is_refused() -> None:
-    members = members_of(3, setup=SETUP)
-    run(members)
-    active, state = members[2].active, members[2].state
-    assert active is not None
-    secret = members[2].secrets[active.keys.epoch]
-    numbers = {"a": 1, "b": 2, "c": 3}
-    material = EpochMaterial(active.keys, numbers, secret, active.shares, state.digests, b"beacon", state.responses)
-    encoded = encode_material(material)
-    back = decode_material(encoded)
-    assert np.array_equal(back.keys.joint, active.keys.joint)
-    assert back.keys.secret_matches(2, secret)
-    assert back.secret is not None
-    assert np.array_equal(back.secret.s, secret.s)
-    assert (back.dealt, back.digests, back.responses) == (dict(active.shares), state.digests, state.responses)
-    for damaged in (encoded[:-1], b"", encoded[:50] + b"\xff" + encoded[51:]):
-        with pytest.raises(FederationError, match="damaged"):
-            decode_material(damaged)
 
 
 def test_shared_model_stays_at_hand_however_many_after_it_were_rejected() -> None:
@@ -121,11 +102,36 @@ def test_shared_model_stays_at_hand_however_many_after_it_were_rejected() -> Non
         assert len(models) <= 3
 
 
+def ended(number: int) -> Round:
+    keys = dict.fromkeys(NAMES, b"")
+    begun = Round(Terms("t", NAMES), number, "train", "m", NAMES, 1, 1, Phase.VOID, 0.0, bytes(32), keys)
+    return replace(begun, outcome="too few")
+
+
+def test_summary_of_a_round_names_who_contributed_complained_showed_and_answered() -> None:
+    over = replace(
+        ended(7),
+        phase=Phase.FINAL,
+        outcome="model",
+        cohort=NAMES,
+        submissions={name: Submit(7, name, f"contribution of {name}", f"response of {name}") for name in NAMES},
+        verdicts={"south": Attest(7, "south", ("north", "south"), complaints=("east",))},
+        shown={"east": "shares"},
+        answers={"west": "answer"},
+        audit=Audit(bytes(32), {"west": "answer"}),
+    )
+    told = summary(over)
+    assert told["contributions"]["north"] == "contribution of north"
+    assert told["complaints"] == {"east": ["south"]}
+    assert told["shown"] == {"east": "shares"}
+    assert (told["answers"], told["audited"]) == ({"west": "answer"}, ["west"])
+    assert (told["cohort"], told["model"], told["outcome"]) == (list(NAMES), "model", "final")
+
+
 def test_round_log_tells_phases_and_seconds() -> None:
     now = [0.0]
     log = RoundLog(lambda: now[0])
-    terms, keys = Terms("t", NAMES), Keys(NAMES, 1)
-    over = Round(terms, keys, 0, "train", "m", NAMES, 1, 1, Phase.VOID, 0.0, outcome="too few")
+    over = ended(0)
     store = {"round/00000000": msgspec.msgpack.encode(over)}
     log.entered(0, Phase.COMMITTING, 10.0)
     with log.watch.doing("encrypt"):
@@ -146,11 +152,9 @@ def test_round_log_goes_on_where_a_node_comes_back_in_the_middle_of_a_round() ->
     now = [0.0]
     log = RoundLog(lambda: now[0])
     now[0] += 3.0  # before it knew of the round
-    for when, phase in ((10.0, Phase.SHARING), (12.0, Phase.SHARING), (15.0, Phase.FINAL)):
+    for when, phase in ((10.0, Phase.ANSWERING), (12.0, Phase.ANSWERING), (15.0, Phase.FINAL)):
         log.entered(4, phase, when)
         now[0] += 1.0
-    terms, keys = Terms("t", NAMES), Keys(NAMES, 1)
-    over = Round(terms, keys, 4, "train", "m", NAMES, 1, 1, Phase.VOID, 0.0, outcome="too few")
-    (told,) = log.told({"round/00000004": msgspec.msgpack.encode(over)}.get)
-    assert told["phases"] == {"sharing": 5.0}
+    (told,) = log.told({"round/00000004": msgspec.msgpack.encode(ended(4))}.get)
+    assert told["phases"] == {"answering": 5.0}
     assert told["seconds"] == {"wait": 2.0}

@@ -234,7 +234,7 @@ def apply(state: Federation, record: Record, author: str, time: float, block: by
         case Change():
             return _changed(state, record, author, time)
         case SealingKey():
-            return _renew(state, record)
+            return _renew(state, record, time)
     if isinstance(record, DataRecord):
         return replace(state, data=apply_to_data(state.data, record, author, state.terms.members, time))
     if isinstance(record, Resume):
@@ -255,7 +255,7 @@ def _resumed(state: Federation, author: str) -> Federation:
     return replace(state, stopped=None, fruitless=0, resuming=frozenset())
 
 
-def _renew(state: Federation, record: SealingKey) -> Federation:
+def _renew(state: Federation, record: SealingKey, time: float) -> Federation:
     """Take a member's next sealing key, once it is known that something can be sealed to it."""
     try:
         check_public(record.key)
@@ -263,7 +263,10 @@ def _renew(state: Federation, record: SealingKey) -> Federation:
         raise Refused(f"The sealing key of {record.member} is no key that can be sealed to: {error}.") from None
     if any(held.key == record.key for held in state.sealing.values()):
         raise Refused(f"The sealing key of {record.member} is in use already.")
-    return replace(state, sealing={**state.sealing, record.member: HeldKey(record.key, state.number)})
+    # The first round waits for all holders' keys from the first of them on.
+    since = state.idle_since if state.sealing else max(state.idle_since, time)
+    held = {**state.sealing, record.member: HeldKey(record.key, state.number)}
+    return replace(state, sealing=held, idle_since=since)
 
 
 def _begin(state: Federation, record: BeginRound, time: float, block: bytes) -> Federation:

@@ -321,7 +321,7 @@ async def answers_nothing_without_its_journal(ward: Ward, name: str, backup: Pat
     ward.launcher.start(name)
     await ward.until(lambda: not ward.launcher.running(name), f"{name} stops")
     assert re.search(
-        rf"the ledger shows what {name} answered in round \d+, and its journal does not", ward.launcher.output(name)
+        rf"the ledger shows what {name} answered in round \d+, and its journal lacks that", ward.launcher.output(name)
     )
 
 

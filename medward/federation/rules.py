@@ -319,6 +319,11 @@ def unknowns(record: BeginRound) -> str:
     return SURVEY if record.task == "survey" else record.model
 
 
+def surveyed(state: Federation) -> Cohort:
+    """Return whose rows the scaler, the classes and the frozen counts come from; the same must answer to a survey."""
+    return frozenset[str]().union(*state.exposed.get(SURVEY, ()))
+
+
 def _expose(state: Federation, now: Round) -> Mapping[str, tuple[Cohort, ...]]:
     """Note the cohort of a round whose sum may be known, whatever became of the round."""
     if not now.exposed:

@@ -355,9 +355,9 @@ class SharedModel:
         if self.scaler is not None:
             fields = {name: value for name, value in self.scaler.__dict__.items() if name != "kind"}
             arrays |= {f"scaler.{name}": value for name, value in fields.items()}
-        arrays |= {
-            name: value for name in ("weights", "momentum", "tail") if (value := getattr(self, name)) is not None
-        }
+        # Until the last rounds are averaged the tail is nothing but zeros.
+        names = ("weights", "momentum", "tail") if self.averaged else ("weights", "momentum")
+        arrays |= {name: value for name in names if (value := getattr(self, name)) is not None}
         if self.counted is not None:
             grid, counts = self.counted
             arrays["counted.cells"] = np.array([len(edges) for edges in grid.edges], np.int64)
@@ -404,6 +404,10 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
     if "scaler.numbers" in arrays:
         fields = {name.removeprefix("scaler."): array for name, array in arrays.items() if name.startswith("scaler.")}
         scaler = Scaler(kind=plan.recipe.scaler, **fields)
+    weights = arrays.get("weights")
+    tail = arrays.get("tail")
+    if tail is None and weights is not None:
+        tail = np.zeros(len(weights))
     counted = None
     if "counted.cells" in arrays:
         counted = _grid(arrays["counted.cells"], arrays["counted.edges"]), arrays["counted.counts"]
@@ -418,9 +422,9 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
         surveyed=head["surveyed"],
         counted=counted,
         scaler=scaler,
-        weights=arrays.get("weights"),
+        weights=weights,
         momentum=arrays.get("momentum"),
-        tail=arrays.get("tail"),
+        tail=tail,
         averaged=head["averaged"],
         sent=tuple(head["sent"]),
         signals=Signals(**head["signals"]),

@@ -92,12 +92,13 @@ class FaultySum(EncryptedSum):
         return None if content is None else self._spoilt(terms, content)
 
     def _beyond_range(self, terms: SumTerms, content: bytes, values: IntVector) -> bytes:
-        """Add the values twice more to their ciphertexts: no range of them is proved."""
+        """Add the values to their ciphertexts again, nearly as often as the sum's lanes hold: no range is proved."""
         current = self._sum(terms)
         context, read = current.context, read_contribution(current.context, content)
         parameters, ring = context.parameters, context.ring
         blocks = add_elements(context, [read.blocks])
-        for block, more in zip(blocks, current.layout.split(np.zeros(terms.counts, np.int64), 2 * values), strict=True):
+        again = np.rint((0.85 * len(terms.contributors) / terms.faulty - 1) * values).astype(np.int64)
+        for block, more in zip(blocks, current.layout.split(np.zeros(terms.counts, np.int64), again), strict=True):
             message = sum(lane * parameters.radix**place for place, lane in enumerate(more))
             block[:] = ring.add(block[None], ring.forward(ring.embed(parameters.delta * message)))[0]
         packed = b"".join(pack_residues(block, parameters.prime) for block in blocks)

@@ -16,7 +16,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from medward.federation.hospital import Hospital
 from medward.federation.records import Answer, Commit, Record, RoundRecord, Show, Submit, Vote
 from medward.federation.round.effects import Effect, Event, Order, Produced, Store, Work
 from medward.federation.rules import Agreement
@@ -197,7 +196,7 @@ class FaultyParticipant(TrainingParticipant):
     def _step(self, event: Event) -> list[Effect]:
         if isinstance(event, Produced) and self._faults.has("poisons", event.round):
             assert self._bench.own is not None
-            event = Produced(event.round, poisoned(self._bench.own.hospital, self._last_shared, event.values))
+            event = Produced(event.round, poisoned(self._last_shared, event.values))
         return super()._step(event)
 
 
@@ -212,21 +211,12 @@ def flipped(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
-def poisoned(hospital: Hospital, shared: SharedModel, values: IntVector) -> IntVector:
-    """Return the worst update that fits, as far as a hospital can tell by its own rows.
-
-    Every weight is pushed as far as it goes: against what training wants, or anyhow; the most costly way is taken.
-    """
+def poisoned(shared: SharedModel, values: IntVector) -> IntVector:
+    """Return an update that pushes every weight against its own sign, as far as it goes: the model forgets and errs."""
+    assert shared.weights is not None
     largest = 2 ** (shared.plan.bits - 1) - 1
-    random = np.random.default_rng(0)
-    ways = [-np.sign(values), *(random.choice([-1, 1], values.shape) for _ in range(11))]
-    worst, most = values, -1.0
-    for way in ways:
-        pushed = (largest * np.where(way == 0, 1, way)).astype(np.int64)
-        cost = float(hospital._costs(shared.advance(pushed)).mean())
-        if cost > most:
-            worst, most = pushed, cost
-    return np.concatenate([values[: shared.counts], worst[shared.counts :]])
+    against = -np.sign(shared.weights[shared.picked()]).astype(np.int64)
+    return np.concatenate([values[: shared.counts], largest * against])
 
 
 PROGRAMS = {"training": Program(TrainingRules, FaultyParticipant)}

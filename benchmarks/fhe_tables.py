@@ -89,10 +89,18 @@ def transforms() -> str:
 def checks() -> str:
     """What was compared with exact integers, and how often it was wrong."""
     oracle, cold = _read("fhe-oracle.json"), _read("fhe-cold-start.json")["rows"]
-    compared = oracle["summary"]
+    compared, sums = oracle["summary"], _read("sum-campaign.json")["rows"]
+    holders = sorted(row["holders"] for row in sums)
+    total = {name: sum(row[name] for row in sums) for name in ("sums", "silent", "wrong_answers", "audits")}
     lines = [
         ("what", "how much", "wrong"),
         ("---", "---", "---"),
+        (
+            f"sums of {holders[0]} to {holders[-1]} holders, every width",
+            f"{total['sums']:,} sums with {total['silent']:,} silent holders and {total['wrong_answers']:,} wrong "
+            f"answers; {total['audits']:,} sums settled by an audit",
+            sum(row["wrong_sums"] + row["void"] for row in sums),
+        ),
         (
             "transforms against 64-bit integers",
             f"{compared['coefficients transformed each way']:,} coefficients each way",

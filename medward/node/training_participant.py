@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from medward.agents.compilation import keep_compiled
@@ -51,20 +52,19 @@ from medward.node.data_desk import DataDesk
 from medward.node.errors import NodeError, NotCertified
 from medward.node.fetching import Fetching
 from medward.node.journal_check import check_journal
+from medward.node.reading import Reading
 from medward.node.retention import MODELS, Retention
 from medward.node.round_log import RoundLog, summary
 from medward.node.seam import HOW_TO_RESUME, Host, Ordered, Participant, Restored
 from medward.node.training_data import read_settings
 from medward.node.training_files import TrainingFiles
 from medward.node.training_work import TrainingWork
-from medward.store.errors import InvalidCid, InvalidDag, LimitExceeded, StoreError, StoreFull
-from medward.store.limits import DEFAULT_LIMITS, DagLimits
+from medward.store.errors import StoreError
+from medward.store.limits import DagLimits
 
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.25
 _ORDER_SECONDS = 100.0
-#: Threads that wait for blobs: one for each member, as many as there may be, so that no member waits for another.
-_MOST_READING = 64
 #: What tells a sum, or a part of one: it is shown only where a quorum agreed on what it answers.
 _SHOWN = (Submit, Show, Answer, Respond, Complain)
 
@@ -90,18 +90,16 @@ class TrainingParticipant(Participant):
         self._journal: Journal | None = None
         self._led_here: Block | None = None
         self._core = ThreadPoolExecutor(1, thread_name_prefix="participant")
-        self._readers = ThreadPoolExecutor(_MOST_READING, thread_name_prefix="blob")
         self._fetching = Fetching(self._now, self._get, self._came, self._start)
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
         self._rounds = RoundLog()
-        self._bench = TrainingWork(
-            host.name, self._settings, self._files, host.store, self._rounds.watch, self._read_model
-        )
+        self._reading = Reading(self._kept, self._rounds.watch)
+        read_model = partial(self._reading.read, label=MODELS)
+        self._bench = TrainingWork(host.name, self._settings, self._files, host.store, self._rounds.watch, read_model)
         self._turn = asyncio.Lock()
         self._let_go_until = -1
-        self._told_full = False
 
     async def run(self) -> None:
         """Take part until the node stops."""
@@ -119,8 +117,7 @@ class TrainingParticipant(Participant):
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._core.submit(self._close).result()
             self._core.shutdown()
-            # A peer that takes its time holds up nobody's stop.
-            self._readers.shutdown(wait=False, cancel_futures=True)
+            self._reading.close()
 
     async def check_journal(self) -> None:
         """See `medward.node.journal_check.check_journal`."""
@@ -231,7 +228,10 @@ class TrainingParticipant(Participant):
         assert self._machine is not None
         state = self._machine.state
         now = state.round
-        if self._settings.keep_rounds and now is not None and now.over and now.number > self._let_go_until:
+        over = now is not None and now.over and now.number > self._let_go_until
+        # What collects garbage waits for all that is read, and all that is to be read waits for it: so it comes when
+        # nothing is, lest a peer that takes its time hold up both.
+        if self._settings.keep_rounds and now is not None and over and not self._reading.busy:
             self._let_go_until = now.number
             tried = () if now.candidate is None else (now.candidate.model,)
             in_use = {state.model, now.model, *tried, *self._bench.models}
@@ -353,40 +353,13 @@ class TrainingParticipant(Participant):
         return None if self._machine is None else self._machine.state.round
 
     async def _get(self, name: str, number: int, author: str | None, limits: DagLimits) -> bytes | None:
-        content = await self._blob(name, f"round/{number}", author, limits)
+        content = await self._reading.read(name, f"round/{number}", author, limits)
         if content is not None:
             self._rounds.fetched(number, len(content))
         return content
 
-    async def _read_model(self, name: str) -> bytes | None:
-        return await self._blob(name, MODELS)
-
     async def _came(self, number: int, name: str, content: bytes) -> None:
         await self._in_turn(self._step, Fetched(number, {name: content}))
-
-    async def _blob(
-        self, name: str, label: str, author: str | None = None, limits: DagLimits = DEFAULT_LIMITS
-    ) -> bytes | None:
-        # Without a model there is neither training nor a vote: it does not wait for peers that take their time.
-        threads = None if label == MODELS else self._readers
-        try:
-            with self._rounds.watch.doing("store"):
-                reading = asyncio.get_running_loop().run_in_executor(
-                    threads, self._kept.read, name, label, author, limits
-                )
-                content = await reading
-        except (InvalidCid, InvalidDag, LimitExceeded) as error:
-            # Nobody can have anything that fits under that name: it stands for something empty, which fits nothing.
-            _LOG.warning("%s named something that cannot be a blob of a round: %s", author, error)
-            return b""
-        except StoreError as error:
-            # Whoever must make room is told once, and again when it was not enough.
-            level = logging.WARNING if isinstance(error, StoreFull) and not self._told_full else logging.DEBUG
-            _LOG.log(level, "%s cannot be had yet: %s", name, error)
-            self._told_full |= isinstance(error, StoreFull)
-            return None
-        self._told_full = False
-        return content
 
     async def _work(self, effect: Work) -> None:
         await self._in_turn(self._step, await self._bench.work(effect))
@@ -404,6 +377,8 @@ class TrainingParticipant(Participant):
             await asyncio.sleep(_LOOK_SECONDS)
             if self._machine is not None and await self._in_core(self._machine.wake) <= time.time():
                 await self._in_turn(self._duties)
+            if self._machine is not None:
+                await self._let_go()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

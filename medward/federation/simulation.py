@@ -126,6 +126,7 @@ class Simulation:
         self._journals: dict[str, Journal] = {}
         self._watch = Stopwatch()
         self._folder = journals
+        self._shared_blobs: dict[str, bytes] = {}
         state = self._founded(names, settings)
         self._participants = {
             name: Participant(name, state, self._sums_of(name, state)) for name in names if name not in settings.silent
@@ -183,6 +184,7 @@ class Simulation:
         self._report = RoundReport(number, self.shared.task if then is None else then.task)
         self._watch.turn(number)
         self._next = None
+        self._shared_blobs.clear()
         with ThreadPoolExecutor() as pool:
             while True:
                 self._deliver(pool)
@@ -283,11 +285,16 @@ class Simulation:
             self._carry_out(name, effect)
 
     def _blob(self, name: str) -> bytes | None:
+        """Get a blob; members share one copy of it, and each is counted as if it had its own."""
         with self._watch.doing("store"):
+            if name in self._shared_blobs:
+                self._blobs.bytes_out += len(self._shared_blobs[name])
+                return self._shared_blobs[name]
             try:
-                return self._blobs.get(name)
+                self._shared_blobs[name] = self._blobs.get(name)
             except MissingBlob:
                 return None
+        return self._shared_blobs[name]
 
     def _fetched(self, fetch: Fetch) -> dict[str, bytes]:
         found = {name: self._blob(name) for name in fetch.names}

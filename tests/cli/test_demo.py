@@ -88,7 +88,7 @@ def test_courier_sums_less_often_and_ends_within_its_budget(medward: Run, tmp_pa
         (("--bits", 32), 1, "32 bits are not offered"),
         (("--partition", "horoscope"), 2, "horoscope"),
         (("--sites", 2), 1, "at least 3"),
-        (("--sites", 65), 1, "--protect none --simulate"),
+        (("--sites", 1025), 1, "1025 contributors do not fit"),
         (("--rounds", 0), 1, "at least 1 round"),
         (("--data", "no-such-thing"), 1, "no-such-thing"),
         (("--resume",), 1, "no checkpoint"),

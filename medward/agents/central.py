@@ -1,40 +1,32 @@
 """Training Sentinel in one place, on rows that one hospital holds or that were pooled: for comparison."""
 
-from dataclasses import replace
-
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.agents.boosting import Cuts, begun, corrected, counted_by, fit_cuts, grow
 from medward.agents.export import exported
 from medward.agents.learner import learning_rates, new_network, start, train
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.network import layout_of
-from medward.agents.recipe import Recipe, Trees
+from medward.agents.recipe import Recipe
 from medward.agents.traffic import traffic_of
 from medward.flows.history import FeatureSpace
 from medward.flows.prepared import Prepared
 from medward.flows.scaling import Scaler, fit_scaler
-from medward.flows.sketch import Grid, coarse_grid, count, refine
+from medward.flows.sketch import coarse_grid, count, refine
 
 # A hospital with few rows passes over them more often than the recipe says: its network starts from nothing too.
 LEAST_UPDATES = 300
 
 
-def surveyed(x: NDArray[np.float32], recipe: Recipe) -> tuple[Grid, NDArray[np.int64]]:
-    """Return the grid and the counts of the last survey that a federation of these rows would sum."""
-    grid = coarse_grid(x.shape[1])
+def fitted_scaler(space: FeatureSpace, x: NDArray[np.float32], recipe: Recipe) -> Scaler:
+    """Fit a scaler to training rows, by the same surveys that a federation sums."""
+    grid = coarse_grid(len(space.columns))
     counts = count(x, grid)
     for _ in range(recipe.surveys - 1):
         grid = refine(grid, counts, recipe.cells)
         counts = count(x, grid)
-    return grid, counts
-
-
-def fitted_scaler(space: FeatureSpace, x: NDArray[np.float32], recipe: Recipe) -> Scaler:
-    """Fit a scaler to training rows, by the same surveys that a federation sums."""
-    return fit_scaler(space.columns, *surveyed(x, recipe), recipe.scaler, recipe.bins)
+    return fit_scaler(space.columns, grid, counts, recipe.scaler, recipe.bins)
 
 
 def train_centrally(
@@ -49,32 +41,16 @@ def train_centrally(
         provenance: where the model comes from, its seed included.
     """
     x, flows = prepared.x, prepared.flows
-    survey = surveyed(x[rows], recipe)
-    scaler = fit_scaler(prepared.space.columns, *survey, recipe.scaler, recipe.bins)
+    scaler = fitted_scaler(prepared.space, x[rows], recipe)
     layout = layout_of(prepared.space, scaler)
     classes = np.unique(flows.y[rows])
     y = np.searchsorted(classes, flows.y[rows]).astype(np.int32)
     order = None if flows.order is None or not flows.schema.history else flows.order[rows]
     traffic = traffic_of(x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.taught_costs)
     steps = max(LEAST_UPDATES, recipe.epochs * len(traffic.replay.row) // recipe.batch)
-    # Trees have no part in training: with and without them the same is compiled.
-    alone = replace(recipe, trees=None)
-    network = new_network(layout, len(classes), alone, provenance.seed)
+    network = new_network(layout, len(classes), recipe, provenance.seed)
     progress, _ = train(
-        start(network, alone), layout, traffic, alone, learning_rates(alone, steps), jax.random.key(provenance.seed)
+        start(network, recipe), layout, traffic, recipe, learning_rates(recipe, steps), jax.random.key(provenance.seed)
     )
     names = tuple(flows.schema.classes[k] for k in classes)
-    model = SentinelModel(prepared.space, names, scaler, exported(progress.average), recipe, provenance)
-    if recipe.trees is not None:
-        model = _corrected(model, fit_cuts(*survey, recipe.trees.cuts), x[rows], y, recipe.trees)
-    return replace(model, weights=exported(progress.average, recipe.caution))
-
-
-def _corrected(
-    model: SentinelModel, cuts: Cuts, x: NDArray[np.float32], y: NDArray[np.int32], trees: Trees
-) -> SentinelModel:
-    """Return a model without caution with the trees that training rows grow on it."""
-    growth = begun(len(model.classes))
-    while growth.round < trees.rounds:
-        growth = grow(growth, cuts, trees, counted_by(model, growth, cuts, x, y))
-    return corrected(model, growth)
+    return SentinelModel(prepared.space, names, scaler, exported(progress.average, recipe.caution), recipe, provenance)

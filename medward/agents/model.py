@@ -1,7 +1,7 @@
 """A trained Sentinel on disk and in hand: MODEL_DIR, without pickle.
 
     MODEL_DIR/model.json           what the model is: schema, classes, recipe, provenance, weights' hash
-    MODEL_DIR/weights.safetensors  the network's, the scaler's and the trees' arrays
+    MODEL_DIR/weights.safetensors  the network's and the scaler's arrays
 
 The model's name is the SHA-256 of its weights file; model.json repeats it, and loading refuses a mismatch.
 """
@@ -9,7 +9,7 @@ The model's name is the SHA-256 of its weights file; model.json repeats it, and 
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from safetensors.numpy import save as save_arrays
 
 from medward.agents.recipe import Recipe
 from medward.agents.scorer import Scorer, Weights
-from medward.agents.trees import Forest, no_trees, read_forest
 from medward.errors import MedwardError
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler
 from medward.flows.schema import Schema
 
-#: Without trees, and with them.
-FORMATS = (1, 2)
+FORMAT = 1
+#: Models of before, with trees that corrected the network (docs/adr/0013-trees-on-the-network.md).
+WITH_TREES = 2
 _SCALER_ARRAYS = ("numbers", "indicators", "flags", "knots", "knot_count", "mean", "scale", "bins", "bin_count")
 
 
@@ -74,7 +74,6 @@ class SentinelModel:
         weights: the network.
         recipe: what it was trained with, its cost matrix included.
         provenance: where it came from.
-        trees: what corrects the network's logits where the evidence is bought.
     """
 
     space: FeatureSpace
@@ -83,11 +82,10 @@ class SentinelModel:
     weights: Weights
     recipe: Recipe
     provenance: Provenance
-    trees: Forest = field(default_factory=no_trees)
 
     def scorer(self) -> Scorer:
         """Return what decides windows with this model, without JAX."""
-        return Scorer(self.space, self.scaler, self.weights, self.recipe.taught_costs.highest, self.trees)
+        return Scorer(self.space, self.scaler, self.weights, self.recipe.taught_costs.highest)
 
     def labels(self, y: NDArray[np.int32]) -> NDArray[np.int32]:
         """Translate the schema's class numbers into the model's.
@@ -110,8 +108,6 @@ class SentinelModel:
             arrays[f"network.{part}"] = getattr(self.weights, part)
         for number, (matrix, bias) in enumerate(zip(self.weights.matrices, self.weights.biases, strict=True)):
             arrays[f"network.hidden{number}.weight"], arrays[f"network.hidden{number}.bias"] = matrix, bias
-        if len(self.trees):
-            arrays |= {f"trees.{name}": array for name, array in self.trees.arrays().items()}
         return save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
     def save(self, folder: Path) -> str:
@@ -123,7 +119,7 @@ class SentinelModel:
         folder.mkdir(parents=True, exist_ok=True)
         arrays = self._arrays()
         description = {
-            "format": FORMATS[len(self.trees) > 0],
+            "format": FORMAT,
             "weights": _name_of(arrays),
             "classes": self.classes,
             "history": self.space.history,
@@ -152,10 +148,15 @@ def load_model(folder: Path) -> SentinelModel:
         raise BadModel(f"{folder} holds no {missing}: give the folder that `medward train --out` wrote.") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise BadModel(f"{folder / 'model.json'} is damaged: copy the whole folder again.") from None
-    if not isinstance(description, dict) or description.get("format") not in FORMATS:
-        known = " and ".join(map(str, FORMATS))
+    number = description.get("format") if isinstance(description, dict) else None
+    if number == WITH_TREES:
         raise BadModel(
-            f"{folder / 'model.json'} is of another version than this medward reads ({known}): train it again."
+            f"{folder / 'model.json'} describes a model with trees (format {WITH_TREES}), which are no longer read, "
+            "because the sums that trees grew from could give away single rows of a hospital: train it again."
+        )
+    if number != FORMAT:
+        raise BadModel(
+            f"{folder / 'model.json'} is of another version than this medward reads ({FORMAT}): train it again."
         )
     if _name_of(arrays) != description.get("weights"):
         raise BadModel(
@@ -179,19 +180,13 @@ def _decoded(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Se
         matrices=tuple(arrays[f"network.hidden{number}.weight"] for number in hidden),
         biases=tuple(arrays[f"network.hidden{number}.bias"] for number in hidden),
     )
-    space = FeatureSpace(schema, description["history"])
-    trees = no_trees()
-    if description["format"] == FORMATS[1]:
-        own = {name: arrays[f"trees.{name}"] for name in trees.arrays()}
-        trees = read_forest(own, len(space.columns), len(description["classes"]))
     return SentinelModel(
-        space=space,
+        space=FeatureSpace(schema, description["history"]),
         classes=tuple(description["classes"]),
         scaler=scaler,
         weights=weights,
         recipe=msgspec.convert(description["recipe"], Recipe),
         provenance=msgspec.convert(description["provenance"], Provenance),
-        trees=trees,
     )
 
 

@@ -35,33 +35,6 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Trees:
-    """How trees that correct the network are grown (medward.agents.boosting).
-
-    Args:
-        rounds: how many times; each time a tree for every decision.
-        depth: how far a leaf may be from the root.
-        cuts: how many thresholds a column may be split at.
-        rate: what a tree's values are multiplied by.
-        trust: what the network's logits are multiplied by before trees correct them, in (0, 1]. On rows that it has
-            learned by heart an overconfident network leaves nothing to correct.
-        least: the least curvature of the loss on each side of a split. A row has 1/4 at most, so that each side holds
-            at least four times as many rows, of all hospitals together.
-        ridge: a curvature that every leaf has besides.
-        farthest: the largest step of a leaf, before the rate.
-    """
-
-    rounds: int = 2
-    depth: int = 6
-    cuts: int = 63
-    rate: float = 0.3
-    trust: float = 0.5
-    least: float = 5.0
-    ridge: float = 1.0
-    farthest: float = 8.0
-
-
-@dataclass(frozen=True)
 class Recipe:
     """How Sentinel sees, learns and is federated on one data set.
 
@@ -105,7 +78,6 @@ class Recipe:
         taught: what decisions cost in the targets of training; None for `costs`. Where a wrong class costs half as much
             as a miss, the targets of an attack's other classes lie half-way between right and wrong, and the network
             learns less about which is which.
-        trees: how trees are grown that correct the network where evidence was bought; None for no trees.
     """
 
     scaler: ScalerKind = "quantile"
@@ -141,7 +113,6 @@ class Recipe:
     federated_caution: float | None = None
     costs: Costs = Costs()
     taught: Costs | None = None
-    trees: Trees | None = None
 
     @property
     def taught_costs(self) -> Costs:
@@ -191,13 +162,6 @@ WITHOUT_FINGERPRINTS: dict[str, Recipe] = {
 SEVERAL_MEMBERS: dict[str, Recipe] = {"ciciomt2024": replace(RECIPES["ciciomt2024"], members=3)}
 
 
-def recipe_of(data: str, without_fingerprints: bool = False, *, trees: bool = False) -> Recipe:
-    """Return the recipe of a data set, by name.
-
-    Args:
-        data: the data set's name.
-        without_fingerprints: the recipe of its case without fingerprints, where it has one.
-        trees: whether trees correct the network; how they grow was chosen on CICIoMT2024's validation rows.
-    """
-    recipe = (without_fingerprints and WITHOUT_FINGERPRINTS.get(data)) or RECIPES[data]
-    return replace(recipe, trees=Trees()) if trees else recipe
+def recipe_of(data: str, without_fingerprints: bool = False) -> Recipe:
+    """Return the recipe of a data set, by name, or that of its case without fingerprints where it has one."""
+    return (without_fingerprints and WITHOUT_FINGERPRINTS.get(data)) or RECIPES[data]

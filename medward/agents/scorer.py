@@ -12,7 +12,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from medward.agents.trees import Forest, add_trees, no_trees
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import FARTHEST_SD, Scaler, bin_of, place_among
 from medward.flows.schema import Group
@@ -72,12 +71,9 @@ class Scorer:
         scaler: the scaler it was trained with.
         weights: the network.
         highest_cost: the highest entry of the cost matrix, which scales the advantages.
-        trees: what corrects the logits where the evidence is bought.
     """
 
-    def __init__(
-        self, space: FeatureSpace, scaler: Scaler, weights: Weights, highest_cost: float, trees: Forest | None = None
-    ) -> None:
+    def __init__(self, space: FeatureSpace, scaler: Scaler, weights: Weights, highest_cost: float) -> None:
         cheap = np.array([column.group is Group.CHEAP for column in space.columns])
         history = np.array([column.history for column in space.columns])
         self._scaler = scaler
@@ -87,7 +83,6 @@ class Scorer:
         self._matrices = tuple(np.array(m, np.float32, order="C") for m in (*weights.matrices, head))
         self._biases = tuple(np.array(b, np.float32) for b in (*weights.biases, head_bias))
         self._highest = np.float32(highest_cost)
-        self._trees = no_trees() if trees is None else trees
         self.actions = len(weights.advantage_bias)
 
     def score(self, x: NDArray[np.float32]) -> Scores:
@@ -107,32 +102,27 @@ class Scorer:
 
     def q_values(self, x: NDArray[np.float32], bought: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return each row's Q-values, with or without the evidence, and its suspicion."""
-        q, suspicion, _, _ = self._run(x, bought)
+        q, suspicion, _ = self._run(x, bought)
         return q, suspicion
 
     def chances(self, x: NDArray[np.float32], bought: bool) -> NDArray[np.float32]:
         """Return for each row and action 1 + advantage / highest cost, in [0, 1]; with unit costs, that it is right."""
-        q, _, value, _ = self._run(x, bought)
+        q, _, value = self._run(x, bought)
         return 1.0 + (q - value[:, None]) / self._highest
 
-    def logits(self, x: NDArray[np.float32], bought: bool) -> NDArray[np.float32]:
-        """Return for each row and action the logit of what `chances` returns."""
-        return self._run(x, bought)[3]
-
     def _run(self, x: NDArray[np.float32], bought: bool) -> tuple[NDArray[np.float32], ...]:
-        q, logits = (np.empty((len(x), self.actions), np.float32) for _ in range(2))
+        q = np.empty((len(x), self.actions), np.float32)
         suspicion, value = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
-        scaler, trees = self._scaler, self._trees
+        scaler = self._scaler
         _score(
             *(np.ascontiguousarray(x, np.float32), bought),
             *(scaler.numbers, scaler.indicators, scaler.flags, scaler.kind == "quantile"),
             *(scaler.knots, scaler.knot_count, scaler.mean, scaler.scale),
             *self._places,
             *(self._matrices, self._biases, self._highest),
-            *(trees.action, trees.root, trees.column, trees.threshold, trees.missing_left, trees.left, trees.value),
-            *(q, suspicion, value, logits),
+            *(q, suspicion, value),
         )
-        return q, suspicion, value, logits
+        return q, suspicion, value
 
 
 class _Places(NamedTuple):
@@ -161,10 +151,9 @@ def _places(scaler: Scaler, weights: Weights, cheap: NDArray[np.bool_], history:
 @njit(cache=True)
 def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
     x, bought, numbers, indicators, flags, quantile, knots, knot_count, mean, scale, number_cheap, number_history,
-    indicator_cheap, flag_cheap, edges, bin_count, below, slope, matrices, biases, highest, tree_action, tree_root,
-    tree_column, tree_threshold, tree_missing_left, tree_left, tree_value, q, suspicion, value, logits,
+    indicator_cheap, flag_cheap, edges, bin_count, below, slope, matrices, biases, highest, q, suspicion, value,
 ):  # fmt: skip
-    """Fill `q`, `suspicion`, `value` and `logits` for each row of `x`, a chunk at a time; see `Scorer.q_values`."""
+    """Fill `q`, `suspicion` and `value` for each row of `x`, a chunk at a time; see `Scorer.q_values`."""
     actions = q.shape[1]
     for start in range(0, len(x), _CHUNK):
         rows = x[start : start + _CHUNK]
@@ -181,15 +170,11 @@ def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
                     now[i, m] += bias[m]
                     if not last:
                         now[i, m] = max(now[i, m], np.float32(0.0))
-        if bought:
-            add_trees(
-                rows, tree_action, tree_root, tree_column, tree_threshold, tree_missing_left, tree_left, tree_value, now
-            )  # fmt: skip
         for i in range(len(rows)):
             best_alert = np.float32(-np.inf)
             for a in range(actions):
                 advantage = highest * (np.float32(1.0) / (np.float32(1.0) + np.exp(-now[i, a])) - np.float32(1.0))
-                q[start + i, a], logits[start + i, a] = now[i, actions] + advantage, now[i, a]
+                q[start + i, a] = now[i, actions] + advantage
                 if 0 < a < actions - 1:
                     best_alert = max(best_alert, now[i, a])
             suspicion[start + i], value[start + i] = best_alert - now[i, 0], now[i, actions]

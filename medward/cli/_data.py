@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 WARD_ROWS = 40_000
 DATA_HELP = "A data set's name (see `medward data list`), or the path of a file or folder that holds one."
 
-TREES_HELP = "Let trees correct the network where evidence was bought (spec/sentinel.md); they are grown after it."
 COURIER_HELP = (
     "Who decides when the members sum: every:K, event:LEVEL, random:MEAN, learned (spec/courier.md); "
     "without it, after every round."

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from medward.cli._console import errors, print_json, progress, use_one_thread_per_operation
-from medward.cli._data import COURIER_HELP, DATA_HELP, TREES_HELP, WARD_ROWS, open_data
+from medward.cli._data import COURIER_HELP, DATA_HELP, WARD_ROWS, open_data
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ def demo(
     bits: int = typer.Option(16, help="The width of a value of an update: 4, 8, 12 or 16."),
     courier: str = typer.Option("", help=COURIER_HELP),
     budget: int = typer.Option(0, help="Bytes that all training sums together may take under --courier; 0: no limit."),
-    trees: bool = typer.Option(False, "--trees", help=TREES_HELP),
     rows: int = typer.Option(WARD_ROWS, help="The size of the synthetic ward."),
     seed: int = typer.Option(0, help="What data, splits and training are drawn from; never keys."),
     simulate: bool = typer.Option(False, "--simulate", help="All hospitals in this process: no nodes, no ledger."),
@@ -76,7 +75,7 @@ def demo(
     dataset, flows = open_data(data, seed, rows=rows)
     prepared = prepare(dataset, flows, "honest", seed)
     run = _simulated if simulate else _with_nodes
-    words = _Words(data, rows, out, options, engines, resume, trees)
+    words = _Words(data, rows, out, options, engines, resume)
     with progress() as bars:
         outcome = run(prepared, words, _Bars(bars, rounds))
     document = _finished(prepared, words, outcome, began)
@@ -98,7 +97,6 @@ class _Words:
     options: "Options"
     engines: tuple[Any, Any]
     resume: bool
-    trees: bool
 
 
 @dataclass
@@ -142,11 +140,10 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation in this process."""
-    from medward.agents.recipe import recipe_of
+    from medward.agents.recipe import RECIPES
     from medward.federation.training import FederatedTraining
 
-    recipe = recipe_of(prepared.dataset.name, trees=words.trees)
-    training = FederatedTraining(prepared, recipe, words.options, words.out)
+    training = FederatedTraining(prepared, RECIPES[prepared.dataset.name], words.options, words.out)
     if words.resume:
         training.resume(words.out / "checkpoint")
 
@@ -162,7 +159,7 @@ def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
 
 def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation as processes."""
-    from medward.agents.recipe import recipe_of
+    from medward.agents.recipe import RECIPES
     from medward.federation.simulation import member_names
     from medward.federation.training import FederatedTraining
     from medward.node.training_data import Settings, plan_of
@@ -170,7 +167,7 @@ def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
 
     options = words.options
     # Refuses what no federation could do, before any process starts.
-    shares = FederatedTraining(prepared, recipe_of(prepared.dataset.name, trees=words.trees), options)
+    shares = FederatedTraining(prepared, RECIPES[prepared.dataset.name], options)
     path = Path(words.data)
     settings = Settings(
         data=str(path.resolve()) if path.exists() else words.data,
@@ -183,7 +180,6 @@ def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
         courier=options.courier,
         budget=options.budget,
         members=options.sites,
-        trees=words.trees,
     )
     store, ledger = words.engines
     trial = Trial(
@@ -254,8 +250,6 @@ def _finished(prepared: "Prepared", words: _Words, outcome: _Outcome, began: flo
     meaningless = (("rows", words.data != "ward"), ("courier", not words.options.courier))
     for name in [name for name, absent in (*meaningless, ("budget", not words.options.budget)) if absent]:
         del document["options"][name]
-    if words.trees:
-        document["options"]["trees"] = True
     document["rounds_log"] = list(outcome.rounds_log)
     document["classes"] = list(result.classes)
     return document

@@ -7,7 +7,7 @@ import typer
 
 from medward.cli import running
 from medward.cli._console import print_json
-from medward.cli._data import COURIER_HELP, TREES_HELP
+from medward.cli._data import COURIER_HELP
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ def init(
     budget: Annotated[
         int, typer.Option("--budget", help="Bytes that all training sums may take under --courier; 0: no limit.")
     ] = 0,
-    trees: Annotated[bool, typer.Option("--trees", help=TREES_HELP)] = False,
     seed: Annotated[int, typer.Option("--seed", help="What the first weights are drawn from.")] = 0,
     deadline: Annotated[float, typer.Option("--deadline", help="Seconds that each phase of a round may take.")] = 600.0,
     application: Annotated[
@@ -82,7 +81,6 @@ def init(
     if bool(member) == bool(card):
         raise BadUsage("give the members with --member, or their cards with --card: one of the two")
     sums = {"rounds": rounds, "bits": bits, "seed": seed, "courier": courier, "budget": budget}
-    sums |= {"trees": trees} if trees else {}
     agree, table = _plan(train, name, deadline, sums | {"members": len(member or card or ())}) if train else (None, {})
     application = "training" if train else application
     program_of(application)

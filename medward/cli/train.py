@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from medward.cli._console import errors, print_json, use_one_thread_per_operation
-from medward.cli._data import DATA_HELP, TREES_HELP, WARD_ROWS, open_data
+from medward.cli._data import DATA_HELP, WARD_ROWS, open_data
 from medward.errors import BadUsage
 
 
@@ -25,7 +25,6 @@ def train(
         help="Show training rows again as if this share of their stream were known (0.15, say), for files that hold "
         "only some rows of a stream. May be given several times.",
     ),
-    trees: bool = typer.Option(False, "--trees", help=TREES_HELP),
     rows: int = typer.Option(WARD_ROWS, help="The size of the synthetic ward."),
     seed: int = typer.Option(0, help="What split and training are drawn from."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
@@ -49,7 +48,7 @@ def train(
     from medward.agents.central import train_centrally
     from medward.agents.judgement import judge
     from medward.agents.model import Provenance
-    from medward.agents.recipe import recipe_of
+    from medward.agents.recipe import RECIPES
     from medward.flows.partition import partition_rows
     from medward.flows.prepared import prepare
 
@@ -65,7 +64,7 @@ def train(
     errors().print(f"training on {len(own)} of {len(flows)} rows{copies}")
     how = "local" if local else "central"
     provenance = Provenance(how, None, 1, "none", flows.schema.synthetic, seed)
-    model = train_centrally(prepared, chosen, recipe_of(dataset.name, trees=trees), provenance)
+    model = train_centrally(prepared, chosen, RECIPES[dataset.name], provenance)
     name = model.save(out)
     document = {
         "data": dataset.name,

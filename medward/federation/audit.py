@@ -21,6 +21,7 @@ from medward.federation.audit_sums import (
     check_dealings,
 )
 from medward.federation.blobs import blob_name
+from medward.federation.exposure import Cohort, added, isolates
 from medward.federation.findings import Finding, Found, Read
 from medward.federation.history import PastRound
 from medward.federation.interfaces import FederationError
@@ -28,7 +29,7 @@ from medward.federation.plan import Plan
 from medward.federation.records import Record
 from medward.federation.round.state import Found as FoundModel
 from medward.federation.round.state import Phase
-from medward.federation.rules import OLDEST_KEY
+from medward.federation.rules import OLDEST_KEY, SURVEY
 from medward.federation.shared_model import from_bytes
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import IntVector, SecureSum
@@ -103,23 +104,32 @@ def named_blobs(record: Record, author: str) -> Iterator[tuple[str, str]]:
 
 
 def audit_cohorts(rounds: Mapping[int, PastRound], found: Found) -> None:
-    """Check that each round was measured against every cohort whose sum may be known although it led to no model.
+    """Count once more what all sums tell together: a federation that opened too much is named.
+
+    Of every sum whose answers were named somebody may know the result, whatever became of its round. Sums of surveys
+    are of the same unknowns, and so are updates of the same model (exposure.py).
 
     Args:
         rounds: all of them.
         found: takes what is found.
     """
-    exposed: tuple[frozenset[str], ...] = ()
+    exposed: dict[str, tuple[Cohort, ...]] = {}
     for number, past in sorted(rounds.items()):
         now = past.now
+        of = SURVEY if now.task == "survey" else now.model
+        known = exposed.get(of, ())
         found.count("cohorts")
-        if now.earlier != exposed:
+        if now.known != known:
             what = "it was not measured against all cohorts whose sum may be known"
             found.problems.append(Finding(what, round=number))
-        if now.phase is Phase.FINAL:
-            exposed = ()
-        elif now.over and now.answers:
-            exposed = (*exposed, frozenset(now.cohort))
+        if now.answers:
+            least = now.terms.least_cohort
+            if isolates(known, frozenset(now.cohort), least):
+                what = f"its sum, with others of the same unknowns, tells of fewer than {least} hospitals"
+                found.problems.append(Finding(what, round=number))
+            exposed[of] = added(known, frozenset(now.cohort))
+        if now.phase is Phase.FINAL and now.candidate is not None:
+            exposed = {of: cohorts for of, cohorts in exposed.items() if of in (SURVEY, now.candidate.model)}
 
 
 def audit_sealing_keys(rounds: Mapping[int, PastRound], found: Found) -> None:
@@ -199,19 +209,15 @@ def _check_cohort(audit: RoundAudit) -> None:
         audit.problem("its cohort is not the one that the attestations lead to")
     if len(now.cohort) < least:
         audit.problem(f"its cohort has {len(now.cohort)} members; {least} are needed")
-    cohort = set(now.cohort)
-    for before in now.earlier:
-        if any(0 < len(apart) < least for apart in (before - cohort, cohort - before)):
-            audit.problem("its cohort differs by too few members from one whose sum may be known")
 
 
 def _next_model(audit: RoundAudit, total: IntVector | None, plan: Plan | None) -> FoundModel | None:
     """Compute the next shared model from the sum; None where it cannot be, which is told if it should be."""
     now, before = audit.now, audit.read(audit.now.model)
-    if total is None or before is None or plan is None:
+    if (total is None and now.task != "skip") or before is None or plan is None:
         return None
     try:
-        after = from_bytes(plan, before).advance(total, now.refused)
+        after = from_bytes(plan, before).advance(total, now.refused, (len(now.invited), len(now.cohort)))
     except FederationError as error:
         if now.candidate is not None:
             audit.problem(f"no model follows from its sum: {error}", now.model)

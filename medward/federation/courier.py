@@ -20,8 +20,8 @@ from medward.federation.wire import sum_bytes, sum_set
 from medward.fhe.lanes import BlockLayout
 
 BLOCK_VALUES = 2048
-#: The counts of a training sum that Courier takes part in: rows, validation rows, and what those cost.
-COUNTS = 3
+#: The counts of a training sum that Courier takes part in: what the members' validation rows cost.
+COUNTS = 1
 #: Costs are summed in these parts of the unit.
 COST_UNIT = 256
 

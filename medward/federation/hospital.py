@@ -1,7 +1,7 @@
 """A hospital's private side: its rows, and the work that a round asks of it. Only integers to be summed leave here."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,12 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
-from medward.agents.boosting import counted_by
 from medward.agents.learner import start, train
 from medward.agents.metrics import window_costs
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.traffic import Traffic, traffic_of
 from medward.federation.courier import COST_UNIT
-from medward.federation.digits import to_digits
+from medward.federation.interfaces import FederationError
 from medward.federation.shared_model import SIZES, SharedModel
 from medward.federation.sums.interface import IntVector
 from medward.fhe.quantise import quantise_with_feedback, rounding_seed, weighted
@@ -104,18 +103,13 @@ class Hospital:
                 return self._survey(shared)
             case "train":
                 return self._update(shared, number)
-            case "grow":
-                return self._growth(shared)
+        raise FederationError("Nothing is contributed to a round that sums nothing.")
 
     def accepts(self, before: SharedModel, after: SharedModel) -> bool:
         """Say whether the next shared model is not clearly worse on this hospital's own validation rows."""
         if self._validation is None or len(self._validation) < LEAST_VALIDATION_ROWS or after.weights is None:
             return True
-        # Trees are grown on what goes on guard, and change it once they are full-grown.
-        averaged = before.task == "grow"
-        if averaged and _times_grown(before) == _times_grown(after):
-            return True
-        old, new = self._costs(before, averaged=averaged), self._costs(after, averaged=averaged)
+        old, new = self._costs(before), self._costs(after)
         noise = float(np.std(new - old)) / float(len(old)) ** 0.5
         before_mean, after_mean = float(old.mean()), float(new.mean())
         return bool(after_mean <= max(WORSE * before_mean, before_mean + CERTAIN * noise))
@@ -137,12 +131,12 @@ class Hospital:
     def _survey(self, shared: SharedModel) -> IntVector:
         classes = np.bincount(self._rows.y, minlength=len(shared.plan.space.schema.classes))
         size = np.bincount([max(len(self._rows) - 1, 0).bit_length()], minlength=SIZES)
-        return np.concatenate([count(self._rows.x, shared.grid), classes, size]).astype(np.int64)
+        windows = [] if shared.plan.courier is None else [0 if self._validation is None else len(self._validation)]
+        return np.concatenate([count(self._rows.x, shared.grid), classes, size, windows]).astype(np.int64)
 
     def _update(self, shared: SharedModel, number: int) -> IntVector:
         assert shared.weights is not None
-        # Trees have no part in training: federations with and without them share what is compiled.
-        plan, recipe, dispatch = shared.plan, replace(shared.plan.recipe, trees=None), shared.dispatch
+        plan, recipe, dispatch = shared.plan, shared.plan.recipe, shared.dispatch
         assert dispatch is not None
         if self._traffic is None:
             self._rows = _nameable(self._rows, shared)
@@ -164,14 +158,6 @@ class Hospital:
         self.carried = Carried(shared.step, before, after)
         return np.concatenate([self._counts(shared), values]).astype(np.int64)
 
-    def _growth(self, shared: SharedModel) -> IntVector:
-        """Return what the next trees are split by, of this hospital's rows."""
-        assert shared.growth is not None
-        assert shared.cuts is not None
-        rows = _nameable(self._rows, shared)
-        y, model = _numbered(rows, shared), _incautious(shared, averaged=True)
-        return to_digits(counted_by(model, shared.growth, shared.cuts, rows.x, y).reshape(-1))
-
     def _begun_from(self, shared: SharedModel, carried: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the weights to train from: the shared ones, and in blocks that wait to be sent this hospital's own."""
         assert shared.weights is not None
@@ -182,15 +168,12 @@ class Hospital:
         return weights
 
     def _counts(self, shared: SharedModel) -> list[int]:
-        """Return the counts of a training sum: rows and, for Courier, validation rows and what those cost."""
-        # A mean by rows is one only if each counts as many as its update was weighted by.
-        rows = min(len(self._rows), shared.most_rows)
-        if shared.counts == 1:
-            return [rows]
+        """Return the counts of a training sum: for Courier, what this hospital's validation rows cost."""
+        if not shared.counts:
+            return []
         if self._validation is None or not len(self._validation):
-            return [rows, 0, 0]
-        costs = self._costs(shared)
-        return [rows, len(costs), round(float(costs.sum()) * COST_UNIT)]
+            return [0]
+        return [round(float(self._costs(shared).sum()) * COST_UNIT)]
 
     def _carried_into(self, step: int, length: int) -> NDArray[np.float64]:
         if self.carried is None:
@@ -223,10 +206,6 @@ def _nameable(rows: TrainingRows, shared: SharedModel) -> TrainingRows:
 def _numbered(rows: TrainingRows, shared: SharedModel) -> NDArray[np.int32]:
     """Return the rows' classes as the model numbers them."""
     return np.searchsorted(np.array(shared.classes), rows.y).astype(np.int32)
-
-
-def _times_grown(shared: SharedModel) -> int:
-    return 0 if shared.growth is None else shared.growth.round
 
 
 def _incautious(shared: SharedModel, *, averaged: bool) -> SentinelModel:

@@ -1,7 +1,8 @@
 """What members say to each other through the ordered log: small records; what is large is named by its content.
 
-`task` names what a round sums: "survey" (counts for the scaler and the classes), "train" (weighted updates) or "grow"
-(what trees are split by). A `RoundRecord` belongs to a round, a `DataRecord` to sealed data. Names of blobs are CIDs.
+`task` names what a round is for: "survey" (counts for the scaler and the classes), "train" (weighted updates), or
+"skip" (nothing is summed; the model goes on by what is public). A `RoundRecord` belongs to a round, a `DataRecord` to
+sealed data. Names of blobs are CIDs.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import msgspec
 from medward.ledger.encoding import Count, Name, Structure, decode_form, encode
 from medward.ledger.errors import NotCanonical
 
-Task = Literal["survey", "train", "grow"]
+Task = Literal["survey", "train", "skip"]
 BlobName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 

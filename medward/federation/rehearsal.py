@@ -13,7 +13,7 @@ import numpy as np
 
 from medward.agents.courier.observation import Decision, Observation
 from medward.agents.courier.policies import Every, Policy
-from medward.federation.courier import COST_UNIT, COUNTS
+from medward.federation.courier import COST_UNIT
 from medward.federation.hospital import Hospital
 from medward.federation.interfaces import FederationError
 from medward.federation.shared_model import SharedModel
@@ -79,9 +79,7 @@ class Rehearsal:
     def __init__(self, hospitals: Sequence[Hospital], first: SharedModel) -> None:
         if first.plan.courier is None:
             raise FederationError("A rehearsal needs a plan with a Courier: name a policy, such as every:1.")
-        # Trees are grown once training is over, from sums that Courier does not decide on.
-        plan = replace(first.plan, recipe=replace(first.plan.recipe, trees=None))
-        self._hospitals, self._begun, self._surveys = hospitals, replace(first, plan=plan), 0
+        self._hospitals, self._begun, self._surveys = hospitals, first, 0
         while self._begun.task == "survey":
             self._begun = self._begun.advance(self._sum(self._begun, self._surveys))
             self._surveys += 1
@@ -105,7 +103,7 @@ class Rehearsal:
             imposed = replace(shared, plan=replace(plan, courier=replace(plan.courier, policy=constant)))
             if not imposed.done:
                 total = self._sum(imposed, number)
-                costs.append(_scored(total))
+                costs.append(int(total[0]) / (COST_UNIT * imposed.windows))
                 imposed = imposed.advance(total)
             sent, number = imposed.signals.spent - shared.signals.spent, number + 1
             ended, shared = not sent or imposed.round >= plan.rounds, replace(imposed, plan=plan)
@@ -128,9 +126,3 @@ class Rehearsal:
         if not costs.size:
             raise FederationError("No hospital has validation rows, so nothing tells what a sum is worth.")
         return float(costs.mean())
-
-
-def _scored(total: IntVector) -> float:
-    """Return the expected cost of a window that a sum's counts tell, of the model that it started from."""
-    _, windows, cost = (int(count) for count in total[:COUNTS])
-    return cost / (COST_UNIT * windows)

@@ -3,6 +3,7 @@
     BeginRound -> round (round/rules.py) -> FINAL: the next model
                                          -> VOID: the same model again
                                          -> ROLLED_BACK: the same model again, and half the step
+    cohorts that would tell too much -> a round that sums nothing: the model goes on by what is public
     three rounds in a row without a result -> stopped, until f+1 want to go on
     f+1 equal Changes -> the members change, between rounds
 
@@ -18,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from medward.federation.data_rules import DataSets, apply_to_data, without_member
+from medward.federation.exposure import Cohort, added
 from medward.federation.interfaces import Refused
 from medward.federation.records import (
     Announce,
@@ -30,8 +32,8 @@ from medward.federation.records import (
     RoundRecord,
     SealingKey,
 )
+from medward.federation.round.rules import TOO_CLOSE, begin_round
 from medward.federation.round.rules import apply as apply_to_round
-from medward.federation.round.rules import begin_round
 from medward.federation.round.state import Phase, Round
 from medward.federation.terms import Terms
 from medward.fhe.hybrid import check_public
@@ -41,6 +43,15 @@ MAX_FRUITLESS_ROUNDS = 3
 OLDEST_KEY = 8
 #: Which part of a deadline a round waits for holders that are not present.
 WAIT_FOR_KEYS = 1 / 2
+
+
+#: Under which name the cohorts of surveys are kept.
+SURVEY = "survey"
+#: What members of a federation that has no model yet can do when its surveyed cohort does not come back.
+WAY_OUT = (
+    "a survey waits for the same hospitals as before; bring them back, or found the federation anew "
+    "(`medward federation init`)"
+)
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -98,7 +109,7 @@ class Federation:
         sealing: the keys that shares for members are sealed to.
         round: the last round, under way or over.
         fruitless: how many rounds in a row led to no model.
-        earlier: cohorts whose sum may be known although it led to no model.
+        exposed: cohorts whose sums may be known, by what they are of: "survey", or the model that was trained from.
         refused: how many next models a majority has refused since there is this one.
         joined: the first round that a member's present account could speak in, for those that came after the start.
         changes: members who want a change of membership, by the change.
@@ -119,7 +130,7 @@ class Federation:
     sealing: Mapping[str, HeldKey] = field(default_factory=dict)
     round: Round | None = None
     fruitless: int = 0
-    earlier: tuple[frozenset[str], ...] = ()
+    exposed: Mapping[str, tuple[Cohort, ...]] = field(default_factory=dict)
     refused: int = 0
     joined: Mapping[str, int] = field(default_factory=dict)
     changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -182,7 +193,7 @@ class Federation:
         return BeginRound(self.number, then.task, self.model, self.invited(), *shape)
 
     def invited(self) -> tuple[str, ...]:
-        """Return who is asked to contribute to the next round: everybody, or a share drawn for the round's number."""
+        """Return who is asked to contribute to the next round: everybody, or a share drawn for the model at hand."""
         members, share = self.terms.members, self.agreement.sample
         if share >= 1 or self.next is None or self.next.task != "train":
             return members
@@ -191,7 +202,8 @@ class Federation:
         return tuple(name for name in members if name in drawn)
 
     def _draw(self, member: str) -> bytes:
-        text = f"medward invitation 1\n{self.agreement.plan}\n{self.number}\n{member}"
+        # A step that is repeated invites the same again: another cohort's sum would tell too much beside the first.
+        text = f"medward invitation 2\n{self.agreement.plan}\n{self.model}\n{member}"
         return hashlib.sha256(text.encode()).digest()
 
 
@@ -222,7 +234,7 @@ def apply(state: Federation, record: Record, author: str, time: float, block: by
         case Change():
             return _changed(state, record, author, time)
         case SealingKey():
-            return _renew(state, record)
+            return _renew(state, record, time)
     if isinstance(record, DataRecord):
         return replace(state, data=apply_to_data(state.data, record, author, state.terms.members, time))
     if isinstance(record, Resume):
@@ -243,7 +255,7 @@ def _resumed(state: Federation, author: str) -> Federation:
     return replace(state, stopped=None, fruitless=0, resuming=frozenset())
 
 
-def _renew(state: Federation, record: SealingKey) -> Federation:
+def _renew(state: Federation, record: SealingKey, time: float) -> Federation:
     """Take a member's next sealing key, once it is known that something can be sealed to it."""
     try:
         check_public(record.key)
@@ -251,7 +263,10 @@ def _renew(state: Federation, record: SealingKey) -> Federation:
         raise Refused(f"The sealing key of {record.member} is no key that can be sealed to: {error}.") from None
     if any(held.key == record.key for held in state.sealing.values()):
         raise Refused(f"The sealing key of {record.member} is in use already.")
-    return replace(state, sealing={**state.sealing, record.member: HeldKey(record.key, state.number)})
+    # The first round waits for all holders' keys from the first of them on.
+    since = state.idle_since if state.sealing else max(state.idle_since, time)
+    held = {**state.sealing, record.member: HeldKey(record.key, state.number)}
+    return replace(state, sealing=held, idle_since=since)
 
 
 def _begin(state: Federation, record: BeginRound, time: float, block: bytes) -> Federation:
@@ -262,7 +277,7 @@ def _begin(state: Federation, record: BeginRound, time: float, block: bytes) -> 
     if state.begins_at is None or time < state.begins_at:
         raise Refused(f"Round {state.number} waits for the sealing keys of more holders.")
     begun = begin_round(state.terms, state.present, record, time, block)
-    begun = replace(begun, earlier=state.earlier, refused=state.refused)
+    begun = replace(begun, known=state.exposed.get(unknowns(record), ()), refused=state.refused)
     return replace(state, round=begun, number=state.number + 1)
 
 
@@ -277,18 +292,44 @@ def _in_round(state: Federation, record: RoundRecord, time: float, block: bytes)
 def _closed(state: Federation, now: Round, time: float) -> Federation:
     """Take a round's end: its model, and what it may have shown."""
     state = replace(state, idle_since=time)
+    state = replace(state, exposed=_expose(state, now))
     if now.phase is Phase.FINAL:
         assert now.candidate is not None
         model, then = now.candidate.model, now.candidate.next
-        return _settled(replace(state, model=model, next=then, fruitless=0, earlier=(), refused=0), time)
+        # Updates of a model that training has left are not asked for again.
+        exposed = {of: cohorts for of, cohorts in state.exposed.items() if of in (SURVEY, model)}
+        state = replace(state, model=model, next=then, fruitless=0, exposed=exposed, refused=0)
+        return _settled(state, time)
     fruitless = state.fruitless + 1
-    earlier = (*state.earlier, frozenset(now.cohort)) if now.exposed else state.earlier
     refused = state.refused + (now.phase is Phase.ROLLED_BACK)
-    stopped = None
+    stopped, then = None, state.next
+    refused_cohort = str(now.outcome).startswith(TOO_CLOSE)
     if fruitless >= MAX_FRUITLESS_ROUNDS:
         stopped = f"round {now.number} and the {MAX_FRUITLESS_ROUNDS - 1} before it led to no model ({now.outcome})"
-    state = replace(state, fruitless=fruitless, earlier=earlier, refused=refused, stopped=stopped)
+        if refused_cohort:
+            stopped += f"; {WAY_OUT}"
+    elif refused_cohort and fruitless > 1 and state.model != state.agreement.model and then is not None:
+        then = msgspec.structs.replace(then, task="skip", counts=0, values=0)
+    state = replace(state, next=then, fruitless=fruitless, refused=refused, stopped=stopped)
     return _settled(state, time)
+
+
+def unknowns(record: BeginRound) -> str:
+    """Return what a round's sum is an equation of: all surveys ask for the same, updates of one model are alike."""
+    return SURVEY if record.task == "survey" else record.model
+
+
+def surveyed(state: Federation) -> Cohort:
+    """Return whose rows the scaler, the classes and the frozen counts come from; the same must answer to a survey."""
+    return frozenset[str]().union(*state.exposed.get(SURVEY, ()))
+
+
+def _expose(state: Federation, now: Round) -> Mapping[str, tuple[Cohort, ...]]:
+    """Note the cohort of a round whose sum may be known, whatever became of the round."""
+    if not now.exposed:
+        return state.exposed
+    of = SURVEY if now.task == "survey" else now.model
+    return {**state.exposed, of: added(state.exposed.get(of, ()), frozenset(now.cohort))}
 
 
 def _changed(state: Federation, record: Change, author: str, time: float) -> Federation:

@@ -1,15 +1,13 @@
 """What all hospitals know and advance in step: the plan, the fitted scaler, and the model between two rounds.
 
-A shared model is a value: `advance` makes the next one from an opened sum, by integer arithmetic and numpy alone, so
+A shared model is a value: `advance` makes the next one from a decrypted sum, by integer arithmetic and numpy alone, so
 that every member gets the same bytes and nobody has to be believed. First come the surveys, whose summed counts fit the
-scaler and tell which classes anybody holds; then the training rounds; at last, if the recipe has trees, what they grow
-from.
+scaler, tell which classes anybody holds, and freeze how many rows there are; then the training rounds. `skip` goes on
+without a sum where one would tell too much (spec/round.md, "Many rounds").
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,14 +18,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from medward.agents.boosting import Cuts, Growth, begun, cells, corrected, fit_cuts, grow
 from medward.agents.export import exported
 from medward.agents.learner import new_network
 from medward.agents.model import Provenance, SentinelModel
 from medward.agents.network import Layout, SentinelNetwork, layout_of
-from medward.agents.trees import no_trees, read_forest
 from medward.federation.courier import COUNTS, NO_SIGNALS, Signals, blocks_of, spans, update_energy
-from medward.federation.digits import BITS, DIGITS, from_digits
 from medward.federation.interfaces import FederationError
 from medward.federation.plan import Plan, plan_digest
 from medward.federation.records import Dispatch, Next, Task
@@ -38,6 +33,9 @@ from medward.flows.sketch import Grid, coarse_grid, refine
 
 #: A mean update counts up to so many times the range of a single one.
 LARGEST_MEAN = 2.0
+
+#: Seeds of first weights are so far apart that no plan's next seed is another's.
+_SEEDS_APART = 1_000_003
 
 #: The templates of networks, by the layout's shapes, the number of classes and the recipe; a process has one or few.
 _TEMPLATES: dict[tuple[object, ...], tuple[list[jax.ShapeDtypeStruct], jax.tree_util.PyTreeDef]] = {}
@@ -56,6 +54,10 @@ class SharedModel:
         grid: the cells that the next survey counts in; empty once the surveys are over.
         classes: the numbers of the classes that some member holds, once known.
         most_rows: no member has more rows, once known; the weight of so many rows is 1.
+        rows: how many training rows the surveyed members have together.
+        windows: how many validation rows, where Courier wants to know.
+        surveyed: how many members were surveyed.
+        counted: the counts of the last survey and the grid that they were made in, until the surveys are over.
         scaler: the fitted scaler, once the surveys are over.
         weights: the network's weights as one vector.
         momentum: the running mean of the rounds' updates.
@@ -63,8 +65,7 @@ class SharedModel:
         averaged: how many rounds that sum holds.
         sent: for each block of weights the training round up to which it holds the members' training.
         signals: what the training sums have told Courier.
-        cuts: where trees may split, once the surveys are over; None where the recipe has no trees.
-        growth: the trees, from then on.
+        skipped: how many rounds went on without a sum.
     """
 
     plan: Plan
@@ -72,6 +73,10 @@ class SharedModel:
     grid: Grid
     classes: tuple[int, ...] = ()
     most_rows: int = 0
+    rows: int = 0
+    windows: int = 0
+    surveyed: int = 0
+    counted: tuple[Grid, NDArray[np.int64]] | None = None
     scaler: Scaler | None = None
     weights: NDArray[np.float32] | None = None
     momentum: NDArray[np.float32] | None = None
@@ -79,15 +84,12 @@ class SharedModel:
     averaged: int = 0
     sent: tuple[int, ...] = ()
     signals: Signals = NO_SIGNALS
-    cuts: Cuts | None = None
-    growth: Growth | None = None
+    skipped: int = 0
 
     @property
     def task(self) -> Task:
         """What the next sum is for."""
-        if self.step < self.plan.recipe.surveys:
-            return "survey"
-        return "train" if self.growth is None or self._training is not None else "grow"
+        return "survey" if self.step < self.plan.recipe.surveys else "train"
 
     @property
     def round(self) -> int:
@@ -105,16 +107,6 @@ class SharedModel:
         plan = self.plan
         if self.task == "survey":
             return Dispatch(plan.bits)
-        if self.task == "train":
-            return self._training
-        assert self.growth is not None
-        assert plan.recipe.trees is not None
-        return Dispatch(BITS) if self.growth.round < plan.recipe.trees.rounds else None
-
-    @property
-    def _training(self) -> Dispatch | None:
-        """How the next training sum is sent, or None if training is over."""
-        plan = self.plan
         if self.weights is None or self.step >= plan.steps:
             return None
         if plan.courier is None:
@@ -129,20 +121,15 @@ class SharedModel:
 
     @property
     def counts(self) -> int:
-        """How many counts the next sum has: a survey's cells, or the training rows and what Courier wants to know."""
+        """How many counts the next sum has: what a survey counts, or, while training, what Courier wants to know."""
+        watched = self.plan.courier is not None
         if self.task == "survey":
-            return self.grid.size + len(self.plan.space.schema.classes) + SIZES
-        if self.task == "grow":
-            return 0
-        return 1 if self.plan.courier is None else COUNTS
+            return self.grid.size + len(self.plan.space.schema.classes) + SIZES + watched
+        return COUNTS if watched else 0
 
     @property
     def values(self) -> int:
-        """How many values the next sum has: training's weights, or what trees are grown from, digit by digit."""
-        if self.task == "grow":
-            assert self.growth is not None
-            assert self.cuts is not None
-            return 2 * DIGITS * cells(self.growth, self.cuts)
+        """How many values the next sum has: the weights that are sent."""
         return int(np.count_nonzero(self.picked()))
 
     def picked(self) -> NDArray[np.bool_]:
@@ -169,72 +156,111 @@ class SharedModel:
         first = min(self.sent[block] for block in dispatch.blocks)
         return self.plan.quantiser(dispatch.bits, first, self.round + dispatch.periods - 1)
 
-    def advance(self, total: IntVector, refused: int = 0) -> "SharedModel":
-        """Return the shared model after the next task's sum was opened.
+    def advance(
+        self, total: IntVector | None, refused: int = 0, turnout: tuple[int, int] | None = None
+    ) -> "SharedModel":
+        """Return the shared model after the next task's sum was decrypted.
 
         Args:
-            total: int64[counts + values].
+            total: int64[counts + values]; None where the round summed nothing (`skip`).
             refused: how many next models of this step the members have refused. Each halves the step: where the whole
                 one leads to a worse model, a shorter one along nearly the same way may not.
+            turnout: how many members were invited, and how many contributed; by default those that were surveyed.
 
         Raises:
             FederationError: nothing can be learned from this sum; no range is proved of what a liar contributes.
         """
+        if total is None:
+            return self.skip()
         if (total[: self.counts] < 0).any():
             raise FederationError("The sum has negative counts: a hospital did not send what it counted.")
         if self.task == "survey":
-            return self._surveyed(total)
-        return self._trained(total, refused) if self.task == "train" else self._grown(total, refused)
+            return self._survey(total)
+        return self._train(total, refused, turnout or (self.surveyed, self.surveyed))
 
-    def _surveyed(self, total: IntVector) -> "SharedModel":
+    def skip(self) -> "SharedModel":
+        """Return the shared model that follows without a sum: other weights, or training on what was surveyed.
+
+        Raises:
+            FederationError: nothing was surveyed yet.
+        """
+        after = replace(self, skipped=self.skipped + 1)
+        if self.task == "survey":
+            if self.counted is None:
+                raise FederationError("Nothing was surveyed yet, so nothing can go on without a survey.")
+            return after._begin_training(*self.counted)
+        assert self.weights is not None
+        assert self.momentum is not None
+        if not self.momentum.any():
+            return replace(after, weights=after._first_weights())
+        momentum = np.float32(self.plan.recipe.server_momentum) * self.momentum
+        return replace(after, momentum=momentum, weights=self.weights + np.float32(self._rate()) * momentum)
+
+    def _survey(self, total: IntVector) -> "SharedModel":
         recipe, space = self.plan.recipe, self.plan.space
-        counts, held, sizes = np.split(total, [self.grid.size, self.grid.size + len(space.schema.classes)])
+        parts = np.cumsum([self.grid.size, len(space.schema.classes), SIZES])
+        counts, held, sizes, windows = np.split(total, parts)
         classes = tuple(int(k) for k in np.flatnonzero(held))
-        most_rows = 1 << int(np.flatnonzero(sizes).max(initial=0))
+        counted = replace(
+            self,
+            classes=classes,
+            most_rows=1 << int(np.flatnonzero(sizes).max(initial=0)),
+            rows=int(held.sum()),
+            windows=int(windows.sum()),
+            surveyed=int(sizes.sum()),
+        )
         if self.step + 1 < recipe.surveys:
             grid = refine(self.grid, counts, recipe.cells)
-            return replace(self, step=self.step + 1, grid=grid, classes=classes, most_rows=most_rows)
-        if 0 not in classes or len(classes) < 2:
+            return replace(counted, step=self.step + 1, grid=grid, counted=(self.grid, counts))
+        return counted._begin_training(self.grid, counts)
+
+    def _begin_training(self, grid: Grid, counts: NDArray[np.int64]) -> "SharedModel":
+        """Fit the scaler on counts, and draw the first weights."""
+        recipe, space = self.plan.recipe, self.plan.space
+        if 0 not in self.classes or len(self.classes) < 2:
             raise FederationError(
                 "The hospitals together hold no attack rows or no benign ones: nothing can be learned."
             )
-        scaler = fit_scaler(space.columns, self.grid, counts, recipe.scaler, recipe.bins)
-        network = new_network(layout_of(space, scaler), len(classes), recipe, self.plan.seed)
-        weights = np.asarray(ravel_pytree(network)[0], np.float32)
-        zeros = np.zeros_like(weights)
+        scaler = fit_scaler(space.columns, grid, counts, recipe.scaler, recipe.bins)
+        fitted = replace(self, step=recipe.surveys, grid=Grid(()), counted=None, scaler=scaler)
+        weights = fitted._first_weights()
         return replace(
-            self,
-            step=self.step + 1,
-            grid=Grid(()),
-            classes=classes,
-            most_rows=most_rows,
-            scaler=scaler,
+            fitted,
             weights=weights,
-            momentum=zeros,
+            momentum=np.zeros_like(weights),
             tail=np.zeros(len(weights)),
             sent=(0,) * blocks_of(len(weights)),
-            cuts=None if recipe.trees is None else fit_cuts(self.grid, counts, recipe.trees.cuts),
-            growth=None if recipe.trees is None else begun(len(classes)),
         )
 
-    def _trained(self, total: IntVector, refused: int) -> "SharedModel":
+    def _first_weights(self) -> NDArray[np.float32]:
+        """Draw the weights that training begins with; others after a round that was skipped."""
+        seed = self.plan.seed + _SEEDS_APART * self.skipped
+        network = new_network(self.layout(), len(self.classes), self.plan.recipe, seed)
+        return np.asarray(ravel_pytree(network)[0], np.float32)
+
+    def _rate(self, refused: int = 0) -> float:
+        return self.plan.recipe.server_rate * 0.5**refused
+
+    def _train(self, total: IntVector, refused: int, turnout: tuple[int, int]) -> "SharedModel":
         assert self.weights is not None
         assert self.momentum is not None
         assert self.tail is not None
         recipe, plan, dispatch = self.plan.recipe, self.plan, self.dispatch
         assert dispatch is not None
-        rows, values, picked = int(total[0]), total[self.counts :], self.picked()
-        if not rows:
-            raise FederationError("The hospitals in the sum have no training rows: nothing can be learned.")
-        quantiser = self.quantiser()
-        # No honest mean reaches this bound; that of a liar with fewer rows than none would know none.
+        if self.rows < 1:
+            raise FederationError("The hospitals have no training rows together: nothing can be learned.")
+        quantiser, picked = self.quantiser(), self.picked()
+        # The rows of all who were invited; who is absent counts as no change.
+        rows = self.rows * turnout[0] / self.surveyed
+        # No honest mean reaches this bound.
         most = LARGEST_MEAN * quantiser.clip
-        mean = np.clip(quantiser.dequantise(values, rows / self.most_rows), -most, most).astype(np.float32)
+        values = quantiser.dequantise(total[self.counts :], rows / self.most_rows)
+        mean = np.clip(values, -most, most).astype(np.float32)
         until = self.round + dispatch.periods
         keep = self._kept(until)[picked]
         momentum, weights = self.momentum.copy(), self.weights.copy()
         momentum[picked] = keep * momentum[picked] + (1 - keep) * mean
-        weights[picked] += np.float32(recipe.server_rate * 0.5**refused) * momentum[picked]
+        weights[picked] += np.float32(self._rate(refused)) * momentum[picked]
         counted = until > plan.rounds - max(1, round(recipe.averaged_share * plan.rounds))
         return replace(
             self,
@@ -244,16 +270,8 @@ class SharedModel:
             tail=self.tail + weights if counted else self.tail,
             averaged=self.averaged + counted,
             sent=tuple(until if block in dispatch.blocks else sent for block, sent in enumerate(self.sent)),
-            signals=self._told(total, mean, dispatch),
+            signals=self._told(total, mean, dispatch, turnout[1]),
         )
-
-    def _grown(self, total: IntVector, refused: int) -> "SharedModel":
-        assert self.growth is not None
-        assert self.cuts is not None
-        trees = self.plan.recipe.trees
-        assert trees is not None
-        sums = from_digits(total).reshape(-1, 2)
-        return replace(self, growth=grow(self.growth, self.cuts, trees, sums, shrink=0.5**refused))
 
     def _kept(self, until: int) -> NDArray[np.float32]:
         """Return what each weight's momentum keeps: one factor for each round since its block was last sent."""
@@ -266,16 +284,16 @@ class SharedModel:
             kept[start:stop] = factor
         return kept
 
-    def _told(self, total: IntVector, mean: NDArray[np.float32], dispatch: Dispatch) -> Signals:
+    def _told(self, total: IntVector, mean: NDArray[np.float32], dispatch: Dispatch, contributed: int) -> Signals:
         """Return what Courier knows after a sum."""
         courier = self.plan.courier
         if courier is None:
             return self.signals
         assert self.weights is not None
         energy = update_energy(mean, self.plan.clip(0) * dispatch.periods)
-        _, windows, costs = (int(count) for count in total[:COUNTS])
+        windows = self.windows * contributed // self.surveyed
         cost = courier.cost(dispatch, len(self.weights))
-        return self.signals.after(cost, dispatch.periods, energy, windows, costs)
+        return self.signals.after(cost, dispatch.periods, energy, windows, int(total[0]))
 
     def layout(self) -> Layout:
         """Return how encoded rows are laid out, once the scaler is fitted."""
@@ -318,7 +336,7 @@ class SharedModel:
         weights = (self.tail / self.averaged).astype(np.float32) if averaged and self.averaged else self.weights
         recipe = self.plan.recipe
         caution = recipe.caution if recipe.federated_caution is None else recipe.federated_caution
-        model = SentinelModel(
+        return SentinelModel(
             space=self.plan.space,
             classes=tuple(self.plan.space.schema.classes[k] for k in self.classes),
             scaler=self.scaler,
@@ -326,7 +344,6 @@ class SharedModel:
             recipe=recipe,
             provenance=provenance,
         )
-        return model if self.growth is None else corrected(model, self.growth)
 
     def to_bytes(self) -> bytes:
         """Return the shared model's one encoding; equal models have equal bytes."""
@@ -338,24 +355,25 @@ class SharedModel:
         if self.scaler is not None:
             fields = {name: value for name, value in self.scaler.__dict__.items() if name != "kind"}
             arrays |= {f"scaler.{name}": value for name, value in fields.items()}
-        arrays |= {
-            name: value for name in ("weights", "momentum", "tail") if (value := getattr(self, name)) is not None
-        }
-        if self.growth is not None and self.cuts is not None:
-            arrays |= {"cuts.values": self.cuts.values, "cuts.many": self.cuts.many}
-            arrays |= {"growth.open": self.growth.open, "growth.depth": self.growth.depth}
-            for name in ("grown", "growing"):
-                forest = getattr(self.growth, name).arrays()
-                arrays |= {f"{name}.{field}": array for field, array in forest.items()}
+        # Until the last rounds are averaged the tail is nothing but zeros.
+        names = ("weights", "momentum", "tail") if self.averaged else ("weights", "momentum")
+        arrays |= {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.counted is not None:
+            grid, counts = self.counted
+            arrays["counted.cells"] = np.array([len(edges) for edges in grid.edges], np.int64)
+            arrays |= {"counted.edges": np.concatenate(grid.edges), "counted.counts": counts.astype(np.int64)}
         head = json.dumps(
             {
                 "plan": plan_digest(self.plan),
                 "step": self.step,
                 "averaged": self.averaged,
                 "most_rows": self.most_rows,
+                "rows": self.rows,
+                "windows": self.windows,
+                "surveyed": self.surveyed,
+                "skipped": self.skipped,
                 "sent": self.sent,
                 "signals": self.signals.fields(),
-                "times_grown": 0 if self.growth is None else self.growth.round,
             },
             sort_keys=True,
         )
@@ -386,35 +404,33 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
     if "scaler.numbers" in arrays:
         fields = {name.removeprefix("scaler."): array for name, array in arrays.items() if name.startswith("scaler.")}
         scaler = Scaler(kind=plan.recipe.scaler, **fields)
-    many = arrays["grid.cells"]
+    weights = arrays.get("weights")
+    tail = arrays.get("tail")
+    if tail is None and weights is not None:
+        tail = np.zeros(len(weights))
+    counted = None
+    if "counted.cells" in arrays:
+        counted = _grid(arrays["counted.cells"], arrays["counted.edges"]), arrays["counted.counts"]
     return SharedModel(
         plan=plan,
         step=head["step"],
-        grid=Grid(tuple(np.split(arrays["grid.edges"], np.cumsum(many)[:-1])) if len(many) else ()),
+        grid=_grid(arrays["grid.cells"], arrays["grid.edges"]),
         classes=tuple(int(k) for k in arrays["classes"]),
         most_rows=head["most_rows"],
+        rows=head["rows"],
+        windows=head["windows"],
+        surveyed=head["surveyed"],
+        counted=counted,
         scaler=scaler,
-        weights=arrays.get("weights"),
+        weights=weights,
         momentum=arrays.get("momentum"),
-        tail=arrays.get("tail"),
+        tail=tail,
         averaged=head["averaged"],
         sent=tuple(head["sent"]),
         signals=Signals(**head["signals"]),
-        cuts=Cuts(arrays["cuts.values"], arrays["cuts.many"]) if "cuts.many" in arrays else None,
-        growth=_growth(plan, head, arrays) if "growth.open" in arrays else None,
+        skipped=head["skipped"],
     )
 
 
-def _growth(plan: Plan, head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Growth:
-    """Read the trees of a shared model."""
-    fields = no_trees().arrays()
-    try:
-        grown, growing = (
-            read_forest(
-                {field: arrays[f"{name}.{field}"] for field in fields}, len(plan.space.columns), len(arrays["classes"])
-            )
-            for name in ("grown", "growing")
-        )
-    except (KeyError, ValueError) as error:
-        raise FederationError(f"The shared model is damaged ({error}): start the federation again.") from None
-    return Growth(grown, head["times_grown"], growing, arrays["growth.open"], arrays["growth.depth"])
+def _grid(cells: NDArray[np.int64], edges: NDArray[np.int64]) -> Grid:
+    return Grid(tuple(np.split(edges, np.cumsum(cells)[:-1])) if len(cells) else ())

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from medward.federation.blobs import Blobs, blob_name
 from medward.federation.hospital import Hospital
 from medward.federation.interfaces import FederationError, MissingBlob
@@ -36,11 +34,12 @@ from medward.federation.round.effects import (
     Work,
 )
 from medward.federation.round.state import Phase, Round
+from medward.federation.round.telling import checks
 from medward.federation.rules import Agreement, Federation, founded
 from medward.federation.shared_model import SharedModel, from_bytes
 from medward.federation.stopwatch import Stopwatch, timed
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.interface import IntVector, SecureSum
+from medward.federation.sums.interface import SecureSum
 from medward.federation.sums.journal import Journal
 from medward.federation.sums.plain import PlainSum
 
@@ -58,7 +57,7 @@ class RoundReport:
         outcome: "final", or why there is no model.
         contributions: the name of each contribution, by member.
         answers: the name of each answer, by holder.
-        checks: see `Round.checks`.
+        checks: see `checks` in round/telling.py.
         model: the name of the next shared model.
         bytes_up: bytes that all members together put into the store.
         bytes_down: bytes that they got from it.
@@ -123,10 +122,11 @@ class Simulation:
         self._hospitals = dict(zip(names, hospitals, strict=True))
         self._blobs, self._log = blobs, MemoryLog()
         self._read = 0
-        self._next: tuple[IntVector, SharedModel, bytes] | None = None
+        self._next: tuple[tuple[int, bytes | None], SharedModel, bytes] | None = None
         self._journals: dict[str, Journal] = {}
         self._watch = Stopwatch()
         self._folder = journals
+        self._shared_blobs: dict[str, bytes] = {}
         state = self._founded(names, settings)
         self._participants = {
             name: Participant(name, state, self._sums_of(name, state)) for name in names if name not in settings.silent
@@ -180,9 +180,11 @@ class Simulation:
         """
         number = self.state.number
         self._blobs.bytes_in = self._blobs.bytes_out = 0
-        self._report = RoundReport(number, self.shared.task)
+        then = self.state.next
+        self._report = RoundReport(number, self.shared.task if then is None else then.task)
         self._watch.turn(number)
         self._next = None
+        self._shared_blobs.clear()
         with ThreadPoolExecutor() as pool:
             while True:
                 self._deliver(pool)
@@ -195,7 +197,7 @@ class Simulation:
     def _ended(self, now: Round) -> RoundReport:
         report = self._report
         assert report is not None
-        report.outcome, report.checks = str(now.outcome), now.checks
+        report.outcome, report.checks = str(now.outcome), checks(now)
         report.contributions = {member: shown.contribution for member, shown in now.submissions.items()}
         report.answers = dict(now.answers)
         if now.phase is Phase.FINAL:
@@ -267,7 +269,7 @@ class Simulation:
             case Advance():
                 try:
                     with self._watch.doing("combine"):
-                        model, encoded = self._advanced(effect.total, effect.refused)
+                        model, encoded = self._advanced(effect)
                 except FederationError:
                     return  # everybody finds the same of this sum: the round is void at its deadline
                 self._give(name, Advanced(effect.round, encoded, model.next))
@@ -283,11 +285,16 @@ class Simulation:
             self._carry_out(name, effect)
 
     def _blob(self, name: str) -> bytes | None:
+        """Get a blob; members share one copy of it, and each is counted as if it had its own."""
         with self._watch.doing("store"):
+            if name in self._shared_blobs:
+                self._blobs.bytes_out += len(self._shared_blobs[name])
+                return self._shared_blobs[name]
             try:
-                return self._blobs.get(name)
+                self._shared_blobs[name] = self._blobs.get(name)
             except MissingBlob:
                 return None
+        return self._shared_blobs[name]
 
     def _fetched(self, fetch: Fetch) -> dict[str, bytes]:
         found = {name: self._blob(name) for name in fetch.names}
@@ -300,11 +307,12 @@ class Simulation:
             after = from_bytes(self.shared.plan, self._blobs.get(effect.after))
         return self._hospitals[name].accepts(self.shared, after)
 
-    def _advanced(self, total: IntVector, refused: int) -> tuple[SharedModel, bytes]:
-        """Make the next shared model; members that opened the same sum share the computation, not the result."""
-        if self._next is None or not np.array_equal(self._next[0], total):
-            model = self.shared.advance(total, refused)
-            self._next = (total, model, model.to_bytes())
+    def _advanced(self, effect: Advance) -> tuple[SharedModel, bytes]:
+        """Make the next shared model; members that decrypted the same sum share the computation, not the result."""
+        told = (effect.round, None if effect.total is None else effect.total.tobytes())
+        if self._next is None or self._next[0] != told:
+            model = self.shared.advance(effect.total, effect.refused, effect.turnout)
+            self._next = (told, model, model.to_bytes())
         return self._next[1:]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from medward.federation.round.state import OVER, Phase, Round
+from medward.federation.round.telling import checks
 from medward.federation.stopwatch import Stopwatch
 
 _MOST_TOLD = 100
@@ -85,7 +86,7 @@ def summary(now: Round) -> dict[str, Any]:
         "complaints": _complaints(now),
         "shown": dict(now.shown),
         "audited": [] if now.audit is None else list(now.audit.answers),
-        "checks": now.checks,
+        "checks": checks(now),
         "model": now.outcome if final else None,
         "votes": dict(now.votes),
     }

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from medward.agents.recipe import recipe_of
+from medward.agents.recipe import RECIPES
 from medward.federation.courier import courier_of
 from medward.federation.hospital import Hospital, training_rows
 from medward.federation.interfaces import FederationError
@@ -44,7 +44,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         courier: Courier's policy, as `read_policy` takes it; empty for a sum of everything after every round.
         budget: the bytes that the training sums may take under Courier; 0 for no limit.
         members: how many members Courier counts bytes for: those that the federation began with.
-        trees: whether trees correct the network, grown once training is over.
     """
 
     data: str
@@ -60,7 +59,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     courier: str = ""
     budget: int = 0
     members: int = 0
-    trees: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,7 @@ def plan_for(dataset: Dataset, settings: Settings) -> Plan:
         courier = courier_of(settings.courier, settings.members, settings.budget)
     except FederationError as error:
         raise InvalidConfiguration(str(error)) from None
-    recipe = recipe_of(dataset.name, trees=settings.trees)
-    return Plan(space, recipe, settings.rounds, settings.seed, settings.bits, courier)
+    return Plan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits, courier)
 
 
 def plan_candidates(settings: Settings) -> Iterator[Plan]:

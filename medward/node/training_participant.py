@@ -40,7 +40,7 @@ from medward.federation.round.effects import (
     Work,
 )
 from medward.federation.round.state import Round
-from medward.federation.rules import Agreement, Federation
+from medward.federation.rules import Agreement, Federation, surveyed
 from medward.federation.stopwatch import timed
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import SecureSum
@@ -170,6 +170,7 @@ class TrainingParticipant(Participant):
             "round": None if now is None else now.number,
             "phase": None if now is None else now.phase.value,
             "waits_for": list(self._machine.awaited),
+            "surveyed": sorted(surveyed(state)),
             "sealing_keys": len(present),
             "absent_holders": [name for name in holders if name not in present],
             "model": state.model,

@@ -47,8 +47,6 @@ def agreement_parameters(
         if courier is None
         else {"courier": policy_name(courier.policy), "budget": str(courier.budget), "members": str(courier.members)}
     )
-    if plan.recipe.trees is not None:
-        named["trees"] = "1"
     return named | {
         "federation": f"{name}-{secrets.token_hex(8)}",
         "accounts": json.dumps({member.name: member.keys[0].data.hex() for member in members}),
@@ -112,7 +110,7 @@ def participant_table(parameters: Mapping[str, str], data: str | None = None) ->
         table: dict[str, object] = {"data": data or parameters["data"], **numbers}
         if "courier" in parameters:
             table |= {"courier": parameters["courier"]} | {key: int(parameters[key]) for key in ("budget", "members")}
-        return table | ({"trees": True} if "trees" in parameters else {})
+        return table
     except (KeyError, ValueError) as error:
         raise InvalidConfiguration(
             f"the federation file does not say what a federation trains ({error!r}); get it again from a member"

@@ -97,7 +97,7 @@ class TrainingWork:
         shared = await self.shared(effect.model)
         try:
             with self._watch.doing("combine"):
-                after = await asyncio.to_thread(shared.advance, effect.total, effect.refused)
+                after = await asyncio.to_thread(shared.advance, effect.total, effect.refused, effect.turnout)
         except FederationError as error:
             # Everybody decrypts the same sum and finds the same: the round ends as void at its deadline.
             _LOG.warning("round %d leads to no model: %s", effect.round, error)

@@ -80,7 +80,7 @@ class Trial:
         """Make the homes anew; those of an earlier trial in this folder are removed."""
         options = self.options
         self._remove_earlier()
-        kept = ("data", "rounds", "bits", "seed", "rows", "partition", "courier", "budget", "members", "trees")
+        kept = ("data", "rounds", "bits", "seed", "rows", "partition", "courier", "budget", "members")
         table = {key: getattr(options.settings, key) for key in kept}
         table |= {"sites": len(options.names), "trial": True}
         deadline = IMPATIENT_SECONDS if options.silent else PATIENT_SECONDS

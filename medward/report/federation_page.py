@@ -329,7 +329,6 @@ def _totals(log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "void": len(log) - len(final),
         "surveys": sum(1 for report in final if report["task"] == "survey"),
         "trained": sum(1 for report in final if report["task"] == "train"),
-        "grown": sum(1 for report in final if report["task"] == "grow"),
         "bytes_up": sum(report["bytes_up"] for report in log),
         "bytes_down": sum(report["bytes_down"] for report in log),
         "measured": [report["round"] for report in log if report["validation"]],

@@ -26,14 +26,9 @@ _INCAUTIOUS = ", without caution"
 #: Each hospital for itself, on the rows that it has in the federation (medward.report.hospitals).
 ALONE = "Sentinel, alone"
 SENTINELS = ("Sentinel, federated", ALONE, "Sentinel, pooled", "Sentinel, pooled" + _INCAUTIOUS)
-#: Its updates are three times as large.
+#: Run only where the user names it: its updates are three times as large.
 OF_THREE = "Sentinel, federated, three members"
-#: A federation grows trees where it is told to.
-WITH_TREES = ", with trees"
-OF_TREES = tuple(f"Sentinel, {how}{WITH_TREES}" for how in ("federated", "pooled"))
-#: What runs only where the user names it.
-ON_REQUEST = (OF_THREE, *OF_TREES)
-METHODS = (*SENTINELS, *ON_REQUEST, *(baseline.name for baseline in BASELINES))
+METHODS = (*SENTINELS, OF_THREE, *(baseline.name for baseline in BASELINES))
 #: What is run where the user names no method: XGBoost and LightGBM only if they are installed.
 DEFAULT_METHODS = (*SENTINELS, *(baseline.name for baseline in BASELINES if baseline.installed))
 WITHOUT = ", without fingerprints"
@@ -89,9 +84,7 @@ def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict
     """
     began, used = perf_counter(), process_time()
     name = prepared.dataset.name
-    recipe = recipe_of(name, study.without_fingerprints, trees=method in OF_TREES)
-    if method == OF_THREE:
-        recipe = SEVERAL_MEMBERS[name]
+    recipe = SEVERAL_MEMBERS[name] if method == OF_THREE else recipe_of(name, study.without_fingerprints)
     if study.quick:
         recipe = replace(recipe, epochs=max(3, recipe.epochs // 5), rounds=10)
     if method.startswith("Sentinel, pooled"):

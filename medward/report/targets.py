@@ -13,14 +13,13 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from medward.report.study import OF_TREES, WITHOUT
+from medward.report.study import WITHOUT
 from medward.report.tables import COLUMNS, spread
 from medward.report.watch_study import BASE, SHORTSIGHTED, WHOLE, interval
 
 #: The verdict on a target of which a run is missing.
 NOT_RUN = "not run"
 FEDERATED, POOLED = "Sentinel, federated", "Sentinel, pooled"
-TREES = OF_TREES[0]
 BOOSTING = "histogram gradient boosting"
 _RECALL = "recall of "
 
@@ -84,8 +83,6 @@ TARGETS: tuple[Floor | Rival, ...] = (
     Floor("ciciomt2024", _MULTI, 0.90),
     Floor("ciciomt2024", _ACCURACY, 0.987, method=BOOSTING),
     Floor("ciciomt2024", _MULTI, 0.90, method=BOOSTING),
-    Floor("ciciomt2024", _ACCURACY, 0.987, method=TREES),
-    Floor("ciciomt2024", _MULTI, 0.90, method=TREES),
     Rival("ciciomt2024", _BINARY, "XGBoost"),
     Rival("ciciomt2024", _MULTI, "XGBoost"),
     Floor("x-iomt", _ACCURACY, 0.988),
@@ -97,12 +94,6 @@ TARGETS: tuple[Floor | Rival, ...] = (
     Floor("nsl-kdd", _ACCURACY, 0.80),
     Floor("nsl-kdd", _ACCURACY, 0.82),
     Floor("nsl-kdd", _ACCURACY, 0.80, method=POOLED),
-    *(
-        Rival(data, measure, rival, method=TREES)
-        for data, rival in (("wustl-ehms-2020", "LightGBM"), ("ciciomt2024", "XGBoost"), ("x-iomt", "XGBoost"))
-        for measure in (_BINARY, _MULTI)
-    ),
-    *(Rival(data, measure, FEDERATED, method=TREES) for data in _MEDICAL for measure in (_BINARY, _MULTI)),
     *(Rival(data, measure, BOOSTING) for data in _MEDICAL for measure in (_BINARY, _MULTI)),
     *(Rival(data, _ACCURACY, POOLED, 0.01) for data in _MEDICAL),
     *(Floor(data, _ACCURACY, 0.994, "paper", POOLED) for data in (*_MEDICAL, "nsl-kdd")),

@@ -11,7 +11,7 @@ from medward.agents.baselines import BASELINES, CAUTIOUS, Baseline, Classifier, 
 from medward.agents.recipe import RECIPES, SEVERAL_MEMBERS, WITHOUT_FINGERPRINTS, recipe_of
 from medward.flows.datasets import DATASETS
 from medward.flows.prepared import Prepared
-from medward.report.study import DEFAULT_METHODS, METHODS, OF_THREE, OF_TREES, left_out
+from medward.report.study import DEFAULT_METHODS, METHODS, OF_THREE, left_out
 from tests.agents.conftest import RECIPE
 
 
@@ -101,16 +101,6 @@ def test_three_members_run_only_where_they_are_asked_for_and_have_a_recipe() -> 
     assert left_out(OF_THREE, DATASETS["ciciomt2024"]) is None
     assert left_out(OF_THREE, DATASETS["ward"]) == "has no recipe of several members"
     assert SEVERAL_MEMBERS["ciciomt2024"].members == 3
-
-
-def test_trees_grow_only_where_they_are_asked_for_and_on_every_data_set() -> None:
-    for name in OF_TREES:
-        assert name in METHODS
-        assert name not in DEFAULT_METHODS
-        assert left_out(name, DATASETS["ward"]) is None
-    for data, recipe in RECIPES.items():
-        assert recipe.trees is None
-        assert recipe_of(data, trees=True).trees is not None
 
 
 def test_case_without_fingerprints_has_its_own_recipe_where_one_was_chosen() -> None:

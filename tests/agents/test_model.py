@@ -11,8 +11,7 @@ from medward.agents.central import train_centrally
 from medward.agents.judgement import judge
 from medward.agents.metrics import expected_cost
 from medward.agents.model import BadModel, Provenance, SentinelModel, load_model
-from medward.agents.recipe import Costs, Trees
-from medward.agents.trees import Forest, no_trees
+from medward.agents.recipe import Costs
 from medward.flows.prepared import Prepared
 from tests.agents.conftest import RECIPE
 
@@ -32,35 +31,22 @@ def test_round_trip_keeps_everything(model: SentinelModel, prepared: Prepared, t
     np.testing.assert_array_equal(loaded.scorer().score(prepared.x).q, model.scorer().score(prepared.x).q)
 
 
-def test_round_trip_keeps_trees(prepared: Prepared, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, epochs=2, trees=Trees(rounds=1, least=2.0))
-    model = train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, 7))
-    assert len(model.trees.column) > len(model.trees) == 3
-    assert replace(model, trees=no_trees()).name != model.save(tmp_path) == model.name
-    loaded = load_model(tmp_path)
-    assert loaded.recipe == recipe
-    np.testing.assert_array_equal(loaded.scorer().score(prepared.x).q, model.scorer().score(prepared.x).q)
-
-
-@pytest.mark.parametrize(("trees", "number"), [(False, 1), (True, 2)])
-def test_format_tells_whether_there_are_trees(
-    model: SentinelModel, tmp_path: Path, prepared: Prepared, trees: bool, number: int
-) -> None:
-    stump = train_centrally(
-        prepared, prepared.split.train, replace(RECIPE, epochs=1, trees=Trees(rounds=1, depth=1)), model.provenance
-    )
-    (stump if trees else model).save(tmp_path)
-    assert json.loads((tmp_path / "model.json").read_text())["format"] == number
-
-
-def test_damaged_trees_on_disk_are_refused(model: SentinelModel, tmp_path: Path) -> None:
-    single = np.zeros(1, np.int32)
-    endless = Forest(
-        single, single, single, np.zeros(1, np.float32), np.zeros(1, bool), single, np.zeros(1, np.float32)
-    )
-    replace(model, trees=endless).save(tmp_path)
-    with pytest.raises(BadModel, match="trees are damaged"):
+def test_model_with_trees_is_refused_in_one_sentence_that_says_why(model: SentinelModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(description | {"format": 2}))
+    with pytest.raises(BadModel, match=r"trees \(format 2\), which are no longer read, because") as refused:
         load_model(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_model_of_a_version_that_knew_trees_and_has_none_is_read(model: SentinelModel, tmp_path: Path) -> None:
+    name = model.save(tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    description["recipe"]["trees"] = None
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    loaded = load_model(tmp_path)
+    assert (loaded.name, loaded.recipe) == (name, model.recipe)
 
 
 def test_nothing_on_disk_is_a_pickle(model: SentinelModel, tmp_path: Path) -> None:

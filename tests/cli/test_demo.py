@@ -78,19 +78,6 @@ def test_courier_sums_less_often_and_ends_within_its_budget(medward: Run, tmp_pa
     assert 1 <= sum(entry["task"] == "train" for entry in learned.document["rounds_log"]) <= 2
 
 
-def test_trees_are_grown_once_training_is_over(medward: Run, tmp_path: Path) -> None:
-    done = medward("demo", *SMALL, "--protect", "none", "--json", "--trees", "--out", tmp_path)
-    assert done.code == 0, done.err
-    tasks = [entry["task"] for entry in done.document["rounds_log"]]
-    assert tasks[-1] == "grow"
-    assert tasks == sorted(tasks, key=("survey", "train", "grow").index)
-    assert done.document["options"]["trees"] is True
-    assert json.loads((tmp_path / "model" / "model.json").read_text())["format"] == 2
-    page = (tmp_path / "report.html").read_text()
-    assert f"and {tasks.count('grow')} sums that trees were grown from" in page
-    assert "--trees" in page
-
-
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -101,7 +88,7 @@ def test_trees_are_grown_once_training_is_over(medward: Run, tmp_path: Path) -> 
         (("--bits", 32), 1, "32 bits are not offered"),
         (("--partition", "horoscope"), 2, "horoscope"),
         (("--sites", 2), 1, "at least 3"),
-        (("--sites", 65), 1, "--protect none --simulate"),
+        (("--sites", 1025), 1, "1025 contributors do not fit"),
         (("--rounds", 0), 1, "at least 1 round"),
         (("--data", "no-such-thing"), 1, "no-such-thing"),
         (("--resume",), 1, "no checkpoint"),

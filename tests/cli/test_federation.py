@@ -62,20 +62,6 @@ def test_federation_with_courier_names_its_policy(medward: Run, tmp_path: Path) 
     assert read_agreement(parameters).plan != read_agreement(other.federation().application.parameters).plan
 
 
-def test_federation_with_trees_agrees_on_them(medward: Run, tmp_path: Path) -> None:
-    words = ("federation", "init", "--train", "ciciomt2024", "--rounds", 7, *MEMBERS)
-    for name, extra in (("with", ("--trees",)), ("without", ())):
-        done = medward(*words, "--out", tmp_path / name, *extra)
-        assert done.code == 0, done.err
-    home, other = (Home(tmp_path / name / "h1") for name in ("with", "without"))
-    assert home.configuration().participant["trees"] is True
-    parameters = home.federation().application.parameters
-    joined = read_settings(participant_table(parameters))
-    assert joined.trees
-    assert plan_digest(plan_for(DATASETS["ciciomt2024"], joined)) == read_agreement(parameters).plan
-    assert read_agreement(parameters).plan != read_agreement(other.federation().application.parameters).plan
-
-
 @pytest.mark.parametrize(
     "words",
     [

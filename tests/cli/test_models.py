@@ -33,16 +33,6 @@ def test_train_writes_a_model_that_evaluate_reads(medward: Run, tmp_path: Path, 
     assert document["metrics"]["binary"]["macro_f1"] > 0.6
 
 
-def test_train_with_trees_writes_a_model_that_evaluate_reads(medward: Run, tmp_path: Path, unseen: Path) -> None:
-    words = ("train", "--data", "ward", "--rows", 3000, "--trees", "--out", tmp_path / "model", "--json")
-    trained = medward(*words)
-    assert trained.code == 0, trained.err
-    assert json.loads((tmp_path / "model" / "model.json").read_text())["recipe"]["trees"]["rounds"] == 2
-    done = medward("evaluate", "--model", tmp_path / "model", "--data", unseen, "--json")
-    assert done.code == 0, done.err
-    assert done.document["metrics"]["binary"]["macro_f1"] > 0.6
-
-
 def test_local_training_uses_one_hospitals_rows(medward: Run, tmp_path: Path) -> None:
     done = medward("train", "--data", "ward", "--rows", 3000, "--local", 2, "--out", tmp_path, "--json")
     assert done.code == 0, done.err

@@ -10,14 +10,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from medward.federation.hospital import Hospital
 from medward.federation.records import Answer, Commit, Record, RoundRecord, Show, Submit, Vote
 from medward.federation.round.effects import Effect, Event, Order, Produced, Store, Work
 from medward.federation.rules import Agreement
@@ -26,12 +24,11 @@ from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import IntVector, SecureSum, SumTerms, Verdict
 from medward.federation.sums.journal import Journal
 from medward.fhe.checking import read_response
+from medward.fhe.ciphertexts import add_elements
 from medward.fhe.contribution import read_contribution, write_contribution
 from medward.fhe.encoding import Kind, header, pack_residues
-from medward.fhe.lanes import BlockLayout
 from medward.node.process import run_node
 from medward.node.seam import Host, Program
-from medward.node.training_data import read_data
 from medward.node.training_participant import TrainingParticipant
 from medward.node.training_rules import TrainingRules
 from tests.e2e import clock
@@ -69,15 +66,6 @@ class Faults:
         return number in rounds.get(kind, ())
 
 
-class BoundlessLayout(BlockLayout):
-    """A layout of a contribution that lets its first count be anything."""
-
-    def split(self, counts: NDArray[np.integer], values: NDArray[np.integer]) -> NDArray[np.int64]:
-        blocks = super().split(np.zeros_like(counts), values)
-        blocks[0, 0, 0] = counts[0]
-        return blocks
-
-
 class FaultySum(EncryptedSum):
     """A part in encrypted sums that gives what is not what it should be.
 
@@ -85,28 +73,35 @@ class FaultySum(EncryptedSum):
         member, journal, secret: as ever.
         faults: what is to go wrong.
         home: gets the marks that the test looks for.
-        others: gives how many rows all the others have together.
     """
 
-    def __init__(
-        self, member: str, journal: Journal, secret: bytes, faults: Faults, home: Path, others: Callable[[], int]
-    ) -> None:
+    def __init__(self, member: str, journal: Journal, secret: bytes, faults: Faults, home: Path) -> None:
         super().__init__(member, journal, secret)
-        self._name, self._faults, self._home, self._others = member, faults, home, others
+        self._name, self._faults, self._home = member, faults, home
+        self._poison = np.zeros(0, np.int64)
         self._examined: set[tuple[int, str]] = set()
         self.withheld: set[bytes] = set()
 
     def contribute(self, terms: SumTerms, values: IntVector) -> bytes:
-        if self._faults.has("claims fewer rows than none", terms.round):
-            # No range is proved: with nearly no rows in the sum, its mean is far larger than any update.
-            values = np.concatenate([[10 - self._others()], values[1:]])
-            current = self._sum(terms)
-            current.layout = BoundlessLayout(current.layout.parameters, current.layout.counts, current.layout.values)
+        self._poison = values[terms.counts :]
         return self._spoilt(terms, super().contribute(terms, values))
 
     def contributed(self, terms: SumTerms) -> bytes | None:
         content = super().contributed(terms)
         return None if content is None else self._spoilt(terms, content)
+
+    def _beyond_range(self, terms: SumTerms, content: bytes, values: IntVector) -> bytes:
+        """Add the values to their ciphertexts again, nearly as often as the sum's lanes hold: no range is proved."""
+        current = self._sum(terms)
+        context, read = current.context, read_contribution(current.context, content)
+        parameters, ring = context.parameters, context.ring
+        blocks = add_elements(context, [read.blocks])
+        again = np.rint((0.85 * len(terms.contributors) / terms.faulty - 1) * values).astype(np.int64)
+        for block, more in zip(blocks, current.layout.split(np.zeros(terms.counts, np.int64), again), strict=True):
+            message = sum(lane * parameters.radix**place for place, lane in enumerate(more))
+            block[:] = ring.add(block[None], ring.forward(ring.embed(parameters.delta * message)))[0]
+        packed = b"".join(pack_residues(block, parameters.prime) for block in blocks)
+        return write_contribution(context, bytes(read.check_block), packed, read.digests, read.boxes)
 
     def respond(self, terms: SumTerms, beacon: bytes) -> bytes:
         response = super().respond(terms, beacon)
@@ -137,6 +132,8 @@ class FaultySum(EncryptedSum):
             self.withheld.add(content)
         if self._faults.has("malformed contribution", terms.round):
             return content[:-1]
+        if self._faults.has("poisons", terms.round):
+            return self._beyond_range(terms, content, self._poison)
         spoilt = self._badly_dealt_to(terms)
         if not spoilt:
             return content
@@ -166,14 +163,9 @@ class FaultyParticipant(TrainingParticipant):
         self._journal = Journal(self._files.answers)
         self._faulty = FaultySum(
             *(self._host.name, self._journal, self._files.secret()),
-            *(self._faults, self._home, self._others_rows),
+            *(self._faults, self._home),
         )
         return self._faulty
-
-    def _others_rows(self) -> int:
-        # Counted in the data: a sum that the others decrypted first is one that this node never sees.
-        assert self._bench.own is not None
-        return len(read_data(self._settings).split.train) - self._bench.own.rows
 
     async def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Store) and effect.content in self._faulty.withheld:
@@ -204,7 +196,7 @@ class FaultyParticipant(TrainingParticipant):
     def _step(self, event: Event) -> list[Effect]:
         if isinstance(event, Produced) and self._faults.has("poisons", event.round):
             assert self._bench.own is not None
-            event = Produced(event.round, poisoned(self._bench.own.hospital, self._last_shared, event.values))
+            event = Produced(event.round, poisoned(self._last_shared, event.values))
         return super()._step(event)
 
 
@@ -219,22 +211,12 @@ def flipped(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
-def poisoned(hospital: Hospital, shared: SharedModel, values: IntVector) -> IntVector:
-    """Return the worst update that fits, as far as a hospital can tell by its own rows.
-
-    Every weight is pushed as far as it goes: against what training wants, or anyhow; the most costly way is taken.
-    """
+def poisoned(shared: SharedModel, values: IntVector) -> IntVector:
+    """Return an update that pushes every weight against its own sign, as far as it goes: the model forgets and errs."""
+    assert shared.weights is not None
     largest = 2 ** (shared.plan.bits - 1) - 1
-    random = np.random.default_rng(0)
-    ways = [-np.sign(values), *(random.choice([-1, 1], values.shape) for _ in range(11))]
-    worst, most = values, -1.0
-    for way in ways:
-        pushed = (largest * np.where(way == 0, 1, way)).astype(np.int64)
-        pushed[: shared.counts] = 1
-        cost = float(hospital._costs(shared.advance(pushed)).mean())
-        if cost > most:
-            worst, most = pushed, cost
-    return np.concatenate([values[: shared.counts], worst[shared.counts :]])
+    against = -np.sign(shared.weights[shared.picked()]).astype(np.int64)
+    return np.concatenate([values[: shared.counts], largest * against])
 
 
 PROGRAMS = {"training": Program(TrainingRules, FaultyParticipant)}

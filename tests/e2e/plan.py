@@ -43,7 +43,6 @@ class Plan:
             self._all(TOO_FEW, "silent at commit", names[: hospitals - self.least + 1])
         self._in_turn(LOSING, names[::-1])
         self._in_turn(SETTLED, names[::-1])
-        self._note("claims fewer rows than none", self._next, names[-1])
         self._all(POISON, "poisons", names[-f:])
         self._all(AFTER_POISON, FAILS_ONCE, names[-1:])
         self._all(TOO_FEW_ANSWERS, "silent at answer", names[: f + 1])

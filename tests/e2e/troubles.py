@@ -424,7 +424,8 @@ def computed(told: Told) -> dict[int, str]:
         worked = [name for name in names if name != replaced or number <= since or name in one["contributions"]]
         values = {name: hospitals[name].work(model, number) for name in worked}
         if one["outcome"] == "final":
-            model = model.advance(np.sum([values[name] for name in one["cohort"]], axis=0), refused)
+            total = np.sum([values[name] for name in one["cohort"]], axis=0)
+            model = model.advance(total, refused, (len(names), len(one["cohort"])))
             models[number], refused = blob_name(model.to_bytes()), 0
         elif one["outcome"] == FOUND_WORSE:
             refused += 1

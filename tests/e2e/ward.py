@@ -32,8 +32,6 @@ def members(hospitals: int) -> tuple[str, ...]:
 
 NAMES = members(4)
 ROWS = 4000
-#: Sums that trees are grown from are wide; of so few rows they are narrow enough for a test.
-ROWS_FOR_TREES = 1200
 #: No phase of a healthy round comes near this, not even on a busy machine.
 DEADLINE = 30.0
 #: Nobody is left out because it is away for a while.
@@ -121,16 +119,8 @@ class Ward:
         return first
 
 
-def settings(rounds: int, hospitals: int = len(NAMES), *, trees: bool = False) -> Settings:
-    return Settings(
-        data="ward",
-        rows=ROWS_FOR_TREES if trees else ROWS,
-        rounds=rounds,
-        seed=1,
-        sites=hospitals,
-        trial=True,
-        trees=trees,
-    )
+def settings(rounds: int, hospitals: int = len(NAMES)) -> Settings:
+    return Settings(data="ward", rows=ROWS, rounds=rounds, seed=1, sites=hospitals, trial=True)
 
 
 def run(
@@ -144,7 +134,6 @@ def run(
     keep_rounds: int = 0,
     keep_time: bool = False,
     engine: LedgerEngine = "pbft",
-    trees: bool = False,
 ) -> None:
     """Found a federation, or start the one that was founded in this folder, and have `tell` live through it.
 
@@ -158,11 +147,10 @@ def run(
         keep_rounds: as in node.toml.
         keep_time: whether the nodes go by a clock that `tell` may set forward.
         engine: orders the records.
-        trees: whether trees are grown after the rounds.
     """
-    shared = settings(rounds, len(names), trees=trees)
+    shared = settings(rounds, len(names))
     plan = plan_of(read_data(shared), shared)
-    table = {key: getattr(shared, key) for key in ("data", "rows", "rounds", "seed", "sites", "trial", "trees")}
+    table = {key: getattr(shared, key) for key in ("data", "rows", "rounds", "seed", "sites", "trial")}
     table["keep_rounds"] = keep_rounds
     launcher = _reopened(folder / "ward", names) or Launcher.found(
         folder / "ward",
@@ -194,18 +182,18 @@ def _reopened(folder: Path, names: Sequence[str]) -> Launcher | None:
     return Launcher(homes, command=COMMAND) if all(home.folder.exists() for home in homes.values()) else None
 
 
-def own_sides(rounds: int, hospitals: int = len(NAMES), *, trees: bool = False) -> list[OwnSide]:
+def own_sides(rounds: int, hospitals: int = len(NAMES)) -> list[OwnSide]:
     """What each hospital has for itself, in this process."""
-    shared = settings(rounds, hospitals, trees=trees)
+    shared = settings(rounds, hospitals)
     return [
         own_side(Settings(**{**vars_of(shared), "site": site}), trial_secret(shared.seed, site))
         for site in range(hospitals)
     ]
 
 
-def undisturbed(rounds: int, hospitals: int = len(NAMES), *, trees: bool = False) -> str:
+def undisturbed(rounds: int, hospitals: int = len(NAMES)) -> str:
     """The name of the last model where every hospital contributes to every round, by plain addition in the open."""
-    sides = own_sides(rounds, hospitals, trees=trees)
+    sides = own_sides(rounds, hospitals)
     model, number = first_model(sides[0].plan), 0
     while model.next is not None:
         model = model.advance(np.sum([side.hospital.work(model, number) for side in sides], axis=0))

@@ -147,9 +147,17 @@ def test_cohort_that_is_too_small_is_a_problem(past: Recorded) -> None:
     assert any("its cohort has 2 members; 3 are needed" in problem.what for problem in found.problems)
 
 
-def test_cohort_that_is_close_to_an_exposed_one_is_a_problem(past: Recorded) -> None:
-    found = _tampered(past, earlier=(frozenset(NAMES[:3]),))
-    assert ["differs by too few members" in problem.what for problem in found.problems] == [True]
+def test_federation_that_opened_too_much_is_named(past: Recorded) -> None:
+    """A survey over three of four that one had over all: a problem once, as the same again tells nothing new."""
+    one = past.round()
+    rounds = {number: replace(one, now=replace(one.now, number=number)) for number in range(4)}
+    for number in (1, 2, 3):
+        known = (frozenset(NAMES), frozenset(NAMES[:3]))[:number]
+        rounds[number] = replace(one, now=replace(rounds[number].now, known=known, cohort=NAMES[:3]))
+    found = Found()
+    audit_cohorts(rounds, found)
+    told = [(problem.round, problem.what) for problem in found.problems]
+    assert told == [(1, "its sum, with others of the same unknowns, tells of fewer than 3 hospitals")]
 
 
 def test_exposed_cohort_that_a_later_round_was_not_measured_against_is_a_problem(prepared: Prepared) -> None:
@@ -158,11 +166,11 @@ def test_exposed_cohort_that_a_later_round_was_not_measured_against_is_a_problem
     unfitting(four)
     four.run(2)
     rounds = four.history().rounds
-    assert (rounds[0].now.phase, rounds[1].now.earlier) == (Phase.VOID, (frozenset(NAMES),))
+    assert (rounds[0].now.phase, rounds[1].now.known) == (Phase.VOID, (frozenset(NAMES),))
     found = Found()
     audit_cohorts(rounds, found)
     assert found.problems == []
-    audit_cohorts({**rounds, 1: replace(rounds[1], now=replace(rounds[1].now, earlier=()))}, found)
+    audit_cohorts({**rounds, 1: replace(rounds[1], now=replace(rounds[1].now, known=()))}, found)
     assert [problem.round for problem in found.problems] == [1]
 
 

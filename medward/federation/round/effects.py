@@ -84,11 +84,12 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Advance:
-    """Effect: make the next shared model from a decrypted sum, after so many refused ones of this step."""
+    """Effect: make the next shared model (`SharedModel.advance`); without a total where nothing was summed."""
 
     round: int
     model: str
-    total: IntVector = field(repr=False)
+    total: IntVector | None = field(repr=False)
+    turnout: tuple[int, int]
     refused: int
 
 

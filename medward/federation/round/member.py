@@ -1,8 +1,7 @@
 """What one member does in a round: a pure machine from events to effects. Whoever runs it does the I/O.
 
 Blobs are taken as they come, and nobody waits for the last one: at half of a phase's deadline a member says what it
-knows (`hasten`). A holder answers only when it has itself checked its share of every dealing in the cohort
-(spec/round.md).
+knows (`hasten`). A holder answers only when it has checked its share of every dealing in the cohort (spec/round.md).
 """
 
 from collections.abc import Iterable
@@ -40,12 +39,7 @@ class Member:
         self._finish: records.Finish | None = None
 
     def follow(self, now: Round, record: RoundRecord | None) -> list[Effect]:
-        """Take the round's state after a record, and return what is to be done about it, in order.
-
-        Args:
-            now: the state.
-            record: what led to it; None where this member begins to follow in the middle of a round.
-        """
+        """Take the state that a record led to (None: in the middle of a round); return what is to be done, in order."""
         before, self.round = self.round, now
         if before is None or before.number != now.number or now.over:
             self._forget()
@@ -83,10 +77,8 @@ class Member:
 
     def hasten(self) -> list[Effect]:
         """Say what this member knows by now; what is withheld from it stops nobody."""
-        if self.round is None:
-            return []
-        self._hasty = self.round.phase
-        return self._proceed(self.round)
+        self._hasty = None if self.round is None else self.round.phase
+        return [] if self.round is None else self._proceed(self.round)
 
     def _enter(self, now: Round) -> list[Effect]:
         """What a new phase asks of this member."""
@@ -236,8 +228,12 @@ class Member:
     def _decrypt(self, now: Round, *, hasty: bool) -> list[Effect]:
         """Find the sum from the answers that are here, or say that none of them fit."""
         answers = {h: self._blobs[name] for h, name in now.answers.items() if name in self._blobs}
-        if do.Advance in self._said or self._finish is not None or len(answers) < now.terms.threshold:
+        skips, turnout = now.task == "skip", (len(now.invited), len(now.cohort))
+        if do.Advance in self._said or self._finish is not None or len(answers) < now.terms.threshold * (not skips):
             return []
+        if skips:
+            self._said.add(do.Advance)
+            return [do.Advance(now.number, now.model, None, turnout, now.refused)]
         names = {dealer: now.submissions[dealer].contribution for dealer in now.cohort}
         contributions = {dealer: self._blobs[name] for dealer, name in names.items() if name in self._blobs}
         terms, audit = now.sum_terms, now.audit
@@ -252,7 +248,7 @@ class Member:
         found = self._sums.decrypt(terms, now.cohort, contributions, answers)
         if found is not None:
             self._said.add(do.Advance)
-            return [*complaints, do.Advance(now.number, now.model, found.total, now.refused)]
+            return [*complaints, do.Advance(now.number, now.model, found.total, turnout, now.refused)]
         if audit is not None:
             return complaints
         if now.phase is Phase.FINISHING and not self._spoke(now) and (hasty or len(answers) == len(now.answers)):

@@ -1,15 +1,15 @@
 """The rules of one round: a pure function from ordered records to the round's state. Every member runs the same.
 
-The table of phases, with the reasons, is in spec/round.md, "The round". A phase that cannot be met ends the round as
-VOID. A record that breaks a rule is refused and changes nothing. Time is the log's: a deadline has passed when a record
-of a later time says so. Rules see records, never blobs: a dealing counts as good when f+1 holders, of whom one is
-honest, attest that they hold it and have checked it. The cohort is fixed once, after all complaints are settled.
+The table of phases, with the reasons, is in spec/round.md, "The round". A record that breaks a rule is refused and
+changes nothing. Time is the log's. Rules see records, never blobs: a dealing counts as good when f+1 holders, of whom
+one is honest, attest that they hold it and have checked it.
 """
 
 from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from medward.federation import records
+from medward.federation.exposure import isolates
 from medward.federation.interfaces import Refused
 from medward.federation.records import RoundRecord
 from medward.federation.round.state import Audit, Found, Phase, Round
@@ -17,6 +17,8 @@ from medward.federation.terms import Terms
 
 #: The outcome of a round whose model was refused by the votes.
 FOUND_WORSE = "a majority found the next model worse"
+#: How the outcome begins of a round in which nobody answered, because its sum and earlier ones would tell too much.
+TOO_CLOSE = "with sums that may be known, its cohort would tell of a few hospitals"
 _SUMMED = (Phase.ANSWERING, Phase.FINISHING, Phase.AUDITING, Phase.VOTING)
 
 
@@ -32,22 +34,18 @@ def begin_round(
         raise Refused(f"Round {record.round} invites somebody who is no member, or somebody twice.")
     if len(record.invited) < terms.least_cohort:
         raise Refused(f"Round {record.round} invites {len(record.invited)} members; {terms.least_cohort} are needed.")
-    if record.counts < 0 or record.values < 0 or record.counts + record.values < 1:
+    skips = record.task == "skip"
+    if record.counts < 0 or record.values < 0 or skips != (record.counts + record.values < 1):
         raise Refused(f"Round {record.round} sums {record.counts} counts and {record.values} values.")
     if len(sealing_keys) < terms.threshold:
         raise Refused(f"Round {record.round} has {len(sealing_keys)} holders present; {terms.threshold} are needed.")
     begun = (record.round, record.task, record.model, record.invited, record.counts, record.values)
-    return Round(terms, *begun, Phase.COMMITTING, time, block, sealing_keys, record.dispatch)
+    phase = Phase.FINISHING if skips else Phase.COMMITTING
+    return Round(terms, *begun, phase, time, block, sealing_keys, record.dispatch)
 
 
 def apply(state: Round, record: RoundRecord, time: float, block: bytes) -> Round:
-    """Return the round's state after one more ordered record.
-
-    Args:
-        state: the state before it.
-        record: the record.
-        time: its agreed time in seconds, never smaller than an earlier record's.
-        block: the hash of the block that it is in; nobody knows it before the block is ordered.
+    """Return the round's state after one more record, ordered at a time in seconds in a block of this hash.
 
     Raises:
         Refused: the record breaks a rule.
@@ -102,10 +100,9 @@ def _take_of_sum(state: Round, record: RoundRecord) -> Round:
             if len(set(record.answers)) < max(state.terms.threshold, len(record.answers)):
                 raise Refused(f"{member} holds too few answers of round {state.number} to say that none fit.")
             return _say(state, Phase.FINISHING, member, state.terms.members, "unfitting", record.answers)
-        case records.Respond(member=member) if state.audit is not None:
-            _needs(state, Phase.AUDITING, member, state.cohort, state.audit.responses)
-            responses = {**state.audit.responses, member: record.response}
-            return replace(state, audit=replace(state.audit, responses=responses))
+        case records.Respond(member=member) if (audit := state.audit) is not None:
+            _needs(state, Phase.AUDITING, member, state.cohort, audit.responses)
+            return replace(state, audit=replace(audit, responses={**audit.responses, member: record.response}))
         case records.Complain(member=member, dealer=dealer):
             said = state.accusations.get(dealer, {})
             _needs(state, state.phase, member, state.sealing_keys, said)
@@ -155,14 +152,12 @@ def _leave(state: Round, time: float, block: bytes, *, late: bool) -> Round:
     terms = state.terms
     match state.phase:
         case Phase.COMMITTING if late or len(state.commitments) == len(state.invited):
-            if len(state.commitments) < terms.least_cohort:
-                return _too_few(state, len(state.commitments), "contributed")
             beacon = records.beacon_of(terms.name, state.number, block, state.commitments)
-            return replace(_enter(state, Phase.SUBMITTING, time), beacon=beacon)
+            after = replace(_enter(state, Phase.SUBMITTING, time), beacon=beacon)
+            return _enough(after, len(state.commitments), "contributed")
         case Phase.SUBMITTING if late or len(state.submissions) == len(state.commitments):
-            if len(state.submissions) < terms.least_cohort:
-                return _too_few(state, len(state.submissions), "showed what they had committed to")
-            return _enter(state, Phase.CHECKING, time)
+            shown = len(state.submissions)
+            return _enough(_enter(state, Phase.CHECKING, time), shown, "showed what they had committed to")
         case Phase.CHECKING if late or len(state.verdicts) == len(state.sealing_keys):
             return _enter(state, Phase.SHOWING, time) if state.must_show else _fix_cohort(state, time)
         case Phase.SHOWING if late or len(state.shown) == len(state.must_show):
@@ -181,7 +176,7 @@ def _leave_sum(state: Round, time: float, block: bytes, *, late: bool) -> Round:
     match state.phase:
         case Phase.ANSWERING | Phase.FINISHING if agreed is not None:
             state = replace(_enter(state, Phase.VOTING, time), candidate=agreed)
-            return state if state.task != "survey" else replace(state, phase=Phase.FINAL, outcome=agreed.model)
+            return state if state.task == "train" else replace(state, phase=Phase.FINAL, outcome=agreed.model)
         case Phase.ANSWERING if late or len(state.answers) == len(state.sealing_keys):
             if len(state.answers) < state.terms.threshold:
                 return _void(state, f"{len(state.answers)} holders answered; {state.terms.threshold} are needed")
@@ -197,8 +192,10 @@ def _leave_sum(state: Round, time: float, block: bytes, *, late: bool) -> Round:
     return state
 
 
-def _too_few(state: Round, count: int, did: str) -> Round:
-    return _void(state, f"{count} of {len(state.invited)} {did}; {state.terms.least_cohort} are needed")
+def _enough(state: Round, count: int, did: str) -> Round:
+    """Return the state, as VOID where so few make no cohort."""
+    least = state.terms.least_cohort
+    return state if count >= least else _void(state, f"{count} of {len(state.invited)} {did}; {least} are needed")
 
 
 def _fix_cohort(state: Round, time: float) -> Round:
@@ -206,11 +203,10 @@ def _fix_cohort(state: Round, time: float) -> Round:
     acquitted, accused = set(state.acquitted), set(state.must_show)
     cohort = tuple(dealer for dealer in state.staying if dealer in acquitted or dealer not in accused)
     if len(cohort) < state.terms.least_cohort:
-        return _too_few(state, len(cohort), "gave a contribution that was found good")
-    for before in state.earlier:
-        for apart in (before - set(cohort), set(cohort) - before):
-            if 0 < len(apart) < state.terms.least_cohort:
-                return _void(state, "its cohort is too close to one whose sum may be known")
+        return _enough(state, len(cohort), "gave a contribution that was found good")
+    if isolates(state.known, set(cohort), state.terms.least_cohort):
+        missing = ", ".join(sorted(frozenset[str]().union(*state.known) - set(cohort))) or "no others"
+        return _void(state, f"{TOO_CLOSE}; bring back {missing}, or the federation goes on without this sum")
     return _enter(replace(state, cohort=cohort), Phase.ANSWERING, time)
 
 

@@ -1,9 +1,10 @@
 """The state of one round: who said what so far, and where it stands. The rules that change it: rules.py."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from medward.federation.exposure import Cohort
 from medward.federation.records import AT_ONCE, Attest, Dispatch, Next, Submit, Task
 from medward.federation.sums.interface import SumTerms
 from medward.federation.terms import Terms
@@ -39,13 +40,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit of answers, of which no set fitted.
-
-    Args:
-        beacon: challenges the dealers.
-        answers: the answers that count, by holder.
-        responses: the dealers' responses.
-    """
+    """An audit of answers, of which no set fitted: its beacon, the answers that count, the dealers' responses."""
 
     beacon: bytes
     answers: Mapping[str, str]
@@ -59,23 +54,20 @@ class Round:
     Args:
         terms: the federation's terms when it began; who leaves is silent in it, and who comes waits.
         number, task, model, invited, counts, values, dispatch: as its `BeginRound` has them.
-        phase, since: where it stands, and when that phase began.
-        recent: the hash of the block in which it began.
+        phase, since, recent: where it stands, when that phase began, the hash of the block in which the round did.
         sealing_keys: the keys that shares are sealed to, of the holders that are present; empty ones in the open.
-        earlier: cohorts of this step whose sum may be known although it led to no model.
+        known: cohorts whose sums may be known of the same unknowns (exposure.py).
         refused: how many next models of this step a majority has refused.
         commitments, submissions: each contributor's commitment, and its blobs.
         beacon: what challenges the dealings, once the commitments are closed.
         verdicts, judgements: what each holder found of the dealings, and of what dealers showed.
         shown: what dealers showed, of whom some holders complained.
         cohort: whose contributions are summed, once that is fixed.
-        answers: each holder's answer.
-        unfitting: who found that no set of answers fits, and which answers it held.
+        answers, unfitting: each holder's answer; who found that no set of them fits, and which it held.
         audit: the audit of answers, where there was one.
         accusations: dealer -> holder -> the share that is to prove the dealer at fault.
         finishes, candidate: what each member found, and what f+1 members have found.
-        votes: who accepts it and who does not.
-        outcome: the next model, once final; otherwise why there is none.
+        votes, outcome: who accepts it and who does not; the next model, once final, otherwise why there is none.
     """
 
     terms: Terms
@@ -90,7 +82,7 @@ class Round:
     recent: bytes
     sealing_keys: Mapping[str, bytes]
     dispatch: Dispatch = AT_ONCE
-    earlier: tuple[frozenset[str], ...] = ()
+    known: tuple[Cohort, ...] = ()
     refused: int = 0
     commitments: Mapping[str, bytes] = field(default_factory=dict)
     beacon: bytes = b""
@@ -125,18 +117,6 @@ class Round:
         return bool(self.answers)
 
     @property
-    def checks(self) -> dict[str, int]:
-        """How much was shown and what became of it, as reports tell it once the round is over."""
-        return {
-            "contributions": len(self.submissions),
-            "in_the_cohort": len(self.cohort),
-            "complaints": sum(len(self.complainers(dealer)) for dealer in self.submissions),
-            "shown": len(self.shown),
-            "answers": len(self.answers),
-            "audited": 0 if self.audit is None else len(self.audit.answers),
-        }
-
-    @property
     def over(self) -> bool:
         """Whether nothing can change any more."""
         return self.phase in OVER
@@ -145,24 +125,6 @@ class Round:
     def due(self) -> float:
         """When the present phase's deadline passes."""
         return self.since + self.terms.deadline
-
-    @property
-    def awaited(self) -> tuple[str, ...]:
-        """Whose word the present phase waits for until its deadline; some phases end before all have spoken."""
-        responses = {} if self.audit is None else self.audit.responses
-        spoken: dict[Phase, tuple[Iterable[str], Container[str]]] = {
-            Phase.COMMITTING: (self.invited, self.commitments),
-            Phase.SUBMITTING: (self.commitments, self.submissions),
-            Phase.CHECKING: (self.sealing_keys, self.verdicts),
-            Phase.SHOWING: (self.must_show, self.shown),
-            Phase.JUDGING: (self.sealing_keys, self.judgements),
-            Phase.ANSWERING: (self.sealing_keys, self.answers),
-            Phase.FINISHING: (self.terms.members, {*self.finishes, *self.unfitting}),
-            Phase.AUDITING: (self.cohort, responses),
-            Phase.VOTING: (self.terms.members, self.votes),
-        }
-        needed, before = spoken.get(self.phase, ((), ()))
-        return tuple(name for name in needed if name not in before)
 
     def complainers(self, dealer: str) -> tuple[str, ...]:
         """Return the holders that complained of what a dealer dealt to them, in the order of the holders."""

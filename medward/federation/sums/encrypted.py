@@ -227,7 +227,13 @@ class EncryptedSum:
                 return None
             sums = ciphertexts.add_elements(context, [part.blocks for part in parts])
         total = current.layout.join(ciphertexts.decrypt(context, sums, found.secret))
-        return Decrypted(total, tuple(terms.holders[number - 1] for number in found.wrong))
+        # An answer that does not read is wrong for everybody.
+        wrong = {
+            *found.wrong,
+            *(current.holders[name] for name in answers if current.holders.get(name) in current.keys),
+        }
+        wrong -= read.keys() - set(found.wrong)
+        return Decrypted(total, tuple(terms.holders[number - 1] for number in sorted(wrong)))
 
     def respond_to_audit(self, terms: SumTerms, beacon: bytes) -> bytes:
         """Return this dealer's response to the audit's beacon: one a round."""

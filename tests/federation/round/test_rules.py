@@ -28,8 +28,9 @@ from medward.federation.records import (
     beacon_of,
     commitment_to,
 )
-from medward.federation.round.rules import apply, begin_round
+from medward.federation.round.rules import TOO_CLOSE, apply, begin_round
 from medward.federation.round.state import Found, Phase, Round
+from medward.federation.round.telling import awaited
 from medward.federation.terms import Terms
 
 NAMES = ("a", "b", "c", "d")
@@ -102,17 +103,17 @@ def test_healthy_round_waits_for_no_deadline() -> None:
 
 
 def test_every_phase_says_whose_word_it_waits_for() -> None:
-    assert _after(_begun(), _commit("b")).awaited == ("a", "c", "d")
-    assert _after(_after(_begun(), *map(_commit, NAMES)), _submit("d")).awaited == ("a", "b", "c")
-    assert _after(_checking(), Attest(5, "a")).awaited == ("b", "c", "d")
-    assert _attested(_checking(), ("a", "d")).awaited == ("d",)
+    assert awaited(_after(_begun(), _commit("b"))) == ("a", "c", "d")
+    assert awaited(_after(_after(_begun(), *map(_commit, NAMES)), _submit("d"))) == ("a", "b", "c")
+    assert awaited(_after(_checking(), Attest(5, "a"))) == ("b", "c", "d")
+    assert awaited(_attested(_checking(), ("a", "d"))) == ("d",)
     judging = _after(_attested(_checking(), ("a", "d")), Show(5, "d", "shown"))
-    assert _after(judging, Attest(5, "c", ("d",))).awaited == ("a", "b", "d")
-    assert _after(_answering(), Answer(5, "c", "answer")).awaited == ("a", "b", "d")
-    assert _after(_finishing(), Finish(5, "b", "model-1", None)).awaited == ("a", "c", "d")
-    assert _after(_auditing(), Respond(5, "a", b"")).awaited == ("b", "c", "d")
-    assert _after(_voting(), Vote(5, "c", accept=True)).awaited == ("a", "b", "d")
-    assert _after(_voting(), *(Vote(5, member, accept=True) for member in "ab")).awaited == ()
+    assert awaited(_after(judging, Attest(5, "c", ("d",)))) == ("a", "b", "d")
+    assert awaited(_after(_answering(), Answer(5, "c", "answer"))) == ("a", "b", "d")
+    assert awaited(_after(_finishing(), Finish(5, "b", "model-1", None))) == ("a", "c", "d")
+    assert awaited(_after(_auditing(), Respond(5, "a", b""))) == ("b", "c", "d")
+    assert awaited(_after(_voting(), Vote(5, "c", accept=True))) == ("a", "b", "d")
+    assert awaited(_after(_voting(), *(Vote(5, member, accept=True) for member in "ab"))) == ()
 
 
 def test_model_is_found_as_soon_as_enough_have_answered() -> None:
@@ -272,9 +273,9 @@ def test_too_small_a_cohort_makes_the_round_void() -> None:
 
 
 def test_cohort_close_to_one_that_was_opened_makes_the_round_void_before_anybody_answers() -> None:
-    state = _attested(_checking("abc", earlier=(frozenset(NAMES),)))
+    state = _attested(_checking("abc", known=(frozenset(NAMES),)))
     assert (state.phase, state.exposed) == (Phase.VOID, False)
-    assert "too close" in str(state.outcome)
+    assert str(state.outcome).startswith(TOO_CLOSE)
 
 
 def test_cohort_counts_as_opened_from_the_first_answer_named() -> None:
@@ -388,6 +389,18 @@ def test_round_about_nothing_or_with_too_few_holders_is_refused() -> None:
         begin_round(TERMS, KEYS, BeginRound(5, "train", "model-0", NAMES, 0, 0), 0.0, BLOCK)
     with pytest.raises(Refused, match="2 holders present; 3 are needed"):
         begin_round(TERMS, {name: KEYS[name] for name in "ab"}, BEGIN, 0.0, BLOCK)
+
+
+def test_round_that_sums_nothing_asks_for_nothing_but_the_model_that_follows() -> None:
+    state = begin_round(TERMS, KEYS, BeginRound(5, "skip", "model-0", NAMES, 0, 0), 0.0, BLOCK)
+    assert (state.phase, state.exposed) == (Phase.FINISHING, False)
+    for record in (_commit("a"), Answer(5, "a", "answer"), NoFit(5, "a", ())):
+        with pytest.raises(Refused):
+            apply(state, record, 1.0, BLOCK)
+    state = _after(state, *(Finish(5, member, "model-1", THEN) for member in "ab"))
+    assert (state.phase, state.outcome, state.exposed) == (Phase.FINAL, "model-1", False)
+    with pytest.raises(Refused):
+        begin_round(TERMS, KEYS, BeginRound(5, "skip", "model-0", NAMES, 0, 1), 0.0, BLOCK)
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,7 @@ class SharedModel:
         rows: how many training rows the surveyed members have together.
         windows: how many validation rows, where Courier wants to know.
         surveyed: how many members were surveyed.
-        counted: the counts of the last survey and the grid that they were made in, until the surveys are over.
-        scaler: the fitted scaler, once the surveys are over.
+        scaler: fitted on the last survey; the one to train with, once the surveys are over.
         weights: the network's weights as one vector.
         momentum: the running mean of the rounds' updates.
         tail: the sum of the last rounds' weights.
@@ -76,7 +75,6 @@ class SharedModel:
     rows: int = 0
     windows: int = 0
     surveyed: int = 0
-    counted: tuple[Grid, NDArray[np.int64]] | None = None
     scaler: Scaler | None = None
     weights: NDArray[np.float32] | None = None
     momentum: NDArray[np.float32] | None = None
@@ -186,9 +184,9 @@ class SharedModel:
         """
         after = replace(self, skipped=self.skipped + 1)
         if self.task == "survey":
-            if self.counted is None:
+            if self.scaler is None:
                 raise FederationError("Nothing was surveyed yet, so nothing can go on without a survey.")
-            return after._begin_training(*self.counted)
+            return after._begin_training()
         assert self.weights is not None
         assert self.momentum is not None
         if not self.momentum.any():
@@ -208,21 +206,19 @@ class SharedModel:
             rows=int(held.sum()),
             windows=int(windows.sum()),
             surveyed=int(sizes.sum()),
+            scaler=fit_scaler(space.columns, self.grid, counts, recipe.scaler, recipe.bins),
         )
         if self.step + 1 < recipe.surveys:
-            grid = refine(self.grid, counts, recipe.cells)
-            return replace(counted, step=self.step + 1, grid=grid, counted=(self.grid, counts))
-        return counted._begin_training(self.grid, counts)
+            return replace(counted, step=self.step + 1, grid=refine(self.grid, counts, recipe.cells))
+        return counted._begin_training()
 
-    def _begin_training(self, grid: Grid, counts: NDArray[np.int64]) -> "SharedModel":
-        """Fit the scaler on counts, and draw the first weights."""
-        recipe, space = self.plan.recipe, self.plan.space
+    def _begin_training(self) -> "SharedModel":
+        """Draw the first weights."""
         if 0 not in self.classes or len(self.classes) < 2:
             raise FederationError(
                 "The hospitals together hold no attack rows or no benign ones: nothing can be learned."
             )
-        scaler = fit_scaler(space.columns, grid, counts, recipe.scaler, recipe.bins)
-        fitted = replace(self, step=recipe.surveys, grid=Grid(()), counted=None, scaler=scaler)
+        fitted = replace(self, step=self.plan.recipe.surveys, grid=Grid(()))
         weights = fitted._first_weights()
         return replace(
             fitted,
@@ -358,10 +354,6 @@ class SharedModel:
         # Until the last rounds are averaged the tail is nothing but zeros.
         names = ("weights", "momentum", "tail") if self.averaged else ("weights", "momentum")
         arrays |= {name: value for name in names if (value := getattr(self, name)) is not None}
-        if self.counted is not None:
-            grid, counts = self.counted
-            arrays["counted.cells"] = np.array([len(edges) for edges in grid.edges], np.int64)
-            arrays |= {"counted.edges": np.concatenate(grid.edges), "counted.counts": counts.astype(np.int64)}
         head = json.dumps(
             {
                 "plan": plan_digest(self.plan),
@@ -408,9 +400,6 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
     tail = arrays.get("tail")
     if tail is None and weights is not None:
         tail = np.zeros(len(weights))
-    counted = None
-    if "counted.cells" in arrays:
-        counted = _grid(arrays["counted.cells"], arrays["counted.edges"]), arrays["counted.counts"]
     return SharedModel(
         plan=plan,
         step=head["step"],
@@ -420,7 +409,6 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
         rows=head["rows"],
         windows=head["windows"],
         surveyed=head["surveyed"],
-        counted=counted,
         scaler=scaler,
         weights=weights,
         momentum=arrays.get("momentum"),

@@ -16,7 +16,11 @@ from medward.federation.rules import apply
 from medward.federation.shared_model import SharedModel, from_bytes
 from medward.federation.training import FederatedTraining
 from medward.federation.wire import parts, sum_set
+from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
+
+#: Models of all rounds have the same size.
+ALL_AVERAGED = replace(RECIPE, averaged_share=1.0)
 
 
 def _quiet(_: object) -> None:
@@ -163,7 +167,7 @@ def test_decision_follows_from_the_public_model_alone(rotating: Start) -> None:
 
 
 def test_bytes_accounted_are_the_bytes_that_a_secure_round_stores(federation: Start) -> None:
-    training = federation(rounds=2, courier="every:1:8", protect="aggregate")
+    training = federation(ALL_AVERAGED, rounds=2, courier="every:1:8", protect="aggregate")
     training.run(None, _quiet)
     shared, sites = training.shared, training.options.sites
     assert shared.weights is not None

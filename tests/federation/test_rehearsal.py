@@ -1,5 +1,7 @@
 """What Courier learns on is what happens: a rehearsal has the models, bytes and decisions of a secure federation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,11 @@ from medward.federation.interfaces import FederationError
 from medward.federation.rehearsal import Rehearsal
 from medward.federation.training import FederatedTraining
 from medward.federation.wire import parts, record_bytes, sum_set
+from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
+
+#: Models of all rounds have the same size.
+ALL_AVERAGED = replace(RECIPE, averaged_share=1.0)
 
 MENU = tuple(Decision(periods) for periods in (0, 1, 2, 4))
 
@@ -26,9 +32,9 @@ def _quiet(_: object) -> None:
 
 @pytest.mark.parametrize("policy", ["every:1:8", "event:-1024", "random:2"])
 def test_rehearsal_is_the_encrypted_federation_bit_for_bit_and_byte_for_byte(federation: Start, policy: str) -> None:
-    secure = federation(rounds=4, courier=policy, protect="aggregate")
+    secure = federation(ALL_AVERAGED, rounds=4, courier=policy, protect="aggregate")
     secure.run(None, _quiet)
-    episode = _rehearsal(federation(rounds=4, courier="every:1")).play(read_policy(policy))
+    episode = _rehearsal(federation(ALL_AVERAGED, rounds=4, courier="every:1")).play(read_policy(policy))
     assert episode.shared.weights is not None
     np.testing.assert_array_equal(episode.shared.weights, secure.shared.weights)
     assert episode.spent == secure.shared.signals.spent > 0

@@ -18,6 +18,7 @@ from medward.agents.judgement import judge
 from medward.agents.model import Provenance
 from medward.agents.recipe import Costs
 from medward.errors import MedwardError
+from medward.federation import hospital as hospital_module
 from medward.federation.interfaces import FederationError
 from medward.federation.round.rules import FOUND_WORSE
 from medward.federation.shared_model import SharedModel
@@ -109,8 +110,8 @@ def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, mon
     spoiled = 9 + training.plan.recipe.surveys
     advance = SharedModel.advance
 
-    def spoil(self: SharedModel, total: IntVector, refused: int) -> SharedModel:
-        after = advance(self, total, refused)
+    def spoil(self: SharedModel, total: IntVector, *others: object) -> SharedModel:
+        after = advance(self, total, *others)  # type: ignore[arg-type]
         if training._simulation.state.number - 1 != spoiled or after.weights is None:
             return after
         return replace(after, weights=-10 * after.weights)
@@ -147,12 +148,22 @@ def test_taught_costs_train_and_costs_vote(prepared: Prepared) -> None:
     np.testing.assert_array_equal(own >= 0.5, dearer >= 3.0)
 
 
-def test_a_member_weighs_as_much_as_it_has_rows(federation: Start) -> None:
+def test_a_member_weighs_as_much_as_it_has_rows(federation: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     training = federation()
     while training.shared.task == "survey":
         training._simulation.run_round()
-    values: list[IntVector] = [hospital.work(training.shared, training.shared.step) for hospital in training._hospitals]
-    assert [int(own[0]) for own in values] == [len(rows) for rows in training.shares]
+    weights: list[int] = []
+    weighted = hospital_module.weighted
+
+    def watched(update: np.ndarray, rows: int, most_rows: int) -> np.ndarray:
+        weights.append(rows)
+        return weighted(update, rows, most_rows)
+
+    monkeypatch.setattr(hospital_module, "weighted", watched)
+    for hospital in training._hospitals:
+        hospital.work(training.shared, training.shared.step)
+    assert weights == [len(rows) for rows in training.shares]
+    assert training.shared.rows == sum(weights)
 
 
 def test_repeating_a_round_never_repeats_an_update(federation: Start) -> None:

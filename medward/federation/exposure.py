@@ -45,6 +45,21 @@ def isolates(known: tuple[Cohort, ...], cohort: AbstractSet[str], least: int) ->
     return len(rows) > SEARCHED or _smallest_support(atoms) < least
 
 
+def allowed(known: tuple[Cohort, ...], cohort: AbstractSet[str], least: int) -> Cohort:
+    """Return the part of a cohort that may be summed: all of it, or the largest known cohort within it, or nobody.
+
+    A hospital that was away when a sum was opened, and is back, would keep every later round from being summed if all
+    had to be summed together; without it the same sum as before is asked for, and tells nothing new.
+
+    Args:
+        known, cohort, least: as in `isolates`.
+    """
+    if not isolates(known, cohort, least):
+        return frozenset(cohort)
+    within = [one for one in known if one <= cohort and len(one) >= least]
+    return max(within, key=lambda one: (len(one), sorted(one)), default=frozenset())
+
+
 def _atoms(rows: tuple[Cohort, ...]) -> Counter[tuple[int, ...]]:
     """Return how many hospitals each atom has, by the cohorts that it is in."""
     hospitals = frozenset[str]().union(*rows)

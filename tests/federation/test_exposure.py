@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medward.federation.exposure import SEARCHED, added, isolates
+from medward.federation.exposure import SEARCHED, added, allowed, isolates
 
 
 def _cohort(*numbers: int) -> frozenset[str]:
@@ -46,6 +46,15 @@ def test_sum_that_follows_from_others_tells_nothing_new() -> None:
     halves = (_cohort(1, 2, 3), _cohort(4, 5, 6))
     assert not isolates(halves, _cohort(1, 2, 3, 4, 5, 6), 3)
     assert added(halves, _cohort(1, 2, 3, 4, 5, 6)) == halves
+
+
+def test_hospital_that_was_away_is_left_out_where_the_sum_with_it_would_tell_of_it() -> None:
+    known = (_cohort(1, 2, 3), _cohort(1, 2, 3, 5, 6, 7))
+    assert allowed(known, _cohort(1, 2, 3, 4), 3) == _cohort(1, 2, 3)
+    assert allowed(known, _cohort(1, 2, 3, 4, 5, 6, 7), 3) == _cohort(1, 2, 3, 5, 6, 7)
+    assert allowed(known, _cohort(1, 2, 3, 4, 8, 9), 3) == _cohort(1, 2, 3, 4, 8, 9)
+    assert allowed(known, _cohort(1, 2, 4), 3) == frozenset()
+    assert allowed(known, _cohort(1, 2, 3, 4), 4) == frozenset()
 
 
 @settings(max_examples=300, deadline=None)

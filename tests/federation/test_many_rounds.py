@@ -9,10 +9,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from medward.federation import records
+from medward.federation import exposure, records
 from medward.federation.interfaces import FederationError
 from medward.federation.records import Answer, Vote
-from medward.federation.round import rules as round_rules
 from medward.federation.round.effects import Effect, Order
 from medward.federation.round.rules import FOUND_WORSE, TOO_CLOSE
 from medward.federation.rules import SURVEY
@@ -81,7 +80,7 @@ def test_survey_without_a_hospital_that_was_in_the_one_before_is_not_answered(
         surveyed.clear()
         with monkeypatch.context() as patch:
             if weakened:
-                patch.setattr(round_rules, "isolates", lambda known, cohort, least: False)
+                patch.setattr(exposure, "isolates", lambda known, cohort, least: False)
             training = federation(rounds=1)
             _lose(training, from_round=1)
             first, second = training._simulation.run_round(), training._simulation.run_round()
@@ -178,6 +177,28 @@ def test_hospital_that_comes_back_in_time_is_summed_again_and_nothing_is_skipped
     told = [(report.task, report.outcome.partition(";")[0], len(report.cohort)) for report in _rounds(training)]
     assert told[:3] == [("survey", "final", 4), ("survey", TOO_CLOSE, 0), ("survey", "final", 4)]
     assert {task for task, _, _ in told} == {"survey", "train"}
+
+
+@pytest.mark.parametrize("task", ["survey", "train"])
+def test_hospital_that_was_away_when_a_sum_was_opened_in_vain_does_not_stop_the_others_when_it_is_back(
+    federation: Start, task: str
+) -> None:
+    """With all four the sum would tell of it alone; without it, it is the one that may be known already."""
+    training = federation(rounds=2)
+    opened = 0 if task == "survey" else training.plan.recipe.surveys
+    _silence(
+        training,
+        lambda name, order: (
+            not (isinstance(order.record, Answer) and order.record.round == opened and name in OTHERS[:2])
+        ),
+    )
+    _lose(training, from_round=opened, until=opened + 1)
+    reports = list(_rounds(training))[opened:]
+    told = [(report.task, report.outcome.partition(";")[0], report.cohort) for report in reports]
+    assert told[0][:2] == (task, "1 holders answered")
+    assert told[1] == (task, "final", OTHERS)
+    assert {outcome for _, outcome, _ in told[1:]} == {"final"}
+    assert training._simulation.state.stopped is None
 
 
 def test_surveyed_hospital_that_is_lost_is_waited_for_and_then_the_last_survey_stays_in_use(federation: Start) -> None:

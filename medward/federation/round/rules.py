@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from medward.federation import records
-from medward.federation.exposure import isolates
+from medward.federation.exposure import allowed
 from medward.federation.interfaces import Refused
 from medward.federation.records import RoundRecord
 from medward.federation.round.state import Audit, Found, Phase, Round
@@ -204,10 +204,10 @@ def _fix_cohort(state: Round, time: float) -> Round:
     cohort = tuple(dealer for dealer in state.staying if dealer in acquitted or dealer not in accused)
     if len(cohort) < state.terms.least_cohort:
         return _enough(state, len(cohort), "gave a contribution that was found good")
-    if isolates(state.known, set(cohort), state.terms.least_cohort):
-        missing = ", ".join(sorted(frozenset[str]().union(*state.known) - set(cohort))) or "no others"
+    if not (summed := allowed(state.known, set(cohort), state.terms.least_cohort)):
+        missing = ", ".join(sorted(frozenset[str]().union(*state.known) - set(cohort))) or "more hospitals"
         return _void(state, f"{TOO_CLOSE}; bring back {missing}, or the federation goes on without this sum")
-    return _enter(replace(state, cohort=cohort), Phase.ANSWERING, time)
+    return _enter(replace(state, cohort=tuple(d for d in cohort if d in summed)), Phase.ANSWERING, time)
 
 
 def _begin_audit(state: Round, time: float, block: bytes) -> Round:

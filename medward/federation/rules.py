@@ -49,8 +49,8 @@ WAIT_FOR_KEYS = 1 / 2
 SURVEY = "survey"
 #: What members of a federation that has no model yet can do when its surveyed cohort does not come back.
 WAY_OUT = (
-    "a survey waits for the same hospitals as before; bring them back, or found the federation anew "
-    "(`medward federation init`)"
+    "the first survey waits for the same hospitals as before: bring them back and order `medward federation resume`; "
+    "without them it goes on without a survey"
 )
 
 
@@ -252,7 +252,8 @@ def _resumed(state: Federation, author: str) -> Federation:
     resuming = state.resuming | {author}
     if len(resuming) <= state.terms.faulty:
         return replace(state, resuming=resuming)
-    return replace(state, stopped=None, fruitless=0, resuming=frozenset())
+    fruitless = state.fruitless if state.stopped.endswith(WAY_OUT) else 0
+    return replace(state, stopped=None, fruitless=fruitless, resuming=frozenset())
 
 
 def _renew(state: Federation, record: SealingKey, time: float) -> Federation:
@@ -304,12 +305,14 @@ def _closed(state: Federation, now: Round, time: float) -> Federation:
     refused = state.refused + (now.phase is Phase.ROLLED_BACK)
     stopped, then = None, state.next
     refused_cohort = str(now.outcome).startswith(TOO_CLOSE)
-    if fruitless >= MAX_FRUITLESS_ROUNDS:
+    # Nothing is as good as a first survey: the members decide, by resuming, to go on without it.
+    waits = MAX_FRUITLESS_ROUNDS if state.model == state.agreement.model else 1
+    if refused_cohort and fruitless > waits and then is not None:
+        then = msgspec.structs.replace(then, task="skip", counts=0, values=0)
+    elif fruitless >= MAX_FRUITLESS_ROUNDS:
         stopped = f"round {now.number} and the {MAX_FRUITLESS_ROUNDS - 1} before it led to no model ({now.outcome})"
         if refused_cohort:
             stopped += f"; {WAY_OUT}"
-    elif refused_cohort and fruitless > 1 and state.model != state.agreement.model and then is not None:
-        then = msgspec.structs.replace(then, task="skip", counts=0, values=0)
     state = replace(state, next=then, fruitless=fruitless, refused=refused, stopped=stopped)
     return _settled(state, time)
 

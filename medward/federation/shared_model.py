@@ -179,20 +179,31 @@ class SharedModel:
     def skip(self) -> "SharedModel":
         """Return the shared model that follows without a sum: other weights, or training on what was surveyed.
 
-        Raises:
-            FederationError: nothing was surveyed yet.
+        Where nothing was surveyed, the scaler follows from the public grid, every class counts as held, and every
+        hospital as one row, so that means are taken over hospitals.
         """
         after = replace(self, skipped=self.skipped + 1)
         if self.task == "survey":
-            if self.scaler is None:
-                raise FederationError("Nothing was surveyed yet, so nothing can go on without a survey.")
-            return after._begin_training()
+            return (after if self.scaler is not None else after._unsurveyed())._begin_training()
         assert self.weights is not None
         assert self.momentum is not None
         if not self.momentum.any():
             return replace(after, weights=after._first_weights())
         momentum = np.float32(self.plan.recipe.server_momentum) * self.momentum
         return replace(after, momentum=momentum, weights=self.weights + np.float32(self._rate()) * momentum)
+
+    def _unsurveyed(self) -> "SharedModel":
+        recipe, space = self.plan.recipe, self.plan.space
+        evenly = np.ones(self.grid.size, np.int64)
+        return replace(
+            self,
+            classes=tuple(range(len(space.schema.classes))),
+            most_rows=1,
+            rows=1,
+            windows=1,
+            surveyed=1,
+            scaler=fit_scaler(space.columns, self.grid, evenly, recipe.scaler, recipe.bins),
+        )
 
     def _survey(self, total: IntVector) -> "SharedModel":
         recipe, space = self.plan.recipe, self.plan.space

@@ -11,10 +11,10 @@ import pytest
 
 from medward.federation import exposure, records
 from medward.federation.interfaces import FederationError
-from medward.federation.records import Answer, Vote
+from medward.federation.records import Answer, Resume, Vote
 from medward.federation.round.effects import Effect, Order
 from medward.federation.round.rules import FOUND_WORSE, TOO_CLOSE
-from medward.federation.rules import SURVEY
+from medward.federation.rules import SURVEY, WAY_OUT
 from medward.federation.shared_model import SIZES, SharedModel
 from medward.federation.simulation import RoundReport
 from medward.federation.training import FederatedTraining
@@ -216,10 +216,10 @@ def test_surveyed_hospital_that_is_lost_is_waited_for_and_then_the_last_survey_s
     training.model()
 
 
-def test_first_survey_that_was_opened_in_vain_waits_for_its_hospitals_and_says_how_to_begin_anew(
+def test_first_survey_that_was_opened_in_vain_waits_for_its_hospitals_and_goes_on_without_it_once_resumed(
     federation: Start,
 ) -> None:
-    """There is no model yet that could go on: the federation stops, and a new one may be founded."""
+    """There is no model yet that could go on: the federation stops until its members say that it shall."""
     training = federation(rounds=1)
     simulation = training._simulation
     _silence(
@@ -229,11 +229,16 @@ def test_first_survey_that_was_opened_in_vain_waits_for_its_hospitals_and_says_h
     _lose(training, from_round=1)
     with pytest.raises(FederationError) as stopped:
         list(_rounds(training))
-    assert "bring them back, or found the federation anew (`medward federation init`)" in str(stopped.value)
+    assert WAY_OUT in str(stopped.value)
     assert "\n" not in str(stopped.value)
     assert simulation.state.exposed == {SURVEY: (frozenset({*OTHERS, LOST}),)}
-    anew = federation(rounds=1, silent=(LOST,))
-    assert {report.outcome for report in _rounds(anew)} == {"final"}
+    for name in OTHERS[:2]:
+        simulation._carry_out(name, Order(Resume()))
+    told = [(report.task, report.outcome.partition(";")[0], len(report.cohort)) for report in _rounds(training)]
+    assert told == [("survey", TOO_CLOSE, 0), ("skip", "final", 0), ("train", "final", 3)]
+    assert training.shared.rows == training.shared.surveyed == 1
+    classes = training.plan.space.schema.classes
+    assert training.model().classes == classes
 
 
 def test_what_was_opened_counts_after_the_federation_was_resumed(federation: Start) -> None:

@@ -1,6 +1,6 @@
 """Thousands of sums under one-time keys: 4 to 64 holders, every width, every mix of silent and wrong holders up to f.
 
-    python benchmarks/sum_campaign.py            # about 20 minutes on one core; writes results/sum-campaign.json
+    python benchmarks/sum_campaign.py --every-mix   # about 20 minutes on one core; writes results/sum-campaign.json
     python benchmarks/sum_campaign.py --sums 300 --json
 
 Every sum is dealt, checked by every holder that answers, reconstructed from the answers (by an audit where the search
@@ -216,12 +216,25 @@ def trials(sums: int) -> list[Trial]:
     return out
 
 
-def run(sums: int, quiet: bool) -> list[Row]:
+def other_mixes(played: list[Trial]) -> list[Trial]:
+    """Return a sum of 64 holders for each mix of silent and wrong that was not played, the widths in turn."""
+    of_64 = [trial for trial in played if trial.holders == HOLDERS[-1]]
+    faulty = (HOLDERS[-1] - 1) // 3
+    mixes = [(s, w) for s in range(faulty + 1) for w in range(faulty + 1 - s)]
+    left = [mix for mix in mixes if mix not in {(trial.silent, trial.wrong) for trial in of_64}]
+    first = max((trial.seed for trial in of_64), default=0) + 1
+    return [
+        Trial(HOLDERS[-1], UPDATE_BITS[k % len(UPDATE_BITS)], HOLDERS[-1], 100, silent, wrong, first + k)
+        for k, (silent, wrong) in enumerate(left)
+    ]
+
+
+def run(campaign: list[Trial], quiet: bool) -> list[Row]:
     """Run the campaign, printing a line for each number of holders and width."""
     keys = {j: HybridKey() for j in range(1, MOST_SEALED + 1)}
     rows: dict[tuple[int, int], Row] = {}
     mixes: dict[tuple[int, int], set[tuple[int, int]]] = {}
-    for trial in trials(sums):
+    for trial in sorted(campaign, key=lambda trial: (trial.holders, trial.bits)):
         cell = trial.holders, trial.bits
         if cell not in rows and rows and not quiet:
             print(_line(next(reversed(rows.values()))), flush=True)
@@ -257,11 +270,13 @@ def _line(row: Row) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sums", type=int, default=3000)
+    parser.add_argument("--every-mix", action="store_true", help="add a sum for each mix of 64 holders left out")
     parser.add_argument("--json", action="store_true", help="print one JSON document, and keep nothing")
     arguments = parser.parse_args()
     if not arguments.json:
         print(_HEAD + "\n" + "|---" * 11 + "|", flush=True)
-    rows = run(arguments.sums, arguments.json)
+    campaign = trials(arguments.sums)
+    rows = run(campaign + other_mixes(campaign) if arguments.every_mix else campaign, arguments.json)
     keys = ("sums", "numbers", "silent", "wrong_answers", "audits", "named", "wrong_sums", "void", "honest_named")
     summary = {key: sum(getattr(row, key) for row in rows) for key in keys}
     text = json.dumps({"summary": summary, "rows": [asdict(row) for row in rows]}, indent=1)

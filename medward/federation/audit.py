@@ -1,4 +1,4 @@
-"""What an auditor checks of a federation's rounds, given the ordered records and the blobs, and no secret.
+"""The audit of a federation's rounds, from the ordered records and the blobs, without any secret.
 
     History (history.py)      the records, replayed under the members' own rules
     audit_round               commitments, beacons, the sum (audit_sums.py), cohort, model, votes

@@ -1,4 +1,4 @@
-"""What an auditor checks of one round's sum: dealings, complaints, answers, and the sum that they decrypt to.
+"""The audit of one round's sum: dealings, complaints, answers, and the sum that they decrypt to.
 
     RoundAudit               one round, its blobs, and where what is found goes
     check_dealings           contributions and responses against every holder's attestation

@@ -1,4 +1,4 @@
-"""What an audit finds, and how much it checked."""
+"""The findings of an audit, and how much it checked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

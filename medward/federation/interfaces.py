@@ -1,4 +1,4 @@
-"""What can go wrong in a federation.
+"""The errors of a federation.
 
 The store is medward.store.interface.BlobStore, the log is any medward.ledger.types.Engine under the rules of rules.py,
 and sums are described in sums/interface.py.

@@ -1,4 +1,4 @@
-"""What the members agree to do, before the first round."""
+"""The plan that the members agree on before the first round."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What members say to each other through the ordered log: small records; what is large is named by its content.
+"""The records that members order in the log: small ones; what is large is named by its content.
 
 `task` names what a round is for: "survey" (counts for the scaler and the classes), "train" (weighted updates), or
 "skip" (nothing is summed; the model goes on by what is public). A `RoundRecord` belongs to a round, a `DataRecord` to

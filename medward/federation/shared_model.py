@@ -1,4 +1,4 @@
-"""What all hospitals know and advance in step: the plan, the fitted scaler, and the model between two rounds.
+"""The state that all hospitals advance in step: the plan, the fitted scaler, and the model between two rounds.
 
 A shared model is a value: `advance` makes the next one from a decrypted sum, by integer arithmetic and numpy alone, so
 that every member gets the same bytes and nobody has to be believed. First come the surveys, whose summed counts fit the

@@ -1,4 +1,4 @@
-"""What a sum costs on the wire: a formula in the numbers of members, so that every member counts the same bytes.
+"""The bytes of a sum on the wire: a formula in the numbers of members, so that every member counts the same.
 
     a member's contribution   ciphertexts, and its secret dealt to all holders, to n - 1 others
     its response              to the beacon that challenges its dealing, to n - 1 others

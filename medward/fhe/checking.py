@@ -1,4 +1,4 @@
-"""What everybody, and what each holder, checks of a dealing.
+"""The checks of a dealing, by everybody and by each holder.
 
     v = Y(0) + R_e b = R_s s + R_e e_0 + y;   |v_k| <= B for all k           everybody
     Y(j) = Phi f(j) + g(j)                                                   holder j, exactly

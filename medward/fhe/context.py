@@ -1,4 +1,4 @@
-"""What everybody derives for one sum: its public elements, the challenge to the dealings, the rows of the audit.
+"""The public side of one sum: its elements, the challenge to the dealings, the rows of the audit.
 
 a_0, a_1, ...  = XOF(label of the sum)                       elements of R_p, for the check block and the blocks
 R_s, R_e       = XOF(label, beacon)                          {-1, 0, 1}^(T x N) with probabilities 1/4, 1/2, 1/4

@@ -1,4 +1,4 @@
-"""What can go wrong in a secure sum; the texts name rounds and numbers, never a secret."""
+"""The errors of a secure sum; the texts name rounds and numbers, never a secret."""
 
 from medward.errors import MedwardError
 

@@ -1,4 +1,4 @@
-"""What can be wrong with flows, said in one sentence that names the file, the row, the column and the mend."""
+"""The errors of flows, each one sentence that names the file, the row, the column and the mend."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What can go wrong in the ledger, each with what happened, to what, and what to do."""
+"""The errors of the ledger, each with what happened, to what, and what to do."""
 
 from medward.errors import MedwardError
 

@@ -1,4 +1,4 @@
-"""What an audit checks of sealed data sets: that what is on record is what the owner keeps.
+"""The audit of sealed data sets: that what is on record is what the owner keeps.
 
 Without a key nobody sees what is inside. What can be checked is that the blob is whole, and that its header, to which
 the encryption is bound, says the same as the record.

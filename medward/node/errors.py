@@ -1,4 +1,4 @@
-"""What can go wrong around a node, each with what happened, where, and what to do."""
+"""The errors of a node, each with what happened, where, and what to do."""
 
 from medward.errors import MedwardError
 

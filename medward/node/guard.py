@@ -1,4 +1,4 @@
-"""What stands before the HTTP API: who may ask, how often, and how much they may send.
+"""The guard before the HTTP API: who may ask, how often, and how much they may send.
 
 Whoever has the token may read everything the API shows and change the members in this hospital's name. `/health` alone
 says yes or no to anybody who can reach the port.

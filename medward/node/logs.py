@@ -1,4 +1,4 @@
-"""What a node writes: a line for people on its standard error, JSON lines in a file, and no secrets in either.
+"""The logs of a node: a line for people on its standard error, JSON lines in a file, and no secrets in either.
 
 A traceback goes into the file only.
 """

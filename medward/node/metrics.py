@@ -1,4 +1,4 @@
-"""What Prometheus reads of a node; docs/run-a-node.md says what each number means."""
+"""The metrics of a node for Prometheus; docs/run-a-node.md says what each number means."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a training member keeps in its store, and for how long: labels over the store's pins.
+"""The retention of blobs by a training member: labels over the store's pins.
 
     round/N         what the member put into round N, and what it got of others' and attested to hold
     model/current   the shared models: all of them, or those that are still in use

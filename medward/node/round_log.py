@@ -1,4 +1,4 @@
-"""What a node tells of its rounds: what the ledger has of them, and what each took here."""
+"""The log of rounds at a node: what the ledger has of them, and what each took here."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a node hosts: the rules that a federation's ledger agrees on, and a participant that lives by them.
+"""The seam between a node and a federation: the ledger's rules, and a participant that lives by them.
 
 The node is a shell. It keeps a store, a ledger and their connections going and knows nothing of rounds: `Rules` gives
 it the application, the payloads that change the members and what stands in the state; a `Participant` gets what was

@@ -1,4 +1,4 @@
-"""What a member computes for itself: training on its own rows, the next shared model, and whether it is better."""
+"""The local work of a member: training on its own rows, the next shared model, and whether it is better."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What can go wrong in the store; each message says what happened, to which block, file or peer, and what to do."""
+"""The errors of the store; each says what happened, to which block, file or peer, and what to do."""
 
 from medward.errors import MedwardError
 

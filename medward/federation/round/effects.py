@@ -1,4 +1,4 @@
-"""What a participant is told (events) and what it asks to be done (effects). Whoever runs it does the I/O.
+"""Events that a participant is told, and effects that it asks for. Whoever runs it does the I/O.
 
     Work -> Produced     Fetch -> Fetched, as blobs come     Advance -> Advanced     Judge -> Judged
 

@@ -1,4 +1,4 @@
-"""What one member does in a round: a pure machine from events to effects. Whoever runs it does the I/O.
+"""One member of a round: a pure machine from events to effects. Whoever runs it does the I/O.
 
 Blobs are taken as they come, and nobody waits for the last one: at half of a phase's deadline a member says what it
 knows (`hasten`). A holder answers only when it has checked its share of every dealing in the cohort (spec/round.md).

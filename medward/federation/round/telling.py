@@ -1,4 +1,4 @@
-"""What people are told of a round: whose word it waits for, and what became of what was shown."""
+"""Sentences about a round for people: whose word it waits for, and what became of each contribution."""
 
 from collections.abc import Container, Iterable
 

@@ -1,4 +1,4 @@
-"""What a round needs of a sum: one member's part as local computation on bytes, whoever moves them.
+"""The interface of a sum to a round: one member's part as local computation on bytes, whoever moves them.
 
     contribute -> respond -> examine (-> show -> examine_shown) -> answer -> decrypt (-> respond_to_audit -> audit)
 

@@ -1,4 +1,4 @@
-"""What a member has shown, kept in a small SQLite file so that no restart makes it show anything else.
+"""The journal of all that a member has shown, in a small SQLite file: no restart makes it show anything else.
 
 Everything is stored, with its file synchronised, before anybody sees it: one answer for (federation, round, kind). The
 secrets that answers are made of, and those of the sealing keys, lie beside them until they are erased. The file is in

@@ -1,4 +1,4 @@
-"""What a member derives from the terms of a sum, and keeps of it in memory."""
+"""The state of one sum that a member derives from its terms and keeps in memory."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

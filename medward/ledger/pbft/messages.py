@@ -1,4 +1,4 @@
-"""What replicas say to each other, and the encoding of it on the wire.
+"""The messages between replicas, and their encoding on the wire.
 
 See spec/ledger.md, "Messages". Every message that can become evidence carries its own signature and may be relayed;
 the others (`Status`, fetches and their answers) are believed only as far as what they carry proves itself.

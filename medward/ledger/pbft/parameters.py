@@ -1,4 +1,4 @@
-"""What one replica may choose for itself: timers and limits. What all must hold equal is in `ChainParameters`."""
+"""The settings that one replica may choose for itself: timers and limits. What all must hold equal is in `ChainParameters`."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""A copy for the audit of a node that runs elsewhere, as one tar archive: `GET /audit`, and how it becomes a home again.
+"""A copy for audits of a node that runs elsewhere, in one tar archive: `GET /audit`, and how it becomes a home again.
 
     node.toml, federation.json, card.json    as they lie there
     ledger/journal/...                       the journal between two of its transactions, and its witness

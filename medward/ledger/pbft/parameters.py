@@ -1,4 +1,4 @@
-"""The settings that one replica may choose for itself: timers and limits. What all must hold equal is in `ChainParameters`."""
+"""Settings of one replica alone: its timers and limits. What all must hold equal is in `ChainParameters`."""
 
 import msgspec
 

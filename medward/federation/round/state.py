@@ -1,5 +1,6 @@
 """The state of one round: who said what so far, and where it stands. The rules that change it: rules.py."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -128,21 +129,20 @@ class Round:
 
     def complainers(self, dealer: str) -> tuple[str, ...]:
         """Return the holders that complained of what a dealer dealt to them, in the order of the holders."""
-        said = self.verdicts
-        return tuple(h for h in self.terms.holders if h in said and dealer in said[h].complaints)
+        return tuple(h for h in self.terms.holders if h in self.verdicts and dealer in self.verdicts[h].complaints)
 
     @property
     def staying(self) -> tuple[str, ...]:
         """The dealers that f+1 holders found good, so that an honest one did, and of whom few enough complained."""
         f, most = self.terms.faulty_holders, self.sum_terms.most_shown
-        found = self.verdicts.values()
-        good = (d for d in self.invited if sum(d in verdict.good for verdict in found) > f)
-        return tuple(dealer for dealer in good if len(self.complainers(dealer)) <= most)
+        finders = Counter(dealer for verdict in self.verdicts.values() for dealer in set(verdict.good))
+        complaints = Counter(dealer for verdict in self.verdicts.values() for dealer in set(verdict.complaints))
+        return tuple(d for d in self.invited if finders[d] > f and complaints[d] <= most)
 
     @property
     def must_show(self) -> tuple[str, ...]:
         """The dealers that stay only if they show, and show rightly, what they dealt to who complained."""
-        return tuple(dealer for dealer in self.staying if self.complainers(dealer))
+        return tuple(d for d in self.staying if any(d in verdict.complaints for verdict in self.verdicts.values()))
 
     @property
     def acquitted(self) -> tuple[str, ...]:

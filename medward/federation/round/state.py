@@ -135,8 +135,8 @@ class Round:
     def staying(self) -> tuple[str, ...]:
         """The dealers that f+1 holders found good, so that an honest one did, and of whom few enough complained."""
         f, most = self.terms.faulty_holders, self.sum_terms.most_shown
-        finders = Counter(dealer for verdict in self.verdicts.values() for dealer in set(verdict.good))
-        complaints = Counter(dealer for verdict in self.verdicts.values() for dealer in set(verdict.complaints))
+        finders = Counter(dealer for verdict in self.verdicts.values() for dealer in verdict.good)
+        complaints = Counter(dealer for verdict in self.verdicts.values() for dealer in verdict.complaints)
         return tuple(d for d in self.invited if finders[d] > f and complaints[d] <= most)
 
     @property

@@ -286,10 +286,15 @@ def _slowest_cohort(members: int) -> float:
             while len(known) < known_cohorts:
                 known = exposure.added(known, frozenset(h for h in hospitals if drawn.random() < 0.6))
             cohort = frozenset(h for h in hospitals if drawn.random() < 0.6)
-            began = time.process_time()
-            exposure.allowed(known, cohort, members // 3 + 2)
-            slowest = max(slowest, time.process_time() - began)
+            # The least of three: a collection of the history's garbage is no part of the rule.
+            slowest = max(slowest, min(_seconds(known, cohort, members) for _ in range(3)))
     return slowest
+
+
+def _seconds(known: tuple[frozenset[str], ...], cohort: frozenset[str], members: int) -> float:
+    began = time.process_time()
+    exposure.allowed(known, cohort, members // 3 + 2)
+    return time.process_time() - began
 
 
 def main() -> int:

@@ -9,13 +9,14 @@ least cohort. A pairwise comparison does not see that: A - B - C may leave one h
 """
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from fractions import Fraction
 from itertools import combinations
+from math import gcd, lcm
 
 Cohort = frozenset[str]
 #: Cohorts of one question among which the smallest support is searched for exactly; with more, atoms decide. Three have
-#: at most 7 atoms and 21 hyperplanes; four, with 15 and 455, would take a member of 64 a fifth of a second.
+#: at most 7 atoms and 21 hyperplanes; four have 15 and 455.
 SEARCHED = 3
 
 
@@ -70,8 +71,7 @@ def _atoms(rows: tuple[Cohort, ...]) -> Counter[tuple[int, ...]]:
 def _depends(known: tuple[Cohort, ...], fresh: Cohort) -> bool:
     """Whether the sum of `fresh` is a combination of those known."""
     columns = list(_atoms((*known, fresh)))
-    rank = _rank([list(column[:-1]) for column in columns])
-    return rank == _rank([list(column) for column in columns])
+    return _rank([column[:-1] for column in columns]) == _rank(columns)
 
 
 def _smallest_support(atoms: Counter[tuple[int, ...]]) -> int:
@@ -91,35 +91,46 @@ def _smallest_support(atoms: Counter[tuple[int, ...]]) -> int:
     return smallest
 
 
-def _normal(columns: tuple[tuple[int, ...], ...], size: int) -> list[Fraction] | None:
-    """Return the factors, one for each cohort, that vanish on these atoms; None where they are not unique."""
-    rows = _reduced([[Fraction(x) for x in column] for column in columns])
-    pivots = [next(k for k, x in enumerate(row) if x) for row in rows]
+def _normal(columns: tuple[tuple[int, ...], ...], size: int) -> list[int] | None:
+    """Return factors, one for each cohort, that vanish on these atoms; None where not only their multiples do."""
+    rows = _reduced(columns)
+    pivots = [_lead(row) for row in rows]
     free = [k for k in range(size) if k not in pivots]
     if len(free) != 1:
         return None
-    factors = [Fraction(0)] * size
-    factors[free[0]] = Fraction(1)
+    factors = [0] * size
+    factors[free[0]] = lcm(*(row[pivot] for row, pivot in zip(rows, pivots, strict=True)))
     for row, pivot in zip(rows, pivots, strict=True):
-        factors[pivot] = -row[free[0]]
+        factors[pivot] = -row[free[0]] * (factors[free[0]] // row[pivot])
     return factors
 
 
-def _rank(matrix: list[list[int]]) -> int:
-    return len(_reduced([[Fraction(x) for x in row] for row in matrix]))
+def _rank(matrix: list[tuple[int, ...]]) -> int:
+    return len(_reduced(matrix))
 
 
-def _reduced(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
-    """Return the rows of the reduced echelon form that are not zero."""
-    rows: list[list[Fraction]] = []
+def _reduced(matrix: Iterable[Sequence[int]]) -> list[list[int]]:
+    """Return the rows of a reduced echelon form in whole numbers that are not zero."""
+    rows: list[list[int]] = []
     for given in matrix:
-        row = given
+        row = list(given)
         for other in rows:
-            pivot = next(k for k, x in enumerate(other) if x)
-            row = [x - row[pivot] * y for x, y in zip(row, other, strict=True)]
-        lead = next((k for k, x in enumerate(row) if x), None)
-        if lead is None:
+            row = _cleared(row, other, _lead(other))
+        if not any(row):
             continue
-        row = [x / row[lead] for x in row]
-        rows = [[x - other[lead] * y for x, y in zip(other, row, strict=True)] for other in rows] + [row]
+        pivot = _lead(row)
+        rows = [_cleared(other, row, pivot) for other in rows] + [row]
     return rows
+
+
+def _cleared(row: list[int], by: list[int], place: int) -> list[int]:
+    """Return a multiple of `row`, less one of `by`, that is zero at a place where `by` is not."""
+    if not row[place]:
+        return row
+    cleared = [by[place] * x - row[place] * y for x, y in zip(row, by, strict=True)]
+    common = gcd(*cleared)
+    return [x // common for x in cleared] if common > 1 else cleared
+
+
+def _lead(row: list[int]) -> int:
+    return next(place for place, x in enumerate(row) if x)

@@ -30,11 +30,12 @@ from medward.federation.records import Record
 from medward.federation.round.state import Found as FoundModel
 from medward.federation.round.state import Phase
 from medward.federation.rules import OLDEST_KEY, SURVEY
-from medward.federation.shared_model import from_bytes
+from medward.federation.shared_model import MOST_BYTES, from_bytes
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import IntVector, SecureSum
 from medward.federation.sums.plain import PlainSum
 from medward.fhe.hybrid import check_public
+from medward.store.limits import file_up_to
 
 #: No member has this name: names are one line.
 _AUDITOR = "an auditor\n"
@@ -213,7 +214,7 @@ def _check_cohort(audit: RoundAudit) -> None:
 
 def _next_model(audit: RoundAudit, total: IntVector | None, plan: Plan | None) -> FoundModel | None:
     """Compute the next shared model from the sum; None where it cannot be, which is told if it should be."""
-    now, before = audit.now, audit.read(audit.now.model)
+    now, before = audit.now, audit.read(audit.now.model, file_up_to(MOST_BYTES))
     if (total is None and now.task != "skip") or before is None or plan is None:
         return None
     try:

@@ -18,10 +18,12 @@ from math import comb
 from medward.federation.findings import Finding, Found, Read
 from medward.federation.history import PastRound
 from medward.federation.records import Attest, audit_beacon_of
+from medward.federation.round.naming import sizes_of
 from medward.federation.round.state import Found as FoundModel
 from medward.federation.round.state import Phase, Round
 from medward.federation.sums.interface import Decrypted, IntVector, SecureSum, SumTerms, Verdict, WrongSum
 from medward.fhe.reconstruction import EXHAUSTIVE
+from medward.store.limits import file_of
 
 
 @dataclass
@@ -51,11 +53,20 @@ class RoundAudit:
         return self.now.sum_terms
 
     @cached_property
+    def sizes(self) -> dict[str, tuple[int, ...]]:
+        """How long each blob of the round is."""
+        return sizes_of(self.now, self.sums)
+
+    def blob(self, name: str) -> bytes | None:
+        """Return a blob that was named in the round, as `Read`."""
+        return self.read(name, file_of(*self.sizes[name]))
+
+    @cached_property
     def dealings(self) -> dict[str, tuple[bytes, bytes]]:
         """Each dealer's contribution and response, where both are here; what is missing is told elsewhere."""
         dealings = {}
         for dealer, names in self.now.submissions.items():
-            contribution, response = self.read(names.contribution), self.read(names.response)
+            contribution, response = self.blob(names.contribution), self.blob(names.response)
             if contribution is not None and response is not None:
                 dealings[dealer] = (contribution, response)
         return dealings
@@ -63,7 +74,7 @@ class RoundAudit:
     @cached_property
     def answers(self) -> dict[str, bytes]:
         """The answers that are here, by holder, in the order in which they came."""
-        contents = {holder: self.read(name) for holder, name in self.now.answers.items()}
+        contents = {holder: self.blob(name) for holder, name in self.now.answers.items()}
         return {holder: content for holder, content in contents.items() if content is not None}
 
     @property
@@ -78,7 +89,7 @@ class RoundAudit:
             dealer, holder: of whom, and whose.
             audited: whether the dealer's response to the audit is held against it.
         """
-        now, share = self.now, self.read(self.now.accusations[dealer][holder])
+        now, share = self.now, self.blob(self.now.accusations[dealer][holder])
         if share is None or dealer not in self.dealings:
             return None
         responses = {} if now.audit is None or not audited else now.audit.responses
@@ -131,7 +142,7 @@ def check_complaints(audit: RoundAudit) -> None:
             what = f"{', '.join(complainers)} complained of the share dealt by {dealer}, {end}"
             audit.remark(what, guilty=(dealer,) if len(complainers) > f else ())
     for dealer, name in now.shown.items():
-        shown = audit.read(name)
+        shown = audit.blob(name)
         if shown is None or dealer not in audit.dealings:
             continue
         about = (audit.terms, now.beacon, dealer, now.complainers(dealer), *audit.dealings[dealer], shown)

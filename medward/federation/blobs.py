@@ -2,9 +2,10 @@
 
 from medward.federation.interfaces import MissingBlob
 from medward.store.cid import Cid
-from medward.store.errors import StoreError
+from medward.store.errors import InvalidCid, InvalidDag, InvalidRecord, LimitExceeded, StoreError
 from medward.store.importer import import_file
 from medward.store.interface import BlobStore
+from medward.store.limits import DagLimits
 
 
 def blob_name(content: bytes) -> str:
@@ -33,14 +34,20 @@ class Blobs:
         self.bytes_in += len(content)
         return str(self._store.add(content, pin=label))
 
-    def get(self, name: str) -> bytes:
+    def get(self, name: str, limits: DagLimits) -> bytes:
         """Return the blob of that name; its content was checked against the name.
 
+        Args:
+            name: the blob's.
+            limits: how long it is, and so how much it may cost; nothing (b"") stands for what is no such blob.
+
         Raises:
-            MissingBlob: no reachable store has it, or the name is none.
+            MissingBlob: no reachable store has it.
         """
         try:
-            content = self._store.read(Cid.parse(name))
+            content = self._store.read(Cid.parse(name), limits)
+        except (InvalidCid, InvalidDag, InvalidRecord, LimitExceeded):
+            content = b""
         except StoreError as error:
             raise MissingBlob(f"The blob {name} cannot be had: {error}") from error
         self.bytes_out += len(content)

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-#: Returns a blob whose content was checked against its name, or None where nobody has it whole.
-Read = Callable[[str], bytes | None]
+from medward.store.limits import DagLimits
+
+#: Returns a blob whose content was checked against its name, or None where nobody has it whole. What cannot be as long
+#: as the limits say is nothing (b""), which fits nothing that a member may name.
+Read = Callable[[str, DagLimits], bytes | None]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from medward.federation.interfaces import Refused
 from medward.federation.records import BeginRound, Record, RoundRecord, SealingKey, Tick
 from medward.federation.round.effects import Effect, Event, Order
 from medward.federation.round.member import Member
+from medward.federation.round.naming import sizes_of
 from medward.federation.round.telling import awaited
 from medward.federation.rules import Federation
 from medward.federation.sums.interface import SecureSum
@@ -42,6 +43,10 @@ class Participant:
     def awaited(self) -> tuple[str, ...]:
         """Whose word the present phase of the round waits for until its deadline."""
         return () if self.state.round is None else awaited(self.state.round)
+
+    def sizes(self) -> dict[str, tuple[int, ...]]:
+        """Return how long each blob is that was named in the present round (`naming.sizes_of`)."""
+        return {} if self.state.round is None else sizes_of(self.state.round, self._sums)
 
     def begin(self) -> list[Effect]:
         """Return what is to be done at the start, also in the middle of a round."""

@@ -68,15 +68,15 @@ class Header(Structure, frozen=True):
 
     Args:
         origin: what they are.
-        chunk_bytes: how much content each chunk but the last holds.
+        chunk_bytes: how much content each chunk but the last holds; a reader holds three of them in memory.
         commitment: to the content key.
         boxes: the content key, sealed to each reader.
     """
 
     origin: Origin
-    chunk_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**26)]
+    chunk_bytes: Annotated[int, msgspec.Meta(ge=1, le=4 * CHUNK_BYTES)]
     commitment: Hash
-    boxes: Annotated[tuple[Box, ...], msgspec.Meta(min_length=1)]
+    boxes: Annotated[tuple[Box, ...], msgspec.Meta(min_length=1, max_length=256)]
 
     @property
     def readers(self) -> tuple[str, ...]:

@@ -36,12 +36,13 @@ from medward.federation.round.effects import (
 from medward.federation.round.state import Phase, Round
 from medward.federation.round.telling import checks
 from medward.federation.rules import Agreement, Federation, founded
-from medward.federation.shared_model import SharedModel, from_bytes
+from medward.federation.shared_model import MOST_BYTES, SharedModel, from_bytes
 from medward.federation.stopwatch import Stopwatch, timed
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import SecureSum
 from medward.federation.sums.journal import Journal
 from medward.federation.sums.plain import PlainSum
+from medward.store.limits import DagLimits, file_of, file_up_to
 
 Protect = Literal["none", "aggregate", "outsourced"]
 
@@ -265,7 +266,7 @@ class Simulation:
             case Order():
                 self._log.append(effect.record, name)
             case Fetch():
-                self._give(name, Fetched(effect.round, self._fetched(effect)))
+                self._give(name, Fetched(effect.round, self._fetched(name, effect)))
             case Advance():
                 try:
                     with self._watch.doing("combine"):
@@ -284,27 +285,28 @@ class Simulation:
         for effect in self._participants[name].step(event):
             self._carry_out(name, effect)
 
-    def _blob(self, name: str) -> bytes | None:
+    def _blob(self, name: str, limits: DagLimits) -> bytes | None:
         """Get a blob; members share one copy of it, and each is counted as if it had its own."""
         with self._watch.doing("store"):
             if name in self._shared_blobs:
                 self._blobs.bytes_out += len(self._shared_blobs[name])
                 return self._shared_blobs[name]
             try:
-                self._shared_blobs[name] = self._blobs.get(name)
+                self._shared_blobs[name] = self._blobs.get(name, limits)
             except MissingBlob:
                 return None
         return self._shared_blobs[name]
 
-    def _fetched(self, fetch: Fetch) -> dict[str, bytes]:
-        found = {name: self._blob(name) for name in fetch.names}
+    def _fetched(self, member: str, fetch: Fetch) -> dict[str, bytes]:
+        sizes = self._participants[member].sizes()
+        found = {name: self._blob(name, file_of(*sizes[name])) for name in fetch.names}
         return {name: content for name, content in found.items() if content is not None}
 
     def _accepts(self, name: str, effect: Judge) -> bool:
         if self._next is not None and blob_name(self._next[2]) == effect.after:
             after = self._next[1]
         else:
-            after = from_bytes(self.shared.plan, self._blobs.get(effect.after))
+            after = from_bytes(self.shared.plan, self._blobs.get(effect.after, file_up_to(MOST_BYTES)))
         return self._hospitals[name].accepts(self.shared, after)
 
     def _advanced(self, effect: Advance) -> tuple[SharedModel, bytes]:

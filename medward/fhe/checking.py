@@ -133,6 +133,11 @@ def check_shown_share(challenge: Challenge, holder: int, share: bytes, response:
     return vector
 
 
+def shown_bytes(context: SumContext, holders: Sequence[int]) -> int:
+    """Return the exact size of what a dealer shows of its shares for these holders."""
+    return HEADER_BYTES + sum(share_bytes(context, holder) for holder in holders)
+
+
 def read_shown(
     context: SumContext, contribution: Contribution, dealer: int, holders: Sequence[int], shown: bytes
 ) -> dict[int, bytes]:
@@ -143,7 +148,7 @@ def read_shown(
         ShareFault: a share is not the one that was dealt.
     """
     ordered = sorted(holders)
-    rest = body(Kind.SHOWN_SHARES, context.digest, shown, sum(share_bytes(context, j) for j in ordered))
+    rest = body(Kind.SHOWN_SHARES, context.digest, shown, shown_bytes(context, ordered) - HEADER_BYTES)
     at, out = 0, {}
     for holder in ordered:
         share = bytes(rest[at : at + share_bytes(context, holder)])

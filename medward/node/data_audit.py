@@ -12,9 +12,10 @@ from medward.federation.data_rules import DataSets, KeptSet
 from medward.federation.findings import Finding, Found
 from medward.federation.rules import Federation
 from medward.federation.sealed_data import SealBroken, read_header, sealed_size_fits
-from medward.fhe.hybrid import check_public
+from medward.fhe.hybrid import PUBLIC_BYTES, check_public
 from medward.node.packing import PieceReader
 from medward.node.store_audit import Stores
+from medward.store.limits import file_of
 
 
 def data_blobs(data: DataSets, members: Collection[str]) -> dict[str, str]:
@@ -45,7 +46,7 @@ def audit_data(state: Federation, stores: Stores, found: Found) -> None:
                 found.problems.append(Finding(f"the data set of {one.member} {what}", name=name))
     for member, name in state.data.keys.items():
         found.count("data keys")
-        public = stores.read(name)
+        public = stores.read(name, file_of(PUBLIC_BYTES))
         try:
             if public is not None:
                 check_public(public)

@@ -27,11 +27,10 @@ from medward.node.errors import NodeError
 from medward.node.seam import Host
 from medward.store.cid import Cid
 from medward.store.errors import StoreError
-from medward.store.limits import DagLimits
+from medward.store.limits import file_of
 
 LABEL = "data"
 _LOG = logging.getLogger("medward.node")
-_KEY_LIMITS = DagLimits(max_bytes=2 * PUBLIC_BYTES)
 _SCHEMAS = {dataset.schema.digest: name for name, dataset in DATASETS.items()}
 
 
@@ -131,7 +130,7 @@ class DataDesk:
         name = self._on_record().keys.get(member)
         if name is None:
             raise NodeError(f"{member} has published no key for data; it does so with `medward data key --home HOME`")
-        public = await asyncio.to_thread(self._host.store.read, Cid.parse(name), _KEY_LIMITS)
+        public = await asyncio.to_thread(self._host.store.read, Cid.parse(name), file_of(PUBLIC_BYTES))
         await asyncio.to_thread(self._host.store.pin, Cid.parse(name), LABEL)
         return public
 

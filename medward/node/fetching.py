@@ -1,21 +1,20 @@
 """Getting a round's blobs: each by a task of its own, and each is told of when it comes (threat M16).
 
 A member that takes its time, or withholds what it named, holds up what it named itself and nothing else: each author's
-blobs stand in a line of their own. Fetching ends when the phase that asked for it is over.
+blobs stand in a line of their own, and what two members named stands in both their lines. Nothing is read of a blob
+that has not the length that is due (threat T2). Fetching ends when the phase that asked for it is over.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from medward.federation.round.effects import Fetch
+from medward.federation.round.naming import authors_of
 from medward.federation.round.state import Phase, Round
-from medward.store.limits import DagLimits
+from medward.store.limits import DagLimits, file_of
 
 _RETRY_SECONDS = 0.5
-#: A blob's DAG is this much longer than its content at most, and a name or a few numbers may stand around that.
-_SLACK_BYTES = 2**16
-_LEAST_BLOCK_BYTES, _SLACK_BLOCKS = 2**16, 8
 
 #: Gets a blob by its name for a round, its author first; None where it cannot be had yet.
 Get = Callable[[str, int, str | None, DagLimits], Awaitable[bytes | None]]
@@ -44,24 +43,26 @@ class Fetching:
         self._wanted: dict[tuple[int, str], Phase] = {}
         self._lines: dict[str | None, asyncio.Lock] = {}
 
-    def fetch(self, fetch: Fetch, most_bytes: int) -> None:
+    def fetch(self, fetch: Fetch, sizes: Mapping[str, Sequence[int]]) -> None:
         """Begin to get what is not on its way yet.
 
         Args:
             fetch: what is asked for.
-            most_bytes: no blob of the round is longer.
+            sizes: the lengths that each blob may have, in bytes (`naming.sizes_of`).
         """
         now = self._now()
         authors = {} if now is None else authors_of(now)
         if fetch.round != self._round:
             self._round, self._lines = fetch.round, {}
         for name in fetch.names:
+            if name not in sizes:
+                continue  # the round went on meanwhile
             key = (fetch.round, name)
             coming = key in self._wanted
             self._wanted[key] = fetch.why
-            if not coming:
-                line = self._lines.setdefault(authors.get(name), asyncio.Lock())
-                self._start(self._bring(*key, authors.get(name), line, limits_of(most_bytes)))
+            for author in () if coming else authors.get(name, (None,)):
+                line = self._lines.setdefault(author, asyncio.Lock())
+                self._start(self._bring(*key, author, line, file_of(*sizes[name])))
 
     async def _bring(self, number: int, name: str, author: str | None, line: asyncio.Lock, limits: DagLimits) -> None:
         content = None
@@ -73,24 +74,10 @@ class Fetching:
                 if content is None:
                     await asyncio.sleep(_RETRY_SECONDS)
         finally:
-            del self._wanted[number, name]
-        if content is not None:
+            first = self._wanted.pop((number, name), None) is not None
+        if content is not None and first:
             await self._tell(number, name, content)
 
     def _is_wanted(self, number: int, name: str) -> bool:
-        now = self._now()
-        return now is not None and (now.number, now.phase) == (number, self._wanted[number, name])
-
-
-def authors_of(now: Round) -> dict[str, str]:
-    """Return who put each blob of a round into its store."""
-    named = {name: one.member for one in now.submissions.values() for name in (one.contribution, one.response)}
-    for part in (now.shown, now.answers):
-        named |= {name: member for member, name in part.items()}
-    return named
-
-
-def limits_of(most_bytes: int) -> DagLimits:
-    """Return the bounds on the DAG of a blob of at most so many bytes."""
-    blocks = _SLACK_BLOCKS + most_bytes // _LEAST_BLOCK_BYTES
-    return DagLimits(max_bytes=most_bytes + _SLACK_BYTES, max_blocks=blocks)
+        now, why = self._now(), self._wanted.get((number, name))
+        return now is not None and why is not None and (now.number, now.phase) == (number, why)

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from medward.federation.stopwatch import Stopwatch
 from medward.node.retention import MODELS, Retention
-from medward.store.errors import InvalidCid, InvalidDag, LimitExceeded, StoreError, StoreFull
-from medward.store.limits import DEFAULT_LIMITS, DagLimits
+from medward.store.errors import InvalidCid, InvalidDag, InvalidRecord, LimitExceeded, StoreError, StoreFull
+from medward.store.limits import DagLimits
 
 _LOG = logging.getLogger("medward.node")
 #: Threads that wait for blobs: one for each member, as many as there may be, so that no member waits for another.
@@ -33,9 +33,7 @@ class Reading:
         """Whether a blob is on its way, be it one that nobody waits for any more."""
         return self._under_way > 0
 
-    async def read(
-        self, name: str, label: str, author: str | None = None, limits: DagLimits = DEFAULT_LIMITS
-    ) -> bytes | None:
+    async def read(self, name: str, label: str, author: str | None, limits: DagLimits) -> bytes | None:
         """Return a blob; None where it cannot be had yet, and nothing (b"") for a name that cannot be one's.
 
         Args:
@@ -50,7 +48,7 @@ class Reading:
                     threads, self._kept.read, name, label, author, limits
                 )
                 content = await reading
-        except (InvalidCid, InvalidDag, LimitExceeded) as error:
+        except (InvalidCid, InvalidDag, InvalidRecord, LimitExceeded) as error:
             # Nobody can have anything that fits under that name: it stands for something empty, which fits nothing.
             _LOG.warning("%s named something that cannot be a blob of a round: %s", author, error)
             return b""

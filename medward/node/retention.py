@@ -11,8 +11,9 @@ import re
 from collections.abc import Collection
 
 from medward.store.cid import Cid
+from medward.store.errors import InvalidDag, LimitExceeded
 from medward.store.interface import BlobStore
-from medward.store.limits import DEFAULT_LIMITS, DagLimits
+from medward.store.limits import DagLimits
 
 MODELS = "model/current"
 _ROUND = re.compile(r"round/(\d+)")
@@ -30,21 +31,26 @@ class Retention:
         self._store = store
         self._keep = keep_rounds
 
-    def read(self, name: str, label: str, author: str | None = None, limits: DagLimits = DEFAULT_LIMITS) -> bytes:
+    def read(self, name: str, label: str, author: str | None, limits: DagLimits) -> bytes:
         """Return a blob, from a peer where it is not here, its author first, and keep it under a label.
 
         Args:
             name: the blob's.
             label: see above.
             author: who most likely has it.
-            limits: what a longer blob is refused by.
+            limits: how long it is, and so how much it may cost.
 
         Raises:
-            StoreError: nobody has it, it is longer, or it cannot be kept.
+            InvalidDag, LimitExceeded: it is no such blob, and nothing is kept of it.
+            StoreError: nobody has it, or it cannot be kept.
         """
         cid = Cid.parse(name)
         self._store.fetch(cid, limits, pin=label, likely=author)
-        return self._store.read(cid, limits)
+        try:
+            return self._store.read(cid, limits)
+        except (InvalidDag, LimitExceeded):
+            self._store.unpin(cid, label)
+            raise
 
     def let_go(self, last: int, in_use: Collection[str]) -> int:
         """Let go of rounds that are long over and of models that nothing needs any more; return how many labels fell.

@@ -9,8 +9,9 @@ from medward.store.blocks import Blocks
 from medward.store.cid import RAW, Cid
 from medward.store.dag import get_inline, walk
 from medward.store.disk import DiskBlocks
-from medward.store.errors import BlockNotFound, CorruptBlock, StoreError
+from medward.store.errors import BlockNotFound, CorruptBlock, InvalidCid, InvalidDag, LimitExceeded, StoreError
 from medward.store.kubo.repository import RepositoryBlocks
+from medward.store.limits import DagLimits
 from medward.store.local import LocalStore
 from medward.store.pins import PinTable
 from medward.store.reader import decode_file_node, read_file
@@ -48,11 +49,18 @@ class Stores:
             found.count("bytes", verified.bytes)
             self._corrupt[home] = list(verified.corrupt)
 
-    def read(self, name: str) -> bytes | None:
-        """Return a blob from any home that has it whole, else from the homes' blocks together, or None."""
+    def read(self, name: str, limits: DagLimits) -> bytes | None:
+        """Return a blob from the homes' blocks together, or None where a block is missing.
+
+        Args:
+            name: the blob's.
+            limits: how long it is; nothing (b"") stands for what is no such blob.
+        """
         try:
             root = Cid.parse(name)
-            return b"".join(read_file(root, lambda cid: get_inline(cid, self._block)))
+            return b"".join(read_file(root, lambda cid: get_inline(cid, self._block), limits=limits))
+        except (InvalidCid, InvalidDag, LimitExceeded):
+            return b""
         except StoreError:
             return None
 

@@ -41,6 +41,7 @@ from medward.federation.round.effects import (
 )
 from medward.federation.round.state import Round
 from medward.federation.rules import Agreement, Federation, surveyed
+from medward.federation.shared_model import MOST_BYTES
 from medward.federation.stopwatch import timed
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import SecureSum
@@ -60,7 +61,7 @@ from medward.node.training_data import read_settings
 from medward.node.training_files import TrainingFiles
 from medward.node.training_work import TrainingWork
 from medward.store.errors import StoreError
-from medward.store.limits import DagLimits
+from medward.store.limits import DagLimits, file_up_to
 
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.25
@@ -96,7 +97,7 @@ class TrainingParticipant(Participant):
         self._failure: BaseException | None = None
         self._rounds = RoundLog()
         self._reading = Reading(self._kept, self._rounds.watch)
-        read_model = partial(self._reading.read, label=MODELS)
+        read_model = partial(self._reading.read, label=MODELS, author=None, limits=file_up_to(MOST_BYTES))
         self._bench = TrainingWork(host.name, self._settings, self._files, host.store, self._rounds.watch, read_model)
         self._turn = asyncio.Lock()
         self._let_go_until = -1
@@ -343,11 +344,8 @@ class TrainingParticipant(Participant):
             _LOG.warning("a %s could not be handed in: %s", type(record).__name__, error)
 
     async def _fetch(self, fetch: Fetch) -> None:
-        now = self._now()
-        if now is not None and self._sums is not None:
-            # Nothing that is named in a round is longer than a contribution to it.
-            most = await self._in_core(self._sums.contribution_bytes, now.sum_terms)
-            self._fetching.fetch(fetch, most)
+        if self._machine is not None:
+            self._fetching.fetch(fetch, await self._in_core(self._machine.sizes))
 
     def _now(self) -> Round | None:
         return None if self._machine is None else self._machine.state.round

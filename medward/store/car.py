@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from medward.store.cid import SHA2_256, Cid
 from medward.store.errors import InvalidCar, InvalidCid, InvalidRecord
-from medward.store.limits import MAX_BLOCK_BYTES
+from medward.store.limits import DEFAULT_LIMITS, MAX_BLOCK_BYTES
 from medward.store.records import Value, decode_record, encode_record
 from medward.store.varint import MAX_BYTES, decode_varint, encode_varint
 
@@ -43,10 +43,14 @@ class CarDecoder:
     """Turns a CAR that arrives in pieces into blocks; never holds more than one block, of at most 2 MiB, and a piece.
 
     Does no input or output itself, so that files and sockets can use it. `roots` is None until the header is there.
+
+    Args:
+        most: a CAR of more blocks is refused, repeated ones and those that are skipped included.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = DEFAULT_LIMITS.max_blocks) -> None:
         self.roots: tuple[Cid, ...] | None = None
+        self._left = self._most = most
         self._buffer = bytearray()
 
     def receive(self, piece: bytes) -> Iterator[tuple[Cid, bytes]]:
@@ -59,6 +63,9 @@ class CarDecoder:
             if self.roots is None:
                 self.roots = _decode_header(section)
             else:
+                self._left -= 1
+                if self._left < 0:
+                    raise InvalidCar(f"the CAR holds more than {self._most} blocks")
                 cid, block = _decode_section(section)
                 if cid.hash_code == SHA2_256:  # a block inside its own CID needs no copy
                     yield cid, block
@@ -94,12 +101,13 @@ class CarReader:
 
     Args:
         pieces: the stream in pieces of any sizes; see `pieces_of_file`.
+        most: see `CarDecoder`.
 
     `roots` is known from the start; iterating gives each block with its CID. A second pass is not possible.
     """
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._decoder = CarDecoder()
+    def __init__(self, pieces: Iterable[bytes], most: int = DEFAULT_LIMITS.max_blocks) -> None:
+        self._decoder = CarDecoder(most)
         self._blocks = self._read(pieces)
         self._first = next(self._blocks, None)  # reads the header, and one block with it
         self.roots = self._decoder.roots or ()

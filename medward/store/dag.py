@@ -73,4 +73,9 @@ def walk(
             )
         if cid.inline is None:
             yield cid, block
-        waiting.extend((link, depth + 1) for link in reversed(links(cid, block)))
+        below = links(cid, block)
+        if not repeat:
+            below = [link for link in dict.fromkeys(below) if link not in seen]
+        waiting.extend((link, depth + 1) for link in reversed(below))
+        if len(waiting) > limits.max_blocks:
+            raise LimitExceeded(f"the DAG below {root} has more than {limits.max_blocks} links")

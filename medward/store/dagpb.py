@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from medward.store.cid import Cid
 from medward.store.errors import InvalidCid, InvalidDag
+from medward.store.limits import MAX_LINKS
 
 _VARINT, _BYTES, _FIXED64, _FIXED32 = 0, 2, 1, 5
 _MAX_UINT64 = (1 << 64) - 1
@@ -51,10 +52,18 @@ def integer_field(number: int, value: int) -> bytes:
     return encode_uint64(number << 3 | _VARINT) + encode_uint64(value)
 
 
-def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the number and value of each field of a protobuf message; InvalidDag where it is malformed."""
+def read_fields(message: bytes, most: int) -> Iterator[tuple[int, int | bytes]]:
+    """Yield the number and value of each field of a protobuf message; InvalidDag where it is malformed.
+
+    Args:
+        message: the bytes.
+        most: a message of more fields is refused.
+    """
     offset = 0
     while offset < len(message):
+        most -= 1
+        if most < 0:
+            raise InvalidDag("a protobuf message has more fields than are read")
         tag, offset = _read_uint64(message, offset)
         number, wire_type = tag >> 3, tag & 7
         if wire_type == _VARINT:
@@ -94,7 +103,7 @@ def decode_node(block: bytes) -> PbNode:
     """
     links: list[PbLink] = []
     data: bytes | None = None
-    for number, value in read_fields(block):
+    for number, value in read_fields(block, MAX_LINKS + 1):
         if not isinstance(value, bytes):
             raise InvalidDag(f"field {number} of a DAG-PB node is a number")
         if number == 2:
@@ -109,7 +118,7 @@ def decode_node(block: bytes) -> PbNode:
 def _decode_link(message: bytes) -> PbLink:
     cid: Cid | None = None
     name, tree_size = "", 0
-    for number, value in read_fields(message):
+    for number, value in read_fields(message, 3):
         try:
             if number == 1 and isinstance(value, bytes) and cid is None:
                 cid = Cid.decode(value)

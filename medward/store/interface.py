@@ -194,8 +194,8 @@ class BlobStore(ABC):
         self.fetch(root, limits)
         yield from read_file(root, self.get_block, start, stop, limits)
 
-    def read(self, root: Cid, limits: DagLimits = DEFAULT_LIMITS) -> bytes:
-        """Return all bytes of a blob; for large ones use `stream`."""
+    def read(self, root: Cid, limits: DagLimits) -> bytes:
+        """Return all bytes of a blob, which must be as long as is due (`file_of`, `file_up_to`); see also `stream`."""
         return b"".join(self.stream(root, limits=limits))
 
     def get_record(self, cid: Cid) -> Value:

@@ -15,6 +15,7 @@ from medward.store.importer import UNIXFS_V1_2025, Content, Imported, Profile, i
 from medward.store.interface import BlobStore, Collected, Pin, Usage, Verification, check_dag_size, check_label
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.pins import PinTable
+from medward.store.reader import check_root
 from medward.store.records import Value, encode_record, record_cid
 
 
@@ -76,7 +77,7 @@ class LocalStore(BlobStore):
     def import_car(self, source: BinaryIO, *, pin: str, limits: DagLimits = DEFAULT_LIMITS) -> tuple[Cid, ...]:
         """See `BlobStore.import_car`."""
         check_label(pin)
-        car = CarReader(pieces_of_file(source))
+        car = CarReader(pieces_of_file(source), limits.max_blocks)
         if not car.roots:
             raise InvalidCar("the CAR names no root, so nothing in it could be kept")
         with self._gate.shared():
@@ -100,6 +101,8 @@ class LocalStore(BlobStore):
                 raise BlockNotFound(f"the block {hole} is not in this store, and there are no peers to ask")
             if hole is not None and self._exchange is not None:
                 self._exchange.fetch(root, self.blocks, limits, likely)
+            if limits.sizes is not None:
+                check_root(root, self.get_block(root), limits)
             if pin is not None:
                 self._pins.add(Pin(root, pin))
 

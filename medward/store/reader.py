@@ -71,30 +71,55 @@ def read_file(
             yield wanted
 
 
+def check_root(root: Cid, block: bytes, limits: DagLimits) -> None:
+    """Check that a block can be the root of what is due, before anything below it is asked for or read.
+
+    Raises InvalidDag where a file is due and the block is none, LimitExceeded where it is one of another length.
+    """
+    if limits.sizes is not None and (size := decode_file_node(root, block).size) not in limits.sizes:
+        raise LimitExceeded(f"{root} is a file of {size} bytes, which is not the length of what is due under this name")
+
+
 def walk_file(
-    root: Cid, get: GetBlock, start: int = 0, stop: int | None = None, limits: DagLimits = DEFAULT_LIMITS
+    root: Cid,
+    get: GetBlock,
+    start: int = 0,
+    stop: int | None = None,
+    limits: DagLimits = DEFAULT_LIMITS,
+    once: bool = False,
 ) -> Iterator[FilePart]:
     """Yield the root and then, depth first, the blocks that hold bytes `start` to `stop` of the file.
 
     Each block must have the size that its parent promised, so a DAG cannot give more bytes than its root declares, and
-    depth and total are bounded by `limits`. Raises InvalidDag, LimitExceeded, and whatever `get` raises for a block
-    that it does not have.
+    depth, total and the number of visits are bounded by `limits`; a block counts each time that it is linked. With
+    `once`, what was yielded with all that is below it is passed over where it is linked again. Raises InvalidDag,
+    LimitExceeded, and whatever `get` raises for a block that it does not have.
     """
     block = get(root)
+    check_root(root, block, limits)
     part = FilePart(root, block, decode_file_node(root, block), 0)
     size = part.node.size
     if size > limits.max_bytes:
         raise LimitExceeded(f"{root} is a file of {size} bytes; at most {limits.max_bytes} are accepted")
     stop = size if stop is None else min(stop, size)
-    depth = 0
+    depth, visited = 0, 1
+    whole: set[Cid] = set()
     # Each entry: a part, the content offset where it begins, the size that its parent promised, its depth.
     waiting: list[tuple[Cid, int, int, int]] = []
     while True:
         yield part
         waiting.extend(reversed(_wanted_parts(part.node, part.offset, depth, start, stop)))
+        # Every part that waits will be visited, so that more of them than that are refused before the next is read.
+        if visited + len(waiting) > limits.max_blocks:
+            raise LimitExceeded(f"{root} links to more than {limits.max_blocks} parts, some of them repeatedly")
+        while waiting and once and waiting[-1][0] in whole:
+            waiting.pop()
         if not waiting:
             return
         cid, offset, promised, depth = waiting.pop()
+        visited += 1
+        if start <= offset and offset + promised <= stop:
+            whole.add(cid)
         if depth > limits.max_depth:
             raise LimitExceeded(f"{root} is deeper than {limits.max_depth} levels")
         block = get(cid)

@@ -9,9 +9,11 @@ from enum import IntEnum
 
 from medward.store.dagpb import PbNode, bytes_field, integer_field, read_fields
 from medward.store.errors import InvalidDag
+from medward.store.limits import MAX_LINKS
 
 MAX_FANOUT = 1024  # CVE-2023-23625: a wider shard makes a reader allocate without bound
 MURMUR3_X64_64 = 0x22
+_OTHER_FIELDS = 16  # that may stand in a message beside the sizes of the parts
 
 
 class NodeType(IntEnum):
@@ -85,7 +87,7 @@ def _read_message(encoded: bytes) -> UnixFs:
     numbers: dict[int, int] = {}
     data = b""
     block_sizes: list[int] = []
-    for number, value in read_fields(encoded):
+    for number, value in read_fields(encoded, MAX_LINKS + _OTHER_FIELDS):
         if number == 2 and isinstance(value, bytes):
             data = value
         elif number == 4 and isinstance(value, int):

@@ -11,6 +11,7 @@ from medward.node.cards import read_card
 from medward.node.home import Home
 from medward.node.training_data import plan_for, read_settings
 from medward.node.training_rules import participant_table, read_agreement
+from medward.store.limits import DEFAULT_LIMITS
 from medward.store.local import open_directory
 
 from .conftest import Run
@@ -256,7 +257,7 @@ def test_backup_and_restore(medward: Run, trial: Path, tmp_path: Path) -> None:
     assert done.code == 0
     assert "incarnation 1" in done.out
     with open_directory(tmp_path / "again" / "store") as store:
-        assert store.read(cid) == b"a model"
+        assert store.read(cid, DEFAULT_LIMITS) == b"a model"
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ from medward.node.gateway_keys import make_gateway_identity
 from medward.node.home import Home
 from medward.node.training_files import TrainingFiles
 from medward.store.cid import Cid
+from medward.store.limits import DEFAULT_LIMITS
 from medward.store.local import open_directory
 from tests.e2e.documented import adapted, commands, said
 from tests.e2e.ward import NAMES, PATIENT, Ward, run
@@ -163,7 +164,7 @@ class Watched:
 def stored(ward: Ward, name: str, blob: str) -> bytes:
     """A blob in a member's store."""
     with open_directory(ward.launcher.homes[name].store, read_only=True) as store:
-        return store.read(Cid.parse(blob))
+        return store.read(Cid.parse(blob), DEFAULT_LIMITS)
 
 
 async def on_the_ledger(ward: Ward, number: int) -> Round:

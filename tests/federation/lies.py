@@ -107,7 +107,8 @@ class Recorded:
         """Return what an audit finds in one round."""
         found, past = Found(), self.round(past) if isinstance(past, int) else past
         sums = sums_of_auditor(self.simulation.state.agreement.protect)
-        audit_round(past, sums, (self.blobs if blobs is None else blobs).get, self.plan, found)
+        held = self.blobs if blobs is None else blobs
+        audit_round(past, sums, lambda name, _: held.get(name), self.plan, found)
         return found
 
     def audited_all(self) -> Found:

@@ -257,5 +257,5 @@ def test_record_against_the_rules_is_kept_with_its_reason(past: Recorded) -> Non
 
 def test_audit_without_a_plan_says_what_it_can(past: Recorded) -> None:
     found = Found()
-    audit_round(past.round(), sums_of_auditor("aggregate"), past.blobs.get, None, found)
+    audit_round(past.round(), sums_of_auditor("aggregate"), lambda name, _: past.blobs.get(name), None, found)
     assert (found.problems, found.checked["sums"], "models" in found.checked) == ([], 1, False)

@@ -13,6 +13,7 @@ from medward.node.backup import read_backup, write_backup
 from medward.node.errors import NodeError
 from medward.node.home import Home
 from medward.node.training_files import TrainingFiles
+from medward.store.limits import DEFAULT_LIMITS
 from medward.store.local import open_directory
 
 CONTENT = bytes(range(256)) * 10_000
@@ -50,7 +51,7 @@ def test_everything_that_was_pinned_comes_back_under_new_keys(backed_up: tuple[H
         assert store.pins() == before.pins()
         assert store.verify().intact
         [model] = [pin.cid for pin in store.pins("model/current")]
-        assert store.read(model) == CONTENT
+        assert store.read(model, DEFAULT_LIMITS) == CONTENT
 
 
 def test_a_backup_holds_no_secret(backed_up: tuple[Home, Path]) -> None:

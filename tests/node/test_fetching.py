@@ -9,13 +9,14 @@ import pytest
 
 from medward.federation.records import Submit
 from medward.federation.round.effects import Fetch
+from medward.federation.round.naming import authors_of
 from medward.federation.round.state import Phase, Round
 from medward.federation.terms import Terms
 from medward.node import fetching
-from medward.node.fetching import Fetching, authors_of, limits_of
+from medward.node.fetching import Fetching
 from medward.node.retention import Retention
 from medward.store.errors import LimitExceeded
-from medward.store.limits import DagLimits
+from medward.store.limits import DagLimits, file_of
 from medward.store.local import in_memory
 
 NAMES = ("a", "b", "c", "d")
@@ -65,6 +66,7 @@ class Peers:
 
 ALL = tuple(f"{name}{part}" for name in NAMES for part in (1, 2))
 FETCH = Fetch(3, Phase.CHECKING, ALL)
+SIZES = dict.fromkeys(ALL, (2,))
 
 
 def lived(peers: Peers, story: Callable[[Fetching], None], seconds: float) -> None:
@@ -81,7 +83,7 @@ def lived(peers: Peers, story: Callable[[Fetching], None], seconds: float) -> No
 def test_withheld_and_slow_blobs_delay_no_other_members(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "_RETRY_SECONDS", 0.01)
     peers = Peers({"a1": 0.8}, ("b1",))
-    lived(peers, lambda one: one.fetch(FETCH, 1000), 1.2)
+    lived(peers, lambda one: one.fetch(FETCH, SIZES), 1.2)
     assert set(peers.told) == set(ALL) - {"b1"}
     assert max(peers.told[name] for name in ALL if name[0] not in "ab") < AT_ONCE
     assert peers.told["b2"] < AT_ONCE
@@ -90,7 +92,7 @@ def test_withheld_and_slow_blobs_delay_no_other_members(monkeypatch: pytest.Monk
 
 def test_blobs_of_all_but_one_member_come_at_once_however_many_it_delays() -> None:
     peers = Peers(dict.fromkeys(["a1", "a2"], 5.0))
-    lived(peers, lambda one: one.fetch(FETCH, 1000), 0.5)
+    lived(peers, lambda one: one.fetch(FETCH, SIZES), 0.5)
     assert {name for name, when in peers.told.items() if when < AT_ONCE} == {name for name in ALL if name[0] != "a"}
 
 
@@ -99,7 +101,7 @@ def test_nothing_is_asked_for_once_the_phase_is_over(monkeypatch: pytest.MonkeyP
     peers = Peers(withheld=("b1",))
 
     async def run() -> None:
-        peers.fetching().fetch(FETCH, 1000)
+        peers.fetching().fetch(FETCH, SIZES)
         await asyncio.sleep(0.1)
         assert peers.now is not None
         peers.now = replace(peers.now, phase=Phase.ANSWERING)
@@ -117,10 +119,10 @@ def test_blob_that_is_on_its_way_is_not_asked_for_twice_and_serves_the_next_phas
 
     async def run() -> None:
         one = peers.fetching()
-        one.fetch(FETCH, 1000)
+        one.fetch(FETCH, SIZES)
         assert peers.now is not None
         peers.now = replace(peers.now, phase=Phase.ANSWERING)
-        one.fetch(Fetch(3, Phase.ANSWERING, ("a1",)), 1000)
+        one.fetch(Fetch(3, Phase.ANSWERING, ("a1",)), SIZES)
         await asyncio.sleep(0.4)
 
     asyncio.run(run())
@@ -130,13 +132,13 @@ def test_blob_that_is_on_its_way_is_not_asked_for_twice_and_serves_the_next_phas
 
 def test_author_of_every_named_blob_is_known() -> None:
     now = replace(checking(), shown={"b": "shown"}, answers={"c": "answer"})
-    assert authors_of(now) == {**{name: name[0] for name in ALL}, "shown": "b", "answer": "c"}
+    assert authors_of(now) == {**{name: (name[0],) for name in ALL}, "shown": ("b",), "answer": ("c",)}
 
 
 def test_blob_that_is_longer_than_any_may_be_is_not_read() -> None:
     store = in_memory()
     kept = Retention(store, 0)
     fits, bomb = (str(store.add(bytes(size), pin="x")) for size in (2_000_000, 4_000_000))
-    assert len(kept.read(fits, "round/3", "a", limits_of(2_000_000))) == 2_000_000
+    assert len(kept.read(fits, "round/3", "a", file_of(2_000_000))) == 2_000_000
     with pytest.raises(LimitExceeded):
-        kept.read(bomb, "round/3", "a", limits_of(2_000_000))
+        kept.read(bomb, "round/3", "a", file_of(2_000_000))

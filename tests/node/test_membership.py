@@ -19,7 +19,7 @@ from medward.store.errors import BlockNotFound, StoreError
 from medward.store.gateway.peer import Peer
 from medward.store.gateway.server import GatewayServer
 from medward.store.gateway.tls import TlsIdentity
-from medward.store.limits import DagLimits
+from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.local import in_memory
 
 
@@ -62,13 +62,13 @@ def test_blocks_go_between_members_and_to_nobody_who_is_not_trusted_any_more(hom
             exchange = MembersExchange(ours)
             exchange.set_peers([Peer("south", server.url)], trust_anew=False)
             with in_memory(exchange=exchange) as store:
-                assert store.read(cid) == b"for members only"
+                assert store.read(cid, DEFAULT_LIMITS) == b"for members only"
         write_trusted(theirs, [south.card().member.certificate])
         with GatewayServer(source, tls=theirs) as server:
             exchange = MembersExchange(ours)
             exchange.set_peers([Peer("south", server.url)], trust_anew=True)
             with in_memory(exchange=exchange) as store, pytest.raises(BlockNotFound):
-                store.read(cid)
+                store.read(cid, DEFAULT_LIMITS)
 
 
 def test_a_fetch_under_way_ends_well_although_the_members_change(homes: dict[str, Home]) -> None:
@@ -135,4 +135,4 @@ def test_a_gateway_certificate_is_good_for_its_host_only(homes: dict[str, Home],
             exchange = MembersExchange(identity(north, [north, south]))
             exchange.set_peers([Peer("south", server.url)], trust_anew=False)
             with in_memory(exchange=exchange) as store, pytest.raises(BlockNotFound, match="IP address mismatch"):
-                store.read(cid)
+                store.read(cid, DEFAULT_LIMITS)

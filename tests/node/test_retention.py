@@ -10,6 +10,7 @@ from medward.store.errors import BlockNotFound
 from medward.store.gateway.exchange import PeerExchange
 from medward.store.gateway.peer import Peer
 from medward.store.gateway.server import GatewayServer
+from medward.store.limits import file_of
 from medward.store.local import LocalStore, in_memory
 
 LARGE = 2_500_000  # bytes: a DAG of several blocks
@@ -34,7 +35,7 @@ def test_model_in_use_is_never_collected_while_round_after_round_is_let_go(other
         for number in range(8):
             mine = store.add(blob(f"mine {number}"), pin=f"round/{number}")
             name = str(theirs.add(blob(f"theirs {number}"), pin=f"round/{number}"))
-            assert kept.read(name, f"round/{number}") == blob(f"theirs {number}")
+            assert kept.read(name, f"round/{number}", None, file_of(LARGE)) == blob(f"theirs {number}")
             # Every second round leads to no model, so one model outlives the rounds that it came from and was used in.
             before = model
             if number % 4 == 0:
@@ -54,11 +55,11 @@ def test_what_a_member_attested_to_hold_is_here_after_its_maker_is_gone(other: t
         kept = Retention(store, 1)
         store.add(b"old", pin="round/0")
         name = str(theirs.add(blob("contribution"), pin="round/1"))
-        kept.read(name, "round/1")
+        kept.read(name, "round/1", None, file_of(LARGE))
         theirs.release("round/1")
         theirs.collect_garbage()
         assert kept.let_go(1, ()) == 1
-        assert kept.read(name, "round/1") == blob("contribution")
+        assert kept.read(name, "round/1", None, file_of(LARGE)) == blob("contribution")
 
 
 def test_rounds_that_ended_while_the_node_was_away_are_let_go_too() -> None:
@@ -82,5 +83,5 @@ def test_all_is_kept_where_nothing_was_said_and_other_labels_always() -> None:
 def test_what_nobody_has_is_said_and_leaves_no_label() -> None:
     with in_memory() as store:
         with pytest.raises(BlockNotFound):
-            Retention(store, 1).read(str(Cid.of(b"absent")), "round/0")
+            Retention(store, 1).read(str(Cid.of(b"absent")), "round/0", None, file_of(6))
         assert store.pins() == []

@@ -11,7 +11,7 @@ from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound, InvalidCar, InvalidRecord, LimitExceeded, StoreError
 from medward.store.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Imported, import_file
 from medward.store.interface import BlobStore, Pin
-from medward.store.limits import DagLimits
+from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.records import Value
 
 from . import vectors
@@ -26,7 +26,7 @@ def expected_cid(content: bytes) -> Imported:
 def test_a_blob_comes_back_under_the_cid_of_its_content(store: BlobStore) -> None:
     cid = store.add(CONTENT, pin="round/1")
     assert cid == expected_cid(CONTENT).cid
-    assert store.read(cid) == CONTENT
+    assert store.read(cid, DEFAULT_LIMITS) == CONTENT
     assert store.has(cid)
 
 
@@ -40,7 +40,7 @@ def test_blobs_of_edge_sizes_come_back_from_bytes_files_and_chunks(store: BlobSt
         store.add(chunks, pin="round/1"),
     }
     assert cids == {expected_cid(content).cid}
-    assert store.read(cids.pop()) == content
+    assert store.read(cids.pop(), DEFAULT_LIMITS) == content
 
 
 def test_the_published_cids_are_those_of_this_store(store: BlobStore) -> None:
@@ -99,7 +99,7 @@ def test_a_released_round_is_collected_and_a_model_in_use_is_not(store: BlobStor
     collected = store.collect_garbage()
     assert collected.blocks >= 4
     assert not store.has(update)
-    assert store.read(model) == CONTENT
+    assert store.read(model, DEFAULT_LIMITS) == CONTENT
 
 
 def test_a_pinned_record_does_not_keep_what_it_links_to(store: BlobStore) -> None:
@@ -118,7 +118,7 @@ def test_what_is_fetched_can_be_pinned_in_the_same_step(store: BlobStore) -> Non
     store.fetch(cid, pin="round/2")
     store.release("round/1")
     store.collect_garbage()
-    assert store.read(cid) == CONTENT
+    assert store.read(cid, DEFAULT_LIMITS) == CONTENT
     with pytest.raises(StoreError, match="no pin label"):
         store.fetch(cid, pin="Not A Label")
 
@@ -145,7 +145,7 @@ def test_a_car_goes_from_one_store_to_another(store: BlobStore, other_store: Blo
     car = b"".join(store.export_car(cid))
     assert CarReader([car]).roots == (cid,)
     assert other_store.import_car(io.BytesIO(car), pin="round/1") == (cid,)
-    assert other_store.read(cid) == CONTENT
+    assert other_store.read(cid, DEFAULT_LIMITS) == CONTENT
     assert other_store.pins() == [Pin(cid, "round/1")]
 
 
@@ -154,7 +154,7 @@ def test_a_car_of_another_program_is_imported(store: BlobStore) -> None:
     with (vectors.FOLDER / "car" / expected["written_order"]["file"]).open("rb") as file:
         (root,) = store.import_car(file, pin="vectors")
     assert str(root) == expected["root"]
-    assert store.read(root) == vectors.content(expected["content"]["size"])
+    assert store.read(root, DEFAULT_LIMITS) == vectors.content(expected["content"]["size"])
 
 
 def test_an_incomplete_car_is_refused_and_nothing_is_pinned(store: BlobStore, other_store: BlobStore) -> None:
@@ -197,7 +197,7 @@ def test_a_read_can_be_given_up_halfway(store: BlobStore) -> None:
     cid = store.add(CONTENT, pin="round/1")
     with closing(store.stream(cid)) as pieces:  # type: ignore[type-var]
         assert CONTENT.startswith(next(iter(pieces)))
-    assert store.read(cid) == CONTENT
+    assert store.read(cid, DEFAULT_LIMITS) == CONTENT
 
 
 def test_content_whose_source_fails_is_not_pinned(store: BlobStore) -> None:

@@ -15,6 +15,7 @@ import pytest
 from medward.store.cid import Cid
 from medward.store.disk import DiskBlocks
 from medward.store.errors import BlockNotFound, CorruptBlock, StoreError, StoreFull, StoreInUse
+from medward.store.limits import DEFAULT_LIMITS
 from medward.store.local import LocalStore, open_directory
 
 from . import vectors
@@ -69,7 +70,7 @@ def assert_all_is_there(directory: Path, acknowledged: dict[int, str]) -> None:
     with open_directory(directory) as store:
         assert list((directory / "incoming").iterdir()) == []
         for number, cid in acknowledged.items():
-            assert store.read(Cid.parse(cid)) == vectors.content(2_500_000, str(number))
+            assert store.read(Cid.parse(cid), DEFAULT_LIMITS) == vectors.content(2_500_000, str(number))
         assert store.verify().intact
         assert {str(pin.cid) for pin in store.pins()} >= set(acknowledged.values())
 
@@ -112,7 +113,7 @@ def test_a_full_disk_is_said_clearly_and_loses_nothing(small_disk: Path) -> None
             store.add(CONTENT[::-1], pin="round/2")
         assert store.pins("round/2") == []
         assert list((small_disk / "store" / "incoming").iterdir()) == []
-        assert store.read(kept) == CONTENT[:1_500_000]
+        assert store.read(kept, DEFAULT_LIMITS) == CONTENT[:1_500_000]
         store.collect_garbage()
         assert store.usage() == before
         assert store.add(CONTENT[:700_000], pin="round/2")
@@ -147,7 +148,7 @@ def test_the_limit_on_bytes_is_kept_and_what_was_there_stays(tmp_path: Path) -> 
         kept = store.add(CONTENT[:1_500_000], pin="round/1")
         with pytest.raises(StoreFull, match="limit of 2000000 bytes"):
             store.add(CONTENT, pin="round/2")
-        assert store.read(kept) == CONTENT[:1_500_000]
+        assert store.read(kept, DEFAULT_LIMITS) == CONTENT[:1_500_000]
         store.collect_garbage()
         store.add(CONTENT[1_500_000:1_900_000], pin="round/2")
         assert store.usage().bytes <= 2_000_000
@@ -170,10 +171,10 @@ def test_a_damaged_block_is_found_set_aside_and_repaired_by_adding_again(
     victim.write_bytes(changed[damage])
 
     with pytest.raises(CorruptBlock, match="no longer matches its name and was set aside"):
-        store.read(cid)
+        store.read(cid, DEFAULT_LIMITS)
     assert not store.has(cid)
     assert store.add(CONTENT, pin="round/1") == cid
-    assert store.read(cid) == CONTENT
+    assert store.read(cid, DEFAULT_LIMITS) == CONTENT
 
 
 def test_garbage_collection_removes_nothing_while_it_cannot_know_what_a_pin_keeps(
@@ -207,7 +208,7 @@ def test_adding_over_a_damaged_block_writes_it_anew(store: LocalStore, tmp_path:
     cid = store.add(b"model", pin="model/1")
     file_of(tmp_path / "store", cid).write_bytes(b"modem")
     assert store.add(b"model", pin="model/2") == cid
-    assert store.read(cid) == b"model"
+    assert store.read(cid, DEFAULT_LIMITS) == b"model"
 
 
 def test_two_processes_cannot_write_one_store(store: LocalStore, tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_two_processes_cannot_write_one_store(store: LocalStore, tmp_path: Path)
 def test_a_store_in_use_can_be_read_and_not_written_by_another(store: LocalStore, tmp_path: Path) -> None:
     cid = store.add(CONTENT, pin="round/1")
     with open_directory(tmp_path / "store", read_only=True) as reader:
-        assert reader.read(cid) == CONTENT
+        assert reader.read(cid, DEFAULT_LIMITS) == CONTENT
         assert reader.verify().intact
         assert reader.pins() == store.pins()
         with pytest.raises(StoreError, match="reading only"):
@@ -239,7 +240,7 @@ def test_a_store_survives_being_closed_and_opened(tmp_path: Path) -> None:
         usage = store.usage()
     with open_directory(tmp_path / "store") as store:
         assert store.usage() == usage
-        assert store.read(cid) == CONTENT
+        assert store.read(cid, DEFAULT_LIMITS) == CONTENT
         assert [pin.label for pin in store.pins()] == ["round/1"]
 
 

@@ -16,7 +16,7 @@ from medward.store.gateway.exchange import PeerExchange
 from medward.store.gateway.peer import Patience, Peer
 from medward.store.gateway.server import GatewayServer
 from medward.store.importer import import_directory, import_file
-from medward.store.limits import DagLimits
+from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.local import LocalStore, in_memory, open_directory
 from medward.store.records import encode_record, record_cid
 from medward.store.unixfs import encode_file
@@ -32,11 +32,11 @@ def test_a_blob_is_fetched_from_a_peer_and_can_be_read_and_pinned(stack: ExitSta
     store = fetching(stack, [peer])
     cid = cid_of(CONTENT[:size])
     assert not store.has(cid)
-    assert store.read(cid) == CONTENT[:size]
+    assert store.read(cid, DEFAULT_LIMITS) == CONTENT[:size]
     assert store.has(cid)
     store.pin(cid, "round/1")
     store.collect_garbage()
-    assert store.read(cid) == CONTENT[:size]
+    assert store.read(cid, DEFAULT_LIMITS) == CONTENT[:size]
 
 
 def test_fifty_megabytes_go_from_one_member_to_another_over_mutual_tls(tmp_path: Path, stack: ExitStack) -> None:
@@ -63,7 +63,7 @@ def test_peers_that_hold_a_part_each_give_the_whole_together(stack: ExitStack) -
         for other, holder in enumerate(stores):
             if other != number % 3:
                 holder.blocks.delete(name)
-    assert fetching(stack, list(peers)).read(cid) == CONTENT
+    assert fetching(stack, list(peers)).read(cid, DEFAULT_LIMITS) == CONTENT
 
 
 @pytest.mark.parametrize(("known", "misses"), [(True, 0), (False, 1)])
@@ -94,7 +94,7 @@ def test_many_small_blocks_come_in_one_request_and_a_hole_is_filled_by_another_p
     content = CONTENT[: 700 * 1024]
     (partial, first), (_, second) = served(stack, content, SMALL), served(stack, content, SMALL)
     partial.blocks.delete(Cid.of(content[300 * 1024 : 301 * 1024]))
-    assert fetching(stack, [first, second]).read(cid_of(content, SMALL)) == content
+    assert fetching(stack, [first, second]).read(cid_of(content, SMALL), DEFAULT_LIMITS) == content
 
 
 def test_a_directory_and_a_record_with_links_are_fetched_whole(stack: ExitStack) -> None:
@@ -130,7 +130,7 @@ def test_a_fetch_goes_on_where_the_last_one_ended(stack: ExitStack, tmp_path: Pa
         writer.put(missing, block)
     get = source.get_block
     source.get_block = lambda wanted: (asked.append(str(wanted)), get(wanted))[1]  # type: ignore[method-assign]
-    assert store.read(cid) == CONTENT
+    assert store.read(cid, DEFAULT_LIMITS) == CONTENT
     assert asked == [str(missing)]
 
 
@@ -148,18 +148,18 @@ def test_a_block_damaged_on_our_disk_is_fetched_again(stack: ExitStack, tmp_path
     assert not found.intact
     store.fetch(cid)
     assert store.verify().intact
-    assert store.read(cid) == CONTENT
+    assert store.read(cid, DEFAULT_LIMITS) == CONTENT
 
 
 def test_nobody_to_ask_and_nobody_who_knows_are_said_clearly(stack: ExitStack) -> None:
     absent = Cid.of(b"absent")
     with pytest.raises(BlockNotFound, match="there are no peers to ask"):
-        fetching(stack, []).read(absent)
+        fetching(stack, []).read(absent, DEFAULT_LIMITS)
     _, peer = served(stack)
     with pytest.raises(BlockNotFound, match=f"{peer.name} does not have"):
         fetching(stack, [peer]).fetch_block(absent)
     with pytest.raises(BlockNotFound, match="could not be asked"):
-        fetching(stack, [Peer("gone", "http://127.0.0.1:9")]).read(absent)
+        fetching(stack, [Peer("gone", "http://127.0.0.1:9")]).read(absent, DEFAULT_LIMITS)
 
 
 def test_a_peer_in_the_clear_is_refused_unless_it_is_this_machine() -> None:
@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up_during_a_fetch_is_said_clearly_and_loses_nothing(
     assert list((small_disk / "store" / "incoming").iterdir()) == []
     assert store.verify().intact
     store.collect_garbage()
-    assert store.read(kept) == CONTENT[::-1][:1_500_000]
+    assert store.read(kept, DEFAULT_LIMITS) == CONTENT[::-1][:1_500_000]
 
 
 # --- peers that do wrong
@@ -247,7 +247,9 @@ def test_several_fetches_at_once_do_not_disturb_each_other(stack: ExitStack, tmp
     store = stack.enter_context(open_directory(tmp_path / "store", exchange=exchange))
     results: list[bytes] = []
     wanted = [cid_of(CONTENT), other, cid_of(CONTENT), other]
-    threads = [threading.Thread(target=lambda cid=cid: results.append(store.read(cid))) for cid in wanted]
+    threads = [
+        threading.Thread(target=lambda cid=cid: results.append(store.read(cid, DEFAULT_LIMITS))) for cid in wanted
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -13,7 +13,7 @@ from medward.store.car import car_header, car_section_head, write_car
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound
 from medward.store.gateway.peer import Patience, Peer
-from medward.store.limits import MAX_BLOCK_BYTES, DagLimits
+from medward.store.limits import DEFAULT_LIMITS, MAX_BLOCK_BYTES, DagLimits
 from medward.store.local import LocalStore
 from medward.store.varint import encode_varint
 
@@ -126,7 +126,7 @@ def test_a_car_with_something_wrong_in_it_never_gives_a_wrong_byte(
     hostile = stack.enter_context(hostile_peer(car_peer(pieces)))
     _, honest = served(stack, content, SMALL)
     store = fetched_from(stack, [hostile.peer, honest], cid_of(content, SMALL))
-    assert store.read(cid_of(content, SMALL)) == content
+    assert store.read(cid_of(content, SMALL), DEFAULT_LIMITS) == content
     assert store.usage().blocks == len(small_file_blocks())
 
 
@@ -155,4 +155,4 @@ def test_a_car_without_end_does_not_fill_the_memory(
     store = fetching(stack, [hostile.peer, honest])
     root = cid_of(CONTENT[: 100 * 1024], SMALL)
     assert peak_beyond_now(lambda: store.fetch(root)) < MEMORY_LIMIT_MIB
-    assert store.read(root) == CONTENT[: 100 * 1024]
+    assert store.read(root, DEFAULT_LIMITS) == CONTENT[: 100 * 1024]

@@ -10,6 +10,7 @@ from medward.cli.bench._store_rows import MEMORY_LIMIT_MIB
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound
 from medward.store.gateway.peer import Patience
+from medward.store.limits import DEFAULT_LIMITS
 
 from .exchanging import CONTENT, VERY_HASTY, cid_of, fetching, served, small_file_blocks
 from .hostile import Exchange, Misdeed, hostile_peer
@@ -112,7 +113,7 @@ MISDEEDS: list[Misdeed] = [
 def test_a_hostile_peer_beside_an_honest_one_costs_a_request_elsewhere(stack: ExitStack, misdeed: Misdeed) -> None:
     hostile = stack.enter_context(hostile_peer(misdeed))
     _, honest = served(stack, CONTENT)
-    assert fetching(stack, [hostile.peer, honest]).read(cid_of(CONTENT)) == CONTENT
+    assert fetching(stack, [hostile.peer, honest]).read(cid_of(CONTENT), DEFAULT_LIMITS) == CONTENT
     assert hostile.asked > 0
 
 
@@ -121,7 +122,7 @@ def test_a_hostile_peer_alone_ends_in_a_clear_error_and_no_byte(stack: ExitStack
     hostile = stack.enter_context(hostile_peer(misdeed))
     store = fetching(stack, [hostile.peer], VERY_HASTY)
     with pytest.raises(BlockNotFound, match="mallory"):
-        store.read(cid_of(CONTENT))
+        store.read(cid_of(CONTENT), DEFAULT_LIMITS)
     with pytest.raises(BlockNotFound, match="mallory"):
         store.fetch_block(cid_of(CONTENT))
     assert store.usage().blocks == 0
@@ -143,7 +144,7 @@ def test_what_a_hostile_peer_sends_without_end_does_not_fill_the_memory(stack: E
 def test_a_liar_is_not_asked_again_in_the_same_fetch(stack: ExitStack) -> None:
     hostile = stack.enter_context(hostile_peer(wrong_block))
     _, honest = served(stack, CONTENT)
-    assert fetching(stack, [hostile.peer, honest]).read(cid_of(CONTENT)) == CONTENT
+    assert fetching(stack, [hostile.peer, honest]).read(cid_of(CONTENT), DEFAULT_LIMITS) == CONTENT
     assert hostile.asked == 1
 
 

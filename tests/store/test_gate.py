@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 from medward.store.gate import Gate
+from medward.store.limits import DEFAULT_LIMITS
 from medward.store.local import open_directory
 
 from . import vectors
@@ -55,6 +56,6 @@ def test_blobs_that_are_added_during_garbage_collections_are_whole(tmp_path: Pat
         for thread in threads:
             thread.join()
         store.collect_garbage()
-        assert sorted(store.read(pin.cid) for pin in store.pins()) == sorted(added)
+        assert sorted(store.read(pin.cid, DEFAULT_LIMITS) for pin in store.pins()) == sorted(added)
         assert len(added) == 16
         assert store.verify().intact

@@ -28,7 +28,7 @@ from medward.store.kubo.daemon import KuboDaemon, find_kubo
 from medward.store.kubo.repository import RepositoryBlocks
 from medward.store.kubo.rpc import KuboRpc
 from medward.store.kubo.store import KuboStore
-from medward.store.limits import DagLimits
+from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.local import in_memory
 
 from . import vectors
@@ -160,7 +160,7 @@ def test_two_members_of_a_private_swarm_exchange_blobs_and_a_stranger_cannot(sta
     cid = at_alice.add(CONTENT, pin="round/1")
     bob.connect(alice.swarm_addresses())
     at_bob.fetch(cid)
-    assert at_bob.read(cid) == CONTENT
+    assert at_bob.read(cid, DEFAULT_LIMITS) == CONTENT
     record = at_alice.put_record({"model": cid}, pin="ledger")
     assert at_bob.get_record(record) == {"model": cid}
 
@@ -230,7 +230,7 @@ def test_a_killed_daemon_is_started_again_with_everything_acknowledged(start: St
     wait_until(lambda: daemon.pid != first and daemon.is_healthy())
     assert daemon.restarts == 1
     with KuboStore(daemon.rpc(), None) as again:
-        assert again.read(cid) == CONTENT
+        assert again.read(cid, DEFAULT_LIMITS) == CONTENT
 
 
 LEFT_BEHIND = """
@@ -254,7 +254,7 @@ def test_a_daemon_that_outlived_its_killed_node_gives_way_to_a_new_one(tmp_path:
         assert daemon.pid != int(pid)
         assert daemon.is_healthy()
         with KuboStore(daemon.rpc(), tmp_path / "kubo" / "labels.sqlite") as store:
-            assert store.read(Cid.parse(cid)) == b"acknowledged"
+            assert store.read(Cid.parse(cid), DEFAULT_LIMITS) == b"acknowledged"
             assert store.pins() == [Pin(Cid.parse(cid), "round/1")]
 
 
@@ -267,7 +267,7 @@ def test_our_car_is_imported_by_kubo_under_the_same_root(start: Start) -> None:
     imported = list(daemon.rpc().lines("dag/import", [car], stats=True))
     assert {"Root": {"Cid": {"/": str(cid)}, "PinErrorMsg": ""}} in imported
     assert at_kubo.has(cid)
-    assert at_kubo.read(cid) == CONTENT
+    assert at_kubo.read(cid, DEFAULT_LIMITS) == CONTENT
 
 
 @pytest.mark.engines
@@ -277,7 +277,7 @@ def test_kubo_and_we_read_each_others_cars_and_blocks(start: Start) -> None:
     with in_memory() as ours:
         exported = daemon.rpc().fetch("dag/export", None, arg=str(cid), progress=False)
         assert ours.import_car(io.BytesIO(exported), pin="round/1") == (cid,)
-        assert ours.read(cid) == CONTENT
+        assert ours.read(cid, DEFAULT_LIMITS) == CONTENT
         assert [name for name, _ in walk(cid, ours.get_block)] == [
             name for name, _ in CarReader(pieces_of_file(io.BytesIO(exported)))
         ]
@@ -292,8 +292,8 @@ def test_raw_blocks_and_cars_are_fetched_from_kubos_gateway(start: Start) -> Non
         at_kubo.import_car(io.BytesIO(b"".join(ours.export_car(many_small))), pin="round/1")
     exchange = PeerExchange([Peer("kubo", daemon.gateway_url)], patience=Patience(block=20))
     with in_memory(exchange=exchange) as fetching:
-        assert fetching.read(few_large) == CONTENT
-        assert fetching.read(many_small) == CONTENT[:500_000]
+        assert fetching.read(few_large, DEFAULT_LIMITS) == CONTENT
+        assert fetching.read(many_small, DEFAULT_LIMITS) == CONTENT[:500_000]
         with pytest.raises(BlockNotFound, match="kubo does not have"):
             fetching.fetch_block(Cid.of(b"absent"))
     with httpx.Client(base_url=daemon.gateway_url, trust_env=False) as gateway:
@@ -321,7 +321,7 @@ def test_a_block_damaged_in_kubos_repository_is_found_and_fetched_again(start: S
     assert [name.key for name in found.missing] == [damaged.key]
     at_bob.fetch(cid)
     assert at_bob.verify().intact
-    assert at_bob.read(cid) == CONTENT
+    assert at_bob.read(cid, DEFAULT_LIMITS) == CONTENT
 
 
 @pytest.mark.engines
@@ -371,7 +371,7 @@ def test_kubo_fetches_from_our_gateway(start: Start, tmp_path: Path) -> None:
                     wait_until((daemon.directory / "gateway").exists)
                     with KuboStore(daemon.rpc(), None, patience=20.0) as at_kubo:
                         at_kubo.fetch(cid)
-                        assert at_kubo.read(cid) == content
+                        assert at_kubo.read(cid, DEFAULT_LIMITS) == content
                 finally:
                     process.terminate()
             assert router.asked > 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.federation.sums.interface import Decrypted, IntVector, SumRefused, SumTerms, Verdict, WrongSum
+from medward.federation.sums.interface import Blob, Decrypted, IntVector, SumRefused, SumTerms, Verdict, WrongSum
 from medward.federation.sums.journal import Journal, Kind
 from medward.federation.sums.state import SumState
 from medward.fhe import ciphertexts, reconstruction
@@ -22,8 +22,17 @@ from medward.fhe.checking import (
     read_audit_response,
     read_response,
     read_shown,
+    response_bytes,
+    shown_bytes,
 )
-from medward.fhe.contribution import Contribution, contribution_bytes, fits_digest, read_contribution, share_label
+from medward.fhe.contribution import (
+    Contribution,
+    contribution_bytes,
+    fits_digest,
+    read_contribution,
+    share_bytes,
+    share_label,
+)
 from medward.fhe.dealing import Dealing
 from medward.fhe.errors import DealingFault, MalformedEncoding, ShareFault
 from medward.fhe.hybrid import HybridKey
@@ -62,9 +71,20 @@ class EncryptedSum:
         self._own_journal.erase_sealing_keys_but(publics)
         self._opened_keys = {public: key for public, key in self._opened_keys.items() if public in publics}
 
-    def contribution_bytes(self, terms: SumTerms) -> int:
-        """Return the exact size of everybody's contribution to this sum."""
-        return contribution_bytes(self._sum(terms).context)
+    def expected_bytes(self, terms: SumTerms, kind: Blob, author: str, about: Sequence[str] = ()) -> int:
+        """Return the exact size of a blob that a member names in this sum."""
+        current = self._sum(terms)
+        match kind:
+            case "contribution":
+                return contribution_bytes(current.context)
+            case "response":
+                return response_bytes(current.context)
+            case "shown":
+                return shown_bytes(current.context, [current.holder(name) for name in about])
+            case "answer":
+                return reconstruction.answer_bytes()
+            case "share":
+                return share_bytes(current.context, current.holder(author))
 
     def contribute(self, terms: SumTerms, values: IntVector) -> bytes:
         """Encrypt this member's values, and deal its one-time secret to the holders."""

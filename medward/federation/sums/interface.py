@@ -9,7 +9,7 @@ also after a restart, it returns the same bytes, and never others.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ class WrongSum(FederationError):
 
 class SumRefused(FederationError):
     """Something that this member must not show: it showed other bytes before, or has not checked enough."""
+
+
+#: What a blob is that a member names in a round.
+Blob = Literal["contribution", "response", "shown", "answer", "share"]
 
 
 class Verdict(Enum):
@@ -102,8 +106,18 @@ class SecureSum(Protocol):
     def keep_sealing_keys(self, publics: Sequence[bytes]) -> None:
         """Erase the secrets of all sealing keys but these."""
 
-    def contribution_bytes(self, terms: SumTerms) -> int:
-        """Return the exact size of everybody's contribution to this sum."""
+    def expected_bytes(self, terms: SumTerms, kind: Blob, author: str, about: Sequence[str] = ()) -> int:
+        """Return the exact size of a blob that a member names in this sum.
+
+        Args:
+            terms: of the sum.
+            kind: what it is.
+            author: who named it.
+            about: the holders whose shares are shown, or the cohort that is answered for.
+
+        Raises:
+            WrongSum: a name in it is not of this sum.
+        """
 
     def contribute(self, terms: SumTerms, values: IntVector) -> bytes:
         """Return this member's contribution: what it adds, encrypted, and its one-time secret, dealt to the holders.

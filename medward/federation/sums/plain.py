@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medward.federation.sums.interface import Decrypted, IntVector, SumTerms, Verdict, WrongSum
+from medward.federation.sums.interface import Blob, Decrypted, IntVector, SumTerms, Verdict, WrongSum
 
 
 class PlainSum:
@@ -29,9 +29,11 @@ class PlainSum:
     def keep_sealing_keys(self, publics: Sequence[bytes]) -> None:
         """Do nothing: there are none."""
 
-    def contribution_bytes(self, terms: SumTerms) -> int:
-        """Return the size of the integers; a name stands before them."""
-        return 8 * (terms.counts + terms.values)
+    def expected_bytes(self, terms: SumTerms, kind: Blob, author: str, about: Sequence[str] = ()) -> int:
+        """Return the size of a member's name and integers, or of what stands for anything else."""
+        if kind == "contribution":
+            return len(author.encode()) + 1 + 8 * (terms.counts + terms.values)
+        return len(_token(kind, terms, author, *about))
 
     def contribute(self, terms: SumTerms, values: IntVector) -> bytes:
         """Return the integers as they are."""

@@ -30,6 +30,7 @@ from medward.store.gateway.peer import CarOrder, LyingPeer, Patience, Peer, ask_
 from medward.store.gateway.tls import TlsIdentity
 from medward.store.interface import check_dag_size
 from medward.store.limits import DagLimits
+from medward.store.reader import check_root
 
 _REQUESTS = 8  # in flight in one fetch, so that it holds at most 16 MiB of unfinished blocks
 _REQUESTS_PER_PEER = 4
@@ -196,6 +197,7 @@ class _Fetch:
             cid, depth = waiting.pop()
             if cid in self._seen:
                 continue
+            check_dag_size(self._root, len(waiting), 0, self._limits)
             self._seen.add(cid)
             if depth > self._limits.max_depth:
                 raise LimitExceeded(f"the DAG below {self._root} is deeper than {self._limits.max_depth} links")
@@ -205,7 +207,7 @@ class _Fetch:
                 self._wanted[cid] = _Wanted(cid, depth)
             else:
                 self._count(cid, block)
-                waiting.extend((link, depth + 1) for link in links_of(cid, block))
+                waiting.extend((link, depth + 1) for link in self._new_links(cid, block))
 
     def _block_here(self, cid: Cid) -> bytes | None:
         if cid.inline is not None:
@@ -225,10 +227,15 @@ class _Fetch:
         except asyncio.CancelledError:
             await writing  # the writer must be at rest before it is closed
             raise
-        self._want(links_of(wanted.cid, block), wanted.depth + 1)
+        self._want(self._new_links(wanted.cid, block), wanted.depth + 1)
+
+    def _new_links(self, cid: Cid, block: bytes) -> Sequence[Cid]:
+        """Return what a block links to and nothing before it did."""
+        return [link for link in dict.fromkeys(links_of(cid, block)) if link not in self._seen]
 
     def _count(self, cid: Cid, block: bytes) -> None:
         if cid == self._root:
+            check_root(cid, block, self._limits)
             self._root_block = block
         self._blocks, self._bytes = self._blocks + 1, self._bytes + len(block)
         check_dag_size(self._root, self._blocks, self._bytes, self._limits)
@@ -314,7 +321,7 @@ class _Fetch:
 
     async def _read_car(self, peer: Peer) -> None:
         budget = self._limits.max_bytes + 128 * self._limits.max_blocks  # blocks, and a name before each
-        request = CarOrder(self._root, self._patience, budget, self._wanted.__contains__)
+        request = CarOrder(self._root, self._patience, budget, self._limits.max_blocks, self._wanted.__contains__)
         async with aclosing(ask_for_car(self._pool, peer, request)) as car:
             async for cid, block in car:
                 if cid in self._wanted:

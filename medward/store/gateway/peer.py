@@ -64,12 +64,14 @@ class CarOrder:
         root: whose DAG it holds.
         patience: how long the peer may take.
         max_bytes: most bytes that are read of it.
+        max_blocks: most blocks that it may hold, repeated ones included.
         is_of_use: says whether a block is still wanted; others buy the peer no time.
     """
 
     root: Cid
     patience: Patience
     max_bytes: int
+    max_blocks: int
     is_of_use: Callable[[Cid], bool]
 
 
@@ -108,7 +110,7 @@ async def ask_for_car(
         "Accept": f"{CAR_TYPE}; version=1; order=dfs; dups=n",
         "Accept-Encoding": "identity",
     }
-    decoder, received, useful = CarDecoder(), 0, 0
+    decoder, received, useful = CarDecoder(order.max_blocks), 0, 0
     begun = asyncio.get_running_loop().time()
     async with _answer(pool, peer, f"/ipfs/{order.root}?format=car", headers, order.patience) as (response, timer):
         async for piece in response.aiter_stream():

@@ -5,7 +5,7 @@ specification for how a path is followed.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medward.store.cid import DAG_CBOR, DAG_PB, RAW, Cid
 from medward.store.dag import get_inline, links_of, walk
@@ -18,6 +18,8 @@ from medward.store.records import Value, decode_record
 from medward.store.unixfs import NodeType
 
 Block = tuple[Cid, bytes]
+#: Where blocks are repeated (dups=y), small ones that are linked often would keep a gateway busy for one request.
+_MOST_WITH_REPEATS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,11 @@ def select_blocks(
 ) -> Iterator[Block]:
     """Yield the blocks of the answer in depth-first order.
 
-    Raises BlockNotFound at a hole: the answer has begun by then and can only be cut off, which clients must notice.
+    Raises BlockNotFound at a hole, LimitExceeded for more than the limits allow: the answer has begun by then and can
+    only be cut off, which clients must notice.
     """
+    if request.repeat:
+        limits = replace(limits, max_blocks=min(limits.max_blocks, _MOST_WITH_REPEATS))
     seen: set[Cid] = set()
     for cid, block in _with_way(request, selection, get, limits):
         if request.repeat or cid not in seen:
@@ -89,7 +94,8 @@ def _entity(cid: Cid, request: CarRequest, get: GetBlock, limits: DagLimits) -> 
         yield from walk(cid, get, limits, request.repeat, links=links_of)
     else:
         start, stop = request.byte_range.resolve(size)
-        for part in walk_file(cid, lambda wanted: get_inline(wanted, get), start, stop, limits):
+        found = walk_file(cid, lambda wanted: get_inline(wanted, get), start, stop, limits, once=not request.repeat)
+        for part in found:
             if part.cid.inline is None:
                 yield part.cid, part.block
 

@@ -28,6 +28,7 @@ from medward.store.interface import BlobStore, Collected, Pin, Usage, Verificati
 from medward.store.kubo.rpc import KuboRpc
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.pins import PinTable
+from medward.store.reader import check_root
 from medward.store.records import Value, encode_record, record_cid
 
 _PIN_NAME = "medward"  # tells our pins from those of whoever shares the daemon
@@ -99,7 +100,7 @@ class KuboStore(BlobStore):
     def import_car(self, source: BinaryIO, *, pin: str, limits: DagLimits = DEFAULT_LIMITS) -> tuple[Cid, ...]:
         """See `BlobStore.import_car`."""
         check_label(pin)
-        decoder = CarDecoder()
+        decoder = CarDecoder(limits.max_blocks)
         with self._gate.shared():
             for _ in self._rpc.lines("dag/import", _checked(source, decoder, limits), pin_roots=False):
                 pass
@@ -126,6 +127,8 @@ class KuboStore(BlobStore):
                         self._fetch_all(root, limits, pool)
                     finally:
                         pool.shutdown(cancel_futures=True)
+            if limits.sizes is not None:
+                check_root(root, self.get_block(root), limits)
             if pin is not None:
                 self._keep(root, check_label(pin))
 
@@ -207,6 +210,8 @@ class KuboStore(BlobStore):
             for future in done:
                 cid, depth = running.pop(future)
                 block = future.result()
+                if cid == root:
+                    check_root(root, block, limits)
                 size += len(block)
                 if depth == limits.max_depth and links_of(cid, block):
                     raise LimitExceeded(f"the DAG below {root} is deeper than {limits.max_depth} links")

@@ -34,9 +34,19 @@ def test_sum_is_exact_and_every_member_gets_the_same(tmp_path: Path, members: in
         assert found.wrong == ()
 
 
-def test_contributions_have_the_promised_size_whoever_makes_them(ward: Ward) -> None:
-    sizes = {len(c) for c in ward.contribute().values()}
-    assert sizes == {ward.parts[ward.names[0]].contribution_bytes(ward.terms)}
+def test_blobs_have_the_promised_size_whoever_makes_them(ward: Ward) -> None:
+    contributions, responses = ward.contribute(), ward.respond()
+    ward.examine(contributions, responses)
+    first, last = ward.names[0], ward.names[-1]
+    anybody, terms = ward.parts[first], ward.terms
+    for kind, made in (("contribution", contributions), ("response", responses), ("answer", ward.answer())):
+        assert {len(blob) for blob in made.values()} == {anybody.expected_bytes(terms, kind, first, ward.names)}
+    for holder in (first, last):  # the first ones' shares are seeds
+        share = ward.parts[holder].dealt(terms, last, contributions[last])
+        assert share is not None
+        assert len(share) == anybody.expected_bytes(terms, "share", holder)
+        shown = ward.parts[last].show(terms, [holder]) if holder == first else b""
+        assert len(shown) in (0, anybody.expected_bytes(terms, "shown", last, [holder]))
 
 
 def test_sum_over_a_part_of_the_contributors_leaves_the_others_out(tmp_path: Path) -> None:
@@ -399,9 +409,9 @@ def test_strangers_and_impossible_terms_are_refused_in_one_sentence(ward: Ward) 
         with pytest.raises(WrongSum):
             part.answer(terms, cohort)
     with pytest.raises(SumRefused, match="no complaint could be settled"):
-        part.contribution_bytes(replace(terms, threshold=2))
+        part.expected_bytes(replace(terms, threshold=2), "contribution", terms.contributors[0])
     with pytest.raises(SumRefused, match="not possible"):
-        part.contribution_bytes(replace(terms, bits=5))
+        part.expected_bytes(replace(terms, bits=5), "contribution", terms.contributors[0])
 
 
 def test_bad_sealing_key_among_the_terms_is_said_and_nothing_is_stored(ward: Ward) -> None:

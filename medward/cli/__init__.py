@@ -54,6 +54,12 @@ def main() -> None:
     except MedwardError as error:
         print(f"medward: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        where = error.filename if error.filename is not None else "a file or connection"
+        print(
+            f"medward: cannot use {where!a}: {error.strerror or error}; check it and its permissions", file=sys.stderr
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         print("medward: stopped", file=sys.stderr)
         sys.exit(130)

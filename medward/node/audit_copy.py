@@ -7,9 +7,8 @@
 No key, no token, nothing of the participant or of sealed data's keys.
 """
 
+import os
 import re
-import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,8 +16,10 @@ from pathlib import Path
 
 from medward.errors import MedwardError
 from medward.ledger.pbft.reading import copy_of_journal
+from medward.node.archives import BLOCK, ArchiveReader, header
 from medward.node.errors import NodeError
 from medward.node.home import Home
+from medward.store.blocks import open_plain
 
 _NAME = re.compile(
     r"node\.toml|federation\.json|card\.json|ledger/journal/(witness|journal\.sqlite)|store/blocks/[a-z2-7]/[a-z2-7]+"
@@ -26,6 +27,7 @@ _NAME = re.compile(
 )
 _FILES = ("node.toml", "federation.json", "card.json")
 _PIECE = 2**20
+_MOST_BYTES = 2**24  # of a file that is read whole
 
 
 def write_copy(home: Home) -> Iterator[bytes]:
@@ -45,9 +47,11 @@ def write_copy(home: Home) -> Iterator[bytes]:
     for file in sorted([*home.store.glob("blocks/*/*"), *home.store.glob("kubo/blocks/**/*")]):
         name = file.relative_to(home.folder).as_posix()
         # What is no block is nobody's business, and garbage collection may be faster than this.
-        with suppress(FileNotFoundError):
-            yield from _entry(name, file) if _NAME.fullmatch(name) else ()
-    yield bytes(2 * tarfile.BLOCKSIZE)
+        with suppress(OSError):
+            if _NAME.fullmatch(name):
+                open_plain(file).close()
+                yield from _entry(name, file)
+    yield bytes(2 * BLOCK)
 
 
 def read_copy(archive: Path, folder: Path) -> Path:
@@ -60,34 +64,35 @@ def read_copy(archive: Path, folder: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as name:
             made = Path(name) / "home"
             (made / "store" / "blocks").mkdir(parents=True)
-            with tarfile.open(archive) as opened:
-                for entry in opened:
-                    _take(opened, entry, made)
+            with archive.open("rb") as source:
+                reader = ArchiveReader(source)
+                while (entry := reader.next()) is not None:
+                    _take(reader, *entry, made)
             return made.rename(folder / Home(made).card().name)
-    except (tarfile.TarError, OSError, MedwardError) as error:
+    except (OSError, MedwardError) as error:
         raise NodeError(f"what the node sent is no copy of its home: {error}") from None
 
 
-def _take(archive: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
-    content = archive.extractfile(entry) if entry.isreg() and _NAME.fullmatch(entry.name) else None
-    if content is None:
-        raise NodeError(f"it holds {entry.name!r}, which no home has")
-    file = folder / entry.name
+def _take(archive: ArchiveReader, name: str, size: int, folder: Path) -> None:
+    if not _NAME.fullmatch(name):
+        raise NodeError(f"it holds {name[:80]!a}, which no home has")
+    if size > _MOST_BYTES and not name.startswith(("ledger/journal/", "store/blocks/", "store/kubo/blocks/")):
+        raise NodeError(f"it holds {name} with {size} bytes; at most {_MOST_BYTES} are read")
+    file = folder / name
     file.parent.mkdir(parents=True, exist_ok=True)
-    with content, file.open("wb") as made:
-        shutil.copyfileobj(content, made)
+    with file.open("xb") as made:
+        for piece in archive.pieces():
+            made.write(piece)
 
 
 def _entry(name: str, file: Path) -> Iterator[bytes]:
-    with file.open("rb") as content:
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = file.stat().st_size, 0o600
-        yield entry.tobuf(tarfile.USTAR_FORMAT)
-        left = entry.size
+    with open_plain(file) as content:
+        left = size = os.fstat(content.fileno()).st_size
+        yield header(name, size)
         while left:
             piece = content.read(min(_PIECE, left))
             if not piece:
                 raise NodeError(f"{file} became shorter while it was read")
             left -= len(piece)
             yield piece
-        yield bytes(-entry.size % tarfile.BLOCKSIZE)
+        yield bytes(-size % BLOCK)

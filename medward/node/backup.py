@@ -9,15 +9,15 @@ The file is a tar archive: node.toml, federation.json, card.json, pins.json, the
 read.
 """
 
-import io
 import json
-import tarfile
+import os
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import msgspec
 
 from medward.errors import MedwardError
+from medward.node.archives import BLOCK, ArchiveReader, InvalidArchive, header
 from medward.node.cards import Card, check_card
 from medward.node.configuration import read_configuration
 from medward.node.errors import NodeError
@@ -31,7 +31,15 @@ from medward.store.limits import DEFAULT_LIMITS, MAX_BLOCK_BYTES
 from medward.store.local import LocalStore, open_directory
 
 _FILES = ("node.toml", "federation.json", "card.json")
-_MAX_TEXT = 64 * 2**20
+_MAX_TEXT = 2**24
+
+
+class _Pin(msgspec.Struct, frozen=True):
+    """A pin, as pins.json has it."""
+
+    cid: str
+    label: str
+    whole: bool
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -59,13 +67,15 @@ def write_backup(folder: Path, out: Path) -> Summary:
         raise NodeError(f"{out} is there already; name another file, so that no backup is lost")
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
-        with open_directory(home.store, read_only=True) as store, tarfile.open(unfinished, "w") as archive:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as archive, open_directory(home.store, read_only=True) as store:
             for name in _FILES:
                 _put(archive, name, (folder / name).read_bytes())
             pins = store.pins()
             shown = [{"cid": str(pin.cid), "label": pin.label, "whole": pin.whole} for pin in pins]
             _put(archive, "pins.json", json.dumps(shown).encode())
             blocks, size = _put_blocks(archive, store, pins)
+            archive.write(bytes(2 * BLOCK))
         unfinished.rename(out)
     except OSError as error:
         raise NodeError(f"cannot write {out}: {error.strerror}; check the folder and its free space") from None
@@ -82,19 +92,18 @@ def read_backup(file: Path, folder: Path) -> Card:
         StoreError: a block in it does not match its name.
     """
     try:
-        with tarfile.open(file) as archive:
-            return _restore(archive, Home(folder))
-    except tarfile.TarError as error:
+        with file.open("rb") as archive:
+            return _restore(ArchiveReader(archive), Home(folder))
+    except (InvalidArchive, OSError) as error:
         raise NodeError(f"{file} is no backup of a node, or it is damaged: {error}") from None
 
 
-def _restore(archive: tarfile.TarFile, home: Home) -> Card:
+def _restore(archive: ArchiveReader, home: Home) -> Card:
     texts: dict[str, bytes] = {}
     for name in (*_FILES, "pins.json"):
-        entry = archive.next()
-        if entry is None or entry.name != name or entry.size > _MAX_TEXT:
-            raise NodeError(f"{archive.name!s} is no backup of a node: it lacks {name}")
-        texts[name] = _content(archive, entry)
+        if (archive.next() or ("", 0))[0] != name:
+            raise InvalidArchive(f"it lacks {name}")
+        texts[name] = archive.content(_MAX_TEXT)
     staging = home.folder.with_name(f".{home.folder.name}.restoring")
     staging.mkdir(mode=0o700, parents=True)
     try:
@@ -113,17 +122,15 @@ def _restore(archive: tarfile.TarFile, home: Home) -> Card:
     made.install(federation)
     with open_directory(made.store) as store:
         _take_blocks(archive, store)
-        _take_pins(store, json.loads(texts["pins.json"]))
+        _take_pins(store, _pins(texts["pins.json"]))
     return made.card()
 
 
-def _put(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(content), 0o600
-    archive.addfile(entry, io.BytesIO(content))
+def _put(archive: BinaryIO, name: str, content: bytes) -> None:
+    archive.write(header(name, len(content)) + content + bytes(-len(content) % BLOCK))
 
 
-def _put_blocks(archive: tarfile.TarFile, store: LocalStore, pins: list[Pin]) -> tuple[int, int]:
+def _put_blocks(archive: BinaryIO, store: LocalStore, pins: list[Pin]) -> tuple[int, int]:
     done: set[bytes] = set()
     size = 0
     for pin in pins:
@@ -136,31 +143,32 @@ def _put_blocks(archive: tarfile.TarFile, store: LocalStore, pins: list[Pin]) ->
     return len(done), size
 
 
-def _take_blocks(archive: tarfile.TarFile, store: LocalStore) -> None:
+def _take_blocks(archive: ArchiveReader, store: LocalStore) -> None:
     with store.blocks.writer() as writer:
         while (entry := archive.next()) is not None:
-            if not entry.name.startswith("blocks/") or entry.size > MAX_BLOCK_BYTES:
-                raise NodeError(f"the backup holds {entry.name!r}, which no backup does; it is damaged or forged")
-            cid, block = Cid.parse(entry.name.removeprefix("blocks/")), _content(archive, entry)
+            name, size = entry
+            if not name.startswith("blocks/") or size > MAX_BLOCK_BYTES:
+                raise NodeError(f"the backup holds {name[:80]!a}, which no backup does; it is damaged or forged")
+            cid, block = Cid.parse(name.removeprefix("blocks/")), archive.content(MAX_BLOCK_BYTES)
             if not cid.matches(block):
                 raise NodeError(f"the block {cid} in the backup does not match its name; use another backup")
             writer.put(cid, block)
 
 
-def _take_pins(store: LocalStore, pins: list[dict[str, Any]]) -> None:
+def _pins(text: bytes) -> list[_Pin]:
+    try:
+        return msgspec.json.decode(text, type=list[_Pin])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidArchive(f"its pins.json is malformed: {error}") from None
+
+
+def _take_pins(store: LocalStore, pins: list[_Pin]) -> None:
     for pin in pins:
-        cid = Cid.parse(pin["cid"])
+        cid = Cid.parse(pin.cid)
         try:
-            if pin["whole"]:
-                store.pin(cid, pin["label"])
+            if pin.whole:
+                store.pin(cid, pin.label)
             else:
-                store.put_record(store.get_record(cid), pin=pin["label"])
-        except (StoreError, KeyError) as error:
+                store.put_record(store.get_record(cid), pin=pin.label)
+        except StoreError as error:
             raise MedwardError(f"the backup does not hold all of {cid}: {error}") from None
-
-
-def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(entry)
-    if file is None:
-        raise NodeError(f"the backup holds {entry.name!r}, which is no file; it is damaged or forged")
-    return file.read()

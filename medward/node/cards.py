@@ -18,6 +18,7 @@ from medward.ledger.transactions import sign_transaction, verify_transaction
 from medward.ledger.types import Member, Transaction
 from medward.node.configuration import check_name, split_address
 from medward.node.errors import InvalidCard, InvalidConfiguration
+from medward.node.private_files import write_private
 
 _CHAIN = digest("medward member card 1")
 """Stands where a transaction has its chain, so that no card is ever a transaction and no transaction a card."""
@@ -158,7 +159,7 @@ def card_of(form: CardForm) -> Card:
 
 def write_card(card: Card, path: Path) -> None:
     """Write a card as JSON."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(card_form(card)), indent=2) + b"\n")
+    write_private(path, msgspec.json.format(msgspec.json.encode(card_form(card)), indent=2) + b"\n")
 
 
 def read_card(path: Path) -> Card:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from medward.fhe.hybrid import HybridKey
 from medward.node.errors import NodeError
-from medward.node.private_files import read_private, write_private
+from medward.node.private_files import make_private_folder, read_private, write_private
 from medward.store.disk import flush_folder
 
 _WHOLE = re.compile(r"[0-9a-f]{16}\.sealed")
@@ -43,7 +43,7 @@ class DataFolder:
             ExposedSecret: others could have read it.
         """
         if not self.key_file.exists():
-            self._make(self.folder)
+            make_private_folder(self.folder)
             with suppress(FileExistsError):
                 _write_once(self.key_file, HybridKey().to_bytes())
         try:
@@ -57,15 +57,14 @@ class DataFolder:
         Raises:
             NodeError: they cannot be written.
         """
-        self._make(self.folder)
-        self._make(self._unsent)
+        make_private_folder(self.folder)
+        make_private_folder(self._unsent)
         self._remove_abandoned()
         name = f"{secrets.token_hex(8)}.sealed"
         unfinished = self._unsent / f"{name}.part"
         try:
-            with unfinished.open("xb") as file:
+            with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                unfinished.chmod(0o600)
                 for piece in pieces:
                     file.write(piece)
                 file.flush()
@@ -89,12 +88,6 @@ class DataFolder:
         """Return the names of all sealed data that are waiting."""
         found = self._unsent.iterdir() if self._unsent.is_dir() else ()
         return sorted(path.name for path in found if _WHOLE.fullmatch(path.name))
-
-    def _make(self, folder: Path) -> None:
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise NodeError(f"cannot make {folder}: {error.strerror}; run this as the node's user") from None
 
     def _remove_abandoned(self) -> None:
         """Remove what processes that were killed left unfinished; those that still write hold a lock."""

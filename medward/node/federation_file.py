@@ -19,6 +19,7 @@ from medward.ledger.types import Member
 from medward.node.cards import Card, CardForm, card_form, card_of
 from medward.node.configuration import LedgerEngine
 from medward.node.errors import InvalidCard, InvalidConfiguration
+from medward.node.private_files import write_private
 
 _FORMAT = "medward-federation/1"
 
@@ -155,9 +156,7 @@ def render_federation(federation: Federation) -> bytes:
 
 def write_federation(federation: Federation, path: Path) -> None:
     """Write the file, in place of one that is there, whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_bytes(render_federation(federation))
-    unfinished.rename(path)
+    write_private(path, render_federation(federation))
 
 
 def read_federation(path: Path) -> Federation:

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from medward.node.configuration import split_address
 from medward.node.errors import NodeError
-from medward.node.private_files import write_private
+from medward.node.private_files import make_private_folder, write_private
 from medward.store.gateway.tls import TlsIdentity
 
 _DAYS = 3650
@@ -32,7 +32,7 @@ def make_gateway_identity(folder: Path, keys: Path, address: str, trusted: Seque
         address: host:port at which the others call the gateway.
         trusted: the members' certificates (DER).
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(folder)
     issuer_key = serialization.load_pem_private_key((keys / "tls.key").read_bytes(), None)
     issuer = x509.load_pem_x509_certificate((keys / "tls.crt").read_bytes())
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):

@@ -14,6 +14,7 @@ log/               node.jsonl
 """
 
 import fcntl
+import logging
 import os
 import secrets
 import shutil
@@ -28,10 +29,11 @@ from medward.node.cards import Card, read_card, sign_card, write_card
 from medward.node.configuration import Configuration, change_key, read_configuration, render
 from medward.node.errors import HomeInUse, NodeError, Retired
 from medward.node.federation_file import Federation, read_federation, write_federation
-from medward.node.private_files import check_private, read_private, write_private
+from medward.node.private_files import check_private, make_private_folder, read_private, tighten, write_private
 from medward.store.errors import StoreError
 from medward.store.kubo.configuration import check_swarm_key
 
+_LOG = logging.getLogger("medward.node")
 _TOKEN_BYTES = 32
 
 
@@ -70,12 +72,12 @@ class Home:
         """
         home = cls(folder)
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if any(folder.iterdir()):
+            if folder.exists() and any(folder.iterdir()):
                 raise NodeError(f"{folder} is not empty; choose another folder, so that no keys are lost")
         except OSError as error:
             raise NodeError(f"cannot make {folder}: {error.strerror}; choose another folder") from None
-        home.configuration_file.write_text(render(configuration), encoding="utf-8")
+        make_private_folder(folder)
+        write_private(home.configuration_file, render(configuration).encode())
         write_private(home.token_file, secrets.token_urlsafe(_TOKEN_BYTES).encode() + b"\n")
         home._make_keys(configuration, incarnation)
         return home
@@ -158,12 +160,19 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process off this home.
+        """Keep every other process off this home, and every other user out of it.
 
         Raises:
             HomeInUse: one is on it.
+            NodeError: there is no home, or it belongs to somebody else, or cannot be written to.
         """
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        except OSError as error:
+            raise NodeError(
+                f"cannot use the home {self.folder}: {error.strerror}; run this as the user who owns it, on a disk "
+                "that can be written to"
+            ) from None
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -174,16 +183,27 @@ class Home:
                 ) from None
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            self._tighten()
             yield
         finally:
             os.close(descriptor)
+
+    def _tighten(self) -> None:
+        """Make the folder private, and what in it tells of secrets; what is one itself is refused where it is read."""
+        make_private_folder(self.folder)
+        if self.store.is_dir():
+            make_private_folder(self.store)  # which keeps others from its blocks
+        for folder in (self.participant, self.gateway, self.ledger / "journal", self.log_file.parent):
+            secret = self.participant / "secret"
+            for path in tighten(folder, but=(secret,)) if folder.is_dir() else ():
+                _LOG.warning("others could read %s; it is its owner's alone now", path)
 
     def _make_keys(self, configuration: Configuration, incarnation: int) -> Card:
         try:
             identity = prepare_folder(self.ledger)
         except (OSError, LedgerError) as error:
             raise NodeError(f"cannot make keys in {self.ledger}: {error}") from None
-        self.participant.mkdir(mode=0o700, exist_ok=True)
+        make_private_folder(self.participant)
         address, gateway = configuration.ledger.address, configuration.store.address
         card = sign_card(identity, configuration.name, incarnation, address, gateway)
         write_card(card, self.card_file)

@@ -1,20 +1,21 @@
 """A file or folder as one stream of bytes and back: a tar archive of nothing but names and contents.
 
-Owners, modes and times are left out: what is sealed is the data, and they would tell of the machine. Links and devices
-are refused both ways, and nothing is ever written outside the folder that it is unpacked into.
+Owners, modes and times are left out: what is sealed is the data, and they would tell of the machine. Links, devices and
+names that do not show are refused both ways (archives.py), and nothing is ever written outside the folder that it is
+unpacked into. What is unpacked can be read by its owner only.
 """
 
 import io
+import os
 import secrets
 import shutil
-import tarfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
+from typing import BinaryIO, cast
 
+from medward.node.archives import BLOCK, ArchiveReader, check_file_name, header
 from medward.node.errors import NodeError
 
-_BLOCK = 512
 _PIECE = 2**20
 
 
@@ -26,10 +27,11 @@ def pack(path: Path) -> Iterator[bytes]:
     """
     try:
         for file, name in _files(path):
+            check_file_name(name)
             yield from _packed(file, name)
     except OSError as error:
         raise NodeError(f"cannot read {error.filename or path}: {error.strerror}; check its permissions") from None
-    yield bytes(2 * _BLOCK)
+    yield bytes(2 * BLOCK)
 
 
 def unpack(pieces: Iterable[bytes], folder: Path) -> Path:
@@ -45,9 +47,9 @@ def unpack(pieces: Iterable[bytes], folder: Path) -> Path:
     staging = folder / f".unpacking-{secrets.token_hex(6)}"
     try:
         staging.mkdir(parents=True, mode=0o700)
-        with tarfile.open(fileobj=source, mode="r|") as archive:
-            for entry in archive:
-                _unpack_entry(archive, entry, staging)
+        archive = ArchiveReader(cast(BinaryIO, source))
+        while (entry := archive.next()) is not None:
+            _unpack_file(archive, entry[0], staging)
         source.drain()
         roots = list(staging.iterdir())
         if len(roots) != 1:
@@ -56,8 +58,6 @@ def unpack(pieces: Iterable[bytes], folder: Path) -> Path:
         if made.exists():
             raise NodeError(f"{made} is there already; choose another folder with --out, so that no data are lost")
         return roots[0].rename(made)
-    except tarfile.TarError as error:
-        raise NodeError(f"what was sealed is no archive of a data set: {error}") from None
     except OSError as error:
         raise NodeError(f"cannot write to {folder}: {error.strerror}; check the folder and its free space") from None
     finally:
@@ -116,24 +116,23 @@ def _files(path: Path) -> Iterator[tuple[Path, str]]:
 
 def _packed(file: Path, name: str) -> Iterator[bytes]:
     with file.open("rb") as content:
-        entry = tarfile.TarInfo(name)
-        entry.size = file.stat().st_size
-        yield entry.tobuf(tarfile.PAX_FORMAT)
-        left = entry.size
+        left = size = file.stat().st_size
+        yield header(name, size)
         while left and (piece := content.read(min(left, _PIECE))):
             left -= len(piece)
             yield piece
         if left or content.read(1):
             raise NodeError(f"{file} changed while it was read; seal data that nobody writes to")
-    yield bytes(-entry.size % _BLOCK)
+    yield bytes(-size % BLOCK)
 
 
-def _unpack_entry(archive: tarfile.TarFile, entry: tarfile.TarInfo, staging: Path) -> None:
-    name = PurePosixPath(entry.name)
-    content: IO[bytes] | None = archive.extractfile(entry) if entry.isreg() else None
-    if content is None or name.is_absolute() or ".." in name.parts or not name.parts:
-        raise NodeError(f"the archive holds {entry.name!r}, which is no file inside a folder; it was not made here")
-    target = staging.joinpath(*name.parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:
-        shutil.copyfileobj(content, file, _PIECE)
+def _unpack_file(archive: ArchiveReader, name: str, staging: Path) -> None:
+    *folders, last = check_file_name(name)
+    target = staging
+    for folder in folders:
+        target = target / folder
+        target.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(target / last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "wb") as file:
+        for piece in archive.pieces():
+            file.write(piece)

@@ -3,14 +3,18 @@
 import os
 import secrets
 import stat
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from medward.node.errors import ExposedSecret, NodeError
 
+_OTHERS = 0o077  # what the mode of a private file or folder must not have
+
 
 def write_private(path: Path, content: bytes) -> None:
     """Write or replace a file with mode 0600; it is never visible half-written or with another mode."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name[:64]}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -21,7 +25,48 @@ def write_private(path: Path, content: bytes) -> None:
     except OSError as error:
         raise NodeError(f"cannot write {path}: {error.strerror}; check the folder and its permissions") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that nobody but its owner may enter; one that is there becomes so.
+
+    Raises:
+        NodeError: it cannot be made, or belongs to somebody else.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & _OTHERS:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise NodeError(
+            f"cannot use {folder}: {error.strerror}; run this as the user who owns it, on a disk that can be written to"
+        ) from None
+
+
+def tighten(folder: Path, but: Collection[Path] = ()) -> list[Path]:
+    """Take the rights of everybody but the owner off a folder and whatever lies below; return what had such rights.
+
+    Args:
+        folder: links below it are not followed, and what they lead to is left alone.
+        but: files that are left as they are.
+
+    Raises:
+        NodeError: it belongs to somebody else.
+    """
+    open_to_others: list[Path] = []
+    try:
+        for path in [folder, *folder.rglob("*")]:
+            mode = path.lstat().st_mode
+            if mode & _OTHERS and not stat.S_ISLNK(mode) and path not in but:
+                path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
+                open_to_others.append(path)
+    except FileNotFoundError:
+        pass  # a temporary file of a running command
+    except OSError as error:
+        raise NodeError(f"cannot make {error.filename} private: {error.strerror}; run this as its owner") from None
+    return open_to_others
 
 
 def check_private(path: Path) -> None:
@@ -35,7 +80,7 @@ def check_private(path: Path) -> None:
         mode = path.stat().st_mode
     except OSError as error:
         raise NodeError(f"cannot read {path}: {error.strerror}; is this the home of a node?") from None
-    if stat.S_IMODE(mode) & 0o077:
+    if mode & _OTHERS:
         raise ExposedSecret(
             f"{path} holds a secret and has mode {stat.S_IMODE(mode):04o}; "
             "if nobody else can have read it, `chmod 600` it, else make new keys with `medward federation rotate`"

@@ -45,6 +45,7 @@ def run_node(
     Raises:
         MedwardError: it did not get as far as having a log.
     """
+    os.umask(0o077)  # whatever the node writes is its own
     home = Home(folder)
     configuration = home.configuration()
     changed = msgspec.structs.replace

@@ -16,7 +16,7 @@ import numpy as np
 
 from medward.federation.hospital import Carried
 from medward.node.earlier_format import check_participant_folder
-from medward.node.private_files import read_private, write_private
+from medward.node.private_files import make_private_folder, read_private, write_private
 
 _SECRET_BYTES = 32
 _KEPT_MODELS = 8
@@ -36,7 +36,8 @@ class TrainingFiles:
         self._folder = folder
         self.answers = folder / "answers.sqlite"
         check_participant_folder(folder, self.answers)
-        (folder / "models").mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
+        make_private_folder(folder / "models")
 
     def secret(self) -> bytes:
         """Return the member's secret, drawn when it is first asked for."""

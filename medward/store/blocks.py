@@ -1,10 +1,14 @@
 """Where blocks lie: the interface that memory and disk share, and the memory."""
 
+import errno
+import os
+import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from medward.store.cid import RAW, SHA2_256, Cid
 from medward.store.errors import BlockNotFound, CorruptBlock, InvalidDag, LimitExceeded, StoreFull
@@ -135,12 +139,24 @@ def read_block_file(cid: Cid, path: Path, where: str) -> bytes:
     Raises BlockNotFound where there is no such file, CorruptBlock where the disk does not give it.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return file.read(MAX_BLOCK_BYTES + 1)
     except FileNotFoundError:
         raise BlockNotFound(f"{cid} is not in {where}") from None
     except OSError as error:
         raise CorruptBlock(f"cannot read the block {cid} from {path}: {error.strerror}; check the disk") from None
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading; OSError where there is none, or a link, a pipe, a device or a folder in its place.
+
+    A pipe would be waited for without end, and a link may lead anywhere (threat T12).
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return open(descriptor, "rb")
 
 
 def store_full(what: str) -> StoreFull:

@@ -11,6 +11,8 @@ Writing and flushing run beside reading and hashing: a 50 MB blob costs about as
 import errno
 import fcntl
 import os
+import shutil
+import stat
 import threading
 import uuid
 from collections.abc import Iterator
@@ -52,14 +54,22 @@ class DiskBlocks(Blocks):
             raise StoreError(f"{directory} holds no store: it has no folder 'blocks'; check the path")
         self._flushing = ThreadPoolExecutor(_FLUSHING_THREADS, thread_name_prefix="flush")
         self._blocks, self._bytes, self._reserved = 0, 0, 0
-        for entry in self._files():
-            self._blocks += 1
-            self._bytes += entry.stat().st_size
+        try:
+            for entry in self._files():
+                if entry.is_file(follow_symlinks=False):
+                    self._account(1, entry.stat(follow_symlinks=False).st_size)
+        except OSError as error:
+            raise _unusable(directory, error) from None
 
     def get(self, cid: Cid) -> bytes:
         """See `Blocks.get`."""
         path = self._path(cid)
-        block = read_block_file(cid, path, f"the store {self.directory}")
+        try:
+            block = read_block_file(cid, path, f"the store {self.directory}")
+        except CorruptBlock:
+            if not self.has(cid):
+                self._set_aside(cid, path)
+            raise
         if not cid.matches(block):
             self._set_aside(cid, path)
             raise CorruptBlock(
@@ -69,7 +79,10 @@ class DiskBlocks(Blocks):
 
     def has(self, cid: Cid) -> bool:
         """See `Blocks.has`."""
-        return self._path(cid).is_file()
+        try:
+            return stat.S_ISREG(self._path(cid).lstat().st_mode)
+        except OSError:
+            return False
 
     @contextmanager
     def writer(self) -> Iterator[BlockWriter]:
@@ -88,12 +101,16 @@ class DiskBlocks(Blocks):
         path = self._path(cid)
         with self._accounts:
             try:
-                size = path.stat().st_size
-                path.unlink()
+                found = path.lstat()
             except FileNotFoundError:
                 return 0
-            self._account(-1, -size)
-        return size
+            if stat.S_ISDIR(found.st_mode):
+                return 0  # no block, and perhaps somebody's files
+            path.unlink()
+            if not stat.S_ISREG(found.st_mode):
+                return 0
+            self._account(-1, -found.st_size)
+        return found.st_size
 
     def names(self) -> Iterator[Cid]:
         """See `Blocks.names`."""
@@ -107,8 +124,7 @@ class DiskBlocks(Blocks):
 
     def empty_damaged(self) -> None:
         """Remove the blocks that were set aside."""
-        for path in (self.directory / "damaged").iterdir():
-            path.unlink()
+        _empty(self.directory / "damaged")
 
     def close(self) -> None:
         """See `Blocks.close`."""
@@ -131,8 +147,11 @@ class DiskBlocks(Blocks):
     def place(self, cid: Cid, written: Path, size: int) -> Path:
         """Rename a flushed file to its block's name and return the folder that has yet to be flushed."""
         path = self._path(cid)
+        there = self.has(cid)
+        if not there and os.path.lexists(path):
+            self._set_aside(cid, path)
         with self._accounts:
-            if not path.exists():
+            if not there:
                 self._account(1, size)
             written.rename(path)
         return path.parent
@@ -149,9 +168,9 @@ class DiskBlocks(Blocks):
         try:
             for name in ("blocks", "incoming", "damaged"):
                 (self.directory / name).mkdir(parents=True, exist_ok=True)
-            self._lock_file = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock_file = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise StoreError(f"cannot make a store in {self.directory}: {error.strerror}") from None
+            raise _unusable(self.directory, error) from None
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -159,16 +178,21 @@ class DiskBlocks(Blocks):
             raise StoreInUse(
                 f"another process has the store {self.directory} open; stop it, or use another directory"
             ) from None
-        for character in _KEY_CHARACTERS:
-            (self.directory / "blocks" / character).mkdir(exist_ok=True)
-        flush_folder(self.directory / "blocks")
-        flush_folder(self.directory)
-        for leftover in (self.directory / "incoming").iterdir():
-            leftover.unlink()
+        try:
+            for character in _KEY_CHARACTERS:
+                (self.directory / "blocks" / character).mkdir(exist_ok=True)
+            flush_folder(self.directory / "blocks")
+            flush_folder(self.directory)
+            _empty(self.directory / "incoming")
+        except OSError as error:
+            os.close(self._lock_file)
+            raise _unusable(self.directory, error) from None
 
     def _files(self) -> Iterator[os.DirEntry[str]]:
         with os.scandir(self.directory / "blocks") as folders:
             for folder in folders:
+                if not folder.is_dir(follow_symlinks=False):
+                    continue
                 with os.scandir(folder.path) as files:
                     yield from files
 
@@ -179,10 +203,13 @@ class DiskBlocks(Blocks):
     def _set_aside(self, cid: Cid, path: Path) -> None:
         if self._read_only:
             return
-        with self._accounts, suppress(FileNotFoundError):
-            size = path.stat().st_size
-            path.rename(self.directory / "damaged" / cid.key)
-            self._account(-1, -size)
+        with self._accounts, suppress(OSError):
+            found, aside = path.lstat(), self.directory / "damaged" / cid.key
+            if aside.is_dir() or stat.S_ISDIR(found.st_mode):
+                aside = aside.with_name(f"{cid.key}.{uuid.uuid4().hex}")
+            path.rename(aside)
+            if stat.S_ISREG(found.st_mode):
+                self._account(-1, -found.st_size)
 
     def _account(self, blocks: int, size: int) -> None:
         self._blocks += blocks
@@ -254,6 +281,22 @@ class _DiskWriter(BlockWriter):
             self._pending.clear()
 
 
+def _empty(folder: Path) -> None:
+    """Remove whatever lies in a folder; a link goes, and not what it leads to."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _unusable(directory: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot use the store {directory}: {error.filename}: {error.strerror}; run this as the user who owns it, on a "
+        "disk that can be written to"
+    )
+
+
 def flush_folder(folder: Path) -> None:
     """Make the names in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -271,7 +314,7 @@ def _that_stays(block: bytes | memoryview) -> bytes | memoryview:
 
 
 def _write_file(path: Path, content: bytes | memoryview) -> int:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     rest = memoryview(content)
     try:
         while rest:

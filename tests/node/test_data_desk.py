@@ -22,6 +22,7 @@ from medward.node.errors import NodeError
 from medward.node.seam import Event, Host
 from medward.node.seam import Ledger as LedgerSeen
 from medward.store.cid import Cid
+from medward.store.limits import file_up_to
 from medward.store.local import LocalStore, in_memory
 from tests.federation.test_application import AGREEMENT, Ledger
 
@@ -92,7 +93,7 @@ def test_sealed_data_are_kept_and_on_record_and_their_file_is_gone(world: World)
     waiting = world.write("a", b"patients")
     cid = world.do("a", take=waiting)["data"]
     assert world.folders["a"].all_unsent() == []
-    sealed = io.BytesIO(world.store.read(Cid.parse(cid)))
+    sealed = io.BytesIO(world.store.read(Cid.parse(cid), file_up_to(10_000)))
     assert b"".join(open_data(sealed, "a", world.folders["a"].key())) == b"patients"
     world.store.collect_garbage()
     assert world.store.has(Cid.parse(cid))

@@ -49,7 +49,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.touch(mode=0o600, exist_ok=True)
+        try:
+            path.touch(mode=0o600, exist_ok=True)
+            path.chmod(0o600)
+        except OSError as error:
+            raise SumRefused(f"cannot use the answer journal {path}: {error.strerror}; run as its owner") from None
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=60.0)
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")

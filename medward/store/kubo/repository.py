@@ -63,7 +63,7 @@ class RepositoryBlocks(Blocks):
 
     def usage(self) -> Usage:
         """See `Blocks.usage`."""
-        sizes = [path.stat().st_size for path in self._files()]
+        sizes = [path.stat().st_size for path in self._files() if path.is_file()]
         return Usage(len(sizes), sum(sizes), None)
 
     def close(self) -> None:

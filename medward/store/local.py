@@ -1,6 +1,7 @@
 """The embedded store: blocks and pins on this machine, and peers to ask for what is missing."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -96,13 +97,14 @@ class LocalStore(BlobStore):
     ) -> None:
         """See `BlobStore.fetch`."""
         with self._gate.shared():
+            with suppress(BlockNotFound, CorruptBlock):
+                if limits.sizes is not None:
+                    check_root(root, self.get_block(root), limits)
             hole = self._first_hole(root, limits)
             if hole is not None and self._exchange is None:
                 raise BlockNotFound(f"the block {hole} is not in this store, and there are no peers to ask")
             if hole is not None and self._exchange is not None:
                 self._exchange.fetch(root, self.blocks, limits, likely)
-            if limits.sizes is not None:
-                check_root(root, self.get_block(root), limits)
             if pin is not None:
                 self._pins.add(Pin(root, pin))
 

@@ -18,8 +18,8 @@ from medward.store.records import Value, decode_record
 from medward.store.unixfs import NodeType
 
 Block = tuple[Cid, bytes]
-#: Where blocks are repeated (dups=y), small ones that are linked often would keep a gateway busy for one request.
-_MOST_WITH_REPEATS = 4096
+#: Where blocks are repeated (dups=y), one that is linked often would keep a gateway busy for one request.
+_MOST_WITH_REPEATS, _MOST_BYTES_WITH_REPEATS = 4096, 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ def select_blocks(
     only be cut off, which clients must notice.
     """
     if request.repeat:
-        limits = replace(limits, max_blocks=min(limits.max_blocks, _MOST_WITH_REPEATS))
+        blocks, size = min(limits.max_blocks, _MOST_WITH_REPEATS), min(limits.max_bytes, _MOST_BYTES_WITH_REPEATS)
+        limits = replace(limits, max_blocks=blocks, max_bytes=size)
     seen: set[Cid] = set()
     for cid, block in _with_way(request, selection, get, limits):
         if request.repeat or cid not in seen:

@@ -121,14 +121,15 @@ class KuboStore(BlobStore):
         """See `BlobStore.fetch`; other members are reached through Kubo's swarm, which asks all of them."""
         del likely
         with self._gate.shared():
+            with suppress(BlockNotFound, CorruptBlock):
+                if limits.sizes is not None:
+                    check_root(root, self.get_block(root), limits)
             if self._first_hole(root, limits) is not None:
                 with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="kubo-fetch") as pool:
                     try:
                         self._fetch_all(root, limits, pool)
                     finally:
                         pool.shutdown(cancel_futures=True)
-            if limits.sizes is not None:
-                check_root(root, self.get_block(root), limits)
             if pin is not None:
                 self._keep(root, check_label(pin))
 

@@ -149,7 +149,7 @@ def record_of_links(put: Put) -> Cid:
     """A record that links to one leaf as often as a record can."""
     link = b"\xd8\x2a\x58\x25\x00" + bytes(put(b"z" * 1000, RAW))
     count = 20_000
-    return put(b"\x9a" + count.to_bytes(4, "big") + link * count, DAG_CBOR)
+    return put(b"\x99" + count.to_bytes(2, "big") + link * count, DAG_CBOR)
 
 
 def unknown_codec(put: Put) -> Cid:

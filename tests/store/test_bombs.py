@@ -174,12 +174,18 @@ def test_links_fields_and_items_without_a_bound_are_all_decoded(monkeypatch: pyt
             decode_unixfs(dagpb.decode_node(block))
     with pytest.raises(InvalidRecord, match="65536 items"):
         decode_record(record)
+    with pytest.raises(InvalidRecord, match="1024 links"):
+        decode_record(block_of(bombs.record_of_links))
     monkeypatch.setattr(dagpb, "MAX_LINKS", 2**62)
     monkeypatch.setattr(unixfs, "MAX_LINKS", 2**62)
     monkeypatch.setattr(records, "MAX_ITEMS", 2**62)
+    monkeypatch.setattr(records, "MAX_RECORD_LINKS", 2**62)
     assert len(dagpb.decode_node(crowd).links) > 200_000
     with pytest.raises(InvalidDag, match="but its parts have"):
         decode_unixfs(dagpb.decode_node(lengths))
+    few = b"\x99" + (2000).to_bytes(2, "big")
+    links = block_of(bombs.record_of_links)[3:][: 41 * 2000]
+    assert len(decode_record(few + links)) == 2000  # type: ignore[arg-type]
     assert decode_record(b"\x9a" + (100_000).to_bytes(4, "big") + b"\x80" * 100_000) == [[]] * 100_000
 
 

@@ -11,13 +11,20 @@ from medward.federation.records import Submit
 from medward.federation.round.effects import Fetch
 from medward.federation.round.naming import authors_of
 from medward.federation.round.state import Phase, Round
+from medward.federation.stopwatch import Stopwatch
 from medward.federation.terms import Terms
 from medward.node import fetching
 from medward.node.fetching import Fetching
+from medward.node.reading import Reading
 from medward.node.retention import Retention
+from medward.store.cid import Cid
 from medward.store.errors import LimitExceeded
+from medward.store.gateway.exchange import PeerExchange
+from medward.store.gateway.peer import Peer
+from medward.store.gateway.server import GatewayServer
 from medward.store.limits import DagLimits, file_of
-from medward.store.local import in_memory
+from medward.store.local import LocalStore, in_memory
+from tests.store import bombs
 
 NAMES = ("a", "b", "c", "d")
 AT_ONCE = 0.2
@@ -142,3 +149,53 @@ def test_blob_that_is_longer_than_any_may_be_is_not_read() -> None:
     assert len(kept.read(fits, "round/3", "a", file_of(2_000_000))) == 2_000_000
     with pytest.raises(LimitExceeded):
         kept.read(bomb, "round/3", "a", file_of(2_000_000))
+
+
+# Bombs (threat T2), through real gateways.
+
+
+@pytest.mark.parametrize("bomb", bombs.BOMBS, ids=lambda bomb: bomb.__name__)
+def test_bomb_is_told_of_as_nothing_at_once_and_holds_up_nobody(bomb: Callable[[bombs.Put], Cid]) -> None:
+    """Nothing (b"") is no dealing: a holder says that its author is at fault, and waits for no deadline."""
+    with in_memory() as theirs, GatewayServer(theirs) as gateway:
+        name = str(bombs.plant(bomb, theirs.blocks))
+        good = str(theirs.add(bytes(bombs.SIZE), pin="x"))
+        now = replace(checking(), submissions={"a": Submit(3, "a", name, good)})
+        told: dict[str, bytes] = {}
+
+        async def run(store: LocalStore) -> None:
+            reading, tasks = Reading(Retention(store, 0), Stopwatch()), list[asyncio.Task[None]]()
+
+            async def get(one: str, number: int, author: str | None, limits: DagLimits) -> bytes | None:
+                return await reading.read(one, f"round/{number}", author, limits)
+
+            async def tell(_: int, one: str, content: bytes) -> None:
+                told[one] = content
+
+            fetching = Fetching(lambda: now, get, tell, lambda work: tasks.append(asyncio.create_task(work)))
+            fetching.fetch(Fetch(3, Phase.CHECKING, (name, good)), dict.fromkeys((name, good), (bombs.SIZE,)))
+            async with asyncio.timeout(30):
+                await asyncio.gather(*tasks)
+            reading.close()
+
+        with in_memory(exchange=PeerExchange([Peer("a", gateway.url)])) as store:
+            asyncio.run(run(store))
+            assert told == {name: b"", good: bytes(bombs.SIZE)}
+            assert [str(pin.cid) for pin in store.pins()] == [good]
+
+
+def test_blob_that_a_liar_named_too_is_not_waited_for_in_the_liars_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "_RETRY_SECONDS", 0.01)
+    peers = Peers()
+    submissions = {**checking().submissions, "b": Submit(3, "b", "b1", "a1")}
+    for order in (NAMES, NAMES[::-1]):
+        peers.told.clear()
+        peers.now = replace(checking(), submissions={member: submissions[member] for member in order})
+
+        async def get(name: str, number: int, author: str | None, limits: DagLimits) -> bytes | None:
+            await asyncio.sleep(5.0 if author == "b" else 0.0)
+            return name.encode()
+
+        monkeypatch.setattr(peers, "get", get)
+        lived(peers, lambda one: one.fetch(FETCH, SIZES), 0.3)
+        assert set(peers.told) == set(ALL) - {"b1"}

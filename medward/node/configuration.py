@@ -127,6 +127,7 @@ def read_configuration(path: Path) -> Configuration:
         for key, address in _addresses(found):
             split_address(address, key)
         _check_api(found.api)
+        _check_texts(msgspec.to_builtins(found), "")
     except InvalidConfiguration as error:
         raise InvalidConfiguration(f"{path}: {error}") from None
     except msgspec.ValidationError as error:
@@ -253,6 +254,19 @@ def _check_api(api: ApiTable) -> None:
         raise InvalidConfiguration(
             f"api.certificate: expected a PEM file, as the API listens on {host} where others can read along"
         )
+
+
+def _check_texts(value: Any, key: str) -> None:
+    """Refuse characters that do not show: no path and no address has them, and a log or a terminal would obey them."""
+    if isinstance(value, dict):
+        for name, inside in value.items():
+            _check_texts(name, f"{key or 'the file'}")
+            _check_texts(inside, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for inside in value:
+            _check_texts(inside, key)
+    elif isinstance(value, str) and not value.isprintable():
+        raise InvalidConfiguration(f"{key}: expected characters that show, got {value!a}")
 
 
 def _in_words(problem: str) -> str:

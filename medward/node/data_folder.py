@@ -42,8 +42,8 @@ class DataFolder:
             NodeError: the file is damaged, or cannot be read or written.
             ExposedSecret: others could have read it.
         """
+        make_private_folder(self.folder)
         if not self.key_file.exists():
-            make_private_folder(self.folder)
             with suppress(FileExistsError):
                 _write_once(self.key_file, HybridKey().to_bytes())
         try:

@@ -35,8 +35,8 @@ class TrainingFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.answers = folder / "answers.sqlite"
-        check_participant_folder(folder, self.answers)
         make_private_folder(folder)
+        check_participant_folder(folder, self.answers)
         make_private_folder(folder / "models")
 
     def secret(self) -> bytes:

@@ -1,6 +1,7 @@
 """The copy that an auditor gets of a running node: all that an audit reads, and no secret; hostile ones are refused."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from medward.node.audit_copy import read_copy, write_copy
 from medward.node.errors import NodeError
 from medward.node.home import Home
 from medward.store.local import open_directory
+from tests.node.test_packing import paxed, sparse
 
 
 @pytest.fixture
@@ -78,3 +80,22 @@ def _refused(folder: Path, entry: tarfile.TarInfo) -> None:
     with pytest.raises(NodeError, match=r"which no home has|which is no plain file"):
         read_copy(folder / "copy.tar", folder)
     assert [file.name for file in folder.iterdir()] == ["copy.tar"]
+
+
+def test_sparse_file_in_a_copy_is_refused_and_costs_nothing(tmp_path: Path) -> None:
+    for forged in (sparse(2**43), paxed({"path": "card.json", "size": str(2**43)}), paxed({}, pieces=b"x" * 100_000)):
+        (tmp_path / "copy.tar").write_bytes(forged + bytes(1024))
+        with pytest.raises(NodeError, match="no copy of its home"):
+            read_copy(tmp_path / "copy.tar", tmp_path)
+        assert [file.name for file in tmp_path.iterdir()] == ["copy.tar"]
+
+
+def test_copy_leaves_out_what_is_no_plain_file(home: Home, tmp_path: Path) -> None:
+    folder = home.store / "blocks" / "a"
+    os.mkfifo(folder / ("a" * 52))
+    (folder / ("b" * 52)).symlink_to(home.token_file)
+    archive = b"".join(write_copy(home))
+    assert home.token().encode() not in archive
+    (tmp_path / "copy.tar").write_bytes(archive)
+    made = read_copy(tmp_path / "copy.tar", tmp_path)
+    assert not [path for path in made.rglob("*") if path.name in ("a" * 52, "b" * 52)]

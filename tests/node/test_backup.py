@@ -2,6 +2,7 @@
 
 import io
 import secrets
+import stat
 import tarfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from medward.node.home import Home
 from medward.node.training_files import TrainingFiles
 from medward.store.limits import DEFAULT_LIMITS
 from medward.store.local import open_directory
+from tests.node.test_packing import paxed, sparse
 
 CONTENT = bytes(range(256)) * 10_000
 #: The secret of a sealing key, and what a contribution is drawn from.
@@ -128,3 +130,13 @@ def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"no archive")
     with pytest.raises(NodeError, match="is no backup of a node"):
         read_backup(tmp_path / "file", tmp_path / "again")
+
+
+def test_backup_is_private_and_a_forged_one_costs_nothing(backed_up: tuple[Home, Path], tmp_path: Path) -> None:
+    _, file = backed_up
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for number, forged in enumerate((sparse(2**43), paxed({"size": str(2**43)}), paxed({}, pieces=b"x" * 100_000))):
+        (tmp_path / f"{number}.tar").write_bytes(forged + bytes(1024))
+        with pytest.raises(NodeError, match="is no backup of a node"):
+            read_backup(tmp_path / f"{number}.tar", tmp_path / "again")
+    assert not (tmp_path / "again").exists()

@@ -36,6 +36,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         ('listen = "127.0.0.1:21002"', 'listen = "0.0.0.0:21002"', "api.certificate: expected a PEM file"),
         ('certificate = ""', 'certificate = "api.pem"', "api.key: expected certificate and key together"),
         ("[api]", "[api", "expected a TOML file"),
+        ('key = ""', 'key = "a\\u0000b"', "api.key: expected certificate and key together"),
+        ("[participant]", '[participant]\ndata = "a\\u0000b"', "participant.data: expected characters that show"),
+        ("[participant]", '[participant]\ndata = "a\\u001b[2J"', "participant.data: expected characters that show"),
+        ('swarm = "', 'swarm = "\\u202e', "store.swarm: expected characters that show"),
     ],
 )
 def test_a_mistake_is_told_with_file_key_and_what_was_expected(

@@ -186,10 +186,9 @@ def test_bomb_is_told_of_as_nothing_at_once_and_holds_up_nobody(bomb: Callable[[
 
 def test_blob_that_a_liar_named_too_is_not_waited_for_in_the_liars_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "_RETRY_SECONDS", 0.01)
-    peers = Peers()
     submissions = {**checking().submissions, "b": Submit(3, "b", "b1", "a1")}
     for order in (NAMES, NAMES[::-1]):
-        peers.told.clear()
+        peers = Peers()
         peers.now = replace(checking(), submissions={member: submissions[member] for member in order})
 
         async def get(name: str, number: int, author: str | None, limits: DagLimits) -> bytes | None:

@@ -4,10 +4,12 @@ import os
 import random
 import resource
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -291,3 +293,91 @@ def test_files_are_flushed_before_they_have_their_name(tmp_path: Path, monkeypat
 def test_a_block_that_is_gone_is_not_found_and_the_store_named(store: LocalStore, tmp_path: Path) -> None:
     with pytest.raises(BlockNotFound, match=str(tmp_path / "store")):
         store.get_block(Cid.of(b"absent"))
+
+
+# What is no plain file (threat T12).
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:  # a socket's path may be no longer than 107 bytes
+            made.bind(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)
+
+
+def a_folder(path: Path) -> None:
+    (path / "inside").mkdir(parents=True)
+
+
+def a_link_to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_link_to_nothing(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def a_link_to_the_block(path: Path) -> None:
+    elsewhere = path.parents[2] / "elsewhere"
+    elsewhere.write_bytes(b"model")
+    path.symlink_to(elsewhere)
+
+
+NOT_PLAIN = [a_pipe, a_socket, a_folder, a_link_to_a_device, a_link_to_nothing, a_link_to_the_block]
+not_plain = pytest.mark.parametrize("make", NOT_PLAIN, ids=lambda make: make.__name__)
+
+
+@not_plain
+def test_what_is_no_plain_file_in_a_blocks_place_is_set_aside_and_the_block_got_anew(
+    store: LocalStore, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    cid = store.add(b"model", pin="model/1")
+    path = file_of(tmp_path / "store", cid)
+    path.unlink()
+    make(path)
+    with pytest.raises(CorruptBlock, match="cannot read the block"):
+        store.get_block(cid)
+    assert not os.path.lexists(path)
+    make(path)
+    assert not store.has(cid)
+    assert store.verify().corrupt == [cid]
+    make(path)
+    assert store.add(b"model", pin="model/2") == cid
+    assert stat.S_ISREG(path.lstat().st_mode)
+    assert store.read(cid, DEFAULT_LIMITS) == b"model"
+    store.collect_garbage()
+    assert list((tmp_path / "store" / "damaged").iterdir()) == []
+
+
+@not_plain
+def test_what_is_no_plain_file_stops_neither_opening_nor_collecting(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "store"
+    with open_directory(folder) as store:
+        cid = store.add(b"model", pin="model/1")
+        usage = store.usage()
+    make(folder / "blocks" / "a" / Cid.of(b"other").key)
+    make(folder / "incoming" / "left")
+    make(folder / "damaged" / "left")
+    make(folder / "blocks" / "stray")
+    with open_directory(folder) as store:
+        assert list((folder / "incoming").iterdir()) == []
+        assert (store.usage().blocks, store.read(cid, DEFAULT_LIMITS)) == (usage.blocks, b"model")
+        assert list(store.verify().corrupt) in ([], [Cid.of(b"other")])
+        store.collect_garbage()
+        assert store.has(cid)
+        assert store.usage().bytes == usage.bytes
+    with open_directory(folder, read_only=True) as reader:
+        assert reader.read(cid, DEFAULT_LIMITS) == b"model"
+
+
+def test_blocks_can_be_read_by_their_owner_only(store: LocalStore, tmp_path: Path) -> None:
+    path = file_of(tmp_path / "store", store.add(b"model", pin="model/1"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -18,6 +18,7 @@ from medward.node.private_files import read_private
 _SECONDS = 10.0
 _ORDER_SECONDS = 120.0
 _DATA_SECONDS = 3600.0
+_MOST_BYTES = 2**25  # of an answer that is held in memory
 
 
 class NodeClient:
@@ -36,7 +37,7 @@ class NodeClient:
             verify = ssl.create_default_context(cafile=certificate) if certificate else True
             self._http = httpx.Client(
                 base_url=url,
-                headers={"Authorization": f"Bearer {token}"},
+                headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
                 timeout=_SECONDS,
                 verify=verify,
                 trust_env=False,
@@ -77,16 +78,16 @@ class NodeClient:
 
     def text(self, path: str) -> str:
         """Return what stands at a path such as /metrics, as text; errors as in `get`."""
-        return self._request("GET", path).text
+        return self._request("GET", path).decode("utf-8", "replace")
 
     def save(self, path: str, file: Path) -> None:
         """Write what stands at a path such as /audit to a file; errors as in `get`."""
         try:
             with self._http.stream("GET", path, timeout=_DATA_SECONDS) as response, file.open("wb") as out:
                 if not response.is_success:
-                    response.read()
-                    self._refuse(response, "GET", path)
-                for piece in response.iter_bytes():
+                    self._refuse(response, _content(response, path), "GET", path)
+                _check_encoding(response, path)
+                for piece in response.iter_raw():
                     out.write(piece)
         except httpx.HTTPError as error:
             raise NodeError(f"the node at {self.url} does not answer ({error}); is it running?") from None
@@ -129,24 +130,44 @@ class NodeClient:
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float = _SECONDS) -> Any:
         try:
-            return self._request(method, path, body, seconds).json()
-        except json.JSONDecodeError:
+            return json.loads(self._request(method, path, body, seconds))
+        except (ValueError, RecursionError):
             raise NodeError(f"what answers at {self.url} is no medward node; check the address") from None
 
     def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float = _SECONDS
-    ) -> httpx.Response:
+    ) -> bytes:
         try:
-            response = self._http.request(method, path, json=body, timeout=seconds)
+            with self._http.stream(method, path, json=body, timeout=seconds) as response:
+                content = _content(response, path)
         except httpx.HTTPError as error:
             raise NodeError(f"the node at {self.url} does not answer ({error}); is it running?") from None
         if not response.is_success:
-            self._refuse(response, method, path)
-        return response
+            self._refuse(response, content, method, path)
+        return content
 
-    def _refuse(self, response: httpx.Response, method: str, path: str) -> NoReturn:
+    def _refuse(self, response: httpx.Response, content: bytes, method: str, path: str) -> NoReturn:
         try:
-            reason = str(response.json()["error"])
-        except (ValueError, KeyError, TypeError):
+            reason = str(json.loads(content)["error"])
+        except (ValueError, KeyError, TypeError, RecursionError):
             reason = f"status {response.status_code}"
         raise ApiRefused(f"the node at {self.url} refuses {method} {path}: {reason}")
+
+
+def _check_encoding(response: httpx.Response, path: str) -> None:
+    """Refuse a compressed answer, which was not asked for: a few bytes may unpack to any number (threat T2)."""
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        how = ascii(encoding[:20])
+        raise NodeError(f"the answer to {path} is compressed ({how}), as no medward node's is; check the address")
+
+
+def _content(response: httpx.Response, path: str) -> bytes:
+    """Return an answer; NodeError where it is compressed, or longer than any that a node gives."""
+    _check_encoding(response, path)
+    content = bytearray()
+    for piece in response.iter_raw():
+        content += piece
+        if len(content) > _MOST_BYTES:
+            raise NodeError(f"the answer to {path} has more than {_MOST_BYTES} bytes; check the address")
+    return bytes(content)

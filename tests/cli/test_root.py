@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from medward import __version__
 
@@ -21,6 +22,17 @@ def test_unknown_command_is_bad_usage_without_traceback() -> None:
     assert done.returncode == 2
     assert "fly" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_file_that_cannot_be_used_is_said_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"x")
+    cid = _medward("store", "add", str(tmp_path / "a.csv"), "--store", str(tmp_path / "store")).stdout.strip()
+    # A name that ends in a file, and a file in a folder's place, also where the command tidies up behind itself.
+    for out in (tmp_path / "a.csv" / "b", tmp_path / ("n" * 300)):
+        done = _medward("store", "get", cid, "--store", str(tmp_path / "store"), "--out", str(out))
+        assert done.returncode == 1
+        assert done.stderr.startswith("medward: cannot ")
+        assert done.stderr.count("\n") == 1
 
 
 def test_help_does_not_import_the_heavy_parts() -> None:

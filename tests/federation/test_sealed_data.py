@@ -200,3 +200,13 @@ def test_a_large_file_needs_the_memory_of_a_few_chunks() -> None:
         assert tracemalloc.get_traced_memory()[1] < 12 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_header_cannot_make_a_reader_hold_large_chunks_or_many_boxes() -> None:
+    data = sealed(b"content")
+    header, head = read_header(io.BytesIO(data))
+    for chunk_bytes, boxes in ((2**26, header.boxes), (header.chunk_bytes, header.boxes * 300)):
+        encoded = encode(Header(header.origin, chunk_bytes, header.commitment, boxes))
+        forged = head[: -len(encode(header)) - 4] + len(encoded).to_bytes(4, "big") + encoded + data[len(head) :]
+        with pytest.raises(SealBroken, match="malformed"):
+            read_header(io.BytesIO(forged))

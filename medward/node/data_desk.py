@@ -27,10 +27,11 @@ from medward.node.errors import NodeError
 from medward.node.seam import Host
 from medward.store.cid import Cid
 from medward.store.errors import StoreError
-from medward.store.limits import file_of
+from medward.store.limits import file_of, file_up_to
 
 LABEL = "data"
 _LOG = logging.getLogger("medward.node")
+_MOST_BYTES = 2**32  # of another member's sealed data
 _SCHEMAS = {dataset.schema.digest: name for name, dataset in DATASETS.items()}
 
 
@@ -117,7 +118,7 @@ class DataDesk:
 
     async def _fetch(self, name: str) -> None:
         """Get another member's data, to be opened here."""
-        await asyncio.to_thread(self._host.store.fetch, self._known(name), pin=LABEL)
+        await asyncio.to_thread(self._host.store.fetch, self._known(name), file_up_to(_MOST_BYTES), pin=LABEL)
 
     async def _publish(self) -> str:
         key = await asyncio.to_thread(self._folder.key)

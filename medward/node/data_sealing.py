@@ -21,6 +21,7 @@ from medward.node.packing import PieceReader, pack, unpack
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound
 from medward.store.local import open_directory
+from medward.store.reader import limits_of_root
 
 
 @dataclass(frozen=True)
@@ -111,4 +112,5 @@ def _sealed(home: Home, what: str, client: NodeClient | None) -> Iterator[Binary
             if client is None:
                 raise BlockNotFound(f"{what} is not in the store of this home; start its node, which gets it")
             client.about_data("fetch", what)
-        yield cast(BinaryIO, PieceReader(store.stream(cid)))
+        limits = limits_of_root(cid, store.get_block(cid))
+        yield cast(BinaryIO, PieceReader(store.stream(cid, limits=limits)))

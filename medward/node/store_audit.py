@@ -14,7 +14,7 @@ from medward.store.kubo.repository import RepositoryBlocks
 from medward.store.limits import DagLimits
 from medward.store.local import LocalStore
 from medward.store.pins import PinTable
-from medward.store.reader import decode_file_node, read_file
+from medward.store.reader import decode_file_node, limits_of_root, read_file
 
 
 def open_blocks(folder: Path) -> Blocks:
@@ -66,7 +66,9 @@ class Stores:
 
     def stream(self, name: str) -> Iterator[bytes]:
         """Yield a blob's bytes from the homes' blocks together; StoreError at a hole."""
-        return read_file(Cid.parse(name), lambda cid: get_inline(cid, self._block))
+        root = Cid.parse(name)
+        limits = limits_of_root(root, get_inline(root, self._block))
+        return read_file(root, lambda cid: get_inline(cid, self._block), limits=limits)
 
     def size(self, name: str) -> int:
         """Return how many bytes a blob has; StoreError where its root is not here."""

@@ -11,7 +11,7 @@ MAX_BLOCK_BYTES = 2 * 1024 * 1024
 MAX_LINKS = 8192
 
 #: A file of n bytes may be cut into blocks of so many bytes on average, and have so many more.
-_LEAST_BLOCK_BYTES, _SLACK_BLOCKS = 2**16, 8
+LEAST_BLOCK_BYTES, SLACK_BLOCKS = 2**16, 8
 #: What stands around n bytes of content: the nodes' own bytes, and a share of n for the links.
 _SLACK_BYTES, _SLACK_SHARE = 2**16, 512
 _FILE_DEPTH = 8  # with 1,024 links each, three levels hold a pebibyte
@@ -26,7 +26,8 @@ class DagLimits:
         max_blocks: number of different blocks; in what is read as a file, a block counts each time that it is linked.
         max_depth: links between the root and the lowest block.
         sizes: how many bytes of content the file has, where one of several lengths is due; None where any DAG is
-            accepted, be it a file or not.
+            accepted, be it a file or not. Such a file is also read at a bounded price at every point of it: for each
+            64 KiB no more than one visit, and 8 beside these.
     """
 
     max_bytes: int = 4 * 1024**3
@@ -51,7 +52,7 @@ def file_up_to(size: int) -> DagLimits:
 def _file(most: int, sizes: Container[int]) -> DagLimits:
     return DagLimits(
         max_bytes=most + most // _SLACK_SHARE + _SLACK_BYTES,
-        max_blocks=_SLACK_BLOCKS + most // _LEAST_BLOCK_BYTES,
+        max_blocks=SLACK_BLOCKS + most // LEAST_BLOCK_BYTES,
         max_depth=_FILE_DEPTH,
         sizes=sizes,
     )

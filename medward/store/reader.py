@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from medward.store.cid import DAG_PB, RAW, Cid
 from medward.store.dagpb import PbNode, decode_node
 from medward.store.errors import InvalidDag, LimitExceeded
-from medward.store.limits import DEFAULT_LIMITS, DagLimits
+from medward.store.limits import DEFAULT_LIMITS, LEAST_BLOCK_BYTES, SLACK_BLOCKS, DagLimits, file_of
 from medward.store.unixfs import NodeType, UnixFs, decode_unixfs
 
 GetBlock = Callable[[Cid], bytes]
@@ -80,6 +80,11 @@ def check_root(root: Cid, block: bytes, limits: DagLimits) -> None:
         raise LimitExceeded(f"{root} is a file of {size} bytes, which is not the length of what is due under this name")
 
 
+def limits_of_root(root: Cid, block: bytes) -> DagLimits:
+    """Return the bounds on a file that is as long as its root says, which must be a file's."""
+    return file_of(decode_file_node(root, block).size)
+
+
 def walk_file(
     root: Cid,
     get: GetBlock,
@@ -118,6 +123,8 @@ def walk_file(
             return
         cid, offset, promised, depth = waiting.pop()
         visited += 1
+        if limits.sizes is not None and not start and visited > SLACK_BLOCKS + offset // LEAST_BLOCK_BYTES:
+            raise LimitExceeded(f"{root} is cut into small parts: its first {offset} bytes take {visited} visits")
         if start <= offset and offset + promised <= stop:
             whole.add(cid)
         if depth > limits.max_depth:

@@ -13,7 +13,7 @@ from medward.node.retention import Retention
 from medward.store import dagpb, records, unixfs
 from medward.store.blocks import MemoryBlocks
 from medward.store.car import CarReader, car_header, car_section_head
-from medward.store.cid import IDENTITY, RAW, Cid
+from medward.store.cid import DAG_PB, IDENTITY, RAW, Cid
 from medward.store.dag import walk
 from medward.store.errors import InvalidCar, InvalidDag, InvalidRecord, LimitExceeded
 from medward.store.gateway import selection
@@ -24,7 +24,7 @@ from medward.store.gateway.server import GatewayServer
 from medward.store.limits import MAX_BLOCK_BYTES, DagLimits, file_of, file_up_to
 from medward.store.local import LocalStore, in_memory
 from medward.store.pins import PinTable
-from medward.store.reader import read_file, walk_file
+from medward.store.reader import limits_of_root, read_file, walk_file
 from medward.store.records import decode_record
 from medward.store.unixfs import decode_unixfs
 
@@ -127,6 +127,27 @@ def test_file_of_one_of_the_lengths_that_are_due_is_read(stack: ExitStack) -> No
             store.read(root, file_up_to(size - 1))
 
 
+def test_file_as_long_as_its_root_says_is_read_at_a_bounded_price_at_every_point(stack: ExitStack) -> None:
+    """A sealed data set may be long: a bomb in it must not use up all the visits that its length allows at once."""
+    blocks = CountingBlocks()
+    store = stack.enter_context(LocalStore(blocks, PinTable(None)))
+
+    def slow_start(put: Put) -> Cid:
+        crumbs, rest = bombs.tower(put, b"z", 5000), bombs.tower(put, b"z" * 2**20, 1024)
+        return put(bombs.file_node([(crumbs, 5000), (rest, 2**30)]), DAG_PB)
+
+    root = plant(slow_start, blocks)
+    limits = limits_of_root(root, blocks.get(root))
+    assert limits.max_blocks > 16_000
+    blocks.reads = 0
+    with pytest.raises(LimitExceeded, match="small parts"):
+        for _ in store.stream(root, limits=limits):
+            pass
+    assert blocks.reads < 30
+    honest = store.add(bytes(200 * 2**20), pin="x")
+    assert sum(map(len, store.stream(honest, limits=limits_of_root(honest, blocks.get(honest))))) == 200 * 2**20
+
+
 def test_parts_without_a_byte_are_passed_over(stack: ExitStack) -> None:
     blocks = CountingBlocks()
     store = stack.enter_context(LocalStore(blocks, PinTable(None)))
@@ -153,7 +174,7 @@ def test_swelling_bomb_fills_the_memory_where_no_length_is_due() -> None:
 def test_visits_without_a_bound_are_as_many_as_a_liar_wants(bomb: Bomb) -> None:
     blocks = CountingBlocks(most=MANY)
     root = plant(bomb, blocks)
-    right_length = DagLimits(max_bytes=LIMITS.max_bytes, max_blocks=2**62, sizes=LIMITS.sizes)
+    right_length = DagLimits(max_bytes=LIMITS.max_bytes, max_blocks=2**62)
     with pytest.raises(Enough):
         for _ in walk_file(root, blocks.get, limits=right_length):
             pass

@@ -180,6 +180,15 @@ def test_visits_without_a_bound_are_as_many_as_a_liar_wants(bomb: Bomb) -> None:
             pass
 
 
+def test_visits_are_bounded_where_any_length_is_accepted_too() -> None:
+    blocks = CountingBlocks(most=MANY)
+    root = plant(bombs.tiny_leaf, blocks)
+    with pytest.raises(LimitExceeded, match="more than 5000 parts"):
+        for _ in walk_file(root, blocks.get, limits=DagLimits(max_blocks=5000)):
+            pass
+    assert blocks.reads <= 5000
+
+
 def test_links_fields_and_items_without_a_bound_are_all_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     def block_of(bomb: Bomb) -> bytes:
         blocks = MemoryBlocks()

@@ -145,14 +145,21 @@ def test_blob_that_a_liar_names_as_something_else_keeps_its_own_length_and_autho
 # Shared models.
 
 
+def padded(model: bytes, size: int) -> bytes:
+    """A model whose header has so many bytes, most of them spaces."""
+    before = int.from_bytes(model[:8], "little")
+    return size.to_bytes(8, "little") + model[8 : 8 + before].ljust(size) + model[8 + before :]
+
+
 def test_shared_model_that_claims_more_than_it_holds_is_refused_in_one_sentence(four: Recorded) -> None:
     plan = four.plan
     sound = first_model(plan).to_bytes()
     assert from_bytes(plan, sound).to_bytes() == sound
+    assert from_bytes(plan, padded(sound, 2**15)).to_bytes() == sound
     deep = b"[" * 60_000
     headers = (
         (2**62).to_bytes(8, "little") + b"{}",
-        (2**16 + 1).to_bytes(8, "little") + b" " * (2**16 + 1),
+        padded(sound, 2**16 + 8),
         len(deep).to_bytes(8, "little") + deep,
         b"",
         sound[:-1],

@@ -179,6 +179,7 @@ BY_HAND = {
     "name of nothing": entry(""),
     "folder": entry("captures/", tarfile.DIRTYPE),
     "endless header": paxed({}, pieces=b"x" * 100_000),
+    "long header": paxed({}, pieces=b"19 path=captures/a\n" * 1000),
     "header that goes round": paxed({}, pieces=b"0 path=a\n"),
     "header that goes back": paxed({}, pieces=b"-5 path=a\n"),
     "header without a value": paxed({}, pieces=b"7 path\n"),

@@ -61,9 +61,15 @@ class Network:
     loss: float = 0.0
     duplication: float = 0.0
     groups: list[set[str]] | None = None
+    #: Pairs (source, target) of which the target does not hear the source.
+    deaf: set[tuple[str, str]] = field(default_factory=set)
+    #: What does not get through besides: (source, target, message).
+    drops: Callable[[str, str, Message], bool] | None = None
 
-    def connected(self, one: str, other: str) -> bool:
-        return self.groups is None or any(one in group and other in group for group in self.groups)
+    def connected(self, source: str, target: str) -> bool:
+        if (source, target) in self.deaf:
+            return False
+        return self.groups is None or any(source in group and target in group for group in self.groups)
 
 
 @dataclass
@@ -79,6 +85,9 @@ class SimNode:
     tick_at: int = -1
     damaged: bool = False
     halted: str | None = None
+    #: Its clock is `skew` milliseconds ahead of the world's, and runs at this rate since `paced`; 0 stands still.
+    rate: float = 1.0
+    paced: int = 0
 
 
 @dataclass
@@ -219,6 +228,15 @@ class World:
         self.now = max(self.now, until)
         return done is not None and done()
 
+    def clock(self, node: SimNode) -> int:
+        """What a node's clock shows, milliseconds."""
+        return GENESIS_TIME + self.now + node.skew + int((node.rate - 1) * (self.now - node.paced))
+
+    def pace(self, node: SimNode, rate: float) -> None:
+        """Have a node's clock go on from where it is at `rate`."""
+        node.skew += int((node.rate - 1) * (self.now - node.paced))
+        node.rate, node.paced = rate, self.now
+
     def trace(self, *parts: object) -> None:
         self._trace.update(repr((self.now, parts)).encode())
 
@@ -246,7 +264,7 @@ class World:
         replica = node.replica
         if replica is None:
             return
-        effects = replica.step(event, self.now, GENESIS_TIME + self.now + node.skew)
+        effects = replica.step(event, self.now, self.clock(node))
         writes = [effect for effect in effects if isinstance(effect, WRITES)]
         node.disk.write(writes)
         if self._crash_now(node):
@@ -319,6 +337,8 @@ class World:
         target = self.nodes.get(to)
         network, random = self.network, self.random
         if target is None or not network.connected(node.name, to) or random.random() < network.loss:
+            return
+        if network.drops is not None and network.drops(node.name, to, message):
             return
         copies = 2 if network.duplication and random.random() < network.duplication else 1
         if self.codec:

@@ -88,6 +88,8 @@ class SimNode:
     #: Its clock is `skew` milliseconds ahead of the world's, and runs at this rate since `paced`; 0 stands still.
     rate: float = 1.0
     paced: int = 0
+    #: Whether its clock is right all the time.
+    right: bool = True
 
 
 @dataclass
@@ -232,6 +234,10 @@ class World:
         """What a node's clock shows, milliseconds."""
         return GENESIS_TIME + self.now + node.skew + int((node.rate - 1) * (self.now - node.paced))
 
+    def _latest_right_clock(self) -> int:
+        """What the foremost of the right clocks of correct members shows."""
+        return max(self.clock(node) for node in self.nodes.values() if node.behaviour is None and node.right)
+
     def pace(self, node: SimNode, rate: float) -> None:
         """Have a node's clock go on from where it is at `rate`."""
         node.skew += int((node.rate - 1) * (self.now - node.paced))
@@ -294,6 +300,7 @@ class World:
         for write in writes:
             if isinstance(write, StoreBlock):
                 self.checker.executed(node.name, node.incarnation, write)
+                self.checker.timed(write, self._latest_right_clock() + self.genesis.parameters.clock_drift)
             elif isinstance(write, StoreSnapshot):
                 body = write.certificate.body
                 if self.checker.heights.get((node.name, node.incarnation), 0) < body.height:

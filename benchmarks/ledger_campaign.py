@@ -8,7 +8,9 @@ A long campaign can be run in parts, at once or one after the other, and put tog
     python benchmarks/ledger_campaign.py --first 1000 --count 1000 --out part-1.json
     python benchmarks/ledger_campaign.py --merge part-0.json part-1.json --out benchmarks/results/ledger-campaign.json
 
-A seed that fails is printed and written down, and replays bit for bit with `python -m tests.sim.scenario SEED`.
+Each seed is run twice: as a scenario of liars by name among random faults, and as a siege by liars that run no
+replica's rules, beside wrong clocks and votes that get lost where it hurts. One that fails is printed and written down,
+and replays bit for bit with `python -m tests.sim.scenario SEED` or `python -m tests.sim.siege SEED`.
 """
 
 import argparse
@@ -25,12 +27,14 @@ sys.path.insert(0, str(ROOT))
 
 from tests.sim.checker import Violation  # noqa: E402
 from tests.sim.scenario import run_seed  # noqa: E402
+from tests.sim.siege import run_siege  # noqa: E402
 
 WHAT = (
-    "simulated scenarios with crashes, partitions, loss, torn and emptied disks, members that come and go, "
-    "and up to f liars"
+    "each seed twice: as a simulated scenario with crashes, partitions, loss, torn and emptied disks, members that "
+    "come and go, and up to f liars; and as a siege by plotters and wrong clocks, up to f together, while chosen votes "
+    "get lost"
 )
-ADDED = ("blocks", "changes of members", "proofs of equivocation", "events", "seconds")
+ADDED = ("runs", "blocks", "changes of members", "proofs of equivocation", "events", "seconds")
 COUNTED = ("runs by members", "runs by liar")
 
 
@@ -42,9 +46,9 @@ def run(first: int, count: int) -> dict[str, Any]:
     fingerprints = hashlib.sha256()
     events = heights = changes = evidence = 0
     started = time.monotonic()
-    for seed in range(first, first + count):
+    for one, seed in ((one, seed) for seed in range(first, first + count) for one in (run_seed, run_siege)):
         try:
-            outcome = run_seed(seed)
+            outcome = one(seed)
         except Violation as violation:
             violations.append(str(violation))
             print(violation, flush=True)
@@ -59,6 +63,7 @@ def run(first: int, count: int) -> dict[str, Any]:
     return {
         "what": WHAT,
         "seeds": [first, first + count - 1],
+        "runs": 2 * count,
         "violations": violations,
         "runs by members": dict(sorted(members.items())),
         "runs by liar": dict(sorted(liars.items())),

@@ -88,7 +88,7 @@ def campaigns() -> str:
         [
             "| campaign | runs | blocks | violations |",
             "|---|---|---|---|",
-            f"| simulator, seeds {first} to {last} | {last - first + 1:,} with {simulated['events']:,} events, "
+            f"| simulator, seeds {first} to {last} | {simulated['runs']:,} with {simulated['events']:,} events, "
             f"{simulated['changes of members']:,} changes of members | {simulated['blocks']:,} "
             f"| {len(simulated['violations'])} |",
             f"| real processes, kill -9 | {killed['instants']:,} instants, {killed['operations answered']:,} "

@@ -8,9 +8,7 @@ checkpoints that too few have signed, statuses, and old messages at new times.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,131 +21,28 @@ from medward.ledger.certificates import (
     Vote,
 )
 from medward.ledger.execution import transactions_root
-from medward.ledger.membership import Membership
 from medward.ledger.pbft.effects import Effect, Send
 from medward.ledger.pbft.messages import (
-    BatchAnswer,
     BlockAnswer,
     CheckpointVote,
     Commit,
     Echo,
-    Manifest,
     Message,
     NewView,
     Prepare,
     PreparedCertificate,
     PrePrepare,
     Proposal,
-    Request,
     StableProof,
     Status,
     ViewChange,
 )
 from medward.ledger.pbft.view_change import highest_stable, reproposed_headers
-from medward.ledger.signatures import Domain, Kind, Signatures
 from tests.sim.behaviours import Behaviour
+from tests.sim.plot import Plot, sign
 
 if TYPE_CHECKING:
     from tests.sim.world import SimNode, World
-
-Place = tuple[int, int, int]  # epoch, view, height
-
-
-@dataclass
-class Plot:
-    """What the plotters of one world know together."""
-
-    liars: dict[str, SimNode] = field(default_factory=dict)
-    statuses: dict[str, Status] = field(default_factory=dict)
-    proposals: dict[Place, dict[bytes, PrePrepare]] = field(default_factory=lambda: defaultdict(dict))
-    votes: dict[tuple[type, Place, bytes], dict[str, Signatures]] = field(default_factory=lambda: defaultdict(dict))
-    headers: dict[bytes, BlockHeader] = field(default_factory=dict)
-    batches: dict[bytes, tuple[bytes, ...]] = field(default_factory=lambda: {bytes(32): ()})
-    view_changes: dict[tuple[int, int], dict[str, ViewChange]] = field(default_factory=lambda: defaultdict(dict))
-    certificates: dict[tuple[int, int], dict[int, PreparedCertificate]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
-    stable: CheckpointCertificate | None = None
-    checkpoints: list[CheckpointVote] = field(default_factory=list)
-    heard: list[Message] = field(default_factory=list)
-    running: bool = False
-
-    @staticmethod
-    def of(world: World) -> Plot:
-        plot = getattr(world, "plot", None)
-        if plot is None:
-            plot = world.plot = Plot()  # type: ignore[attr-defined]
-        return plot
-
-    # What was heard.
-
-    def hear(self, source: str, message: Message) -> None:
-        if isinstance(message, PrePrepare):
-            self._note_proposal(message)
-        elif isinstance(message, Prepare | Commit):
-            place = (message.epoch, message.view, message.height)
-            self.votes[type(message), place, message.digest][message.sender] = message.signatures
-        elif isinstance(message, ViewChange):
-            self.view_changes[message.epoch, message.view][message.sender] = message
-            for prepared in message.prepared:
-                self._keep(prepared)
-            self._note_stable(message.stable)
-        elif isinstance(message, NewView):
-            for proposal in message.proposals:
-                header = proposal.header
-                self.headers[header.digest()] = header
-                batch = self.batches.get(header.transactions, ())
-                self._note_proposal(PrePrepare(message.view, header, batch, message.sender, proposal.signatures))
-            for view_change in message.view_changes:
-                self.hear(view_change.sender, view_change)
-        elif isinstance(message, StableProof):
-            self._note_stable(message.certificate)
-        elif isinstance(message, Status):
-            self.statuses[source] = message
-        elif isinstance(message, CheckpointVote):
-            self.checkpoints = [*self.checkpoints[-20:], message]
-        elif isinstance(message, Request):
-            self.batches[transactions_root(message.transactions[:4])] = message.transactions[:4]
-        if isinstance(message, NewView | StableProof | BlockAnswer | BatchAnswer | Manifest | Echo):
-            self.heard = [*self.heard[-100:], message]
-
-    def _note_proposal(self, message: PrePrepare) -> None:
-        header = message.header
-        self.headers[header.digest()] = header
-        self.batches[header.transactions] = message.transactions
-        self.proposals[header.epoch, message.view, header.height][header.digest()] = message
-
-    def _note_stable(self, certificate: CheckpointCertificate | None) -> None:
-        known = -1 if self.stable is None else self.stable.body.height
-        if certificate is not None and certificate.body.height > known:
-            self.stable = certificate
-
-    def _keep(self, prepared: PreparedCertificate) -> None:
-        header = prepared.header
-        self.certificates[header.epoch, header.height].setdefault(prepared.view, prepared)
-
-    # What is made of it.
-
-    def assemble(self, world: World, membership: Membership) -> None:
-        """Make every prepared certificate that the prepares which were heard, and the plotters' own, are enough for."""
-        for place, proposals in self.proposals.items():
-            epoch, view, height = place
-            if epoch != membership.epoch or view in self.certificates[epoch, height]:
-                continue
-            leader = membership.leader(view)
-            for content, proposal in proposals.items():
-                votes = dict(self.votes[Prepare, place, content])
-                for liar in self.liars.values():
-                    votes[liar.name] = sign(world, liar, "prepare", place, content)
-                votes.pop(leader, None)
-                voters = [name for name in sorted(votes) if membership.member(name) is not None]
-                if len(voters) >= membership.quorum - 1:
-                    chosen = tuple(Vote(name, votes[name]) for name in voters[: membership.quorum - 1])
-                    self._keep(PreparedCertificate(view, proposal.header, proposal.signatures, chosen))
-
-
-def sign(world: World, node: SimNode, kind: Kind, place: Place, content: bytes) -> Signatures:
-    return node.signer.sign(Domain(world.genesis.chain, kind, *place), content)
 
 
 class Plotter(Behaviour):
@@ -266,40 +161,46 @@ class Move:
         plot.assemble(self.world, self.membership)
         stable = plot.stable if plot.stable is None or plot.stable.body.epoch <= self.epoch else None
         low = 0 if stable is None else stable.body.height
-        choice = random.choice(["none", "lowest", "highest", "any", "false"])
+        choice = random.choice(["none", "lowest", "highest", "any", "false", "false"])
         chosen: list[PreparedCertificate] = []
-        for (epoch, height), by_view in sorted(plot.certificates.items()):
+        for height in range(low + 1, low + 17) if choice != "none" else ():
+            by_view = plot.certificates.get((self.epoch, height), {})
             before = {at: prepared for at, prepared in by_view.items() if at < view}
-            if epoch != self.epoch or not low < height <= low + 16 or not before or choice == "none":
-                continue
-            at = {"lowest": min(before), "highest": max(before)}.get(choice, random.choice(sorted(before)))
-            prepared = before[at]
-            chosen.append(self.false_certificate(prepared, view) if choice == "false" else prepared)
+            false = self.false_certificate(height, view) if choice == "false" else None
+            if false is not None:
+                chosen.append(false)
+            elif before:
+                at = {"lowest": min(before), "highest": max(before)}.get(choice, random.choice(sorted(before)))
+                chosen.append(before[at])
         unsigned = ViewChange(self.epoch, view, stable, tuple(chosen), node.name, ())
         signed = sign(self.world, node, "view-change", (self.epoch, view, low), unsigned.content())
         return msgspec.structs.replace(unsigned, signatures=signed)
 
-    def false_certificate(self, prepared: PreparedCertificate, before: int) -> PreparedCertificate:
-        """A header that nobody prepared, with as much of a certificate as the plotters can sign."""
-        header = msgspec.structs.replace(prepared.header, time=prepared.header.time + self.random.randint(1, 9))
-        ours = sorted(set(self.plot.liars) & set(self.membership.names))
+    def false_certificate(self, height: int, before: int) -> PreparedCertificate | None:
+        """As much of a certificate as there are signatures for: of a header that too few prepared, or nobody did."""
+        proposals = [
+            (place[1], proposal.header, proposal.signatures)
+            for place, by in self.plot.proposals.items()
+            if (place[0], place[2]) == (self.epoch, height)
+            for proposal in by.values()
+        ]
+        ours = {name: node for name, node in self.plot.liars.items() if self.membership.member(name) is not None}
         # A view that a plotter led, or would lead, and one not before the view that is asked for.
         led = [view for view in range(before + 4) if self.membership.leader(view) in ours]
-        view = self.random.choice(led) if led else prepared.view
-        place = (header.epoch, view, header.height)
-        leader = self.membership.leader(view)
-        voters = self.random.choice([ours, [*ours, leader], ours * 3])
-        signers = {name: self.plot.liars[name] for name in ours}
-        content = header.digest()
-        votes = tuple(
-            Vote(name, sign(self.world, signers[name], "prepare", place, content)) for name in voters if name in signers
-        )
-        known = self.plot.votes[Prepare, place, content]
-        votes += tuple(Vote(name, signed) for name, signed in sorted(known.items()) if name not in signers)
-        by_leader = (
-            sign(self.world, signers.get(leader, signers[ours[0]]), "pre-prepare", place, content) if ours else ()
-        )
-        return PreparedCertificate(view, header, by_leader, votes)
+        if not proposals or not led:
+            return None
+        view, header, signed = self.random.choice(proposals)
+        if self.random.random() < 0.5:
+            view = self.random.choice(led)
+            leader = ours[self.membership.leader(view)]
+            if self.random.random() < 0.5:
+                header = msgspec.structs.replace(header, time=header.time + self.random.randint(1, 9))
+            signed = sign(self.world, leader, "pre-prepare", (self.epoch, view, height), header.digest())
+        place, content = (self.epoch, view, height), header.digest()
+        votes = dict(self.plot.votes[Prepare, place, content])
+        votes.update({name: sign(self.world, node, "prepare", place, content) for name, node in ours.items()})
+        made = [Vote(name, votes[name]) for name in sorted(votes)]
+        return PreparedCertificate(view, header, signed, tuple(made * self.random.choice([1, 1, 2])))
 
     def begin_a_view(self) -> None:
         """A new-view of a view that a plotter leads, from what the honest asked for and what the plotters make up."""

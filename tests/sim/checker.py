@@ -50,7 +50,7 @@ class Checker:
             if self.receipts.setdefault(key, receipt) != receipt:
                 raise Violation(f"replay: transaction {transaction.nonce} was applied twice")
 
-    def timed(self, write: StoreBlock, latest: int) -> None:
+    def timed(self, write: StoreBlock, latest: float) -> None:
         """No block's time is further ahead of the right clocks than the bound allows (spec/ledger.md, Time)."""
         if write.executed.summary.time > latest:
             ahead = write.executed.summary.time - latest

@@ -234,9 +234,10 @@ class World:
         """What a node's clock shows, milliseconds."""
         return GENESIS_TIME + self.now + node.skew + int((node.rate - 1) * (self.now - node.paced))
 
-    def _latest_right_clock(self) -> int:
-        """What the foremost of the right clocks of correct members shows."""
-        return max(self.clock(node) for node in self.nodes.values() if node.behaviour is None and node.right)
+    def _latest_right_clock(self) -> float:
+        """What the foremost of the right clocks of correct members shows; there is no bound where none is right."""
+        right = (self.clock(node) for node in self.nodes.values() if node.behaviour is None and node.right)
+        return max(right, default=float("inf"))
 
     def pace(self, node: SimNode, rate: float) -> None:
         """Have a node's clock go on from where it is at `rate`."""

@@ -17,13 +17,16 @@ from medward.ledger.certificates import (
     Vote,
 )
 from medward.ledger.encoding import digest, encode
+from medward.ledger.errors import JournalCorrupt
 from medward.ledger.execution import StateSummary, transactions_root
 from medward.ledger.pbft.effects import (
     Accepted,
     Append,
+    CheckpointTaken,
     LeftView,
     Prepared,
     Received,
+    Recovered,
     Refuse,
     Send,
     StoreBlock,
@@ -560,3 +563,65 @@ def test_manifest_that_too_few_signed_is_not_fetched(desk):
 def test_manifest_of_other_chunks_than_its_certificate_names_is_not_fetched(desk):
     forged = manifest(desk, ("h00", "h01", "h03"), (bytes(32),), (b"x" * 32,))
     assert not sent(desk.hear("h03", forged), FetchChunk)
+
+
+# J4: what a replica finds on its own disk is believed no more than a peer.
+
+
+def start_from(world, found):
+    node = world.nodes["h02"]
+    return Replica("h02", world.genesis, node.signer, world.verifier, Bank(), parameters=SIM_TIMERS, found=found)
+
+
+@pytest.fixture(scope="module")
+def disk():
+    """A world, and what a replica in it finds on its disk: a snapshot and at least a block after it."""
+    world = World(1, 4)
+    client = world.add_client("client", [Deposit("a", 1) for _ in range(14)])
+    world.issue(client)
+    world.run(60_000, world.all_answered)
+    found = world.nodes["h02"].disk.recover()
+    assert found.snapshot is not None
+    assert found.blocks
+    return world, found
+
+
+def test_what_is_on_the_disk_is_taken_up_again(disk):
+    world, found = disk
+    governor = world.governor.public_keys[0].data
+    node = world.nodes["h02"]
+    again = Replica(
+        "h02", world.genesis, node.signer, world.verifier, Bank(governor), parameters=SIM_TIMERS, found=found
+    )
+    assert again.height == found.blocks[-1].certificate.header.height
+
+
+def test_stored_snapshot_that_too_few_signed_is_refused(disk):
+    world, found = disk
+    certificate = found.snapshot.certificate
+    fewer = msgspec.structs.replace(certificate, votes=certificate.votes[:2])
+    snapshot = msgspec.structs.replace(found.snapshot, certificate=fewer)
+    with pytest.raises(JournalCorrupt, match="snapshot"):
+        start_from(world, msgspec.structs.replace(found, snapshot=snapshot))
+
+
+def test_stored_block_that_too_few_signed_is_refused(disk):
+    world, found = disk
+    first, *others = found.blocks
+    certificate = msgspec.structs.replace(first.certificate, votes=first.certificate.votes[:2])
+    blocks = (msgspec.structs.replace(first, certificate=certificate), *others)
+    with pytest.raises(JournalCorrupt, match="block"):
+        start_from(world, msgspec.structs.replace(found, blocks=blocks))
+
+
+def test_state_that_does_not_give_the_checkpoint_that_was_signed_is_refused(desk):
+    body = at_checkpoint(desk)
+    blocks = tuple(desk.certified(desk.header(height)) for height in range(1, 5))
+    for signed in (body, msgspec.structs.replace(body, history=bytes(32))):
+        vote = checkpoint_vote(desk, "h02", signed)
+        found = Recovered((CheckpointTaken(vote),), None, blocks, {}, 1)
+        if signed == body:
+            assert start_from(desk.world, found).height == 4
+        else:
+            with pytest.raises(JournalCorrupt, match="height 4"):
+                start_from(desk.world, found)

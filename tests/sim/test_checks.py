@@ -28,6 +28,7 @@ from medward.ledger.pbft.effects import (
     Received,
     Recovered,
     Refuse,
+    SaveChunk,
     Send,
     StoreBlock,
     StoreEvidence,
@@ -38,6 +39,7 @@ from medward.ledger.pbft.messages import (
     BatchAnswer,
     BlockAnswer,
     CheckpointVote,
+    ChunkAnswer,
     Commit,
     Echo,
     FetchBatch,
@@ -563,6 +565,13 @@ def test_manifest_that_too_few_signed_is_not_fetched(desk):
 def test_manifest_of_other_chunks_than_its_certificate_names_is_not_fetched(desk):
     forged = manifest(desk, ("h00", "h01", "h03"), (bytes(32),), (b"x" * 32,))
     assert not sent(desk.hear("h03", forged), FetchChunk)
+
+
+def test_chunk_that_is_not_the_one_named_is_not_kept(desk):
+    desk.hear("h03", manifest(desk, ("h00", "h01", "h03")))
+    effects = desk.hear("h03", ChunkAnswer(8, 0, b"spoiled"))
+    assert not any(isinstance(effect, SaveChunk) for effect in effects)
+    assert desk.replica.halted is None
 
 
 # J4: what a replica finds on its own disk is believed no more than a peer.

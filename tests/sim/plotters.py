@@ -56,7 +56,9 @@ class Plotter(Behaviour):
         return super().outgoing(world, node, effects)
 
     def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
-        return [] if to in self.deaf_to else [Send(to, message)]
+        # New-views are the plotters' own; the replica inside would always send the right one first.
+        hidden = isinstance(message, NewView) and world.now < 6_000
+        return [] if hidden or to in self.deaf_to else [Send(to, message)]
 
     def incoming(self, world: World, node: SimNode, source: str, message: Message) -> bool:
         self._join(world, node)
@@ -66,6 +68,8 @@ class Plotter(Behaviour):
         plot.hear(source, message)
         if isinstance(message, PrePrepare) and world.random.random() < 0.3:
             Move(world, plot).vote(message.header, message.view, [source])
+        if isinstance(message, ViewChange):
+            Move(world, plot).begin_a_view()
         return True
 
     def _join(self, world: World, node: SimNode) -> None:
@@ -204,10 +208,15 @@ class Move:
 
     def begin_a_view(self) -> None:
         """A new-view of a view that a plotter leads, from what the honest asked for and what the plotters make up."""
-        views = [v for v in range(max(self.views) + 3) if self.membership.leader(v) in self.plot.liars and v]
+        enough = self.membership.quorum - len(self.plot.liars)
+        views = [
+            view
+            for (epoch, view), by in self.plot.view_changes.items()
+            if epoch == self.epoch and self.membership.leader(view) in self.plot.liars and len(by) >= enough
+        ]
         if not views:
             return
-        view = self.random.choice(views[-2:])
+        view = max(views)
         leader = self.plot.liars[self.membership.leader(view)]
         asked = dict(self.plot.view_changes[self.epoch, view])
         for node in self.plot.liars.values():

@@ -26,10 +26,20 @@ CHAIN = msgspec.structs.replace(SIM_CHAIN, clock_drift=1_000)
 
 @dataclass
 class Cuts:
-    """Messages of chosen kinds that reach chosen members only, other ones in each view."""
+    """Messages of chosen kinds that reach chosen members only, other ones in each view.
+
+    Args:
+        names: the members.
+        random: draws who is reached.
+        pair: two members (X, Y) that what follows is arranged around, or None where it is all left to chance. In every
+            other view X alone prepares, and its view change reaches nobody, so that the next view begins without what X
+            had prepared; there all others prepare, Y alone decides, and Y's view change reaches nobody. The view after
+            that has to choose between two headers that were prepared for the same height in different views.
+    """
 
     names: list[str]
     random: Random
+    pair: tuple[str, str] | None
     reached: dict[tuple[type, int], set[str]] = field(default_factory=dict)
 
     def __call__(self, source: str, target: str, message: Message) -> bool:
@@ -37,17 +47,24 @@ class Cuts:
             return target not in self._reached(type(message), message.view)
         if isinstance(message, ViewChange):
             return source not in self._reached(ViewChange, message.view)
-        if isinstance(message, BlockAnswer | StableProof):
-            return target not in self._reached(BlockAnswer, 0)
-        return False
+        return isinstance(message, BlockAnswer | StableProof)
 
     def _reached(self, form: type, view: int) -> set[str]:
         """Who hears votes of this kind in a view; of view changes, whose are heard."""
+        everybody = set(self.names)
+        if self.pair is not None:
+            one, other = {self.pair[0]}, {self.pair[1]}
+            if form is ViewChange:
+                return everybody - (one if view % 2 else other)
+            if form is Prepare:
+                return everybody - one if view % 2 else one
+            return other if view % 2 else set()
         if (form, view) not in self.reached:
-            size = len(self.names)
-            few = {Prepare: size, Commit: 1, ViewChange: size - 1, BlockAnswer: 0}[form]
-            least = {Prepare: 1, Commit: 0, ViewChange: size - tolerated_faults(size), BlockAnswer: 0}[form]
-            self.reached[form, view] = set(self.random.sample(self.names, self.random.randint(min(least, few), few)))
+            size = len(everybody)
+            least, most = {Prepare: (1, size), Commit: (0, 1), ViewChange: (size - tolerated_faults(size), size - 1)}[
+                form
+            ]
+            self.reached[form, view] = set(self.random.sample(self.names, self.random.randint(least, most)))
         return self.reached[form, view]
 
 
@@ -124,8 +141,9 @@ def _plan_cuts(world: World, random: Random) -> None:
     network.loss = random.choice([0.0, 0.0, 0.05])
     world.crash_chance = random.choice([0.0, 0.0, 0.002])
     if random.random() < 0.8:
-        cuts = Cuts(names, Random(random.random()))
-        first = random.randint(50, 1_000)
+        pair = tuple(random.sample(names, 2)) if random.random() < 0.6 else None
+        cuts = Cuts(names, Random(random.random()), pair)
+        first = random.randint(1, 500)
         world.at(first, lambda: setattr(network, "drops", cuts))
         world.at(random.randint(first + 1_000, FAULTS_UNTIL), lambda: setattr(network, "drops", None))
     for _ in range(random.choice([0, 1, 3])):

@@ -8,7 +8,9 @@ A long campaign can be run in parts, at once or one after the other, and put tog
     python benchmarks/ledger_campaign.py --first 1000 --count 1000 --out part-1.json
     python benchmarks/ledger_campaign.py --merge part-0.json part-1.json --out benchmarks/results/ledger-campaign.json
 
-A seed that fails is printed and written down, and replays bit for bit with `python -m tests.sim.scenario SEED`.
+`--sieges` runs sieges instead of scenarios: liars that run no replica's rules, beside wrong clocks and votes that get
+lost where it hurts (kept as ledger-sieges.json). A seed that fails is printed and written down, and replays bit for bit
+with `python -m tests.sim.scenario SEED` or `python -m tests.sim.siege SEED`.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +27,23 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.sim.checker import Violation  # noqa: E402
-from tests.sim.scenario import run_seed  # noqa: E402
+from tests.sim.scenario import Outcome, run_seed  # noqa: E402
+from tests.sim.siege import run_siege  # noqa: E402
 
-WHAT = (
+SCENARIOS = (
     "simulated scenarios with crashes, partitions, loss, torn and emptied disks, members that come and go, "
     "and up to f liars"
+)
+SIEGES = (
+    "simulated sieges by liars that run no replica's rules and by wrong clocks, up to f together, while chosen votes, "
+    "one member's words to another, and crashed members' writes get lost"
 )
 ADDED = ("blocks", "changes of members", "proofs of equivocation", "events", "seconds")
 COUNTED = ("runs by members", "runs by liar")
 
 
-def run(first: int, count: int) -> dict[str, Any]:
-    """Run the seeds from `first` on."""
+def run(first: int, count: int, one: Callable[[int], Outcome] = run_seed) -> dict[str, Any]:
+    """Run the seeds from `first` on as scenarios or sieges."""
     members: Counter[str] = Counter()
     liars: Counter[str] = Counter()
     violations: list[str] = []
@@ -44,7 +52,7 @@ def run(first: int, count: int) -> dict[str, Any]:
     started = time.monotonic()
     for seed in range(first, first + count):
         try:
-            outcome = run_seed(seed)
+            outcome = one(seed)
         except Violation as violation:
             violations.append(str(violation))
             print(violation, flush=True)
@@ -57,7 +65,7 @@ def run(first: int, count: int) -> dict[str, Any]:
         evidence += outcome.evidence
         fingerprints.update(outcome.fingerprint.encode())
     return {
-        "what": WHAT,
+        "what": SCENARIOS if one is run_seed else SIEGES,
         "seeds": [first, first + count - 1],
         "violations": violations,
         "runs by members": dict(sorted(members.items())),
@@ -95,13 +103,14 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--first", type=int, default=0)
     arguments.add_argument("--count", type=int, default=2000)
+    arguments.add_argument("--sieges", action="store_true", help="run sieges instead of scenarios")
     arguments.add_argument("--merge", type=Path, nargs="+", help="parts to put together instead of running seeds")
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
     if options.merge:
         result = merge([json.loads(part.read_text()) for part in options.merge])
     else:
-        result = run(options.first, options.count)
+        result = run(options.first, options.count, run_siege if options.sieges else run_seed)
     text = json.dumps(result, indent=2)
     print(text)
     if options.out is not None:

@@ -82,15 +82,21 @@ def sizes() -> str:
 
 def campaigns() -> str:
     """What the kept campaigns came to."""
-    simulated, killed = _read("ledger-campaign.json"), _read("ledger-kill-campaign.json")
-    first, last = simulated["seeds"]
+    killed = _read("ledger-kill-campaign.json")
+    rows = []
+    for name, what in (("ledger-campaign.json", "scenarios"), ("ledger-sieges.json", "sieges")):
+        simulated = _read(name)
+        first, last = simulated["seeds"]
+        rows.append(
+            f"| simulator, {what}, seeds {first} to {last} | {last - first + 1:,} with {simulated['events']:,} events, "
+            f"{simulated['changes of members']:,} changes of members | {simulated['blocks']:,} "
+            f"| {len(simulated['violations'])} |"
+        )
     return "\n".join(
         [
             "| campaign | runs | blocks | violations |",
             "|---|---|---|---|",
-            f"| simulator, seeds {first} to {last} | {last - first + 1:,} with {simulated['events']:,} events, "
-            f"{simulated['changes of members']:,} changes of members | {simulated['blocks']:,} "
-            f"| {len(simulated['violations'])} |",
+            *rows,
             f"| real processes, kill -9 | {killed['instants']:,} instants, {killed['operations answered']:,} "
             f"operations answered | {killed['blocks']:,} | {len(killed['violations'])} |",
         ]

@@ -67,7 +67,9 @@ class Participant:
             self.state = rules.apply(before, record, author, time, block)
         except Refused:
             return []
-        self._handed_in.pop(record, None)
+        # A tick that came before the ledger's time had passed the deadline is no refusal, and has done nothing.
+        if not isinstance(record, Tick):
+            self._handed_in.pop(record, None)
         if isinstance(record, RoundRecord) and self.state.round is not None:
             effects = self._member.follow(self.state.round, record)
             if self.state.round.over:
@@ -88,6 +90,9 @@ class Participant:
     def duties(self, now: float) -> list[Effect]:
         """Return what is to be handed in at a time because nobody else has."""
         effects: list[Effect] = []
+        # What was handed in while the clock was ahead is waited for no longer once it is right.
+        latest = now + self.state.terms.deadline
+        self._handed_in = {record: min(until, latest) for record, until in self._handed_in.items()}
         if self._member.hastens_at <= now:
             effects += self._member.hasten()
         for record, time in self._duties():
@@ -96,9 +101,14 @@ class Participant:
         return effects
 
     def _hand_in(self, record: Record, now: float) -> Order:
-        """Hand a record in; what is lost on the way is handed in again after a deadline."""
+        """Hand a record in; what is lost on the way is handed in again after a deadline.
+
+        A tick that this member's clock led it to too early is repeated once the others have had their turn: the
+        ledger's time may be a little behind, and a member whose clock is hours ahead must not fill the ledger.
+        """
         waiting = {other: until for other, until in self._handed_in.items() if until > now}
-        self._handed_in = {**waiting, record: now + self.state.terms.deadline}
+        turns = min(1.0, PATIENCE * len(self.state.terms.members)) if isinstance(record, Tick) else 1.0
+        self._handed_in = {**waiting, record: now + turns * self.state.terms.deadline}
         return Order(record)
 
     def _duties(self) -> list[tuple[Record | None, float]]:

@@ -154,6 +154,7 @@ class PbftConsensus(Consensus):
             "quorum": replica.membership.quorum,
             "faults_tolerated": replica.membership.faults,
             "votes": self._is_member() and replica.confirmed,
+            "clock_off_seconds": replica.clock_off / 1000,
             "journal_commits": self.engine.commits,
         }
 

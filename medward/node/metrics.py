@@ -46,6 +46,9 @@ class NodeCollector(Collector):
             if name in ledger:
                 yield _gauge(f"ledger_{name}", f"the ledger's {name.replace('_', ' ')} here", ledger[name])
         yield _gauge("ledger_votes", "1 while this member votes", int(bool(ledger.get("votes"))))
+        if "clock_off_seconds" in ledger:
+            what = "seconds that this node's clock is ahead of the others', 0 within the ledger's bound"
+            yield _gauge("ledger_clock_off_seconds", what, ledger["clock_off_seconds"])
         if "journal_commits" in ledger:
             yield _counter("ledger_journal_commits", "syncs of the ledger's journal", ledger["journal_commits"])
         yield _gauge("store_blocks", "blocks in the store", store["blocks"])

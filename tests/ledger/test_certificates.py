@@ -69,17 +69,45 @@ def test_other_transactions_than_those_voted_for_are_refused(transactions):
     [
         certify(["h0", "h1"]),
         certify(["h0", "h1", "h1"]),
+        certify(["h0", "h1", "h2", "h2"]),
         certify(["h0", "h1", "h2"], kind="prepare"),
         certify(["h0", "h1", "h2"], view=3),
         certify(["h0", "h1", "h2"], header=msgspec.structs.replace(HEADER, time=10)),
         msgspec.structs.replace(certify(["h0", "h1", "h2"]), header=msgspec.structs.replace(HEADER, epoch=1)),
         msgspec.structs.replace(certify(["h0", "h1", "h2"]), header=msgspec.structs.replace(HEADER, chain=bytes(32))),
     ],
-    ids=["too few", "one twice", "prepares", "another view", "another header", "another epoch", "another chain"],
+    ids=[
+        "too few",
+        "one twice",
+        "one more than once",
+        "prepares",
+        "another view",
+        "another header",
+        "another epoch",
+        "another chain",
+    ],
 )
 def test_a_certificate_that_proves_less_is_refused(certificate):
     with pytest.raises(InvalidCertificate):
         check(certificate)
+
+
+@pytest.mark.parametrize("changes", [{"chain": bytes(32)}, {"epoch": 1}, {"height": 0}])
+def test_members_prove_nothing_of_another_chain_epoch_or_time(changes):
+    """The same members, with the same keys, may vote elsewhere: what they sign there is not believed here."""
+    header = msgspec.structs.replace(HEADER, **changes)
+    votes = tuple(commit(name, header) for name in ("h0", "h1", "h2"))
+    with pytest.raises(InvalidCertificate, match="another chain or epoch"):
+        check(CommitCertificate(header, 2, votes))
+
+
+@pytest.mark.parametrize("changes", [{"chain": bytes(32)}, {"epoch": 1}, {"height": 0}, {"height": 16}])
+def test_checkpoint_of_another_chain_epoch_or_height_is_refused(changes):
+    body = msgspec.structs.replace(checkpoint(["h0"]).body, **changes)
+    domain = Domain(CHAIN, "checkpoint", body.epoch, 0, body.height)
+    votes = tuple(Vote(name, SIGNERS[name].sign(domain, body.digest())) for name in ("h0", "h1", "h2"))
+    with pytest.raises(InvalidCertificate, match="another"):
+        CheckpointCertificate(body, votes).verify(MEMBERS, CHAIN, MemberVerifier())
 
 
 def test_a_stranger_cannot_vote():

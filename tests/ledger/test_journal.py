@@ -163,6 +163,17 @@ def test_an_old_copy_of_the_database_is_recognised_by_the_witness(tmp_path, unit
         content(tmp_path / "j")
 
 
+def test_a_database_with_as_many_units_as_the_witness_saw_but_other_ones_is_recognised(tmp_path, units):
+    votes = [unit for unit in units if any(isinstance(write, Append) for write in unit)]
+    for name, last in (("one", votes[3]), ("other", votes[4])):
+        write_all(tmp_path / name, [*votes[:3], last])
+    with Journal(tmp_path / "one") as one, Journal(tmp_path / "other") as other:
+        assert one.commits == other.commits
+    shutil.copy(tmp_path / "other" / "journal.sqlite", tmp_path / "one" / "journal.sqlite")
+    with pytest.raises(JournalRolledBack):
+        content(tmp_path / "one")
+
+
 def test_a_torn_witness_leaves_the_one_before(tmp_path, units):
     write_all(tmp_path / "j", units[:10])
     whole = content(copied(tmp_path / "j", tmp_path / "whole"))
@@ -180,6 +191,8 @@ def test_a_torn_witness_leaves_the_one_before(tmp_path, units):
         "DELETE FROM journal WHERE position = (SELECT max(position) FROM journal)",
         "DELETE FROM journal WHERE position = (SELECT min(position) FROM journal)",
         "UPDATE journal SET record = zeroblob(length(record)) WHERE position = (SELECT max(position) FROM journal)",
+        "UPDATE journal SET record = (SELECT record FROM journal ORDER BY position LIMIT 1) "
+        "WHERE position = (SELECT max(position) FROM journal)",
         "DELETE FROM marks",
         "DROP TABLE snapshot",
         "DELETE FROM snapshot WHERE part = 'handovers'",

@@ -270,8 +270,7 @@ class Twin(Behaviour):
 
         if self.second is None:
             self.second = world.replica_for(node, Recovered())
-        skewed = world.now + 1_000_000 + node.skew + 150
-        effects = self.second.step(Received(source, message), world.now, skewed)  # type: ignore[attr-defined]
+        effects = self.second.step(Received(source, message), world.now, world.clock(node) + 150)  # type: ignore[attr-defined]
         for effect in super().outgoing(world, node, effects):
             if isinstance(effect, Send) and self._for_second(world, effect):
                 world.send(node, effect.peer, effect.message)

@@ -50,6 +50,12 @@ class Checker:
             if self.receipts.setdefault(key, receipt) != receipt:
                 raise Violation(f"replay: transaction {transaction.nonce} was applied twice")
 
+    def timed(self, write: StoreBlock, latest: float) -> None:
+        """No block's time is further ahead of the right clocks than the bound allows (spec/ledger.md, Time)."""
+        if write.executed.summary.time > latest:
+            ahead = write.executed.summary.time - latest
+            raise Violation(f"time: height {write.executed.summary.height} is {ahead} ms beyond the bound")
+
     def restarted(self, node: str, incarnation: int, height: int) -> None:
         """After a crash or a state transfer a replica goes on from `height`."""
         self.heights[node, incarnation] = height
@@ -61,7 +67,7 @@ class Checker:
 
     def sent(self, node: str, incarnation: int, message: Message) -> None:
         """A correct replica never says two different things where one is allowed, across restarts too."""
-        for key, content in _claims(message, node):
+        for key, content in [*_claims(message, node), *_epochs(message, node)]:
             whole = (node, incarnation, *key)
             if self.votes.setdefault(whole, content) != content:
                 raise Violation(f"contradiction: {node} said two things about {key}")
@@ -78,6 +84,15 @@ class Checker:
         for node, height in chains:
             if height < needed:
                 raise Violation(f"lost: {node} ended at height {height}, below an acknowledged one at {needed}")
+
+
+def _epochs(message: Message, node: str) -> list[tuple[tuple[object, ...], bytes]]:
+    """Each height belongs to one epoch (spec/ledger.md, M1): a correct replica votes on it in no other."""
+    if isinstance(message, Prepare | Commit) and message.sender == node:
+        return [(("epoch of", message.height), str(message.epoch).encode())]
+    if isinstance(message, PrePrepare) and message.sender == node:
+        return [(("epoch of", message.header.height), str(message.header.epoch).encode())]
+    return []
 
 
 def _claims(message: Message, node: str) -> list[tuple[tuple[object, ...], bytes]]:

@@ -49,6 +49,16 @@ def test_the_kept_campaign_is_whole_and_found_no_violation():
     assert result["proofs of equivocation"] > 0
 
 
+def test_the_kept_sieges_are_whole_and_found_no_violation():
+    result = kept("ledger-sieges.json")
+    first, last = result["seeds"]
+    assert last - first + 1 >= 300
+    assert result["violations"] == []
+    assert sum(result["runs by members"].values()) == last - first + 1
+    assert set(result["runs by liar"]) == {"plotter", "wrong clock"}
+    assert result["proofs of equivocation"] > 0
+
+
 def test_the_kept_campaign_of_kills_is_whole_and_found_no_violation():
     result = kept("ledger-kill-campaign.json")
     assert result["instants"] >= 200

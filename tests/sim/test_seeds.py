@@ -12,6 +12,7 @@ from medward.ledger.membership import tolerated_faults
 from tests.sim.behaviours import BEHAVIOURS
 from tests.sim.checker import Violation
 from tests.sim.scenario import run_seed
+from tests.sim.siege import run_siege
 from tests.sim.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,19 @@ ROOT = Path(__file__).parents[2]
 def test_no_seed_violates_an_invariant(first):
     for seed in range(first, first + 20):
         assert run_seed(seed).height > 0
+
+
+@pytest.mark.parametrize("first", range(0, 30, 10))
+def test_no_siege_violates_an_invariant(first):
+    for seed in range(first, first + 10):
+        assert run_siege(seed).height > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(30, 130, 50))
+def test_no_siege_of_the_longer_run_violates_an_invariant(first):
+    for seed in range(first, first + 50):
+        assert run_siege(seed).height > 0
 
 
 @pytest.mark.slow
@@ -75,6 +89,16 @@ def test_with_one_liar_too_many_random_scenarios_find_forks_too():
         except Violation as violation:
             found += "agreement" in str(violation)
     assert found >= 1
+
+
+def test_with_one_plotter_too_many_a_siege_finds_a_fork():
+    for seed in range(40):
+        try:
+            run_siege(seed, 4, extra_liars=1)
+        except Violation as violation:
+            if "agreement" in str(violation):
+                return
+    raise AssertionError("no fork in 40 seeds")
 
 
 def test_with_one_silent_member_too_many_nothing_is_decided():

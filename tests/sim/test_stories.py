@@ -136,6 +136,24 @@ def test_the_others_follow_a_replica_that_left_its_view_alone():
     assert world.run(world.now + 30_000, world.all_answered)
 
 
+def test_view_changes_while_nobody_waits_make_no_time_out_longer():
+    world = World(1, 4)
+    world.nodes["h03"].behaviour = BEHAVIOURS["restless"]()
+    world.run(100 * SIM_TIMERS.request_timeout)
+    assert min(views(world)) >= 5
+    client = world.add_client("client", [Deposit("a", 1)])
+    (view,) = views(world)
+    leader = world.nodes["h00"].replica.membership.leader(view)
+    if leader != "h03":
+        world.nodes["h03"].behaviour = None
+        world.crash(world.nodes[leader])
+    client.target = "h03"
+    world.issue(client)
+    assert world.run(world.now + 60_000, world.all_answered)
+    (operation,) = world.history
+    assert operation.returned - operation.invoked <= 5 * SIM_TIMERS.request_timeout
+
+
 def test_members_come_and_go_while_load_runs():
     world = World(11, 4)
     load(world, 120, clients=3)

@@ -61,9 +61,15 @@ class Network:
     loss: float = 0.0
     duplication: float = 0.0
     groups: list[set[str]] | None = None
+    #: Pairs (source, target) of which the target does not hear the source.
+    deaf: set[tuple[str, str]] = field(default_factory=set)
+    #: What does not get through besides: (source, target, message).
+    drops: Callable[[str, str, Message], bool] | None = None
 
-    def connected(self, one: str, other: str) -> bool:
-        return self.groups is None or any(one in group and other in group for group in self.groups)
+    def connected(self, source: str, target: str) -> bool:
+        if (source, target) in self.deaf:
+            return False
+        return self.groups is None or any(source in group and target in group for group in self.groups)
 
 
 @dataclass
@@ -79,6 +85,11 @@ class SimNode:
     tick_at: int = -1
     damaged: bool = False
     halted: str | None = None
+    #: Its clock is `skew` milliseconds ahead of the world's, and runs at this rate since `paced`; 0 stands still.
+    rate: float = 1.0
+    paced: int = 0
+    #: Whether its clock is right all the time.
+    right: bool = True
 
 
 @dataclass
@@ -219,6 +230,20 @@ class World:
         self.now = max(self.now, until)
         return done is not None and done()
 
+    def clock(self, node: SimNode) -> int:
+        """What a node's clock shows, milliseconds."""
+        return GENESIS_TIME + self.now + node.skew + int((node.rate - 1) * (self.now - node.paced))
+
+    def _latest_right_clock(self) -> float:
+        """What the foremost of the right clocks of correct members shows; there is no bound where none is right."""
+        right = (self.clock(node) for node in self.nodes.values() if node.behaviour is None and node.right)
+        return max(right, default=float("inf"))
+
+    def pace(self, node: SimNode, rate: float) -> None:
+        """Have a node's clock go on from where it is at `rate`."""
+        node.skew += int((node.rate - 1) * (self.now - node.paced))
+        node.rate, node.paced = rate, self.now
+
     def trace(self, *parts: object) -> None:
         self._trace.update(repr((self.now, parts)).encode())
 
@@ -246,7 +271,7 @@ class World:
         replica = node.replica
         if replica is None:
             return
-        effects = replica.step(event, self.now, GENESIS_TIME + self.now + node.skew)
+        effects = replica.step(event, self.now, self.clock(node))
         writes = [effect for effect in effects if isinstance(effect, WRITES)]
         node.disk.write(writes)
         if self._crash_now(node):
@@ -276,6 +301,7 @@ class World:
         for write in writes:
             if isinstance(write, StoreBlock):
                 self.checker.executed(node.name, node.incarnation, write)
+                self.checker.timed(write, self._latest_right_clock() + self.genesis.parameters.clock_drift)
             elif isinstance(write, StoreSnapshot):
                 body = write.certificate.body
                 if self.checker.heights.get((node.name, node.incarnation), 0) < body.height:
@@ -319,6 +345,8 @@ class World:
         target = self.nodes.get(to)
         network, random = self.network, self.random
         if target is None or not network.connected(node.name, to) or random.random() < network.loss:
+            return
+        if network.drops is not None and network.drops(node.name, to, message):
             return
         copies = 2 if network.duplication and random.random() < network.duplication else 1
         if self.codec:

@@ -19,6 +19,9 @@ from medward.ledger.types import Transaction
 
 AnyVote = TypeVar("AnyVote", Prepare, Commit)
 
+_LOOK_AGAIN = 10
+"""Milliseconds after which a proposal that is ahead of the clock is looked at again, at the earliest."""
+
 
 class Unacceptable(LedgerError):
     """A proposal that no correct leader makes."""
@@ -89,21 +92,57 @@ def _vote_signed(state: State, message: Prepare | Commit, kind: Kind) -> bool:
 
 
 def advance_proposals(state: State) -> bool:
-    """Accept the leader's proposals in the order of their heights (N2); return False where one is bad."""
+    """Accept the leader's proposals in the order of their heights (N2); return False where one is bad.
+
+    One that is not timely is not bad: it stays where it is and is looked at again with every step.
+    """
     while not state.changing and state.voting:
         height = state.accepted + 1
         slot = state.slots.get(height)
         if slot is None or slot.header is None or slot.accepted or height > state.last_proposable:
             break
+        if not _timely(state, slot.header):
+            break
         try:
-            _validate(state, slot.header, slot.transactions or ())
+            _check_size(state, slot.header, slot.transactions or ())
             decoded = decode_batch(state, slot.transactions or ())
         except Unacceptable:
             return False
         slot.decoded = decoded
-        state.accepted, state.last_time = height, slot.header.time
+        state.accepted, state.last_time = height, max(slot.header.time, state.last_time)
         accept(state, height, slot)
     return True
+
+
+def _timely(state: State, header: BlockHeader) -> bool:
+    """Return whether the time that a block with this header would get is near this replica's clock (N2).
+
+    Time that does not move is never too far ahead, or a ledger whose time is ahead of all clocks would stand still; but
+    it comes to be too far behind, or a leader could keep it where it is. How far behind is allowed grows with the
+    time-out: where messages take longer than the drift allows, honest proposals come to be voted for all the same.
+    """
+    time, drift = max(header.time, state.last_time), state.genesis.parameters.clock_drift
+    late = drift + state.timeout() - state.parameters.request_timeout
+    return time >= state.clock - late and (time <= state.clock + drift or time == state.last_time)
+
+
+def _compare_clock(state: State, header: BlockHeader) -> None:
+    """Note how far this replica's clock is off, where the others decide a proposal whose time it finds wrong."""
+    slot = state.slots.get(header.height)
+    if slot is None or slot.header != header or not header.count:
+        return  # It was fetched, so it may be old.
+    right = slot.accepted or _timely(state, header)
+    state.clock_off = 0 if right else state.clock - max(header.time, state.last_time)
+
+
+def early_deadline(state: State) -> int | None:
+    """Return when a proposal that is ahead of this replica's clock is looked at again, None where none is."""
+    slot = state.slots.get(state.accepted + 1)
+    if slot is None or slot.header is None or slot.accepted:
+        return None
+    early = slot.header.time - state.genesis.parameters.clock_drift - state.clock
+    # A clock that stands still must not make the replica look again with every millisecond.
+    return state.now + max(early, _LOOK_AGAIN) if early > 0 else None
 
 
 def accept(state: State, height: int, slot: Slot) -> None:
@@ -128,15 +167,11 @@ def accept(state: State, height: int, slot: Slot) -> None:
         state.effects.append(Broadcast(prepare))
 
 
-def _validate(state: State, header: BlockHeader, transactions: tuple[bytes, ...]) -> None:
-    """Check what a leader is free to choose (N2): the size, and a time that is monotone and near this clock."""
+def _check_size(state: State, header: BlockHeader, transactions: tuple[bytes, ...]) -> None:
+    """Check the size that the leader chose (N2)."""
     limits = state.genesis.parameters
     if header.count > limits.max_batch or sum(map(len, transactions)) > limits.max_batch_bytes:
         raise Unacceptable(f"the batch at height {header.height} is over the limit")
-    if header.time < state.last_time:
-        raise Unacceptable(f"the time of height {header.height} goes back")
-    if abs(header.time - state.clock) > limits.clock_drift and header.time > state.last_time:
-        raise Unacceptable(f"the time of height {header.height} is far from this replica's clock")
 
 
 def decode_batch(state: State, transactions: tuple[bytes, ...]) -> tuple[Transaction, ...]:
@@ -206,6 +241,7 @@ def advance_execution(state: State) -> None:
         if state.epoch_end is not None and state.executed >= state.epoch_end:
             return
         block = state.decided.pop(state.executed + 1)
+        _compare_clock(state, block.certificate.header)
         execute(state, block)
         if state.leading and state.executed == state.accepted:
             state.block_took = state.now - state.proposed_at

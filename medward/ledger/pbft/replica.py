@@ -176,6 +176,13 @@ class Replica:
         return self._state.halted
 
     @property
+    def clock_off(self) -> int:
+        """By how many milliseconds this replica's clock is ahead of the others', as far as the last block tells;
+        negative where it is behind, 0 within the bound (N2).
+        """
+        return self._state.clock_off
+
+    @property
     def execution(self) -> Execution:
         """The replicated state, to be read only."""
         return self._state.execution
@@ -201,6 +208,9 @@ class Replica:
         company = view_change.company_deadline(state)
         if company is not None and state.voting and not state.changing:
             deadlines.append(company)
+        early = ordering.early_deadline(state)
+        if early is not None and state.voting:
+            deadlines.append(early)
         gathered = ordering.gather_deadline(state)
         if gathered is not None and state.accepted - state.executed < state.parameters.eager_in_flight:
             deadlines.append(gathered)

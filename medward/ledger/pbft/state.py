@@ -108,6 +108,8 @@ class State:
 
     now: int = 0
     clock: int = 0
+    # How far the clock was ahead of the last block that was decided as it was proposed; 0 within the bound.
+    clock_off: int = 0
     effects: list[Effect] = field(default_factory=list)
     halted: str | None = None
 

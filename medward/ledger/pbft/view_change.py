@@ -116,7 +116,9 @@ def enter_view(state: State, message: NewView) -> None:
     state.view, state.changing, state.new_view = message.view, False, message
     state.new_view_deadline = None
     state.company_asked_since, state.view_since = None, state.now
-    state.attempts += 1
+    if requests.oldest_wait(state) is not None:
+        # Where nothing waits, no time-out was too short: a liar that has company (V7) must not make the next one long.
+        state.attempts += 1
     state.slots = {}
     state.effects.append(Append(EnteredView(message)))
     state.view_changes = {name: vc for name, vc in state.view_changes.items() if vc.view > message.view}

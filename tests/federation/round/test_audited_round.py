@@ -2,14 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 
+import pytest
+
 from medward.federation.records import Answer, Finish, NoFit, Record, Respond
 from medward.federation.round.effects import Effect, Order
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import SumTerms
 from medward.federation.training import FederatedTraining
+from medward.fhe import reconstruction
 from tests.federation.conftest import Start
 
 LIARS = tuple(f"hospital-{number}" for number in range(1, 6))
+
+
+@pytest.fixture(autouse=True)
+def few_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the 6,188 sets 1,000 are tried, and in one round of six the right one is among them."""
+    monkeypatch.setattr(reconstruction, "MOST_SUBSETS", 1)
 
 
 class _AnswersWrongly:

@@ -42,6 +42,9 @@ from medward.federation.records import (
 )
 from medward.federation.round.state import Phase
 from medward.federation.rules import SURVEY, Agreement, Federation, founded
+from medward.ledger.encoding import encode
+from medward.ledger.signatures import AlgorithmBytes
+from medward.ledger.types import Member
 
 KEPT = Path(__file__).parent / "results" / "many-rounds.json"
 SURVEYS, SURVEYED, WEIGHTS = 3, 100, 1000
@@ -78,14 +81,16 @@ class History:
         #: What the sums are of -> the cohorts of all that may be known.
         self.equations: dict[str, list[frozenset[str]]] = {}
         self.rounds: dict[str, int] = {}
-        self.models = self.came = 0
+        self.models = self.came = self.ordered = 0
         #: The last round that led to a model.
         self.moved = -1
 
     def say(self, record: Record, author: str) -> None:
         """Order a record; one that breaks a rule changes nothing."""
+        # No ledger's members follow: every record is of another epoch.
+        self.ordered += 1
         try:
-            self.state = rules.apply(self.state, record, author, self.now, b"block")
+            self.state = rules.apply(self.state, record, author, self.now, b"block", self.ordered)
         except Refused:
             return
 
@@ -172,8 +177,11 @@ class History:
         elif chance < 0.13 and len(members) < 12:
             self.came += 1
             account = f"key {self.came}".encode().ljust(32, b".")
+            keys = (AlgorithmBytes("ed25519", account),)
+            card = encode(Member(f"new{self.came}", 0, keys, b"", "127.0.0.1:1"))
+            newcomer = Change(f"new{self.came}", account, card)
             for name in members:
-                self.say(Change(f"new{self.came}", account, b"replica"), name)
+                self.say(newcomer, name)
 
     def _note(self) -> None:
         now = self.state.round

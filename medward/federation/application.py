@@ -2,12 +2,13 @@
 
 The state's map has
 
-    state              the federation's state (rules.py), encoded
+    state/...          the federation's state (rules.py), in parts (parts.py)
     block              the hash of the blocks so far, which rounds take their beacons from
     round/00000012     what became of round 12: cohort, names of all blobs, verdicts, model
     contact/NAME       where a member's store is reached, as it said
 
-so that a query can be proved, and an auditor can follow a model back without the other records.
+so that a query can be proved, and an auditor can follow a model back without the other records. A query for `state`
+gives all of its parts as one value, which has no proof of its own.
 """
 
 import hashlib
@@ -15,12 +16,14 @@ import hashlib
 import msgspec
 
 from medward.federation.interfaces import Refused
+from medward.federation.membership import replica
+from medward.federation.parts import changed_parts, state_of
 from medward.federation.records import Record, decode_record
 from medward.federation.rules import Agreement, Federation, apply, founded
 from medward.ledger.encoding import Structure, decode, encode
-from medward.ledger.errors import LedgerError, NotCanonical, SnapshotMismatch
+from medward.ledger.errors import NotCanonical, SnapshotMismatch
 from medward.ledger.merkle import MerkleMap, MerkleProof
-from medward.ledger.types import Application, Applied, Block, Member, MemberUpdate, Snapshot, Transaction, TxResult
+from medward.ledger.types import Application, Applied, Block, MemberUpdate, Snapshot, Transaction, TxResult
 
 UNREADABLE, STRANGER, REFUSED = 1, 2, 3
 _MOST_REASON = 512
@@ -32,10 +35,15 @@ class _Form(Structure, frozen=True):
 
 
 class FederationSnapshot(Snapshot):
-    """A federation's state after one block."""
+    """A federation's state after one block.
 
-    def __init__(self, state: MerkleMap) -> None:
-        self._state = state
+    Args:
+        state: its map.
+        federation: the same state, as the rules have it.
+    """
+
+    def __init__(self, state: MerkleMap, federation: Federation) -> None:
+        self._state, self._federation = state, federation
 
     @property
     def app_hash(self) -> bytes:
@@ -45,7 +53,7 @@ class FederationSnapshot(Snapshot):
     @property
     def federation(self) -> Federation:
         """The state itself."""
-        return decode_state(self._state.get(b"state") or b"")
+        return self._federation
 
     @property
     def block(self) -> bytes:
@@ -72,7 +80,8 @@ class FederationApplication(Application):
     def __init__(self, agreement: Agreement) -> None:
         self._federation = founded(agreement)
         self._block = bytes(32)
-        self._map = MerkleMap().set(b"state", encode_state(self._federation)).set(b"block", self._block)
+        self._map = _written(MerkleMap().set(b"block", self._block), None, self._federation)
+        self._whole: tuple[Federation, bytes] | None = None
 
     @property
     def federation(self) -> Federation:
@@ -96,18 +105,22 @@ class FederationApplication(Application):
             result = self.check(transaction)
             record = decode_record(transaction.payload)
             if not result.code and record is not None:
-                result = self._carry_out(record, transaction.client, block.time / 1000)
+                result = self._carry_out(record, transaction.client, block)
             results.append(result)
-        self._map = self._map.set(b"state", encode_state(self._federation)).set(b"block", self._block)
+        self._map = _written(self._map.set(b"block", self._block), before, self._federation)
         return Applied(tuple(results), self.snapshot(), _member_updates(before, self._federation))
 
     def query(self, path: str) -> bytes | None:
-        """Return the value at a path of the map."""
-        return self._map.get(path.encode())
+        """Return the value at a path of the map, or the whole state."""
+        if path != "state":
+            return self._map.get(path.encode())
+        if self._whole is None or self._whole[0] is not self._federation:
+            self._whole = self._federation, encode_state(self._federation)
+        return self._whole[1]
 
     def snapshot(self) -> FederationSnapshot:
         """Return the present state; it shares with the past."""
-        return FederationSnapshot(self._map)
+        return FederationSnapshot(self._map, self._federation)
 
     def restore(self, data: bytes) -> bytes:
         """Take over a snapshot."""
@@ -115,18 +128,21 @@ class FederationApplication(Application):
             form = decode(data, _Form)
         except NotCanonical as error:
             raise SnapshotMismatch(f"this is no snapshot of a federation: {error}") from error
-        state = MerkleMap()
-        for key, value in form.items:
-            state = state.set(key, value)
-        self._federation = decode_state(state.get(b"state") or b"")
+        items = dict(form.items)
+        try:
+            self._federation = state_of(items)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise SnapshotMismatch(f"this is no state of a federation: {error}") from error
+        state = MerkleMap().update(items)
         self._block = state.get(b"block") or bytes(32)
         self._map = state
         return state.root
 
-    def _carry_out(self, record: Record, account: bytes, time: float) -> TxResult:
+    def _carry_out(self, record: Record, account: bytes, block: Block) -> TxResult:
         before = self._federation
+        author = before.author(account) or ""
         try:
-            after = apply(before, record, before.author(account) or "", time, self._block)
+            after = apply(before, record, author, block.time / 1000, self._block, block.epoch)
         except Refused as refused:
             return TxResult(REFUSED, str(refused).encode()[:_MOST_REASON])
         self._federation = after
@@ -138,9 +154,9 @@ class FederationApplication(Application):
         now = after.round
         if now is not None and now.over and now != before.round:
             self._map = self._map.set(f"round/{now.number:08d}".encode(), _ENCODER.encode(now))
-        for name, contact in after.contacts.items():
-            if before.contacts.get(name) != contact:
-                self._map = self._map.set(f"contact/{name}".encode(), contact)
+        if after.contacts is not before.contacts:
+            for name in {*before.contacts, *after.contacts}:
+                self._map = _with(self._map, f"contact/{name}".encode(), after.contacts.get(name))
 
 
 def block_hash(before: bytes, block: Block) -> bytes:
@@ -166,14 +182,23 @@ def decode_state(data: bytes) -> Federation:
         raise SnapshotMismatch(f"this is no state of a federation: {error}") from error
 
 
+def _written(state: MerkleMap, before: Federation | None, after: Federation) -> MerkleMap:
+    """Return the map with the parts of a state that are others than before."""
+    parts = changed_parts(before, after)
+    for key in (key for key, value in parts.items() if value is None):
+        state = state.delete(key)
+    return state.update({key: value for key, value in parts.items() if value is not None})
+
+
+def _with(state: MerkleMap, key: bytes, value: bytes | None) -> MerkleMap:
+    if value is None:
+        return state.delete(key)
+    return state if state.get(key) == value else state.set(key, value)
+
+
 def _member_updates(before: Federation, after: Federation) -> tuple[MemberUpdate, ...]:
     """Return how the ledger's members change with the federation's."""
-    updates = [MemberUpdate(name, None) for name in before.terms.members if name not in after.terms.members]
-    for name, replica in sorted(after.replicas.items()):
-        if before.replicas.get(name) != replica and name in after.terms.members:
-            try:
-                updates.append(MemberUpdate(name, decode(replica, Member)))
-            except LedgerError:
-                # f+1 members asked for it, yet it names no replica: the federation gets a member that never votes.
-                continue
-    return tuple(updates)
+    then, now = before.membership, after.membership
+    gone = [MemberUpdate(name, None) for name in then.names if name not in now.names]
+    come = [name for name in now.names if now.accounts[name] != then.accounts.get(name)]
+    return (*gone, *(MemberUpdate(name, replica(name, now.replicas[name])) for name in come))

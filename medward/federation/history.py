@@ -71,7 +71,9 @@ class History:
         self.taken = 0
         self._once: dict[tuple[type[Record], int, str], Record] = {}
 
-    def take(self, record: Record, account: bytes, time: float, block: bytes, height: int) -> None:
+    def take(
+        self, record: Record, account: bytes, time: float, block: bytes, height: int, epoch: int | None = None
+    ) -> None:
         """Take an ordered record.
 
         Args:
@@ -80,12 +82,13 @@ class History:
             time: its agreed time in seconds.
             block: the hash of the block that it is in (`FederationSnapshot.block`).
             height: that block's height.
+            epoch: the ledger's epoch that ordered it, None where its members never change.
         """
         before = self.state
         author = before.author(account) or ""
         self._note_said(record, author)
         try:
-            self.state = rules.apply(before, record, author, time, block)
+            self.state = rules.apply(before, record, author, time, block, epoch)
         except Refused as refused:
             self.refused.append(RefusedRecord(height, author, type(record).__name__, str(refused)))
             return

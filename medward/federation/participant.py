@@ -5,6 +5,7 @@ node on a ledger of real replicas and, with others, in one process (simulation.p
 
     ordered(record)  -> rules.apply -> Member.follow
     duties(now)      -> what this member hands in because nobody has: its next sealing key, the next round, a tick
+                        that ends a phase or makes a change of membership that waited
 
 Whose turn it is goes round; the others wait a while longer each, so that one silent member stops nothing.
 """
@@ -53,7 +54,7 @@ class Participant:
         now = self.state.round
         return [] if now is None or now.over else self._member.follow(now, None)
 
-    def ordered(self, record: Record, author: str, time: float, block: bytes) -> list[Effect]:
+    def ordered(self, record: Record, author: str, time: float, block: bytes, epoch: int | None = None) -> list[Effect]:
         """Take an ordered record; one that breaks a rule changes nothing.
 
         Args:
@@ -61,16 +62,17 @@ class Participant:
             author: the member that signed it.
             time: its agreed time in seconds.
             block: the hash of the block that it is in.
+            epoch: the ledger's epoch that ordered it, None where its members never change.
         """
         before = self.state
         try:
-            self.state = rules.apply(before, record, author, time, block)
+            self.state = rules.apply(before, record, author, time, block, epoch)
         except Refused:
             return []
         # A tick that came before the ledger's time had passed the deadline is no refusal, and has done nothing.
         if not isinstance(record, Tick):
             self._handed_in.pop(record, None)
-        if isinstance(record, RoundRecord) and self.state.round is not None:
+        if isinstance(record, RoundRecord) and self.state.round is not None and self.state.round is not before.round:
             effects = self._member.follow(self.state.round, record)
             if self.state.round.over:
                 self._erase_keys()
@@ -114,16 +116,24 @@ class Participant:
     def _duties(self) -> list[tuple[Record | None, float]]:
         """What is to be handed in next, and from when on; None stands for what the round's machine says itself."""
         state = self.state
-        if self.name not in state.terms.members or state.stopped is not None or state.next is None:
+        if self.name not in state.terms.members:
             return []
         due: list[tuple[Record | None, float]] = []
         wait = self._place() * PATIENCE * state.terms.deadline
+        if not state.busy and state.membership.agreed:
+            # It waits for the ledger to follow the change before, and for a record to be made by.
+            due.append((Tick(state.number), state.idle_since + PATIENCE * state.terms.deadline + wait))
+        if state.stopped is not None or state.next is None:
+            return self._not_yet_handed_in(due)
         if state.round is not None and not state.round.over:
             due += [(Tick(state.round.number), state.round.due + wait), (None, self._member.hastens_at)]
         elif (begins := state.begins_at) is not None:
             due.append((state.expected(), begins + wait))
         if state.needs_sealing_key(self.name):
             due.append((self._sealing_key(), 0.0))
+        return self._not_yet_handed_in(due)
+
+    def _not_yet_handed_in(self, due: list[tuple[Record | None, float]]) -> list[tuple[Record | None, float]]:
         return [(record, max(time, self._handed_in.get(record, 0.0) if record else time)) for record, time in due]
 
     def _sealing_key(self) -> SealingKey:

@@ -16,6 +16,8 @@ from medward.ledger.errors import NotCanonical
 
 Task = Literal["survey", "train", "skip"]
 BlobName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+#: So many blocks of weights a sum is of at most: a model of 8 million weights.
+MOST_BLOCKS = 4096
 
 
 class Dispatch(Structure, frozen=True):
@@ -28,7 +30,7 @@ class Dispatch(Structure, frozen=True):
     """
 
     bits: Count = 16
-    blocks: tuple[Count, ...] = ()
+    blocks: Annotated[tuple[Count, ...], msgspec.Meta(max_length=MOST_BLOCKS)] = ()
     periods: Count = 1
 
 
@@ -160,7 +162,7 @@ class Finish(Structure, frozen=True, tag="finish"):
 
     round: Count
     member: str
-    model: str
+    model: BlobName
     next: Next | None
 
 
@@ -185,7 +187,7 @@ class Announce(Structure, frozen=True, tag="announce"):
 
 
 class Change(Structure, frozen=True, tag="change"):
-    """The author wants `name` to come, to come back with new keys, or to go.
+    """The author wants `name` to come, to come back with new keys, or to go (membership.py).
 
     Args:
         name: whom it is about.
@@ -198,16 +200,6 @@ class Change(Structure, frozen=True, tag="change"):
     account: bytes | None
     replica: Annotated[bytes, msgspec.Meta(max_length=8192)] | None
     contact: Annotated[bytes, msgspec.Meta(max_length=1024)] | None = None
-
-    def wish(self) -> str:
-        """Return the change as one text, equal whoever wants it."""
-        return encode(self).hex()
-
-    @staticmethod
-    def of_wish(text: str) -> "Change":
-        """Return the change that `wish` made a text of."""
-        change: Change = decode_form(bytes.fromhex(text), Change)
-        return change
 
 
 class Resume(Structure, frozen=True, tag="resume"):

@@ -5,7 +5,7 @@
                                          -> ROLLED_BACK: the same model again, and half the step
     cohorts that would tell too much -> a round that sums nothing: the model goes on by what is public
     three rounds in a row without a result -> stopped, until f+1 want to go on
-    f+1 equal Changes -> the members change, between rounds
+    f+1 equal Changes -> the members change (membership.py), between rounds
 
 A round seals shares to the keys that its holders ordered before it began (`SealingKey`); one whose key is missing or
 old is absent from it.
@@ -14,6 +14,7 @@ old is absent from it.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,7 @@ import msgspec
 from medward.federation.data_rules import DataSets, apply_to_data, without_member
 from medward.federation.exposure import Cohort, added
 from medward.federation.interfaces import Refused
+from medward.federation.membership import Members, settled, wished, without
 from medward.federation.records import (
     Announce,
     BeginRound,
@@ -31,6 +33,7 @@ from medward.federation.records import (
     Resume,
     RoundRecord,
     SealingKey,
+    Tick,
 )
 from medward.federation.round.rules import TOO_CLOSE, begin_round
 from medward.federation.round.rules import apply as apply_to_round
@@ -100,8 +103,7 @@ class Federation:
 
     Args:
         agreement: what never changes.
-        terms: the members now.
-        accounts: each member's public key now.
+        membership: the members now, and what they wish of it.
         number: the next round's number.
         model: the shared model.
         next: what the next sum is for; None once the plan is fulfilled.
@@ -111,18 +113,14 @@ class Federation:
         fruitless: how many rounds in a row led to no model.
         exposed: cohorts whose sums may be known, by what they are of: "survey", or the model that was trained from.
         refused: how many next models a majority has refused since there is this one.
-        joined: the first round that a member's present account could speak in, for those that came after the start.
-        changes: members who want a change of membership, by the change.
         contacts: where members' stores are reached, as they said.
-        replicas: what the ledger needs to know of those members that came after the start, encoded.
         stopped: why nothing goes on, or None.
         resuming: members who want to go on after that.
         data: the sealed data sets that members keep.
     """
 
     agreement: Agreement
-    terms: Terms
-    accounts: Mapping[str, bytes]
+    membership: Members
     number: int
     model: str
     next: Next | None
@@ -132,13 +130,20 @@ class Federation:
     fruitless: int = 0
     exposed: Mapping[str, tuple[Cohort, ...]] = field(default_factory=dict)
     refused: int = 0
-    joined: Mapping[str, int] = field(default_factory=dict)
-    changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contacts: Mapping[str, bytes] = field(default_factory=dict)
-    replicas: Mapping[str, bytes] = field(default_factory=dict)
     stopped: str | None = None
     resuming: frozenset[str] = frozenset()
     data: DataSets = field(default_factory=DataSets)
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The members now, and what follows from how many they are."""
+        return Terms(self.agreement.name, self.membership.names, self.agreement.deadline)
+
+    @property
+    def accounts(self) -> Mapping[str, bytes]:
+        """Each member's public key now."""
+        return self.membership.accounts
 
     @property
     def busy(self) -> bool:
@@ -161,7 +166,7 @@ class Federation:
             return None
         # Who has been here for long and gave no key is waited for no more.
         late = (name for name in self.terms.holders if name not in self.present and name not in self.sealing)
-        waits = any(self.number - self.joined.get(name, 0) <= OLDEST_KEY for name in late)
+        waits = any(self.number - self.membership.joined.get(name, 0) <= OLDEST_KEY for name in late)
         return self.idle_since + (self.terms.deadline * WAIT_FOR_KEYS if waits else 0.0)
 
     def sealing_key(self, member: str) -> bytes:
@@ -209,11 +214,13 @@ class Federation:
 
 def founded(agreement: Agreement) -> Federation:
     """Return a federation's first state."""
-    terms = Terms(agreement.name, agreement.members, agreement.deadline)
-    return Federation(agreement, terms, agreement.accounts, 0, agreement.model, agreement.first)
+    members = Members(agreement.members, agreement.accounts)
+    return Federation(agreement, members, 0, agreement.model, agreement.first)
 
 
-def apply(state: Federation, record: Record, author: str, time: float, block: bytes) -> Federation:
+def apply(
+    state: Federation, record: Record, author: str, time: float, block: bytes, epoch: int | None = None
+) -> Federation:
     """Return the federation's state after one more ordered record.
 
     Args:
@@ -222,17 +229,31 @@ def apply(state: Federation, record: Record, author: str, time: float, block: by
         author: the member that signed it.
         time: its agreed time in seconds, never smaller than an earlier record's.
         block: the hash of the block that it is in; nobody knows it before the block is ordered.
+        epoch: the ledger's epoch that ordered it, which tells whether its members have followed the last change; None
+            where they never change, and no change is taken.
 
     Raises:
         Refused: the record breaks a rule; `state` stays as it is.
     """
     if author not in state.terms.members or getattr(record, "member", author) != author:
         raise Refused(f"{author} cannot say this for {getattr(record, 'member', 'the federation')}.")
+    if isinstance(record, Tick) and not state.busy:
+        if (after := _settled(state, time, epoch)) is not state:
+            return after
+        raise Refused("No round is under way, and no change of the members waits that could be made now.")
+    return _settled(_applied(state, record, author, time, block, epoch), time, epoch)
+
+
+def _applied(
+    state: Federation, record: Record, author: str, time: float, block: bytes, epoch: int | None
+) -> Federation:
     match record:
         case Announce():
             return replace(state, contacts={**state.contacts, author: record.contact})
         case Change():
-            return _changed(state, record, author, time)
+            if epoch is None:
+                raise Refused("This ledger's members never change: begin another federation, or use the engine pbft.")
+            return replace(state, membership=wished(state.membership, record, author, time))
         case SealingKey():
             return _renew(state, record, time)
     if isinstance(record, DataRecord):
@@ -299,8 +320,7 @@ def _closed(state: Federation, now: Round, time: float) -> Federation:
         model, then = now.candidate.model, now.candidate.next
         # Updates of a model that training has left are not asked for again.
         exposed = {of: cohorts for of, cohorts in state.exposed.items() if of in (SURVEY, model)}
-        state = replace(state, model=model, next=then, fruitless=0, exposed=exposed, refused=0)
-        return _settled(state, time)
+        return replace(state, model=model, next=then, fruitless=0, exposed=exposed, refused=0)
     fruitless = state.fruitless + 1
     refused = state.refused + (now.phase is Phase.ROLLED_BACK)
     stopped, then = None, state.next
@@ -313,8 +333,7 @@ def _closed(state: Federation, now: Round, time: float) -> Federation:
         stopped = f"round {now.number} and the {MAX_FRUITLESS_ROUNDS - 1} before it led to no model ({now.outcome})"
         if refused_cohort:
             stopped += f"; {WAY_OUT}"
-    state = replace(state, next=then, fruitless=fruitless, refused=refused, stopped=stopped)
-    return _settled(state, time)
+    return replace(state, next=then, fruitless=fruitless, refused=refused, stopped=stopped)
 
 
 def unknowns(record: BeginRound) -> str:
@@ -335,49 +354,18 @@ def _expose(state: Federation, now: Round) -> Mapping[str, tuple[Cohort, ...]]:
     return {**state.exposed, of: added(state.exposed.get(of, ()), frozenset(now.cohort))}
 
 
-def _changed(state: Federation, record: Change, author: str, time: float) -> Federation:
-    """Count a member's wish to change the membership; a member leaves on its own word, all else needs f+1."""
-    if record.account is not None and (len(record.account) != 32 or state.author(record.account) is not None):
-        raise Refused(f"The public key of {record.name} is malformed, or a member's already.")
-    if record.account is None and record.name not in state.terms.members:
-        raise Refused(f"There is no member {record.name}.")
-    if "\n" in record.name or not record.name:
-        raise Refused("A member's name is one line.")
-    what = record.wish()
-    wishing = state.changes.get(what, ())
-    if author in wishing:
-        raise Refused(f"{author} has asked for this already.")
-    return _settled(replace(state, changes={**state.changes, what: (*wishing, author)}), time)
-
-
-def _settled(state: Federation, time: float) -> Federation:
-    """Make the changes of membership that enough members want, once nothing is under way."""
+def _settled(state: Federation, time: float, epoch: int | None) -> Federation:
+    """Make the next change of membership that is agreed on, once nothing is under way."""
     if state.busy:
         return state
-    for what, wishing in sorted(state.changes.items()):
-        change = Change.of_wish(what)
-        leaving = change.account is None and change.name in wishing
-        if not leaving and len(wishing) <= state.terms.faulty:
-            continue
-        names = [name for name in state.terms.members if change.account is not None or name != change.name]
-        if change.account is not None and change.name not in names:
-            names.append(change.name)
-        accounts = {name: key for name, key in state.accounts.items() if name != change.name}
-        replicas = {name: replica for name, replica in state.replicas.items() if name != change.name}
-        if change.account is not None:
-            accounts[change.name] = change.account
-            replicas[change.name] = change.replica or b""
-        contacts = {name: known for name, known in state.contacts.items() if name != change.name}
-        sealing = {name: held for name, held in state.sealing.items() if name != change.name}
-        if change.contact is not None:
-            contacts[change.name] = change.contact
-        changes = {other: by for other, by in state.changes.items() if Change.of_wish(other).name != change.name}
-        terms = replace(state.terms, members=tuple(names))
-        state = replace(state, terms=terms, accounts=accounts, replicas=replicas, changes=changes, idle_since=time)
-        if change.account is None:
-            state = replace(state, data=without_member(state.data, change.name))
-        joined = {**state.joined, change.name: state.number} if change.account is not None else state.joined
-        state = replace(state, contacts=contacts, joined=joined, sealing=sealing)
-        # The rest is looked at again: another change may have enough wishes among fewer members.
-        return _settled(state, time)
-    return state
+    membership, change = settled(state.membership, epoch, state.number, time)
+    if change is None:
+        return state if membership is state.membership else replace(state, membership=membership)
+    gone = change.name
+    contacts, sealing = without(state.contacts, gone), without(state.sealing, gone)
+    if change.contact is not None:
+        contacts = {**contacts, gone: change.contact}
+    # What it said with the keys that it had counts no more, but for its data, whose keys are others.
+    data = without_member(state.data, gone) if change.account is None else state.data
+    state = replace(state, membership=membership, idle_since=time, contacts=contacts, sealing=sealing, data=data)
+    return replace(state, resuming=state.resuming - {gone})

@@ -239,7 +239,7 @@ class Simulation:
             self._read += 1
             effects: list[tuple[str, Effect]] = []
             for name, participant in self._participants.items():
-                follows = participant.ordered(entry.record, entry.author, entry.time, entry.block)
+                follows = participant.ordered(entry.record, entry.author, entry.time, entry.block, entry.epoch)
                 effects += [(name, effect) for effect in follows]
             work = [name for name, effect in effects if isinstance(effect, Work)]
             for name, effect in effects:

@@ -177,12 +177,13 @@ class Execution:
             return TxResult(TOO_MANY_CLIENTS, b"")
         return self.application.check(transaction)
 
-    def execute(self, time: int, transactions: Sequence[Transaction]) -> Executed:
+    def execute(self, time: int, transactions: Sequence[Transaction], epoch: int | None = None) -> Executed:
         """Apply the next block; one without new transactions changes nothing but the height.
 
         Args:
             time: the proposed time; the block gets the larger of it and the last block's.
             transactions: with signatures already checked.
+            epoch: the epoch that ordered it, as its header has it; None where the members never change.
         """
         height, time = self.height + 1, max(time, self.time)
         fresh: list[Transaction] = []
@@ -195,7 +196,7 @@ class Execution:
                 fresh.append(transaction)
                 changed.add(transaction.client)
         self._clients = self._clients.update({client: self._records[client] for client in changed})
-        block = Block(height, time, tuple(fresh))
+        block = Block(height, time, tuple(fresh), epoch)
         if not fresh:
             refused = tuple(verdict for verdict in verdicts if verdict is not None)
             self._state = StateAfter(height, self.time, self._state.application, self._clients)

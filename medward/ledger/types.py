@@ -1,7 +1,8 @@
 """The ledger's vocabulary: transactions, blocks, results, and the two interfaces that meet here.
 
 `Application` is what is agreed on (the rules of a federation, or a bank in the tests); `Engine` is how (PBFT, or
-CometBFT). Neither knows the other: blocks recorded under one engine and replayed under the other give the same state.
+CometBFT). Neither knows the other: blocks recorded under one engine and replayed under the other give the same state,
+as long as they order no change of membership: CometBFT's validators never change.
 """
 
 from abc import ABC, abstractmethod
@@ -41,11 +42,14 @@ class Block(msgspec.Struct, frozen=True):
         height: ascending; a height whose block holds no new transaction is not shown to the application.
         time: agreed time in milliseconds since 1970; never less than the block before.
         transactions: in order; each has a valid signature of its client and was never applied before.
+        epoch: the epoch whose members ordered it: the changes of membership that earlier epochs ordered are in effect,
+            those of this one are not. None under an engine whose members never change.
     """
 
     height: int
     time: int
     transactions: tuple[Transaction, ...]
+    epoch: int | None = None
 
 
 class TxResult(Structure, frozen=True):

@@ -269,7 +269,8 @@ def _audit_ledger(
             for name, what in named_blobs(record, author):
                 named.setdefault(name, what)
         if record is not None and result.code in (0, REFUSED):
-            history.take(record, transaction.client, executed.block.time / 1000, application.snapshot().block, height)
+            block, time = application.snapshot().block, executed.block.time / 1000
+            history.take(record, transaction.client, time, block, height, executed.block.epoch)
         else:
             refused.append(Finding(result.data.decode("utf-8", "replace") or "ordered twice", height=height))
 

@@ -48,7 +48,7 @@ def _last_of_mine(host: Host, state: Federation) -> tuple[int, set[Kind]] | None
     if state.agreement.protect == "none" or state.accounts.get(name) != host.member.keys[0].data:
         return None
     # Rounds before this incarnation came are another journal's.
-    for number in range(state.number - 1, state.joined.get(name, 0) - 1, -1):
+    for number in range(state.number - 1, state.membership.joined.get(name, 0) - 1, -1):
         past = now if now is not None and now.number == number else None
         if past is None:
             found = host.ledger.query(f"round/{number:08d}")

@@ -214,7 +214,7 @@ class LedgerAudit:
             transactions = self._transactions(height, block)
             if transactions is None:
                 break
-            executed = execution.execute(header.time, transactions)
+            executed = execution.execute(header.time, transactions, header.epoch)
             for transaction, result in zip(transactions, executed.results, strict=True):
                 take(executed, transaction, result)
             history = extend_history(history, header)

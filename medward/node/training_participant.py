@@ -256,7 +256,7 @@ class TrainingParticipant(Participant):
         author = before.author(account)
         if author is None:
             return []
-        effects = self._machine.ordered(record, author, block.time / 1000, block_hash)
+        effects = self._machine.ordered(record, author, block.time / 1000, block_hash, block.epoch)
         self._note(before, self._machine.state, block)
         return effects
 

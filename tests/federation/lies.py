@@ -94,7 +94,7 @@ class Recorded:
         state = self.simulation.state
         history = History(state.agreement)
         for height, entry in enumerate(self.simulation._log.read(0), 1):
-            history.take(entry.record, state.accounts[entry.author], entry.time, entry.block, height)
+            history.take(entry.record, state.accounts[entry.author], entry.time, entry.block, height, entry.epoch)
         assert history.state == state
         return history
 

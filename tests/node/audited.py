@@ -100,11 +100,11 @@ class Ledger:
         encoded = encode_transaction(signed)
         root = transactions_root((encoded,))
         header = BlockHeader(chain, 0, height, math.ceil(self.time * 1000), root, 1)
-        executed = self._execution.execute(header.time, [signed])
+        executed = self._execution.execute(header.time, [signed], header.epoch)
         self._history = extend_history(self._history, header)
         self.blocks.append((header, encoded, executed))
         block = self._application.snapshot().block
-        self._entries.append(Entry(record, author, executed.block.time / 1000, block))
+        self._entries.append(Entry(record, author, executed.block.time / 1000, block, header.epoch))
         if height % self._genesis.parameters.checkpoint_interval == 0:
             self.snapshot = self._checkpoint(height)
 

@@ -123,8 +123,8 @@ def test_round_that_is_under_way_counts(tmp_path: Path) -> None:
     [
         None,
         founded(AGREEMENT),
-        replace(STATE, joined={NAME: 3}),
-        replace(STATE, accounts={**STATE.accounts, NAME: b"another" * 4 + b"four"}),
+        replace(STATE, membership=replace(STATE.membership, joined={NAME: 3})),
+        replace(STATE, membership=replace(STATE.membership, accounts={**STATE.accounts, NAME: b"k" * 32})),
     ],
     ids=["no ledger yet", "sums in the open", "came after it", "the ledger knows another incarnation"],
 )

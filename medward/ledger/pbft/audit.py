@@ -100,5 +100,5 @@ def audit_chain(
         transactions = [decode_transaction(encoded) for encoded in block.transactions]
         for transaction in transactions:
             verify_transaction(genesis.chain, verifier, transaction)
-        execution.execute(header.time, transactions)
+        execution.execute(header.time, transactions, header.epoch)
     return execution.summary

@@ -199,9 +199,9 @@ class PbftEngine(Engine):
             stored = self._journal.block(height)
             if stored is None:
                 raise LedgerError(f"this node took over a later state and does not hold block {height}")
-            yield Block(
-                height, stored.certificate.header.time, tuple(decode_transaction(data) for data in stored.transactions)
-            )
+            header = stored.certificate.header
+            transactions = tuple(decode_transaction(data) for data in stored.transactions)
+            yield Block(height, header.time, transactions, header.epoch)
             height += 1
 
     @property

@@ -261,7 +261,7 @@ def execute(state: State, block: CertifiedBlock, stored: bool = False) -> None:
     else:
         # A quorum, so at least one correct replica, has checked the clients' signatures.
         transactions = tuple(decode_transaction(encoded) for encoded in block.transactions)
-    executed = state.execution.execute(header.time, transactions)
+    executed = state.execution.execute(header.time, transactions, header.epoch)
     state.history = checkpoints.extend_history(state.history, header)
     state.last_time = max(state.last_time, state.execution.time)
     checkpoints.note_updates(state, executed.member_updates)

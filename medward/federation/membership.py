@@ -1,0 +1,258 @@
+"""Who the members are, and how that changes: a pure model of wishes. See spec/membership.md.
+
+    wished   counts a member's wish; the one that makes f+1 of present members, or one's own leave, agrees on its change
+    settled  makes the first change that is agreed on, where nothing hinders it: at most one in each epoch of the ledger
+
+The rules (rules.py) call it, and take from a change what it means for keys, stores and data. A wish counts only while
+its author is the member that it was, with the keys that it had, and against the f of the members that stand.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from medward.federation.interfaces import Refused
+from medward.federation.records import Change
+from medward.ledger.encoding import decode
+from medward.ledger.errors import NotCanonical
+from medward.ledger.membership import MAX_MEMBERS, tolerated_faults
+from medward.ledger.types import Member
+
+Value = TypeVar("Value")
+
+#: After so many seconds of the ledger's time a wish counts no more. Operators of several hospitals must come to say the
+#: same, and a week has five working days wherever weekends and holidays fall; what was not agreed on by then was given
+#: up, and must not surprise anybody later.
+LIFETIME = 7 * 24 * 3600.0
+#: About so many others a member has a wish at a time. Each is at most 10 kB, and four hospitals a week are many.
+MOST_WISHES = 16
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A wish that counts.
+
+    Args:
+        change: what its author wants.
+        time: when it was ordered, in agreed seconds.
+    """
+
+    change: Change
+    time: float
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A change that members want and that has not been made.
+
+    Args:
+        change: what they want.
+        by: who wants it, in the order of the members.
+        needed: how many must want it.
+        until: when the first of these wishes expires, in agreed seconds.
+        agreed: whether enough have wanted it, so that it waits for the round or the ledger alone.
+    """
+
+    change: Change
+    by: tuple[str, ...]
+    needed: int
+    until: float
+    agreed: bool
+
+
+@dataclass(frozen=True)
+class Members:
+    """The members, and what they wish.
+
+    Args:
+        names: all members, in an agreed order.
+        accounts: the public key under which each speaks.
+        replicas: what the ledger needs to know of those that came after the start, encoded.
+        joined: the first round in which those with their present key could speak.
+        wishes: the open wishes, by their author and by whom they are about.
+        agreed: the changes that enough members wanted at one time, the oldest first; none is made yet.
+        epoch: the ledger's epoch in which the last change was made, None before the first.
+    """
+
+    names: tuple[str, ...]
+    accounts: Mapping[str, bytes]
+    replicas: Mapping[str, bytes] = field(default_factory=dict)
+    joined: Mapping[str, int] = field(default_factory=dict)
+    wishes: Mapping[str, Mapping[str, Wish]] = field(default_factory=dict)
+    agreed: tuple[Change, ...] = ()
+    epoch: int | None = None
+
+    @property
+    def faulty(self) -> int:
+        """How many of the members may lie: f = floor((n - 1) / 3)."""
+        return tolerated_faults(len(self.names))
+
+    def supporters(self, change: Change) -> tuple[str, ...]:
+        """Return the members with an open wish for exactly this change."""
+        about = ((name, self.wishes.get(name, {}).get(change.name)) for name in self.names)
+        return tuple(name for name, wish in about if wish is not None and wish.change == change)
+
+    def wanted(self, change: Change) -> bool:
+        """Whether enough members want a change: f+1 of those that stand, or the one who leaves."""
+        supporters = self.supporters(change)
+        return len(supporters) > self.faulty or (change.account is None and change.name in supporters)
+
+
+def wished(state: Members, change: Change, author: str, time: float) -> Members:
+    """Return the state after a member's wish; it takes the place of the author's former wish about the same name.
+
+    Args:
+        state: the state before it.
+        change: what the author wants.
+        author: a member.
+        time: when it was ordered, in agreed seconds.
+
+    Raises:
+        Refused: it cannot come true, is agreed on already, or its author has too many open wishes.
+    """
+    state = _unexpired(state, time)
+    _check(state, change)
+    own = state.wishes.get(author, {})
+    if change in state.agreed and change in (wish.change for wish in own.values()):
+        raise Refused(f"{author} has asked for this, and it is agreed on: it comes after the round, at a checkpoint.")
+    if change.name not in own and len(own) >= MOST_WISHES:
+        first = min(wish.time for wish in own.values()) + LIFETIME
+        raise Refused(
+            f"{author} has {MOST_WISHES} open wishes, the most: wait until one is fulfilled or expires, the first in "
+            f"{max(first - time, 0) / 3600:.0f} hours."
+        )
+    state = replace(state, wishes={**state.wishes, author: {**own, change.name: Wish(change, time)}})
+    # Of another change about this name the author wants no more.
+    agreed = tuple(one for one in state.agreed if state.wanted(one))
+    # Only the change that somebody asks for now is counted. Others may have enough wishes because f became smaller.
+    if state.wanted(change) and change not in agreed:
+        agreed = (*agreed, change)
+    return replace(state, agreed=agreed)
+
+
+def settled(state: Members, epoch: int | None, number: int, time: float) -> tuple[Members, Change | None]:
+    """Return the state after the next change, where one is agreed on and the ledger can take it, and that change.
+
+    Args:
+        state: the state before it; no round is under way.
+        epoch: the ledger's epoch in which this is ordered; None where the ledger's members never change.
+        number: the next round's number.
+        time: the present time, in agreed seconds.
+    """
+    if not state.agreed or epoch is None or epoch == state.epoch:
+        return state, None
+    state = _unexpired(state, time)
+    while state.agreed:
+        change, *others = state.agreed
+        state = replace(state, agreed=tuple(others))
+        if not state.wanted(change):
+            continue
+        try:
+            _check(state, change)
+        except Refused:
+            # It was possible when it was asked for: another change came between.
+            state = _forgotten(state, change)
+            continue
+        return replace(_changed(state, change, number), epoch=epoch), change
+    return state, None
+
+
+def pending(state: Members, time: float) -> tuple[Pending, ...]:
+    """Return the changes that members want at a time, those that are agreed on first."""
+    state = _unexpired(state, time)
+    open_ = [wish.change for name in state.names for wish in state.wishes.get(name, {}).values()]
+    found = []
+    for change in dict.fromkeys((*(one for one in state.agreed if one in open_), *open_)):
+        by = state.supporters(change)
+        until = min(state.wishes[name][change.name].time for name in by) + LIFETIME
+        needed = 1 if change.account is None and change.name in by else state.faulty + 1
+        found.append(Pending(change, by, needed, until, change in state.agreed))
+    return tuple(found)
+
+
+def without(of: Mapping[str, Value], name: str) -> Mapping[str, Value]:
+    """Return a mapping without a name; the same object where it is not there."""
+    return {one: value for one, value in of.items() if one != name} if name in of else of
+
+
+def replica(name: str, encoded: bytes | None) -> Member:
+    """Return what the ledger needs to know of one who comes.
+
+    Raises:
+        Refused: these bytes do not say it.
+    """
+    try:
+        return decode(encoded or b"", Member)
+    except NotCanonical:
+        raise Refused(f"The ledger can't read the card of {name}: admit the card that its node wrote.") from None
+
+
+def _check(state: Members, change: Change) -> None:
+    """Check that the federation and its ledger can both make a change; the ledger ignores what makes no sense."""
+    name, account = change.name, change.account
+    if account is None:
+        if name not in state.names:
+            raise Refused(f"There is no member {name}: look at `medward federation status` for who is one.")
+        if len(state.names) == 1:
+            raise Refused(f"{name} is the last member, and a federation cannot be empty: stop its node instead.")
+        if change.replica is not None or change.contact is not None:
+            raise Refused(f"Who goes has no keys and no address: ask that {name} goes without them.")
+        return
+    if not (name.isascii() and name.isprintable()):
+        raise Refused("A member's name is one line of ASCII characters: give the newcomer another one.")
+    if name not in state.names and len(state.names) >= MAX_MEMBERS:
+        raise Refused(f"The federation has {MAX_MEMBERS} members, the most: one must leave before {name} can come.")
+    comes = replica(name, change.replica)
+    keys = [key.data for key in comes.keys]
+    if comes.name != name or keys[0] != account or len(account) != 32:
+        raise Refused(f"The card of {name} is not that of a member {name} with this key: admit what its node wrote.")
+    known = {key: other for other, key in state.accounts.items()}
+    certificates = {}
+    for other, encoded in state.replicas.items():
+        member = replica(other, encoded)
+        known |= {key.data: other for key in member.keys}
+        if other != name:
+            certificates[member.certificate] = other
+    taken = next((known[key] for key in keys if key in known), None)
+    if taken is not None or len(set(keys)) < len(keys):
+        raise Refused(f"A key of {name} is {taken or name}'s already: make new ones with `medward federation rotate`.")
+    if comes.certificate and comes.certificate in certificates:
+        owner = certificates[comes.certificate]
+        raise Refused(f"The certificate of {name} is that of {owner}: have another one made.")
+
+
+def _changed(state: Members, change: Change, number: int) -> Members:
+    """Make a change: what was wished about this member falls, and what it wished with the keys that it had."""
+    name, account = change.name, change.account
+    state = _without(state, lambda author, wish: name in (author, wish.change.name))
+    names, accounts = state.names, without(state.accounts, name)
+    replicas, joined = without(state.replicas, name), without(state.joined, name)
+    if account is None or change.replica is None:
+        names = tuple(one for one in names if one != name)
+    else:
+        names = names if name in names else (*names, name)
+        accounts, replicas = {**accounts, name: account}, {**replicas, name: change.replica}
+        joined = {**joined, name: number}
+    agreed = tuple(one for one in state.agreed if one.name != name)
+    return replace(state, names=names, accounts=accounts, replicas=replicas, joined=joined, agreed=agreed)
+
+
+def _forgotten(state: Members, change: Change) -> Members:
+    return _without(state, lambda _, wish: wish.change == change)
+
+
+def _unexpired(state: Members, time: float) -> Members:
+    return _without(state, lambda _, wish: time >= wish.time + LIFETIME)
+
+
+def _without(state: Members, drop: Callable[[str, Wish], bool]) -> Members:
+    """Return the state without the wishes, by author, that are to be dropped; the same object where none is."""
+    changed = {}
+    for author, own in state.wishes.items():
+        kept = {name: wish for name, wish in own.items() if not drop(author, wish)}
+        if len(kept) < len(own):
+            changed[author] = kept
+    if not changed:
+        return state
+    wishes = {author: changed.get(author, own) for author, own in state.wishes.items()}
+    return replace(state, wishes={author: own for author, own in wishes.items() if own})

@@ -42,6 +42,19 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Agreed:
+    """A change that waits to be made.
+
+    Args:
+        change: what enough members wanted at one time.
+        needed: how many that were; that there are fewer members now is no reason to make it.
+    """
+
+    change: Change
+    needed: int
+
+
+@dataclass(frozen=True)
 class Pending:
     """A change that members want and that has not been made.
 
@@ -79,7 +92,7 @@ class Members:
     replicas: Mapping[str, bytes] = field(default_factory=dict)
     joined: Mapping[str, int] = field(default_factory=dict)
     wishes: Mapping[str, Mapping[str, Wish]] = field(default_factory=dict)
-    agreed: tuple[Change, ...] = ()
+    agreed: tuple[Agreed, ...] = ()
     epoch: int | None = None
 
     @property
@@ -92,10 +105,16 @@ class Members:
         about = ((name, self.wishes.get(name, {}).get(change.name)) for name in self.names)
         return tuple(name for name, wish in about if wish is not None and wish.change == change)
 
-    def wanted(self, change: Change) -> bool:
-        """Whether enough members want a change: f+1 of those that stand, or the one who leaves."""
+    def wanted(self, change: Change, needed: int = 0) -> bool:
+        """Whether enough members want a change: f+1 of those that stand, and `needed`, or the one who leaves."""
         supporters = self.supporters(change)
-        return len(supporters) > self.faulty or (change.account is None and change.name in supporters)
+        enough = len(supporters) >= max(self.faulty + 1, needed)
+        return enough or (change.account is None and change.name in supporters)
+
+    @property
+    def waiting(self) -> tuple[Change, ...]:
+        """The changes that are agreed on."""
+        return tuple(one.change for one in self.agreed)
 
 
 def wished(state: Members, change: Change, author: str, time: float) -> Members:
@@ -113,7 +132,7 @@ def wished(state: Members, change: Change, author: str, time: float) -> Members:
     state = _unexpired(state, time)
     _check(state, change)
     own = state.wishes.get(author, {})
-    if change in state.agreed and change in (wish.change for wish in own.values()):
+    if change in state.waiting and change in (wish.change for wish in own.values()):
         raise Refused(f"{author} has asked for this, and it is agreed on: it comes after the round, at a checkpoint.")
     if change.name not in own and len(own) >= MOST_WISHES:
         first = min(wish.time for wish in own.values()) + LIFETIME
@@ -123,11 +142,11 @@ def wished(state: Members, change: Change, author: str, time: float) -> Members:
         )
     state = replace(state, wishes={**state.wishes, author: {**own, change.name: Wish(change, time)}})
     # Of another change about this name the author wants no more.
-    agreed = tuple(one for one in state.agreed if state.wanted(one))
+    state = _still_wanted(state)
     # Only the change that somebody asks for now is counted. Others may have enough wishes because f became smaller.
-    if state.wanted(change) and change not in agreed:
-        agreed = (*agreed, change)
-    return replace(state, agreed=agreed)
+    if state.wanted(change) and change not in state.waiting:
+        state = replace(state, agreed=(*state.agreed, Agreed(change, state.faulty + 1)))
+    return state
 
 
 def settled(state: Members, epoch: int | None, number: int, time: float) -> tuple[Members, Change | None]:
@@ -143,9 +162,9 @@ def settled(state: Members, epoch: int | None, number: int, time: float) -> tupl
         return state, None
     state = _unexpired(state, time)
     while state.agreed:
-        change, *others = state.agreed
+        (first, *others), change = state.agreed, state.agreed[0].change
         state = replace(state, agreed=tuple(others))
-        if not state.wanted(change):
+        if not state.wanted(change, first.needed):
             continue
         try:
             _check(state, change)
@@ -162,11 +181,11 @@ def pending(state: Members, time: float) -> tuple[Pending, ...]:
     state = _unexpired(state, time)
     open_ = [wish.change for name in state.names for wish in state.wishes.get(name, {}).values()]
     found = []
-    for change in dict.fromkeys((*(one for one in state.agreed if one in open_), *open_)):
+    for change in dict.fromkeys((*(one for one in state.waiting if one in open_), *open_)):
         by = state.supporters(change)
         until = min(state.wishes[name][change.name].time for name in by) + LIFETIME
         needed = 1 if change.account is None and change.name in by else state.faulty + 1
-        found.append(Pending(change, by, needed, until, change in state.agreed))
+        found.append(Pending(change, by, needed, until, change in state.waiting))
     return tuple(found)
 
 
@@ -233,8 +252,13 @@ def _changed(state: Members, change: Change, number: int) -> Members:
         names = names if name in names else (*names, name)
         accounts, replicas = {**accounts, name: account}, {**replicas, name: change.replica}
         joined = {**joined, name: number}
-    agreed = tuple(one for one in state.agreed if one.name != name)
-    return replace(state, names=names, accounts=accounts, replicas=replicas, joined=joined, agreed=agreed)
+    state = replace(state, names=names, accounts=accounts, replicas=replicas, joined=joined)
+    return _still_wanted(replace(state, agreed=tuple(one for one in state.agreed if one.change.name != name)))
+
+
+def _still_wanted(state: Members) -> Members:
+    kept = tuple(one for one in state.agreed if state.wanted(one.change, one.needed))
+    return state if kept == state.agreed else replace(state, agreed=kept)
 
 
 def _forgotten(state: Members, change: Change) -> Members:

@@ -1,6 +1,7 @@
 """A federation's state as many small parts, each under a key of its own: a record writes anew only what it changed.
 
     state/head                         what every record may change: numbers, the model, what is next
+    state/agreement                    what never changes
     state/membership/wishes/a⏎b        the wish of `a` about `b`
     state/round/verdicts/a             what `a` found of the dealings of the last round
     state/data/sets/CID                one sealed data set
@@ -12,18 +13,21 @@ names in a key of a mapping of mappings are on two lines, as no name has more th
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from medward.federation.data_rules import DataSets
 from medward.federation.membership import Members
 from medward.federation.round.state import Audit, Round
-from medward.federation.rules import Federation
+from medward.federation.rules import Agreement, Federation
+from medward.federation.terms import Terms
 
 FOLDER = "state"
 _FOLDERS = (Federation, Members, DataSets, Round, Audit)
 _OPTIONAL = ("round", "audit")
+#: What hardly ever changes stands beside the head.
+_VALUES = (Agreement, Terms)
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 
 
@@ -55,56 +59,69 @@ def _changes(path: str, before: Any, after: Any) -> Iterator[tuple[str, tuple[An
     """Yield (key, the new value in a tuple, or None) below a path."""
     if before is after:
         return
-    of: type = type(before if after is None else after)
-    heads, mappings, folders = _split(of)
-    head = None if before is None else {name: getattr(before, name) for name in heads}
-    now = None if after is None else {name: getattr(after, name) for name in heads}
+    of: Any = type(before if after is None else after)
+    form = _form(of)
+    head = None if before is None else {name: getattr(before, name) for name in form.head}
+    now = None if after is None else {name: getattr(after, name) for name in form.head}
     if now != head:
         yield f"{path}/head", None if now is None else (now,)
-    for name in mappings:
+    for name in form.values:
+        old, new = getattr(before, name, None), getattr(after, name, None)
+        if old is not new and old != new:
+            yield f"{path}/{name}", None if new is None else (new,)
+    for name in form.mappings:
         yield from _entries(f"{path}/{name}/", getattr(before, name, None) or {}, getattr(after, name, None) or {})
-    for name in folders:
+    for name in form.folders:
         yield from _changes(f"{path}/{name}", getattr(before, name, None), getattr(after, name, None))
 
 
 def _entries(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any] | None]]:
     if before is after:
         return
-    for name in sorted({*before, *after}):
-        old, new = before.get(name), after.get(name)
-        if old is new:
+    for name, new in after.items():
+        old = before.get(name)
+        if old is new and name in before:
             continue
-        if isinstance(old, Mapping) or isinstance(new, Mapping):
-            yield from _entries(f"{path}{name}\n", old or {}, new or {})
-        elif name not in after:
-            yield path + name, None
+        if isinstance(new, Mapping):
+            yield from _entries(f"{path}{name}\n", old or {}, new)
         elif name not in before or old != new:
             yield path + name, (new,)
+    for name in before.keys() - after.keys():
+        old = before[name]
+        if isinstance(old, Mapping):
+            yield from _entries(f"{path}{name}\n", old, {})
+        else:
+            yield path + name, None
+
+
+class _Form(NamedTuple):
+    """How a dataclass is cut: the fields of its head, and those by name and type that have keys of their own."""
+
+    head: dict[str, Any]
+    values: dict[str, Any]
+    mappings: dict[str, Any]
+    folders: dict[str, type]
 
 
 @cache
-def _split(of: type) -> tuple[tuple[str, ...], dict[str, Any], dict[str, type]]:
-    """Return the fields of a dataclass that its head has, its mappings with their entries' types, and its folders."""
+def _form(of: type) -> _Form:
     hints = get_type_hints(of)
-    heads: list[str] = []
-    mappings: dict[str, Any] = {}
-    folders: dict[str, type] = {}
+    form = _Form({}, {}, {}, {})
     for one in fields(of):
         hint = hints[one.name]
         folder = next((kind for kind in (hint, *get_args(hint)) if kind in _FOLDERS), None)
         if folder is not None:
-            folders[one.name] = folder
+            form.folders[one.name] = folder
         elif get_origin(hint) is Mapping:
-            mappings[one.name] = get_args(hint)[1]
+            form.mappings[one.name] = get_args(hint)[1]
         else:
-            heads.append(one.name)
-    return tuple(heads), mappings, folders
+            (form.values if hint in _VALUES else form.head)[one.name] = hint
+    return form
 
 
 @cache
 def _head_form(of: type) -> Any:
-    hints = get_type_hints(of)
-    return msgspec.defstruct(f"{of.__name__}Head", [(name, hints[name]) for name in _split(of)[0]])
+    return msgspec.defstruct(f"{of.__name__}Head", list(_form(of).head.items()))
 
 
 def _tree(parts: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
@@ -118,24 +135,24 @@ def _tree(parts: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
 
 
 def _paths(path: str, of: type) -> Iterator[str]:
-    _, mappings, folders = _split(of)
     yield path
-    yield from (f"{path}/{name}" for name in mappings)
-    for name, folder in folders.items():
+    yield from (f"{path}/{name}" for name in _form(of).mappings)
+    for name, folder in _form(of).folders.items():
         yield from _paths(f"{path}/{name}", folder)
 
 
 def _read(path: str, of: type, tree: Mapping[str, Mapping[str, bytes]]) -> Any:
     assert is_dataclass(of)
-    _, mappings, folders = _split(of)
-    encoded = tree.get(f"{path}/", {}).get("head")
-    if encoded is None:
+    form, here = _form(of), tree.get(f"{path}/", {})
+    if "head" not in here:
         return None
-    head = msgspec.msgpack.decode(encoded, type=_head_form(of))
-    found = {name: getattr(head, name) for name in _split(of)[0]}
-    for name, kind in mappings.items():
+    head = msgspec.msgpack.decode(here["head"], type=_head_form(of))
+    found = {name: getattr(head, name) for name in form.head}
+    for name, kind in form.values.items():
+        found[name] = msgspec.msgpack.decode(here.get(name, b""), type=kind)
+    for name, kind in form.mappings.items():
         found[name] = _mapping(tree.get(f"{path}/{name}/", {}), kind)
-    for name, folder in folders.items():
+    for name, folder in form.folders.items():
         found[name] = _read(f"{path}/{name}", folder, tree)
         if found[name] is None and name not in _OPTIONAL:
             raise msgspec.ValidationError(f"it has no {name}")

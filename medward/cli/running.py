@@ -168,6 +168,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from medward.node.wishes import sentence
+
     table = Table(box=None, pad_edge=False)
     for title in ("member", "phase", "height", "epoch", "view", "votes", "members", "blobs"):
         table.add_column(title, overflow="fold")
@@ -190,6 +192,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
         what = f"{one['rows']} rows of {one['data_set']}" if one["data_set"] else "sealed data"
         readers = ", ".join(one["readers"])
         console.print(f"{one['member']} keeps {one['data']}: {what}, to {readers}", highlight=False, soft_wrap=True)
+    for one in next((row["participant"].get("wishes", []) for row in rows if row.get("participant")), []):
+        console.print(sentence(one), highlight=False, soft_wrap=True)
     for row in rows:
         if row["problem"]:
             console.print(f"{row.get('name', row['node'])}: {row['problem']}", highlight=False, soft_wrap=True)
@@ -199,7 +203,10 @@ def _say_ordered(answer: Any, what: str, as_json: bool) -> None:
     if as_json:
         print_json(dict(answer))
     else:
-        typer.echo(f"ordered at height {answer['height']}: {what}; it takes effect at a checkpoint")
+        typer.echo(
+            f"ordered at height {answer['height']}: {what}, once enough members want it, at a checkpoint; "
+            "`medward federation status` shows who else must"
+        )
 
 
 def _client(home: Path | None, node: str | None, token_file: Path | None, certificate: Path | None) -> "NodeClient":

@@ -135,7 +135,11 @@ class Membership:
             raise NodeError(f"{name} is the last member; a federation cannot be empty")
         if name == self._mine.name:
             self.leaving = True
-        return await self._change(MemberUpdate(name, None), None, submitter)
+        try:
+            return await self._change(MemberUpdate(name, None), None, submitter)
+        except Refused:
+            self.leaving = self.leaving and name != self._mine.name
+            raise
 
     async def _change(self, update: MemberUpdate, contact: Contact | None, submitter: Submitter) -> Mapping[str, Any]:
         if self._federation.engine == "cometbft":

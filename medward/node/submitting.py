@@ -84,10 +84,8 @@ class Submitter:
                 self._under_way.discard(nonce)
                 self._fewer.notify_all()
         if receipt.result.code:
-            raise Refused(
-                f"the rules refused a transaction with code {receipt.result.code} at height {receipt.height}",
-                receipt.result.code,
-            )
+            why = receipt.result.data.decode("utf-8", "replace") or f"code {receipt.result.code}"
+            raise Refused(f"the rules refused it at height {receipt.height}: {why}", receipt.result.code)
         return receipt
 
     def _there_is_room(self) -> bool:

@@ -60,6 +60,7 @@ from medward.node.seam import HOW_TO_RESUME, Host, Ordered, Participant, Restore
 from medward.node.training_data import read_settings
 from medward.node.training_files import TrainingFiles
 from medward.node.training_work import TrainingWork
+from medward.node.wishes import log_wishes, told
 from medward.store.errors import StoreError
 from medward.store.limits import DagLimits, file_up_to
 
@@ -174,6 +175,7 @@ class TrainingParticipant(Participant):
             "surveyed": sorted(surveyed(state)),
             "sealing_keys": len(present),
             "absent_holders": [name for name in holders if name not in present],
+            "wishes": told(state.membership, time.time()),
             "model": state.model,
             "next": None if state.next is None else state.next.task,
             "done": state.next is None,
@@ -269,6 +271,7 @@ class TrainingParticipant(Participant):
 
     def _note(self, before: Federation, after: Federation, block: Block) -> None:
         """Note where the round stands; log what a person wants to know; forget what no round needs any more."""
+        log_wishes(before.membership, after.membership, block.time / 1000)
         was, now = before.round, after.round
         if now is not None and (was is None or (was.number, was.phase) != (now.number, now.phase)):
             self._led_here = block

@@ -110,6 +110,19 @@ def test_what_the_rules_refuse_is_refused_with_their_code(tmp_path: Path, answer
     asyncio.run(story())
 
 
+def test_refusal_says_in_the_words_of_the_rules_why(tmp_path: Path) -> None:
+    async def run() -> None:
+        engine = Scripted()
+        engine.answers = [Receipt(7, TxResult(3, b"There is no member x: look.")), Receipt(8, TxResult(3, b""))]
+        handing_in = submitter(tmp_path, engine)
+        with pytest.raises(Refused, match="refused it at height 7: There is no member x: look."):
+            await handing_in.submit(b"payload")
+        with pytest.raises(Refused, match="refused it at height 8: code 3"):
+            await handing_in.submit(b"payload")
+
+    asyncio.run(run())
+
+
 def test_a_forgotten_result_is_not_taken_for_a_refusal_by_the_rules(tmp_path: Path) -> None:
     async def story() -> None:
         engine = Scripted()

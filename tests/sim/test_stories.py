@@ -2,7 +2,7 @@
 
 import pytest
 
-from medward.ledger.bank import ChangeMembers, Deposit
+from medward.ledger.bank import Bank, ChangeMembers, Deposit
 from medward.ledger.errors import InvalidCertificate
 from medward.ledger.membership import ChainParameters
 from medward.ledger.pbft.audit import verify_evidence
@@ -334,3 +334,34 @@ def test_a_slow_network_without_faults_changes_no_view():
     load(world, 30)
     finish(world)
     assert views(world) == {0}
+
+
+def test_application_learns_the_epoch_that_ordered_a_block_the_same_from_votes_disk_and_replay(monkeypatch):
+    """Threat T1: one change at a time rests on it, so replicas, restarts and audits must agree on it."""
+    world = World(3, 4)
+    seen = {}
+    apply = Bank.apply
+
+    def noting(bank, block):
+        seen.setdefault(block.height, []).append(block.epoch)
+        return apply(bank, block)
+
+    monkeypatch.setattr(Bank, "apply", noting)
+    load(world, 60, clients=3)
+    world.at(100, lambda: join(world, "h04"))
+    world.at(2500, lambda: join(world, "h05"))
+    for when in range(150, 4000, 550):
+        name = "h01" if when % 100 else "h02"
+        world.at(when, lambda name=name: world.crash(world.nodes[name]))
+        world.at(when + 100, lambda name=name: world.restart(world.nodes[name]))
+    finish(world)
+    assert all(len(set(epochs)) == 1 for epochs in seen.values())
+    replica = next(node.replica for node in world.correct() if node.name == "h00")
+    memberships = replica._state.memberships
+    assert len(memberships) == 3
+    for height, (epoch, *_) in seen.items():
+        assert memberships[epoch].first_height <= height
+        assert epoch + 1 == len(memberships) or height < memberships[epoch + 1].first_height
+    assert len({epochs[0] for epochs in seen.values()}) == 3
+    first = [len(epochs) for height, epochs in seen.items() if height < memberships[1].first_height]
+    assert max(first) > 4, "no replica applied a block of its disk again"

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from medward.cli.running import _show
 from medward.federation.plan import plan_digest
 from medward.flows.datasets import DATASETS, ward
 from medward.node.cards import read_card
 from medward.node.home import Home
 from medward.node.training_data import plan_for, read_settings
 from medward.node.training_rules import participant_table, read_agreement
+from medward.node.wishes import told
 from medward.store.limits import DEFAULT_LIMITS
 from medward.store.local import open_directory
+from tests.federation.test_membership import founded, goes
 
 from .conftest import Run
 
@@ -226,6 +229,14 @@ def test_a_node_that_does_not_run_is_shown_as_such(medward: Run, trial: Path) ->
     done = medward("federation", "leave", "--home", trial / "h0")
     assert done.code == 1
     assert "is it running?" in done.sentence
+
+
+def test_status_shows_which_changes_of_the_members_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = founded("abcd")
+    ledger.order(("a", goes("d")), time=1_700_000_000.0)
+    wishes = told(ledger.application.federation.membership, 1_700_000_000.0)
+    _show([{"node": "n", "problem": None, "datasets": [], "participant": {"wishes": wishes}}])
+    assert "a wants d to go: 1 more member must want it, until 2023-11-21 22:13 UTC\n" in capsys.readouterr().out
 
 
 def test_a_forged_card_is_not_sent_to_the_ledger(medward: Run, trial: Path) -> None:

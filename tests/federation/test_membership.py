@@ -1,5 +1,6 @@
 """Who the members are: what is promised against liars, and that each check is needed (spec/membership.md)."""
 
+import dataclasses
 import inspect
 import sys
 import textwrap
@@ -14,7 +15,10 @@ from msgspec.structs import replace
 from medward.federation import application, membership, rules
 from medward.federation.application import REFUSED, STRANGER, FederationApplication
 from medward.federation.membership import LIFETIME, MOST_WISHES, Members, pending
+from medward.federation.participant import Participant
 from medward.federation.records import Announce, Change, Resume, Tick
+from medward.federation.round.effects import Order
+from medward.federation.sums.plain import PlainSum
 from medward.ledger.encoding import encode
 from medward.ledger.membership import MAX_MEMBERS
 from medward.ledger.signatures import AlgorithmBytes
@@ -132,6 +136,25 @@ def test_change_that_waits_is_made_by_a_tick_and_a_tick_that_makes_none_is_refus
     next_epoch(ledger)
     assert ledger.codes(("a", Tick(0)), ("a", Tick(0))) == [0, REFUSED]
     assert members(ledger) == ("a", "b")
+
+
+@pytest.mark.parametrize("stopped", [None, "three rounds led to nothing"])
+def test_members_tick_for_a_change_that_waits_where_nothing_else_is_ordered(stopped: str | None) -> None:
+    """Without it a change would wait for ever where the plan is fulfilled or the federation has stopped."""
+    ledger = founded("abcd")
+    ledger.order(("a", goes("d")), ("b", goes("d")), ("c", goes("c")), time=100.0)
+    waiting = dataclasses.replace(ledger.application.federation, next=None, stopped=stopped)
+    machines = {name: Participant(name, waiting, PlainSum(name)) for name in "ab"}
+    wakes = {name: machine.wake() for name, machine in machines.items()}
+    assert 100.0 < min(wakes.values()) < max(wakes.values()) < 100.0 + waiting.terms.deadline
+    for name, machine in machines.items():
+        assert machine.duties(wakes[name] - 0.01) == []
+        assert machine.duties(wakes[name]) == [Order(Tick(waiting.number))]
+        assert machine.duties(wakes[name] + 0.01) == [], "it is handed in again only after a deadline"
+        assert machine.duties(wakes[name] + waiting.terms.deadline) == [Order(Tick(waiting.number))]
+    assert machines["a"].ordered(Tick(waiting.number), "b", 107.0, b"", 1) == []
+    assert machines["a"].state.terms.members == ("a", "b")
+    assert machines["a"].wake() == float("inf")
 
 
 def test_change_that_waits_needs_its_wishes_until_it_is_made() -> None:

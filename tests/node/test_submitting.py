@@ -115,7 +115,7 @@ def test_refusal_says_in_the_words_of_the_rules_why(tmp_path: Path) -> None:
         engine = Scripted()
         engine.answers = [Receipt(7, TxResult(3, b"There is no member x: look.")), Receipt(8, TxResult(3, b""))]
         handing_in = submitter(tmp_path, engine)
-        with pytest.raises(Refused, match="refused it at height 7: There is no member x: look."):
+        with pytest.raises(Refused, match=r"refused it at height 7: There is no member x: look\."):
             await handing_in.submit(b"payload")
         with pytest.raises(Refused, match="refused it at height 8: code 3"):
             await handing_in.submit(b"payload")

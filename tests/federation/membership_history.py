@@ -290,8 +290,10 @@ class History:
         if [WANTED[one] for one in members.waiting] != model.in_line:
             raise Violation(f"agreed on: {members.waiting}, and {model.line} in the second model")
         ours = {(WANTED[one.change], one.by) for one in pending(members, self.now)}
-        open_ = {said.wanted for said in model.open_wishes(self.now)}
-        theirs = {(one, tuple(n for n in model.keys if n in model.who_want(one, self.now))) for one in open_}
+        by: dict[Wanted, set[str]] = {}
+        for said in model.open_wishes(self.now):
+            by.setdefault(said.wanted, set()).add(said.author)
+        theirs = {(wanted, tuple(name for name in model.keys if name in who)) for wanted, who in by.items()}
         if ours != theirs:
             raise Violation(f"open wishes: {ours}, and {theirs} in the second model")
 

@@ -94,6 +94,27 @@ class History:
                 continue
             self.random.choices([one for one, _ in what], [weight for _, weight in what])[0]()
 
+    def ends_well(self) -> None:
+        """Have all honest members want one newcomer, whatever liars do meanwhile: it comes (spec, promise 4)."""
+        if self.broken or self._lying() > self.model.liars_allowed:
+            return
+        key = self._new_key()
+        wanted = Wanted("last", key, Card("last", (key,)))
+        for name in [name for name in self.model.keys if name not in self.liars]:
+            self._liar_wishes()
+            if wanted not in self.model.changes and name in self.model.keys:
+                self._order((name, change_of(wanted)))
+        waits = len(self.model.line)
+        for _ in range(waits + 1 + len(self.liars)):
+            self._liar_wishes()
+            if self.busy:
+                self._round()
+            self._epoch_ends()
+            self._order((self._anybody(), Tick(self.application.federation.number)))
+        if wanted not in self.model.changes:
+            raise Violation(f"all honest members want a newcomer, and it does not come: {self.model.line} wait")
+        self.counts["came"] = 1
+
     def _liar_wishes(self) -> None:
         liars = sorted(self.liars & set(self.model.keys))
         if not liars:

@@ -25,7 +25,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to a group."""
-    for command in (admit, remove, leave, resume, status):
+    for command in (admit, remove, retract, leave, resume, status):
         app.command()(command)
 
 
@@ -70,6 +70,27 @@ def remove(
     with _client(home, node, token_file, certificate) as client:
         answer = client.remove(name)
     _say_ordered(answer, f"{name} goes", as_json)
+
+
+def retract(
+    name: Annotated[str, typer.Argument(help="Whom the wish is about.")],
+    *,
+    home: MaybeHome = None,
+    node: NodeOption = None,
+    token_file: TokenOption = None,
+    certificate: CertificateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back what this member asked for with `admit`, `remove` or `leave`, as long as it has not been made.
+
+    Example: medward federation retract east --home north
+    """
+    with _client(home, node, token_file, certificate) as client:
+        answer = client.retract(name)
+    if as_json:
+        print_json(dict(answer))
+    else:
+        typer.echo(f"ordered at height {answer['height']}: the wish about {name} is taken back")
 
 
 def leave(

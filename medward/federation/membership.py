@@ -1,6 +1,7 @@
 """Who the members are, and how that changes: a pure model of wishes. See spec/membership.md.
 
     wished   counts a member's wish; the one that makes f+1 of present members, or one's own leave, agrees on its change
+    retracted  takes a wish back
     settled  makes the first change that is agreed on, where nothing hinders it: at most one in each epoch of the ledger
 
 The rules (rules.py) call it, and take from a change what it means for keys, stores and data. A wish counts only while
@@ -137,8 +138,8 @@ def wished(state: Members, change: Change, author: str, time: float) -> Members:
     if change.name not in own and len(own) >= MOST_WISHES:
         first = min(wish.time for wish in own.values()) + LIFETIME
         raise Refused(
-            f"{author} has {MOST_WISHES} open wishes, the most: wait until one is fulfilled or expires, the first in "
-            f"{max(first - time, 0) / 3600:.0f} hours."
+            f"{author} has {MOST_WISHES} open wishes, the most: take one back (`medward federation retract`), or wait "
+            f"until one is fulfilled or expires, the first in {max(first - time, 0) / 3600:.0f} hours."
         )
     state = replace(state, wishes={**state.wishes, author: {**own, change.name: Wish(change, time)}})
     # Of another change about this name the author wants no more.
@@ -147,6 +148,18 @@ def wished(state: Members, change: Change, author: str, time: float) -> Members:
     if state.wanted(change) and change not in state.waiting:
         state = replace(state, agreed=(*state.agreed, Agreed(change, state.faulty + 1)))
     return state
+
+
+def retracted(state: Members, name: str, author: str, time: float) -> Members:
+    """Return the state after a member took back its wish about a name.
+
+    Raises:
+        Refused: it has none.
+    """
+    state = _unexpired(state, time)
+    if name not in state.wishes.get(author, {}):
+        raise Refused(f"{author} has no open wish about {name}: look at `medward federation status` for those it has.")
+    return _still_wanted(_without(state, lambda by, wish: (by, wish.change.name) == (author, name)))
 
 
 def settled(state: Members, epoch: int | None, number: int, time: float) -> tuple[Members, Change | None]:

@@ -202,6 +202,12 @@ class Change(Structure, frozen=True, tag="change"):
     contact: Annotated[bytes, msgspec.Meta(max_length=1024)] | None = None
 
 
+class Retract(Structure, frozen=True, tag="change.retract"):
+    """The author takes back its open wish about `name`."""
+
+    name: Name
+
+
 class Resume(Structure, frozen=True, tag="resume"):
     """The author wants a federation that has stopped to go on."""
 
@@ -236,7 +242,7 @@ class Withdraw(Structure, frozen=True, tag="data.withdraw"):
 
 RoundRecord = BeginRound | Commit | Submit | Attest | Show | Answer | NoFit | Respond | Complain | Finish | Vote | Tick
 DataRecord = DataKey | SealedData | Withdraw
-Record = RoundRecord | DataRecord | SealingKey | Announce | Change | Resume
+Record = RoundRecord | DataRecord | SealingKey | Announce | Change | Retract | Resume
 
 
 def encode_record(record: Record) -> bytes:

@@ -22,7 +22,7 @@ import msgspec
 from medward.federation.data_rules import DataSets, apply_to_data, without_member
 from medward.federation.exposure import Cohort, added
 from medward.federation.interfaces import Refused
-from medward.federation.membership import Members, settled, wished, without
+from medward.federation.membership import Members, retracted, settled, wished, without
 from medward.federation.records import (
     Announce,
     BeginRound,
@@ -31,6 +31,7 @@ from medward.federation.records import (
     Next,
     Record,
     Resume,
+    Retract,
     RoundRecord,
     SealingKey,
     Tick,
@@ -254,6 +255,8 @@ def _applied(
             if epoch is None:
                 raise Refused("This ledger's members never change: begin another federation, or use the engine pbft.")
             return replace(state, membership=wished(state.membership, record, author, time))
+        case Retract():
+            return replace(state, membership=retracted(state.membership, record.name, author, time))
         case SealingKey():
             return _renew(state, record, time)
     if isinstance(record, DataRecord):

@@ -9,7 +9,7 @@
     GET  /metrics     Prometheus text
     GET  /federation  the federation file, with the present members: what a newcomer needs
     GET  /audit       a tar archive of everything that an audit reads (audit_copy.py)
-    POST /members     {"admit": CARD}, {"remove": NAME} or {"leave": true}
+    POST /members     {"admit": CARD}, {"remove": NAME}, {"retract": NAME} or {"leave": true}
     POST /resume      nothing; this member says that a federation goes on that has stopped
     POST /datasets    {"take": FILE}, {"withdraw": CID}, {"fetch": CID}, {"key_of": NAME} or {"publish": "key"}
 
@@ -48,6 +48,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     admit: CardForm | None = None
     remove: str | None = None
+    retract: str | None = None
     leave: bool = False
 
 
@@ -115,6 +116,10 @@ class Shown(ABC):
     @abstractmethod
     async def remove(self, name: str) -> Mapping[str, Any]:
         """Order that a member goes; return once it is ordered."""
+
+    @abstractmethod
+    async def retract(self, name: str) -> Mapping[str, Any]:
+        """Order that this member's wish about a name is taken back; return once it is ordered."""
 
     @abstractmethod
     async def leave(self) -> Mapping[str, Any]:
@@ -258,13 +263,15 @@ class _Server(uvicorn.Server):
 
 
 async def _carry_out(node: Shown, wanted: Change) -> Mapping[str, Any]:
-    asked = [wanted.admit is not None, wanted.remove is not None, wanted.leave]
+    asked = [wanted.admit is not None, wanted.remove is not None, wanted.retract is not None, wanted.leave]
     if sum(asked) != 1:
-        raise NodeError("expected one of admit, remove and leave")
+        raise NodeError("expected one of admit, remove, retract and leave")
     if wanted.admit is not None:
         return await node.admit(check_card(card_of(wanted.admit)))
     if wanted.remove is not None:
         return await node.remove(wanted.remove)
+    if wanted.retract is not None:
+        return await node.retract(wanted.retract)
     return await node.leave()
 
 

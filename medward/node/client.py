@@ -100,6 +100,10 @@ class NodeClient:
         """Have a member's departure ordered."""
         return self._change({"remove": name})
 
+    def retract(self, name: str) -> Mapping[str, Any]:
+        """Have the node's own wish about a name taken back."""
+        return self._change({"retract": name})
+
     def leave(self) -> Mapping[str, Any]:
         """Have the node's own departure ordered."""
         return self._change({"leave": True})

@@ -141,22 +141,42 @@ class Membership:
             self.leaving = self.leaving and name != self._mine.name
             raise
 
+    async def retract(self, name: str, submitter: Submitter) -> Mapping[str, Any]:
+        """Order that this member's wish about a name is taken back.
+
+        Raises:
+            MedwardError: there is none, or this federation knows no wishes.
+        """
+        payload = self._rules.retract_wish(name)
+        if payload is None:
+            raise NodeError("in this federation a change is made when it is ordered; there is nothing to take back")
+        height = await self._ordered([payload], submitter)
+        if name == self._mine.name:
+            self.leaving = False
+        _LOG.info("ordered at height %d: the wish about %s is taken back", height, name)
+        return {"ordered": True, "height": height, "member": name}
+
     async def _change(self, update: MemberUpdate, contact: Contact | None, submitter: Submitter) -> Mapping[str, Any]:
         if self._federation.engine == "cometbft":
             raise NodeError("the members of a federation on CometBFT never change; begin another one, or use pbft")
+        height = await self._ordered(self._rules.change_members(update, contact), submitter)
+        what = "is to leave" if update.member is None else f"comes with incarnation {update.member.incarnation}"
+        _LOG.info("ordered at height %d: %s %s; it takes effect at a checkpoint", height, update.name, what)
+        return {"ordered": True, "height": height, "member": update.name}
+
+    async def _ordered(self, payloads: Sequence[bytes], submitter: Submitter) -> int:
+        """Hand payloads in, one after the other; return the height of the last."""
         height = 0
         try:
             async with asyncio.timeout(_ORDER_SECONDS):
-                for payload in self._rules.change_members(update, contact):
+                for payload in payloads:
                     height = (await submitter.submit(payload)).height
         except TimeoutError:
             raise NodeError(
                 f"the ledger ordered nothing within {_ORDER_SECONDS:.0f} s; look at `medward federation status`, "
                 "the change may still be ordered"
             ) from None
-        what = "is to leave" if update.member is None else f"comes with incarnation {update.member.incarnation}"
-        _LOG.info("ordered at height %d: %s %s; it takes effect at a checkpoint", height, update.name, what)
-        return {"ordered": True, "height": height, "member": update.name}
+        return height
 
     async def _follow(self, members: Sequence[Member], contacts: Mapping[str, Contact]) -> None:
         names = ", ".join(f"{member.name}.{member.incarnation}" for member in members)

@@ -317,6 +317,10 @@ class Node(Shown):
         """See `Shown.remove`."""
         return await self._membership.remove(name, self._submitter)
 
+    async def retract(self, name: str) -> Mapping[str, Any]:
+        """See `Shown.retract`."""
+        return await self._membership.retract(name, self._submitter)
+
     async def leave(self) -> Mapping[str, Any]:
         """See `Shown.leave`."""
         return await self._membership.remove(self._configuration.name, self._submitter)

@@ -189,6 +189,10 @@ class Rules(ABC):
             contact: where the store of one who comes is reached, None for one who goes.
         """
 
+    def retract_wish(self, name: str) -> bytes | None:
+        """Return the payload that takes back this member's wish about a name, None where the rules know no wishes."""
+        return None
+
     @abstractmethod
     def announce(self, contact: Contact) -> bytes | None:
         """Return the payload by which a member says that its store has moved, None where the rules have none."""

@@ -8,7 +8,7 @@ from medward.agents.courier.policies import policy_name
 from medward.federation.application import FederationApplication
 from medward.federation.blobs import blob_name
 from medward.federation.plan import Plan, plan_digest
-from medward.federation.records import Announce, Change, Dispatch, Next, encode_record
+from medward.federation.records import Announce, Change, Dispatch, Next, Retract, encode_record
 from medward.federation.rules import Agreement
 from medward.federation.shared_model import first_model
 from medward.ledger.encoding import decode, encode
@@ -138,6 +138,10 @@ class TrainingRules(Rules):
         account = update.member.keys[0].data
         where = None if contact is None else encode(contact)
         return [encode_record(Change(update.name, account, encode(update.member), where))]
+
+    def retract_wish(self, name: str) -> bytes:
+        """Return what takes this member's wish about a name back."""
+        return encode_record(Retract(name))
 
     def announce(self, contact: Contact) -> bytes:
         """Return what a member says of its store's place."""

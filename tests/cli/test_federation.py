@@ -273,7 +273,10 @@ def test_backup_and_restore(medward: Run, trial: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["federation", name] for name in ("init", "join", "admit", "remove", "leave", "resume", "rotate", "status")]
+    [
+        ["federation", name]
+        for name in ("init", "join", "admit", "remove", "retract", "leave", "resume", "rotate", "status")
+    ]
     + [["node", name] for name in ("up", "backup", "restore")],
 )
 def test_every_command_has_an_example(medward: Run, command: list[str]) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from medward.federation.application import REFUSED, STRANGER, FederationApplication
 from medward.federation.membership import LIFETIME, pending
-from medward.federation.records import Announce, Change, Record, Resume, Tick, encode_record
+from medward.federation.records import Announce, Change, Record, Resume, Retract, Tick, encode_record
 from medward.ledger.encoding import encode
 from medward.ledger.membership import Membership, next_membership
 from medward.ledger.signatures import AlgorithmBytes
@@ -82,6 +82,7 @@ class History:
             (self._restart, 4),
             (self._anything, 8),
             (self._stranger, 2),
+            (self._takes_back, 6),
         )
         for step in range(steps):
             if not self.broken and self._lying() > self.model.liars_allowed:
@@ -227,6 +228,12 @@ class History:
     def _anything(self) -> None:
         self._order((self._anybody(), self.random.choice((Tick(0), Announce(b"here")))))
 
+    def _takes_back(self) -> None:
+        wishes = self.model.open_wishes(self.now) or [None]
+        said = self.random.choice(wishes)
+        about = self._anybody() if said is None else said.wanted.name
+        self._order((self._anybody() if said is None or self.random.random() < 0.2 else said.author, Retract(about)))
+
     def _stranger(self) -> None:
         old = [key for key in self.old_keys if key not in self.model.keys.values()]
         if old:
@@ -264,6 +271,10 @@ class History:
         if isinstance(record, Change):
             if not self.model.order(author, WANTED[record], self.now):
                 return REFUSED, None
+        elif isinstance(record, Retract):
+            if not self.model.take_back(author, record.name, self.now):
+                return REFUSED, None
+            self.honest.pop((author, record.name), None)
         elif isinstance(record, Tick) and not self.busy:
             if not self.model.line or self.model.changed_in == epoch:
                 return REFUSED, None

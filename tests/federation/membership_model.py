@@ -114,6 +114,14 @@ class MembershipModel:
             self.line.append((wanted, self.liars_allowed + 1))
         return True
 
+    def take_back(self, author: str, name: str, now: float) -> bool:
+        """Take a wish back; return whether there was one."""
+        if name not in [said.wanted.name for said in self.open_wishes(now, author)]:
+            return False
+        self._void(lambda said: (said.author, said.wanted.name) == (author, name))
+        self._look_at_line(now)
+        return True
+
     def make_next(self, epoch: int, now: float) -> Wanted | None:
         """Make the next change, no round being under way; return it."""
         if epoch == self.changed_in:

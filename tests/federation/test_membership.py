@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from medward.federation.application import REFUSED, STRANGER, FederationApplication
 from medward.federation.membership import LIFETIME, MOST_WISHES, pending
 from medward.federation.participant import Participant
-from medward.federation.records import Announce, Change, Resume, Tick, encode_record
+from medward.federation.records import Announce, Change, Resume, Retract, Tick, encode_record
 from medward.federation.round.effects import Order
 from medward.federation.sums.plain import PlainSum
 from medward.ledger.cometbft.server import AbciApplication
@@ -212,10 +212,27 @@ def test_member_has_one_wish_about_a_name_and_at_most_sixteen() -> None:
     full = ledger.order(("a", goes("d")), ("b", goes("d")), time=LIFETIME / 2)
     assert [result.code for result in full.results] == [REFUSED, 0]
     assert full.results[0].data.decode() == (
-        "a has 16 open wishes, the most: wait until one is fulfilled or expires, the first in 84 hours."
+        "a has 16 open wishes, the most: take one back (`medward federation retract`), or wait until one is fulfilled "
+        "or expires, the first in 84 hours."
     )
     assert ledger.codes(("a", goes("d")), time=LIFETIME + 1) == [0]
     assert members(ledger) == tuple("abc")
+
+
+def test_wish_that_is_taken_back_counts_no_more() -> None:
+    """Threat T1: an operator who was deceived about a card can undo its wish before the liars have theirs ordered."""
+    ledger = founded("abcd")
+    ledger.order(("b", comes("x")))
+    assert ledger.codes(("a", Retract("x")), ("b", Retract("x"))) == [REFUSED, 0]
+    (result,) = ledger.order(("b", Retract("x"))).results
+    assert result.data.decode() == ("b has no open wish about x: look at `medward federation status` for those it has.")
+    ledger.order(("a", comes("x")))
+    assert members(ledger) == tuple("abcd")
+    ledger.order(("a", ledger.application.federation.expected()))
+    ledger.order(("b", comes("x")), ("d", goes("d")), ("b", Retract("x")), ("d", Retract("d")), time=2.0)
+    ledger.order(("b", Tick(0)), time=50.0)
+    settle(ledger)
+    assert members(ledger) == tuple("abcd")
 
 
 def test_wish_expires_after_a_week_and_may_be_renewed() -> None:

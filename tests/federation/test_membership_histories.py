@@ -93,7 +93,16 @@ WEAK: dict[str, tuple[Weak, ...]] = {
             "    return _still_wanted(",
         ),
     ),
-    "two wishes about a name": (Weak(membership.wished, "change.name: Wish(", "change.name * (1 + len(own)): Wish("),),
+    "the first wish about a name stays": (
+        Weak(membership.wished, "{**own, change.name: Wish(change, time)}", "{change.name: Wish(change, time), **own}"),
+    ),
+    "taken back, and still agreed on": (
+        Weak(membership.retracted, "return _still_wanted(_without(", "return (_without("),
+        Weak(membership.settled, "if not state.wanted(change, first.needed):", "if False:"),
+    ),
+    "taken back by another member": (
+        Weak(membership.retracted, "(by, wish.change.name) == (author, name)", "wish.change.name == name"),
+    ),
     "in the middle of a round": (Weak(rules._settled, "if state.busy:", "if False:"),),
     "a card of another name": (Weak(membership._check, "comes.name != name or ", ""),),
     "a card of another key": (Weak(membership._check, "keys[0] != account or ", ""),),

@@ -30,6 +30,7 @@ from medward.federation.records import (
     Record,
     Respond,
     Resume,
+    Retract,
     SealedData,
     Tick,
     Withdraw,
@@ -221,6 +222,7 @@ def _missing_records(ledger: Ledger) -> Iterator[Record]:
         Complain: Complain(0, OWNER, "hospital-1", "bafk"),
         Announce: Announce(b"nowhere"),
         Resume: Resume(),
+        Retract: Retract("hospital-9"),
         Withdraw: Withdraw("bafk"),
     }
     there = {type(entry.record) for entry in ledger.read(0)}

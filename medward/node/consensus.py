@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from medward.handshakes import Refused, nobody
+from medward.admission import Refused, nobody
 from medward.ledger.certificates import CertifiedBlock, follow_handovers
 from medward.ledger.errors import InvalidCertificate, LedgerError
 from medward.ledger.membership import tolerated_faults
@@ -16,6 +16,7 @@ from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.client_protocol import NodeStatus
 from medward.ledger.pbft.engine import NodeSettings, PbftEngine
 from medward.ledger.pbft.identity import NodeIdentity
+from medward.ledger.pbft.listener import ListenerRooms
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.types import Application, Block, Engine, Member
@@ -83,6 +84,7 @@ class PbftConsensus(Consensus):
         identity: its keys.
         make_application: gives the application in its genesis state.
         refused: told of callers that are turned away.
+        share: of the usual places for callers; see `medward.node.descriptors`.
 
     Raises:
         Forked: this node saw a fork before.
@@ -97,6 +99,7 @@ class PbftConsensus(Consensus):
         identity: NodeIdentity,
         make_application: Callable[[], Application],
         refused: Refused = nobody,
+        share: float = 1.0,
     ) -> None:
         check_not_forked(home.ledger)
         parameters = Parameters(
@@ -112,7 +115,7 @@ class PbftConsensus(Consensus):
         self._identity = identity
         self._asked: tuple[Member, ...] = ()
         self._client: PbftClient | None = None
-        self.engine: PbftEngine = PbftEngine(settings, make_application(), refused)
+        self.engine: PbftEngine = PbftEngine(settings, make_application(), refused, ListenerRooms.of(share))
         replica, chain = self.engine.replica, federation.genesis.chain
         self._forks = Forks(
             chain, lambda: replica.memberships, self.engine.certified, self._blocks_of_others, home.ledger
@@ -229,7 +232,13 @@ class PbftConsensus(Consensus):
         if self._client is None or self._asked != members:
             await self._hang_up()
             self._asked = members
-            self._client = PbftClient(self._federation.genesis, self._identity.signer, members=members, patience=0.4)
+            self._client = PbftClient(
+                self._federation.genesis,
+                self._identity.signer,
+                members=members,
+                patience=0.4,
+                context=self._identity.asking_context,
+            )
         return self._client
 
     async def _hang_up(self) -> None:

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from medward.handshakes import Refused
+from medward.admission import Refused
 from medward.node.guard import Allowance
 
 _LOG = logging.getLogger("medward.node")

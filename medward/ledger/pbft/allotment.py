@@ -1,0 +1,47 @@
+"""A share of a replica's time for callers whom nobody knows: they get no more of it, however many they are."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+
+
+class Allotment:
+    """Time that is spent for some callers, one at a time and in the order in which they came.
+
+    Args:
+        share: of the time that passes, above 0 and below 1.
+        at_once: seconds that may be spent at once after a quiet while.
+        clock: gives seconds.
+    """
+
+    def __init__(self, share: float, at_once: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._share = share
+        self._at_once = at_once
+        self._clock = clock
+        self._left = at_once
+        self._since = clock()
+        self._turn = asyncio.Lock()
+
+    def spend(self, seconds: float) -> None:
+        """Count time that was spent already."""
+        self._left -= seconds
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for this caller's turn, and until there is time for it; what is done inside is counted."""
+        async with self._turn:
+            while (lacking := self._lacking()) > 0:
+                await asyncio.sleep(lacking)
+            begun = self._clock()
+            try:
+                yield
+            finally:
+                self.spend(self._clock() - begun)
+
+    def _lacking(self) -> float:
+        """Return the seconds until some time is left."""
+        now = self._clock()
+        self._left = min(self._at_once, self._left + (now - self._since) * self._share)
+        self._since = now
+        return -self._left / self._share

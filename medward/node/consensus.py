@@ -115,6 +115,7 @@ class PbftConsensus(Consensus):
         self._identity = identity
         self._asked: tuple[Member, ...] = ()
         self._client: PbftClient | None = None
+        self._anonymous: PbftClient | None = None
         self.engine: PbftEngine = PbftEngine(settings, make_application(), refused, ListenerRooms.of(share))
         replica, chain = self.engine.replica, federation.genesis.chain
         self._forks = Forks(
@@ -222,29 +223,28 @@ class PbftConsensus(Consensus):
         return None if replica.confirmed else "asks the others whether its journal is complete"
 
     async def _ask(self, members: tuple[Member, ...]) -> list[NodeStatus]:
+        """Ask members where they stand: as one of them, and as anybody, for those to whom this one is none."""
         if not members:
             return []
-        client = await self._client_of(members)
-        found = await asyncio.gather(*(client.status(member.name) for member in members))
+        clients = (await self._client_of(members), self._anonymous)
+        found = await asyncio.gather(*(_first_status(clients, member.name) for member in members))
         return [status for status in found if status is not None]
 
     async def _client_of(self, members: tuple[Member, ...]) -> PbftClient:
         if self._client is None or self._asked != members:
             await self._hang_up()
             self._asked = members
-            self._client = PbftClient(
-                self._federation.genesis,
-                self._identity.signer,
-                members=members,
-                patience=0.4,
-                context=self._identity.asking_context,
-            )
+            genesis, signer = self._federation.genesis, self._identity.signer
+            mine = self._identity.asking_context
+            self._client = PbftClient(genesis, signer, members=members, patience=0.4, context=mine)
+            self._anonymous = PbftClient(genesis, signer, members=members, patience=0.4)
         return self._client
 
     async def _hang_up(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-        self._client, self._asked = None, ()
+        for client in (self._client, self._anonymous):
+            if client is not None:
+                await client.close()
+        self._client, self._anonymous, self._asked = None, None, ()
 
     def _newest_members(self, statuses: list[NodeStatus]) -> tuple[Member, ...]:
         """Return the members of the latest epoch that is proved to this node."""
@@ -261,6 +261,21 @@ class PbftConsensus(Consensus):
 
     def _is_member(self) -> bool:
         return any(member.keys == self._member.keys for member in self.engine.members)
+
+
+async def _first_status(clients: Sequence[PbftClient | None], name: str) -> NodeStatus | None:
+    """Return the first status that a member gives to one of these clients."""
+    asked = [asyncio.ensure_future(client.status(name)) for client in clients if client is not None]
+    try:
+        for answered in asyncio.as_completed(asked):
+            status = await answered
+            if status is not None:
+                return status
+        return None
+    finally:
+        for late in asked:
+            late.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
 
 
 def check_not_replaced(mine: Member, members: tuple[Member, ...]) -> None:

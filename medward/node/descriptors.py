@@ -12,7 +12,7 @@ from medward.node.errors import NodeError
 from medward.store.gateway import server
 
 OWN_FILES = 320
-"""For files, databases, libraries and connections to other members: a node of four has about 150 of them open."""
+"""For files, databases, libraries and connections to other members: a node of four has about 70 of them open."""
 _ENOUGH = 65_536
 _LEAST_SHARE = 0.25
 PLACES = listener.PLACES + server.PLACES + api.PLACES

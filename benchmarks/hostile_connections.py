@@ -62,6 +62,7 @@ async def crowd(plan: Plan, folder: Path) -> AsyncIterator[list[dict[str, Any]]]
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
+        told.append(json.loads(await process.stdout.readline()))
         await process.wait()
 
 

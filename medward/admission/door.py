@@ -69,7 +69,7 @@ class Door:
         self._named: frozenset[str] = frozenset()
         self._came: OrderedDict[str, deque[str]] = OrderedDict()
         self._looking_up: asyncio.Task[None] | None = None
-        self._closed = False
+        self._held: set[socket.socket] = set()
 
     def open(self) -> None:
         """Listen."""
@@ -81,12 +81,13 @@ class Door:
 
     def close(self) -> None:
         """Listen no more, and hang up on everybody."""
-        self._closed = True
         for timer in (*self._resuming.values(), *filter(None, [self._sweeping])):
             timer.cancel()
         for listener in self._listeners:
             self._loop.remove_reader(listener)
             listener.close()
+        for connection in self._held:
+            connection.close()
         if self._looking_up is not None:
             self._looking_up.cancel()
 
@@ -161,17 +162,16 @@ class Door:
 
     def _keep_waiting(self, listener: socket.socket, connection: socket.socket, address: str) -> None:
         """Accept nobody else until there is a place for this one."""
-        if self._closed:
-            connection.close()
+        if listener not in self._resuming:
+            self._loop.remove_reader(listener)
+            self._held.add(connection)
+            self._refused("callers who wait for a place", address)
         elif self._admit(connection, address):
-            self._loop.add_reader(listener, self._accept, listener)
-            self._resuming.pop(listener, None)
-        else:
-            if listener not in self._resuming:
-                self._loop.remove_reader(listener)
-                self._refused("callers who wait for a place", address)
-            again = self._loop.call_later(_CROWDED_SECONDS, self._keep_waiting, listener, connection, address)
-            self._resuming[listener] = again
+            self._held.discard(connection)
+            self._resume(listener)
+            return
+        again = self._loop.call_later(_CROWDED_SECONDS, self._keep_waiting, listener, connection, address)
+        self._resuming[listener] = again
 
     def _admit(self, connection: socket.socket, address: str) -> bool:
         origin = network(address)

@@ -12,6 +12,7 @@ import json
 import logging
 import random
 import resource
+import signal
 import ssl
 import struct
 import sys
@@ -113,8 +114,9 @@ class Crowd:
         ]
         while len(self._called) < self.plan.connections and time.monotonic() < self._end:
             await asyncio.sleep(0.1)
-        print(json.dumps({"called": sum(self.calls.values()), "open": sum(self.open.values())}), flush=True)
+        print(json.dumps({"called": len(self._called), "open": sum(self.open.values())}), flush=True)
         most = sum(self.open.values())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._go)
         while time.monotonic() < self._end:
             await asyncio.sleep(0.5)
             most = max(most, sum(self.open.values()))
@@ -123,6 +125,9 @@ class Crowd:
         await asyncio.gather(*callers, return_exceptions=True)
         told = {"calls": dict(self.calls), "most_open": most, "handshakes": self.shaken, "read": self.bytes_read}
         print(json.dumps(told), flush=True)
+
+    def _go(self) -> None:
+        self._end = 0.0
 
     async def _caller(self, number: int, kind: str) -> None:
         targets, context, trouble = self._kinds[kind]

@@ -3,90 +3,29 @@
     python benchmarks/hostile_connections.py [--connections 2000] [--rounds 3] [--out FILE]
 
 It trains once undisturbed and once among the crowd (tests/e2e/crowd.py), which keeps that many connections coming from
-loopback addresses until the last round is over. Told are the seconds of a round, how long an operator waits for a
-node's status, and the most memory that a node had.
+loopback addresses until the last round is over. Told are the seconds of the rounds, how long an operator waits for a
+node's status over a new connection (and for the whole command, most of which is the start of Python), and the most
+memory that a node had.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from medward.node.client import NodeClient
 from medward.report.benchmark import machine_description
-from tests.e2e.crowd import Plan
+from tests.e2e.test_hostile_connections import COMMAND, FILES, ask_status, crowd, highest_memory, open_files
 from tests.e2e.ward import NAMES, Ward, run, undisturbed
 
-_FILES = 1024
-_COMMAND = ("/bin/sh", "-c", f'ulimit -n {_FILES} && exec "$0" "$@"', sys.executable, "-m", "tests.e2e.faulty_node")
 _LOOK_SECONDS = 1.0
 _MOST_SECONDS = 900.0
 _MEDWARD = (sys.executable, "-c", "from medward.cli import main; main()")
-
-
-def crowd_plan(ward: Ward, connections: int, seconds: float) -> Plan:
-    """Return the plan of a crowd at all nodes' ports; one of their members lies."""
-    tables = [home.configuration() for home in ward.launcher.homes.values()]
-    return Plan(
-        tuple(table.ledger.listen for table in tables),
-        tuple(table.store.listen for table in tables),
-        tuple(table.api.listen for table in tables),
-        connections,
-        seconds,
-        str(ward.launcher.homes[NAMES[-1]].gateway),
-    )
-
-
-@contextlib.asynccontextmanager
-async def crowd(plan: Plan, folder: Path) -> AsyncIterator[list[dict[str, Any]]]:
-    """Have a crowd come, and wait until all of it has called; what it told stands in the list at the end."""
-    file = folder / "crowd.json"
-    file.write_bytes(msgspec.json.encode(plan))
-    process = await asyncio.create_subprocess_exec(
-        "nice", sys.executable, "-m", "tests.e2e.crowd", str(file), stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    told = [json.loads(await process.stdout.readline())]
-    try:
-        yield told
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        told.append(json.loads(await process.stdout.readline()))
-        await process.wait()
-
-
-def highest_memory(ward: Ward) -> dict[str, int]:
-    """Return the most bytes of memory that each node ever had."""
-    found = {}
-    for name in ward.names:
-        status = Path(f"/proc/{ward.launcher.pid(name)}/status").read_text(encoding="ascii")
-        [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-        found[name] = int(line.split()[1]) * 1024
-    return found
-
-
-def open_files(ward: Ward) -> dict[str, int]:
-    """Return how many files each node has open."""
-    return {name: len(list(Path(f"/proc/{ward.launcher.pid(name)}/fd").iterdir())) for name in ward.names}
-
-
-def ask_status(ward: Ward, name: str) -> float:
-    """Return the seconds until a node's status is there, over a new connection."""
-    begun = time.monotonic()
-    with NodeClient.of_home(ward.launcher.homes[name]) as client:
-        client.get("/status")
-    return time.monotonic() - begun
 
 
 def say_status(ward: Ward) -> float:
@@ -116,7 +55,7 @@ async def live(ward: Ward, rounds: int, connections: int, folder: Path) -> dict[
 
     told: list[dict[str, Any]] = []
     if connections:
-        async with crowd(crowd_plan(ward, connections, _MOST_SECONDS), folder) as told:
+        async with crowd(ward, folder, connections) as told:
             before = len(ward.rounds(NAMES[0]))
             await look_on()
     else:
@@ -149,7 +88,7 @@ def measured(connections: int, rounds: int) -> dict[str, Any]:
         async def tell(ward: Ward) -> None:
             found.update(await live(ward, rounds, connections, Path(folder)))
 
-        run(Path(folder), rounds, tell, command=_COMMAND)
+        run(Path(folder), rounds, tell, command=COMMAND)
     return found
 
 
@@ -170,7 +109,7 @@ def main() -> None:
     if words.out is not None:
         words.out.write_text(json.dumps({"machine": machine_description(), "rows": rows}, indent=1) + "\n")
     print(
-        f"{words.connections} hostile connections at four nodes of {_FILES} open files: {hostile['rounds_among_them']} "
+        f"{words.connections} hostile connections at four nodes of {FILES} open files: {hostile['rounds_among_them']} "
         f"rounds in {hostile['seconds']:.0f} s (undisturbed {quiet['seconds']:.0f} s); a status after "
         f"{hostile['status_median']:.2f} s, at worst {hostile['status_worst']:.2f} s; {more / 1e6:.0f} MB more memory"
     )

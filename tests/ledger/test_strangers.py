@@ -1,4 +1,4 @@
-"""Threats T5 and T9: callers at the ledger's port that nobody knows: their connections, their questions, their memory."""
+"""Threats T5 and T9: callers at the ledger's port that nobody knows, with their connections, questions and memory."""
 
 import asyncio
 import contextlib
@@ -8,19 +8,22 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from medward.admission.rooms import Room
 from medward.ledger.encoding import encode
 from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft import client_desk
 from medward.ledger.pbft.allotment import Allotment
-from medward.ledger.pbft.client_desk import ClientDesk
-from medward.ledger.pbft.client_protocol import GetBlock, GetStatus, NodeStatus, Query, QueryAnswer
+from medward.ledger.pbft.client_desk import ClientDesk, Submission
+from medward.ledger.pbft.client_protocol import GetBlock, GetStatus, NodeStatus, Query, QueryAnswer, Refusal, Submit
 from medward.ledger.pbft.event_loop import run
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.listener import Caller, Listener, ListenerRooms
 from medward.ledger.pbft.transport import frame, read_frame
-from medward.ledger.types import Member
+from medward.ledger.signatures import MemberSigner
+from medward.ledger.transactions import encode_transaction, sign_transactions
+from medward.ledger.types import Member, TxResult
 from medward.node.ports import free_ports
 
 Called = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -255,6 +258,31 @@ def test_who_does_not_read_what_it_asked_for_is_hung_up_on(tmp_path: Path, monke
             called[1].write(b"".join(frame(encode(GetBlock(height))) for height in range(9)))
         await asyncio.sleep(1.5)
         assert port.desk._strangers == set()
+
+    live(port, story)
+
+
+def test_strangers_whose_transactions_are_refused_are_read_less_often(tmp_path: Path) -> None:
+    port = Port(tmp_path, lambda _: QueryAnswer(None), rooms())
+    signer = MemberSigner(Ed25519PrivateKey.generate())
+
+    async def story() -> None:
+        taken = 0
+        stranger = await port.call()
+        for group in range(60):
+            many = sign_transactions(bytes(32), signer, [(64 * group + nonce, b"x") for nonce in range(1, 65)])
+            stranger[1].write(frame(encode(Submit(tuple(map(encode_transaction, many))))))
+        begun = time.monotonic()
+        while time.monotonic() - begun < 2:
+            for wish in port.desk.take(512):
+                assert isinstance(wish, Submission)
+                key = (wish.transaction.client, wish.transaction.nonce)
+                port.desk.settle(*key, Refusal(*key, TxResult(5, b""), "no"))
+                taken += 1
+            await asyncio.sleep(0.001)
+        # A group that is in hand is looked at whole, so a little more than the share.
+        assert taken >= 256
+        assert taken * client_desk._REFUSED_SECONDS < 2 * (0.1 * (time.monotonic() - begun) + 0.05)
 
     live(port, story)
 

@@ -28,8 +28,12 @@ class Allotment:
         self._left -= seconds
 
     @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for this caller's turn, and until there is time for it; what is done inside is counted."""
+    async def turn(self, counted: bool = True) -> AsyncIterator[None]:
+        """Wait for this caller's turn, and until there is time for it.
+
+        Args:
+            counted: whether what is done inside is time spent.
+        """
         async with self._turn:
             while (lacking := self._lacking()) > 0:
                 await asyncio.sleep(lacking)
@@ -37,7 +41,7 @@ class Allotment:
             try:
                 yield
             finally:
-                self.spend(self._clock() - begun)
+                self.spend(self._clock() - begun if counted else 0.0)
 
     def _lacking(self) -> float:
         """Return the seconds until some time is left."""

@@ -33,6 +33,8 @@ _MAX_WAITING = 4096
 _MAX_ASKED = 256
 _AT_ONCE = 64
 _STRANGERS_SHARE, _STRANGERS_AT_ONCE = 0.1, 0.05
+_REFUSED_SECONDS = 0.0002
+"""What it takes to find that a transaction is to be refused, about: most of it is the signature."""
 _STRANGERS_UNSENT = 16 * 2**20
 _STATUS_SECONDS = 0.25
 _UNREAD_SECONDS = 30.0
@@ -140,6 +142,8 @@ class ClientDesk:
                 waiter.waits.pop(key, None)
                 if isinstance(outcome, Refusal):
                     waiter.tell(outcome)
+                    if not waiter.known:
+                        self._allotment.spend(_REFUSED_SECONDS)
                     self._refused(
                         "a client's transaction", f"{nonce} under the key {client.hex()[:16]}: {outcome.reason}"
                     )
@@ -160,8 +164,8 @@ class ClientDesk:
     async def serve(self, caller: Caller) -> None:
         """Serve one client until it hangs up.
 
-        What strangers ask, but for having transactions ordered, takes a tenth of the replica's time at most, whoever
-        and how many they are; a member that asks is answered at once.
+        What strangers ask, but for having good transactions ordered, takes a tenth of the replica's time at most,
+        whoever and however many they are; a member that asks is answered at once.
 
         Raises:
             NotCanonical: it sent what no client sends.
@@ -176,11 +180,13 @@ class ClientDesk:
                 caller.place.touch()
                 begun = time.perf_counter()
                 message: ClientMessage = decode_form(data, ClientMessage, thinnest=16)
-                if connection.known or isinstance(message, Submit):
+                if connection.known:
                     self._handle(connection, message)
                 else:
-                    self._allotment.spend(time.perf_counter() - begun)
-                    async with self._allotment.turn():
+                    # Transactions that are taken are what a ledger is for; those that are refused cost their share.
+                    counted = not isinstance(message, Submit)
+                    self._allotment.spend(time.perf_counter() - begun if counted else 0.0)
+                    async with self._allotment.turn(counted):
                         self._handle(connection, message)
                 # Who asks faster than the replica takes is not read until it has caught up.
                 while len(connection.asked) >= _MAX_ASKED:

@@ -1,4 +1,4 @@
-"""A share of a replica's time for callers whom nobody knows: they get no more of it, however many they are."""
+"""A share of a replica's time for some callers: they get no more of it, however many they are and however they ask."""
 
 import asyncio
 import contextlib

@@ -32,7 +32,7 @@ from medward.ledger.types import Receipt, Transaction
 _MAX_WAITING = 4096
 _MAX_ASKED = 256
 _AT_ONCE = 64
-_STRANGERS_SHARE, _STRANGERS_AT_ONCE = 0.1, 0.05
+_SHARE, _AT_ONCE_SECONDS = 0.1, 0.05
 _REFUSED_SECONDS = 0.0002
 """What it takes to find that a transaction is to be refused, about: most of it is the signature."""
 _STRANGERS_UNSENT = 16 * 2**20
@@ -61,9 +61,10 @@ class _Connection:
     it waits for, the oldest first.
     """
 
-    def __init__(self, writer: asyncio.StreamWriter, known: bool) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, known: bool, allotment: Allotment) -> None:
         self.writer = writer
         self.known = known
+        self.allotment = allotment
         self.asked: deque[Wish] = deque()
         self.room = asyncio.Event()
         self.waits: dict[_Key, None] = {}
@@ -105,7 +106,7 @@ class ClientDesk:
         self._waiting: dict[_Key, list[_Connection | asyncio.Future[Outcome]]] = {}
         self._touched: dict[_Connection, None] = {}
         self._strangers: set[_Connection] = set()
-        self._allotment = Allotment(_STRANGERS_SHARE, _STRANGERS_AT_ONCE)
+        self._allotments: dict[str | None, Allotment] = {}
         self._known_status, self._known_until = b"", 0.0
 
     def __bool__(self) -> bool:
@@ -142,8 +143,7 @@ class ClientDesk:
                 waiter.waits.pop(key, None)
                 if isinstance(outcome, Refusal):
                     waiter.tell(outcome)
-                    if not waiter.known:
-                        self._allotment.spend(_REFUSED_SECONDS)
+                    waiter.allotment.spend(_REFUSED_SECONDS)
                     self._refused(
                         "a client's transaction", f"{nonce} under the key {client.hex()[:16]}: {outcome.reason}"
                     )
@@ -165,13 +165,14 @@ class ClientDesk:
         """Serve one client until it hangs up.
 
         What strangers ask, but for having good transactions ordered, takes a tenth of the replica's time at most,
-        whoever and however many they are; a member that asks is answered at once.
+        whoever and however many they are. Each member that asks has as much for itself.
 
         Raises:
             NotCanonical: it sent what no client sends.
             TimeoutError: it does not read what it is told.
         """
-        connection = _Connection(caller.writer, known=caller.name is not None)
+        allotment = self._allotments.setdefault(caller.name, Allotment(_SHARE, _AT_ONCE_SECONDS))
+        connection = _Connection(caller.writer, caller.name is not None, allotment)
         try:
             if not connection.known:
                 self._strangers.add(connection)
@@ -180,13 +181,11 @@ class ClientDesk:
                 caller.place.touch()
                 begun = time.perf_counter()
                 message: ClientMessage = decode_form(data, ClientMessage, thinnest=16)
-                if connection.known:
-                    self._handle(connection, message)
-                else:
-                    # Transactions that are taken are what a ledger is for; those that are refused cost their share.
-                    counted = not isinstance(message, Submit)
-                    self._allotment.spend(time.perf_counter() - begun if counted else 0.0)
-                    async with self._allotment.turn(counted):
+                # Transactions that are taken are what a ledger is for; those that are refused cost their share.
+                counted = not isinstance(message, Submit)
+                connection.allotment.spend(time.perf_counter() - begun if counted else 0.0)
+                async with connection.allotment.turn(counted):
+                    if not caller.writer.is_closing():  # else it went while it waited
                         self._handle(connection, message)
                 # Who asks faster than the replica takes is not read until it has caught up.
                 while len(connection.asked) >= _MAX_ASKED:

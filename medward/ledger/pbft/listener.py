@@ -157,7 +157,10 @@ class Listener:
                 self._refused(NO_ROOM, place.address)
                 return
             await self._handle(Caller(name, as_client, reader, writer, place))
-        except (OSError, asyncio.IncompleteReadError, NotCanonical, TimeoutError, asyncio.CancelledError):
+        except TimeoutError:
+            # What it does not read would keep a connection that is closed politely.
+            writer.transport.abort()
+        except (OSError, asyncio.IncompleteReadError, NotCanonical, asyncio.CancelledError):
             # Cancelled only when the whole process ends; asyncio's streams would print a traceback for it.
             pass
         finally:

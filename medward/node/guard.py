@@ -20,6 +20,7 @@ _LOG = logging.getLogger("medward.node.api")
 MAX_BODY = 64 * 1024
 _CALLERS = 4096
 _WRONG_TOKENS_PER_SECOND = 1.0
+_LINES_PER_SECOND = 0.1
 _TOO_MANY = 429
 
 
@@ -74,6 +75,7 @@ class Guard:
         self._expected = hashlib.sha256(token.encode()).digest()
         self._requests = Allowance(per_second)
         self._wrong_tokens = Allowance(_WRONG_TOKENS_PER_SECOND)
+        self._lines = Allowance(_LINES_PER_SECOND)
         self._open = open_paths
         self.refused: dict[int, int] = {}
 
@@ -92,7 +94,8 @@ class Guard:
         status, text = problem
         self.refused[status] = self.refused.get(status, 0) + 1
         # The path is quoted and cut: a caller must not be able to write lines of this log, nor many of them.
-        level = logging.DEBUG if status == _TOO_MANY else logging.WARNING
+        told = status != _TOO_MANY and self._lines.take(str(status), time.monotonic())
+        level = logging.WARNING if told else logging.DEBUG
         _LOG.log(level, "refused %s %.80r from %s: %s", scope["method"], scope["path"], _caller(scope), text)
         headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}}.get(status, {})
         if not known:

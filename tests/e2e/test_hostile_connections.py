@@ -29,14 +29,10 @@ COMMAND = ("/bin/sh", "-c", f'ulimit -n {FILES} && exec "$0" "$@"', sys.executab
 _MOST_SECONDS = 600.0
 
 
-@contextlib.asynccontextmanager
-async def crowd(ward: Ward, folder: Path, connections: int) -> AsyncIterator[list[dict[str, Any]]]:
-    """Have a crowd at all ports of all nodes, all of which has called; what it tells when it goes is put in the list.
-
-    One of the nodes' certificates is among its means.
-    """
+def plan_against(ward: Ward, connections: int) -> Plan:
+    """Return the plan of a crowd at all ports of all nodes; one of the nodes' certificates is among its means."""
     tables = [home.configuration() for home in ward.launcher.homes.values()]
-    plan = Plan(
+    return Plan(
         tuple(table.ledger.listen for table in tables),
         tuple(table.store.listen for table in tables),
         tuple(table.api.listen for table in tables),
@@ -44,6 +40,11 @@ async def crowd(ward: Ward, folder: Path, connections: int) -> AsyncIterator[lis
         _MOST_SECONDS,
         str(ward.launcher.homes[NAMES[-1]].gateway),
     )
+
+
+@contextlib.asynccontextmanager
+async def crowd(plan: Plan, folder: Path) -> AsyncIterator[list[dict[str, Any]]]:
+    """Have a crowd, and wait until all of it has called; what it tells when it goes is put in the list."""
     file = folder / "crowd.json"
     file.write_bytes(msgspec.json.encode(plan))
     process = await asyncio.create_subprocess_exec(
@@ -100,7 +101,7 @@ def test_four_nodes_train_among_two_thousand_hostile_connections(tmp_path: Path)
     files: list[int] = []
 
     async def tell(ward: Ward) -> None:
-        async with crowd(ward, tmp_path, CONNECTIONS) as told:
+        async with crowd(plan_against(ward, CONNECTIONS), tmp_path) as told:
             begun = len(ward.rounds(NAMES[0]))
 
             def trained() -> bool:

@@ -85,7 +85,8 @@ async def live(ward: Ward, rounds: int, connections: int, folder: Path) -> dict[
     away = {}
     for line in ward.launcher.client(NAMES[0]).text("/metrics").splitlines():
         if line.startswith("medward_turned_away_total"):
-            away[line.split(" ")[0]] = float(line.split(" ")[1])
+            what, _, times = line.rpartition(" ")
+            away[what] = float(times)
     return {
         "connections": connections,
         "rounds_among_them": rounds + 1 - before,

@@ -217,11 +217,11 @@ class ApiRooms(NamedTuple):
     holders: Room
 
     @classmethod
-    def of(cls, share: float = 1.0) -> Self:
-        """Return rooms with this share of their usual places, `PLACES` in all."""
+    def of(cls, share: float = 1.0, tls: bool = False) -> Self:
+        """Return rooms with this share of their usual places, `PLACES` in all; with TLS, for fewer a second."""
         strangers, holders = (max(16, int(share * usual)) for usual in (_STRANGERS, _HOLDERS))
         return cls(
-            Room(strangers, strangers, grace=_GRACE_SECONDS, life=_STRANGER_SECONDS),
+            Room(strangers, strangers, grace=1.0 if tls else _GRACE_SECONDS, life=_STRANGER_SECONDS),
             Room(holders, holders, known=True),
         )
 

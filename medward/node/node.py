@@ -109,7 +109,12 @@ class Node(Shown):
         )
         self._submitter = Submitter(engine, chain, self._identity.signer, Nonces(home.ledger / "nonce"))
         self._api = ApiServer(
-            self, configuration.api, home.folder, home.token(), self._turned_away.at("API"), ApiRooms.of(share)
+            self,
+            configuration.api,
+            home.folder,
+            home.token(),
+            self._turned_away.at("API"),
+            ApiRooms.of(share, bool(configuration.api.certificate)),
         )
         self.stopping = asyncio.Event()
         self._host = Host(

@@ -40,16 +40,19 @@ class Place:
         self.key = ""
         self.since = 0.0
         self.room: Room | None = None
+        self._ended = False
         self._cut = cut
         self._introduce = introduce
 
     def move(self, room: "Room", key: str) -> bool:
-        """Go to another room; return False, and hang up, where that has no place.
+        """Go to another room; return False, and hang up, where that has no place, or the connection has ended.
 
         Args:
             room: where to.
             key: whose connection it is there.
         """
+        if self._ended:
+            return False
         if self.room is not None:
             self.room.leave(self, cooling=not room.known)
         if not room.enter(self, key):
@@ -66,6 +69,7 @@ class Place:
 
     def leave(self) -> None:
         """Say that the connection has ended."""
+        self._ended = True
         if self.room is not None:
             self.room.leave(self, cooling=True)
 

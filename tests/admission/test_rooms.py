@@ -112,6 +112,19 @@ def test_move_to_a_full_room_ends_the_connection() -> None:
     assert (len(of.room), len(full.room)) == (0, 1)
 
 
+def test_connection_that_has_ended_takes_no_place_any_more() -> None:
+    # Whoever found out who called may have taken longer than the caller stayed.
+    of, members = world(3, 3), world(3, 3, known=True)
+    gone, cut = of.call("gone"), of.call("cut")
+    assert gone is not None
+    assert cut is not None
+    gone.leave()
+    cut.hang_up()
+    assert not gone.move(members.room, "a")
+    assert not cut.move(members.room, "a")
+    assert (len(of.room), len(members.room), of.ended) == (0, 0, ["cut"])
+
+
 def test_member_is_introduced_by_its_address() -> None:
     met: list[tuple[str, str]] = []
     place = Place("192.0.2.7", lambda: None, lambda *told: met.append(told))

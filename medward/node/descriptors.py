@@ -44,7 +44,7 @@ def places_share(limit: int | None = None) -> float:
     limit = raise_limit() if limit is None else limit
     share = min(1.0, (limit - OWN_FILES) / PLACES)
     if share < _LEAST_SHARE:
-        least = OWN_FILES + int(_LEAST_SHARE * PLACES) + 1
+        least = OWN_FILES + int(_LEAST_SHARE * PLACES)
         raise NodeError(
             f"this process may have {limit} files open, and a node needs {least}, better {OWN_FILES + PLACES}: raise "
             "the limit (`ulimit -n`, or LimitNOFILE in the systemd unit)"

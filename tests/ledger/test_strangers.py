@@ -96,8 +96,8 @@ def status(port: Port, height: int = 7) -> NodeStatus:
 
 def costly(seconds: float) -> Callable[[object], object]:
     def answer(_message: object) -> object:
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
             pass
         return QueryAnswer(None)
 
@@ -155,7 +155,11 @@ def test_anonymous_client_that_says_nothing_is_hung_up_on(tmp_path: Path) -> Non
     live(port, story)
 
 
-def test_questions_of_strangers_take_their_share_of_the_time_and_no_more(tmp_path: Path) -> None:
+def test_questions_of_strangers_take_their_share_of_the_time_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A share so small that a busy machine has many times as much for this process.
+    monkeypatch.setattr(client_desk, "_SHARE", 0.01)
     work = 0.002
     port = Port(tmp_path, costly(work), rooms(strangers=40, anonymous=40))
 
@@ -173,7 +177,7 @@ def test_questions_of_strangers_take_their_share_of_the_time_and_no_more(tmp_pat
 
         flooding = [asyncio.create_task(flood()) for _ in range(30)]
         member = await port.call_as_member(asking=True)
-        begun, spent, waits = time.monotonic(), time.process_time(), []
+        begun, waits = time.monotonic(), []
         while time.monotonic() < end:
             asking = time.monotonic()
             await asked(member, Query("a"))
@@ -184,10 +188,10 @@ def test_questions_of_strangers_take_their_share_of_the_time_and_no_more(tmp_pat
             one.cancel()
         await asyncio.gather(*flooding, return_exceptions=True)
         assert answered > 0
-        # A tenth of the time, what may be spent at once, and what each of the thirty was answered before it counted.
-        assert answered * work <= 0.1 * elapsed + 0.05 + 0.1
+        # The share, what may be spent at once, and one answer that was begun.
+        assert answered * work <= 0.01 * elapsed + 0.05 + 2 * work
+        # The member has a share of its own, and waits for none of the thirty.
         assert sorted(waits)[len(waits) // 2] < 0.5
-        assert time.process_time() - spent < elapsed
 
     live(port, story)
 

@@ -12,10 +12,10 @@ class Allotment:
     Args:
         share: of the time that passes, above 0 and below 1.
         at_once: seconds that may be spent at once after a quiet while.
-        clock: gives seconds.
+        clock: gives the seconds that pass.
     """
 
-    def __init__(self, share: float, at_once: float, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, share: float, at_once: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._share = share
         self._at_once = at_once
         self._clock = clock
@@ -24,7 +24,7 @@ class Allotment:
         self._turn = asyncio.Lock()
 
     def spend(self, seconds: float) -> None:
-        """Count time that was spent already."""
+        """Count seconds of the processor that were spent already."""
         self._left -= seconds
 
     @contextlib.asynccontextmanager
@@ -37,11 +37,12 @@ class Allotment:
         async with self._turn:
             while (lacking := self._lacking()) > 0:
                 await asyncio.sleep(lacking)
-            begun = self._clock()
+            # Of the processor: on a busy machine the clock would count what other programs took.
+            begun = time.thread_time()
             try:
                 yield
             finally:
-                self.spend(self._clock() - begun if counted else 0.0)
+                self.spend(time.thread_time() - begun if counted else 0.0)
 
     def _lacking(self) -> float:
         """Return the seconds until some time is left."""

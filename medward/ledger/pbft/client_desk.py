@@ -179,11 +179,11 @@ class ClientDesk:
             while True:
                 data = await read_frame(caller.reader, CLIENT_FRAME)
                 caller.place.touch()
-                begun = time.perf_counter()
+                begun = time.thread_time()
                 message: ClientMessage = decode_form(data, ClientMessage, thinnest=16)
                 # Transactions that are taken are what a ledger is for; those that are refused cost their share.
                 counted = not isinstance(message, Submit)
-                connection.allotment.spend(time.perf_counter() - begun if counted else 0.0)
+                connection.allotment.spend(time.thread_time() - begun if counted else 0.0)
                 async with connection.allotment.turn(counted):
                     if not caller.writer.is_closing():  # else it went while it waited
                         self._handle(connection, message)

@@ -16,22 +16,23 @@
 Answers are JSON but for /metrics and /audit; a refusal is {"error": one sentence}.
 """
 
-import contextlib
 import logging
 import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from medward.admission import Refused, nobody
+from medward.admission.http import HttpServer, Patience
+from medward.admission.rooms import Room
 from medward.errors import MedwardError
 from medward.node.cards import Card, CardForm, card_of, check_card
 from medward.node.configuration import ApiTable, split_address
@@ -40,7 +41,10 @@ from medward.node.guard import Guard
 from medward.node.private_files import check_private
 
 _LOG = logging.getLogger("medward.node.api")
-_MAX_CONNECTIONS = 128
+_STRANGERS, _HOLDERS = 64, 64
+PLACES = _STRANGERS + _HOLDERS
+"""Most connections that the API holds open at a time."""
+_GRACE_SECONDS, _STRANGER_SECONDS = 0.25, 10.0
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -205,6 +209,28 @@ def api_application(node: Shown) -> Starlette:
     )
 
 
+class ApiRooms(NamedTuple):
+    """Where callers have their places.
+
+    Args:
+        strangers: who have not shown the token. They may come from the address of the operator, which on one machine
+            all share, so a newcomer is always let in, at the cost of the stranger who has been there longest.
+        holders: who have shown it.
+    """
+
+    strangers: Room
+    holders: Room
+
+    @classmethod
+    def of(cls, share: float = 1.0, tls: bool = False) -> Self:
+        """Return rooms with this share of their usual places, `PLACES` in all; with TLS, for fewer a second."""
+        strangers, holders = (max(16, int(share * usual)) for usual in (_STRANGERS, _HOLDERS))
+        return cls(
+            Room(strangers, strangers, grace=1.0 if tls else _GRACE_SECONDS, life=_STRANGER_SECONDS),
+            Room(holders, holders, known=True),
+        )
+
+
 class ApiServer:
     """Serves the API from the node's own loop.
 
@@ -213,36 +239,48 @@ class ApiServer:
         table: where it listens.
         home: folder that the table's file names start from.
         token: what callers must know.
+        refused: told of callers that are turned away before they asked anything.
+        rooms: places for callers; the usual ones where None.
+        patience: with slow callers.
 
     Raises:
         NodeError: the address can't be had, or the certificate can't be used.
     """
 
-    def __init__(self, node: Shown, table: ApiTable, home: Path, token: str) -> None:
-        self.guard = Guard(api_application(node), token, table.requests_per_second, frozenset({"/health"}))
+    def __init__(
+        self,
+        node: Shown,
+        table: ApiTable,
+        home: Path,
+        token: str,
+        refused: Refused = nobody,
+        rooms: ApiRooms | None = None,
+        patience: Patience = Patience(),  # noqa: B008  (it cannot change)
+    ) -> None:
+        self._refused = refused
+        self._rooms = rooms or ApiRooms.of()
+        self._patience = patience
+        self.guard = Guard(
+            api_application(node), token, table.requests_per_second, frozenset({"/health"}), self._rooms.holders
+        )
         host, port = split_address(table.listen, "api.listen")
         self._context = _context(home / table.certificate, home / table.key) if table.certificate else None
         self._socket = _listen(host, port)
-        self._server: _Server | None = None
+        self._server: HttpServer | None = None
         self._ended = False
 
     async def run(self) -> None:
         """Serve until `stop`; may be called again after a crash."""
         if self._ended:
             return
-        config = uvicorn.Config(
+        self._server = HttpServer(
             self.guard,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            limit_concurrency=_MAX_CONNECTIONS,
-            timeout_keep_alive=15,
-            timeout_graceful_shutdown=2,
+            self._rooms.strangers,
+            context=self._context,
+            rooms=(self._rooms.holders,),
+            refused=self._refused,
+            patience=self._patience,
         )
-        config.load()
-        config.ssl = self._context
-        self._server = _Server(config)
         # The server closes what it is given.
         await self._server.serve(sockets=[self._socket.dup()])
 
@@ -252,14 +290,6 @@ class ApiServer:
         if self._server is not None:
             self._server.should_exit = True
         self._socket.close()
-
-
-class _Server(uvicorn.Server):
-    """The node, and not its web server, decides what signals mean."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def _carry_out(node: Shown, wanted: Change) -> Mapping[str, Any]:

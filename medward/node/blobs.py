@@ -1,29 +1,27 @@
 """The store's side of a node: the store itself, the gateway that serves it, and the other members' gateways."""
 
 import logging
-import socket
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medward.handshakes import Refused, nobody
+from medward.admission import Refused, nobody
 from medward.ledger.types import Member
 from medward.node.cards import Contact
 from medward.node.configuration import StoreTable, split_address
 from medward.node.errors import NodeError
 from medward.node.exchange import MembersExchange
-from medward.node.gateway_keys import make_gateway_identity, write_trusted
+from medward.node.gateway_keys import Signers, make_gateway_identity, write_trusted
 from medward.node.home import Home
 from medward.store.errors import StoreError
 from medward.store.gateway.peer import Peer
-from medward.store.gateway.server import GatewayServer
+from medward.store.gateway.server import GatewayRooms, GatewayServer
 from medward.store.interface import BlobStore
 from medward.store.kubo.daemon import KuboDaemon
 from medward.store.kubo.store import KuboStore
 from medward.store.local import open_directory
 
 _LOG = logging.getLogger("medward.node")
-_KNOCK_SECONDS = 5.0
 
 
 class Blobs:
@@ -35,12 +33,21 @@ class Blobs:
         table: how it is configured.
         members: whom to trust at first.
         refused: told of callers that are turned away.
+        share: of the usual places for callers; see `medward.node.descriptors`.
     """
 
     def __init__(
-        self, home: Home, name: str, table: StoreTable, members: Sequence[Member], refused: Refused = nobody
+        self,
+        home: Home,
+        name: str,
+        table: StoreTable,
+        members: Sequence[Member],
+        refused: Refused = nobody,
+        share: float = 1.0,
     ) -> None:
         self._refused = refused
+        self._share = share
+        self._members = tuple(members)
         self._home = home
         self._name = name
         self._table = table
@@ -65,16 +72,12 @@ class Blobs:
             self._serve()
 
     def keep_serving(self) -> bool:
-        """Knock at the gateway's own door, and start it again where nobody opens; say whether that was needed."""
-        host, port = split_address(self._table.listen, "store.listen")
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        """Start the gateway again where it does not work any more; say whether that was needed."""
         with self._serving:
-            try:
-                socket.create_connection((host, port), _KNOCK_SECONDS).close()
-            except OSError:
-                self._serve()
-                return True
-        return False
+            if self._gateway is not None and self._gateway.serving:
+                return False
+            self._serve()
+            return True
 
     def set_members(self, members: Sequence[Member], contacts: Mapping[str, Contact]) -> None:
         """Ask these members from now on, and serve nobody else.
@@ -92,10 +95,13 @@ class Blobs:
             write_trusted(self._tls, sorted(trusted))
         peers = [Peer(name, f"https://{contact.gateway}") for name, contact in sorted(others.items())]
         self._exchange.set_peers(peers, anew)
-        self._trusted, self._contacts = trusted, others
+        self._trusted, self._contacts, self._members = trusted, others, tuple(members)
         if anew and self._gateway is not None:
             # A server trusts for its lifetime whom it trusted at first; who left must not be served any more.
             self.serve()
+        else:
+            with self._serving:
+                self._expect_members()
         self.connect()
 
     def connect(self) -> None:
@@ -135,7 +141,22 @@ class Blobs:
             self._gateway.stop()
             self._gateway = None
         host, port = split_address(self._table.listen, "store.listen")
-        self._gateway = GatewayServer(self.store, host, port, self._tls, refused=self._refused).start()
+        self._gateway = GatewayServer(
+            self.store,
+            host,
+            port,
+            self._tls,
+            refused=self._refused,
+            rooms=GatewayRooms.of(self._share),
+            who=Signers({member.name: member.certificate for member in self._members}),
+        ).start()
+        self._expect_members()
+
+    def _expect_members(self) -> None:
+        if self._gateway is not None:
+            addresses = [member.address for member in self._members if member.name != self._name]
+            addresses += [contact.gateway for contact in self._contacts.values()]
+            self._gateway.expect(address.rpartition(":")[0] for address in addresses)
 
     def _open(self) -> BlobStore:
         if self._table.engine == "embedded":

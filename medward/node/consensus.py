@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from medward.handshakes import Refused, nobody
+from medward.admission import Refused, nobody
 from medward.ledger.certificates import CertifiedBlock, follow_handovers
 from medward.ledger.errors import InvalidCertificate, LedgerError
 from medward.ledger.membership import tolerated_faults
@@ -16,6 +16,7 @@ from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.client_protocol import NodeStatus
 from medward.ledger.pbft.engine import NodeSettings, PbftEngine
 from medward.ledger.pbft.identity import NodeIdentity
+from medward.ledger.pbft.listener import ListenerRooms
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.types import Application, Block, Engine, Member
@@ -83,6 +84,7 @@ class PbftConsensus(Consensus):
         identity: its keys.
         make_application: gives the application in its genesis state.
         refused: told of callers that are turned away.
+        share: of the usual places for callers; see `medward.node.descriptors`.
 
     Raises:
         Forked: this node saw a fork before.
@@ -97,6 +99,7 @@ class PbftConsensus(Consensus):
         identity: NodeIdentity,
         make_application: Callable[[], Application],
         refused: Refused = nobody,
+        share: float = 1.0,
     ) -> None:
         check_not_forked(home.ledger)
         parameters = Parameters(
@@ -112,7 +115,8 @@ class PbftConsensus(Consensus):
         self._identity = identity
         self._asked: tuple[Member, ...] = ()
         self._client: PbftClient | None = None
-        self.engine: PbftEngine = PbftEngine(settings, make_application(), refused)
+        self._anonymous: PbftClient | None = None
+        self.engine: PbftEngine = PbftEngine(settings, make_application(), refused, ListenerRooms.of(share))
         replica, chain = self.engine.replica, federation.genesis.chain
         self._forks = Forks(
             chain, lambda: replica.memberships, self.engine.certified, self._blocks_of_others, home.ledger
@@ -219,23 +223,28 @@ class PbftConsensus(Consensus):
         return None if replica.confirmed else "asks the others whether its journal is complete"
 
     async def _ask(self, members: tuple[Member, ...]) -> list[NodeStatus]:
+        """Ask members where they stand: as one of them, and as anybody, for those to whom this one is none."""
         if not members:
             return []
-        client = await self._client_of(members)
-        found = await asyncio.gather(*(client.status(member.name) for member in members))
+        clients = (await self._client_of(members), self._anonymous)
+        found = await asyncio.gather(*(_first_status(clients, member.name) for member in members))
         return [status for status in found if status is not None]
 
     async def _client_of(self, members: tuple[Member, ...]) -> PbftClient:
         if self._client is None or self._asked != members:
             await self._hang_up()
             self._asked = members
-            self._client = PbftClient(self._federation.genesis, self._identity.signer, members=members, patience=0.4)
+            genesis, signer = self._federation.genesis, self._identity.signer
+            mine = self._identity.asking_context
+            self._client = PbftClient(genesis, signer, members=members, patience=0.4, context=mine)
+            self._anonymous = PbftClient(genesis, signer, members=members, patience=0.4)
         return self._client
 
     async def _hang_up(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-        self._client, self._asked = None, ()
+        for client in (self._client, self._anonymous):
+            if client is not None:
+                await client.close()
+        self._client, self._anonymous, self._asked = None, None, ()
 
     def _newest_members(self, statuses: list[NodeStatus]) -> tuple[Member, ...]:
         """Return the members of the latest epoch that is proved to this node."""
@@ -252,6 +261,21 @@ class PbftConsensus(Consensus):
 
     def _is_member(self) -> bool:
         return any(member.keys == self._member.keys for member in self.engine.members)
+
+
+async def _first_status(clients: Sequence[PbftClient | None], name: str) -> NodeStatus | None:
+    """Return the first status that a member gives to one of these clients."""
+    asked = [asyncio.ensure_future(client.status(name)) for client in clients if client is not None]
+    try:
+        for answered in asyncio.as_completed(asked):
+            status = await answered
+            if status is not None:
+                return status
+        return None
+    finally:
+        for late in asked:
+            late.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
 
 
 def check_not_replaced(mine: Member, members: tuple[Member, ...]) -> None:

@@ -14,7 +14,7 @@ class NodeCollector(Collector):
     Args:
         status: as `GET /status` shows it.
         refused: how many requests the API refused, by HTTP status.
-        turned_away: how many callers the ports for other members turned away.
+        turned_away: how many callers the ports turned away, by port and reason.
         restarts: how often each part was started again.
         healthy: whether the node works.
     """
@@ -23,7 +23,7 @@ class NodeCollector(Collector):
         self,
         status: Mapping[str, Any],
         refused: Mapping[int, int],
-        turned_away: Mapping[str, int],
+        turned_away: Mapping[tuple[str, str], int],
         restarts: Mapping[str, int],
         healthy: bool,
     ) -> None:
@@ -57,9 +57,11 @@ class NodeCollector(Collector):
         for code, count in sorted(self._refused.items()):
             refused.add_metric([str(code)], count)
         yield refused
-        away = CounterMetricFamily("medward_turned_away", "callers and outsiders turned away", labels=["port"])
-        for port, count in sorted(self._turned_away.items()):
-            away.add_metric([port], count)
+        away = CounterMetricFamily(
+            "medward_turned_away", "callers and outsiders turned away", labels=["port", "reason"]
+        )
+        for (port, reason), count in sorted(self._turned_away.items()):
+            away.add_metric([port, reason], count)
         yield away
         restarts = CounterMetricFamily(
             "medward_restarts", "crashes after which a part was started again", labels=["part"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from medward.ledger.errors import LedgerError
 from medward.ledger.types import Block, Member, Receipt
-from medward.node.api import ApiServer, Shown
+from medward.node.api import ApiRooms, ApiServer, Shown
 from medward.node.applications import PROGRAMS, program_of
 from medward.node.audit_copy import write_copy
 from medward.node.blobs import Blobs
@@ -16,6 +16,7 @@ from medward.node.cards import Card
 from medward.node.comet import CometConsensus
 from medward.node.configuration import Configuration
 from medward.node.consensus import Consensus, PbftConsensus
+from medward.node.descriptors import places_share
 from medward.node.errors import InvalidConfiguration, NodeError
 from medward.node.federation_file import Federation, members_to_call, render_federation
 from medward.node.feed import Feed, observed
@@ -89,7 +90,10 @@ class Node(Shown):
         self._feed = Feed()
         members = members_to_call(federation)
         self._turned_away = TurnedAway()
-        self._blobs = Blobs(home, configuration.name, configuration.store, members, self._turned_away.at("store"))
+        share = places_share()
+        self._blobs = Blobs(
+            home, configuration.name, configuration.store, members, self._turned_away.at("store"), share
+        )
         make = observed(self._rules.make_application, self._feed)
         table = configuration.ledger
         self._consensus: Consensus
@@ -97,14 +101,21 @@ class Node(Shown):
             self._consensus = CometConsensus(home, table, federation, card.member, make)
         else:
             refused = self._turned_away.at("ledger")
-            self._consensus = PbftConsensus(home, table, federation, card.member, self._identity, make, refused)
+            self._consensus = PbftConsensus(home, table, federation, card.member, self._identity, make, refused, share)
         engine = self._consensus.engine
         chain = federation.genesis.chain
         self._membership = Membership(
             home, card, federation, self._rules, self._consensus, self._feed.query, self._blobs
         )
         self._submitter = Submitter(engine, chain, self._identity.signer, Nonces(home.ledger / "nonce"))
-        self._api = ApiServer(self, configuration.api, home.folder, home.token())
+        self._api = ApiServer(
+            self,
+            configuration.api,
+            home.folder,
+            home.token(),
+            self._turned_away.at("API"),
+            ApiRooms.of(share, bool(configuration.api.certificate)),
+        )
         self.stopping = asyncio.Event()
         self._host = Host(
             configuration.name,

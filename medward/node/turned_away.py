@@ -1,10 +1,10 @@
-"""Callers that the ports for other members turn away: counted, and logged, but less often than they may come."""
+"""Callers that the ports turn away: counted, and logged, but less often than they may come."""
 
 import logging
 import threading
 import time
 
-from medward.handshakes import Refused
+from medward.admission import Refused
 from medward.node.guard import Allowance
 
 _LOG = logging.getLogger("medward.node")
@@ -14,10 +14,10 @@ _LONGEST = 200
 
 
 class TurnedAway:
-    """How many callers each port turned away."""
+    """How many callers each port turned away, by port and reason."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
+        self.counts: dict[tuple[str, str], int] = {}
         self._unsaid: dict[str, int] = {}
         self._lines = Allowance(_LINES_PER_SECOND)
         self._lock = threading.Lock()
@@ -26,13 +26,13 @@ class TurnedAway:
         """Return what a port is to tell; it may do so from any thread.
 
         Args:
-            port: what the port is for: ledger or store.
+            port: what the port is for: ledger, store or API.
         """
 
         def note(what: str, particulars: str) -> None:
             about = f"{port}: {what}"
             with self._lock:
-                self.counts[port] = self.counts.get(port, 0) + 1
+                self.counts[port, what] = self.counts.get((port, what), 0) + 1
                 if not self._lines.take(about, time.monotonic()):
                     self._unsaid[about] = self._unsaid.get(about, 0) + 1
                     return

@@ -134,6 +134,7 @@ def run(
     keep_rounds: int = 0,
     keep_time: bool = False,
     engine: LedgerEngine = "pbft",
+    command: Sequence[str] = COMMAND,
 ) -> None:
     """Found a federation, or start the one that was founded in this folder, and have `tell` live through it.
 
@@ -147,12 +148,13 @@ def run(
         keep_rounds: as in node.toml.
         keep_time: whether the nodes go by a clock that `tell` may set forward.
         engine: orders the records.
+        command: runs a node.
     """
     shared = settings(rounds, len(names))
     plan = plan_of(read_data(shared), shared)
     table = {key: getattr(shared, key) for key in ("data", "rows", "rounds", "seed", "sites", "trial")}
     table["keep_rounds"] = keep_rounds
-    launcher = _reopened(folder / "ward", names) or Launcher.found(
+    launcher = _reopened(folder / "ward", names, command) or Launcher.found(
         folder / "ward",
         names,
         "training",
@@ -162,7 +164,7 @@ def run(
         # A block that is on its way while the clock is set forward is no leader's fault.
         parameters=ChainParameters(clock_drift=10**9) if keep_time else None,
         engine=engine,
-        command=COMMAND,
+        command=command,
     )
     clock = Clock(folder / "ward") if keep_time else None
     for name, own in (faults or {}).items():
@@ -176,10 +178,10 @@ def run(
     asyncio.run(live())
 
 
-def _reopened(folder: Path, names: Sequence[str]) -> Launcher | None:
+def _reopened(folder: Path, names: Sequence[str], command: Sequence[str]) -> Launcher | None:
     """The nodes that were founded in this folder before, if they were."""
     homes = {name: Home(folder / name) for name in names}
-    return Launcher(homes, command=COMMAND) if all(home.folder.exists() for home in homes.values()) else None
+    return Launcher(homes, command=command) if all(home.folder.exists() for home in homes.values()) else None
 
 
 def own_sides(rounds: int, hospitals: int = len(NAMES)) -> list[OwnSide]:

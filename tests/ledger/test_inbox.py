@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from medward.admission.rooms import Place
 from medward.ledger.bank import Note
 from medward.ledger.encoding import decode_form, encode
 from medward.ledger.errors import LedgerError, NotCanonical, Refused
@@ -13,6 +14,7 @@ from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.client_desk import ClientDesk, Submission
 from medward.ledger.pbft.client_protocol import Answer, ClientMessage, Refusal, ServerMessage, Submit, Watch
 from medward.ledger.pbft.inbox import SHARE_MESSAGES, Inbox, Share
+from medward.ledger.pbft.listener import Caller
 from medward.ledger.pbft.messages import MAX_FRAME, Request, Status, decode_message, encode_message
 from medward.ledger.pbft.transport import frame
 from medward.ledger.signatures import MemberSigner
@@ -109,6 +111,11 @@ def test_who_sent_what_does_not_decode_is_not_listened_to_for_a_while():
     asyncio.run(story())
 
 
+def client(reader, writer):
+    """A client without a certificate."""
+    return Caller(None, True, reader, writer, Place("192.0.2.1", lambda: None))
+
+
 def transaction(signer, nonce):
     made = sign_transaction(bytes(32), signer, nonce, b"x")
     return Submission(encode_transaction(made), made)
@@ -123,7 +130,7 @@ def test_a_client_that_hands_in_much_does_not_keep_the_others_or_the_node_itself
         flood = [transaction(many, nonce + 1).encoded for nonce in range(64)]
         connections[0].reader.feed_data(frame(encode(Submit(tuple(flood)))) * 50)
         connections[1].reader.feed_data(frame(encode(Submit((transaction(few, 1).encoded,)))))
-        serving = [asyncio.create_task(desk.serve(connection.reader, Writer())) for connection in connections]
+        serving = [asyncio.create_task(desk.serve(client(connection.reader, Writer()))) for connection in connections]
         await asyncio.sleep(0.05)
         desk.hand_in(transaction(own, 1))
         taken = [submission.transaction.client for submission in desk.take(100)]
@@ -157,19 +164,19 @@ class Writer:
 def test_who_only_watches_is_answered_as_who_handed_in():
     async def story():
         desk, watcher = ClientDesk(lambda: None, lambda message: None), Writer()
-        client = MemberSigner(Ed25519PrivateKey.generate()).public_keys[0].data
+        key = MemberSigner(Ed25519PrivateKey.generate()).public_keys[0].data
         connection = Connection()
-        connection.reader.feed_data(frame(encode(Watch(client, 7, 3))))
-        serving = asyncio.create_task(desk.serve(connection.reader, watcher))
+        connection.reader.feed_data(frame(encode(Watch(key, 7, 3))))
+        serving = asyncio.create_task(desk.serve(client(connection.reader, watcher)))
         await asyncio.sleep(0.05)
-        assert desk.take(10) == [Watch(client, 7, 3)]
+        assert desk.take(10) == [Watch(key, 7, 3)]
         done, other = Receipt(4, TxResult(0, b"")), Receipt(4, TxResult(2, b"why"))
         for nonce, receipt in ((6, done), (7, done), (8, other), (9, done), (10, done)):
-            desk.settle(client, nonce, receipt)
+            desk.settle(key, nonce, receipt)
         desk.flush()
-        assert watcher.said == [Answer(client, ((done, (7, 9)), (other, (8,))))]
+        assert watcher.said == [Answer(key, ((done, (7, 9)), (other, (8,))))]
         # Each is answered once.
-        desk.settle(client, 7, done)
+        desk.settle(key, 7, done)
         desk.flush()
         assert len(watcher.said) == 1
         serving.cancel()
@@ -182,7 +189,7 @@ def test_watching_without_end_is_read_no_further_than_the_replica_takes_it():
         desk, connection = ClientDesk(lambda: None, lambda message: None), Connection()
         many = b"".join(frame(encode(Watch(bytes(32), 64 * number, 64))) for number in range(2000))
         connection.reader.feed_data(many)
-        serving = asyncio.create_task(desk.serve(connection.reader, Writer()))
+        serving = asyncio.create_task(desk.serve(client(connection.reader, Writer())))
         await asyncio.sleep(0.05)
         assert len(desk.take(10_000)) < 500
         assert len(desk._waiting) <= 4096

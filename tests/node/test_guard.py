@@ -134,3 +134,18 @@ def test_the_callers_remembered_are_bounded() -> None:
     for number in range(10_000):
         allowance.take(str(number), 0.0)
     assert len(allowance._buckets) <= 4096
+
+
+def test_callers_from_many_addresses_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    guard = guarded()
+
+    async def run() -> None:
+        for number in range(200):
+            transport = httpx.ASGITransport(guard, client=(f"127.0.{number // 100}.{number % 100}", 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+                assert (await client.get("/shut")).status_code == 401
+
+    asyncio.run(run())
+    lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert 1 <= len(lines) <= 10
+    assert guard.refused == {401: 200}

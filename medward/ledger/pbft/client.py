@@ -6,6 +6,7 @@ spec/ledger.md, "Requests"; OSDI'99, 4.1.
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -101,9 +102,12 @@ class _Group:
 class _Connection:
     """One replica, called when needed and again when it hangs up."""
 
-    def __init__(self, member: Member, hear: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self, member: Member, hear: Callable[[str, bytes], None], context: Callable[[Member], ssl.SSLContext]
+    ) -> None:
         self.member = member
         self._hear = hear
+        self._context = context
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._calling = asyncio.Lock()
@@ -121,7 +125,7 @@ class _Connection:
         async with self._calling:
             if self._writer is None or self._writer.is_closing():
                 host, _, port = self.member.address.rpartition(":")
-                calling = asyncio.open_connection(host.strip("[]"), int(port), ssl=pinned_context(self.member))
+                calling = asyncio.open_connection(host.strip("[]"), int(port), ssl=self._context(self.member))
                 reader, writer = await asyncio.wait_for(calling, 5)
                 self._writer = writer
                 self._reading = asyncio.create_task(self._read(reader, writer))
@@ -154,6 +158,8 @@ class PbftClient:
         members: whom to call, the genesis members where empty.
         patience: seconds to wait for answers before asking all again.
         together: how many transactions may go under one signature, 1 to `MAX_TREE`.
+        context: gives the TLS context for calling a member; `NodeIdentity.asking_context` for one that is a member
+            itself, which replicas serve before clients that nobody knows.
     """
 
     def __init__(
@@ -165,6 +171,7 @@ class PbftClient:
         members: tuple[Member, ...] = (),
         patience: float = 1.0,
         together: int = MAX_TREE,
+        context: Callable[[Member], ssl.SSLContext] = pinned_context,
     ) -> None:
         self._genesis = genesis
         self._chain = genesis.chain
@@ -181,7 +188,8 @@ class PbftClient:
         self._alarm: asyncio.TimerHandle | None = None
         self._heard: dict[bytes, ServerMessage] = {}
         self._asked: dict[str, asyncio.Future[ServerMessage]] = {}
-        self._connections = {m.name: _Connection(m, self._hear) for m in members or genesis.members}
+        self._context = context
+        self._connections = {m.name: self._connection(m) for m in members or genesis.members}
         self._preferred = 0
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -265,9 +273,12 @@ class PbftClient:
             task.add_done_callback(self._closing.discard)
         for member in membership.members:
             if member.name not in self._connections:
-                self._connections[member.name] = _Connection(member, self._hear)
+                self._connections[member.name] = self._connection(member)
         for waiting in self._waiting.values():
             waiting.answers = {name: said for name, said in waiting.answers.items() if name in self._connections}
+
+    def _connection(self, member: Member) -> _Connection:
+        return _Connection(member, self._hear, self._context)
 
     # Giving up: one timer for all that wait, since nearly all are answered long before.
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from medward.handshakes import Refused as NoteRefused
-from medward.handshakes import nobody
+from medward.admission import Refused as NoteRefused
+from medward.admission import nobody
 from medward.ledger.certificates import CertifiedBlock
 from medward.ledger.encoding import digest
 from medward.ledger.errors import JournalError, LedgerError, Refused
@@ -55,10 +55,11 @@ from medward.ledger.pbft.effects import (
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.inbox import Inbox, Share
 from medward.ledger.pbft.journal import Journal
+from medward.ledger.pbft.listener import Caller, Listener, ListenerRooms
 from medward.ledger.pbft.messages import BlockAnswer, ChunkAnswer, Message, encode_message
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.replica import Replica
-from medward.ledger.pbft.transport import Listener, Outgoing, end_task
+from medward.ledger.pbft.transport import Outgoing, end_task
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.transactions import decode_transaction, encode_transaction
 from medward.ledger.types import Application, Block, Engine, Member, Receipt, Transaction
@@ -123,12 +124,19 @@ class PbftEngine(Engine):
         settings: who this node is.
         application: in its genesis state; the engine owns it from now on.
         refused: told of callers and of outsiders' transactions that are turned away.
+        rooms: places for callers; the usual ones where None.
 
     Raises:
         JournalError: the disk must not be voted from; the text says why.
     """
 
-    def __init__(self, settings: NodeSettings, application: Application, refused: NoteRefused = nobody) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        application: Application,
+        refused: NoteRefused = nobody,
+        rooms: ListenerRooms | None = None,
+    ) -> None:
         self._settings = settings
         self._identity = NodeIdentity(settings.folder / "keys")
         self._journal = open_journal(settings, self._identity)
@@ -142,7 +150,7 @@ class PbftEngine(Engine):
             parameters=settings.parameters,
             found=self._journal.recover(),
         )
-        self._listener = Listener(self._identity.server_context(), self._serve, self._who, refused)
+        self._listener = Listener(self._identity.server_context(), self._serve, self._who, refused, rooms)
         self._peers: dict[str, Outgoing] = {}
         self._known: dict[str, Member] = {}
         self._inboxes: dict[str, Inbox] = {}
@@ -385,15 +393,16 @@ class PbftEngine(Engine):
                 self._listener.trust(member)
                 self._peers[name] = Outgoing(member, self._identity.client_context(member))
         self._known = wanted
+        self._listener.expect(wanted.values())
 
     def _who(self, certificate: bytes) -> str | None:
         return next((name for name, member in self._known.items() if member.certificate == certificate), None)
 
-    async def _serve(self, name: str | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if name is None:
-            await self._desk.serve(reader, writer)
+    async def _serve(self, caller: Caller) -> None:
+        if caller.name is None or caller.as_client:
+            await self._desk.serve(caller)
         else:
-            await self._inboxes.setdefault(name, Inbox()).listen(reader, writer, self._wake)
+            await self._inboxes.setdefault(caller.name, Inbox()).listen(caller.reader, caller.writer, self._wake)
 
     # Clients.
 

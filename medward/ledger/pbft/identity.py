@@ -21,6 +21,8 @@ from medward.ledger.signatures import MemberSigner
 from medward.ledger.types import Member
 
 _SIGNING_KEY, _TLS_KEY, _TLS_CERTIFICATE = "signing.key", "tls.key", "tls.crt"
+CLIENT_PROTOCOL = "medward-client"
+"""What a member names in the handshake (ALPN) when it calls as a client, and not as another replica."""
 _NOT_BEFORE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
 
@@ -87,12 +89,19 @@ class NodeIdentity:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_cert_chain(self.folder / _TLS_CERTIFICATE, self.folder / _TLS_KEY)
         context.verify_mode = ssl.CERT_OPTIONAL
+        context.set_alpn_protocols([CLIENT_PROTOCOL])
         return context
 
     def client_context(self, peer: Member) -> ssl.SSLContext:
         """Return the context for calling one member: it must show exactly its pinned certificate."""
         context = pinned_context(peer)
         context.load_cert_chain(self.folder / _TLS_CERTIFICATE, self.folder / _TLS_KEY)
+        return context
+
+    def asking_context(self, peer: Member) -> ssl.SSLContext:
+        """Return the context for calling one member as its client, and to be served as a member."""
+        context = self.client_context(peer)
+        context.set_alpn_protocols([CLIENT_PROTOCOL])
         return context
 
 

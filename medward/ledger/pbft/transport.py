@@ -1,7 +1,7 @@
-"""Authenticated channels between members: TLS 1.3 both ways, pinned certificates, length-prefixed frames, limits.
+"""Authenticated channels to other members: TLS 1.3 both ways, pinned certificates, length-prefixed frames, limits.
 
-Each member calls every other and sends on the connection it made; it reads on those that others made. Losing messages
-is allowed: PBFT sends again what matters. What waits to be read is in `inbox`.
+Each member calls every other and sends on the connection it made; it reads on those that others made (`listener`).
+Losing messages is allowed: PBFT sends again what matters. What waits to be read is in `inbox`.
 """
 
 import asyncio
@@ -9,9 +9,7 @@ import socket
 import ssl
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable
 
-from medward.handshakes import Refused, nobody, tell_failures
 from medward.ledger.errors import NotCanonical
 from medward.ledger.pbft.messages import MAX_FRAME
 from medward.ledger.types import Member
@@ -152,67 +150,3 @@ async def end_task(task: asyncio.Task[None]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.1)
-
-
-def _address(writer: asyncio.StreamWriter) -> str:
-    peer = writer.get_extra_info("peername")
-    return str(peer[0]) if peer else "it hung up"
-
-
-Handler = Callable[[str | None, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Listener:
-    """Takes calls, and finds out from the certificate which member calls, or that it is a client.
-
-    Args:
-        context: from `NodeIdentity.server_context`.
-        handle: gets the caller's certificate's owner, as `who` says, or None for a client without one.
-        who: the name of the member with that certificate (DER), None for a stranger, who is hung up on.
-        refused: told of callers that are turned away.
-    """
-
-    def __init__(
-        self, context: ssl.SSLContext, handle: Handler, who: Callable[[bytes], str | None], refused: Refused = nobody
-    ) -> None:
-        tell_failures(context, refused)
-        self._refused = refused
-        self._context = context
-        self._handle = handle
-        self._who = who
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-
-    def trust(self, member: Member) -> None:
-        """Accept this member's certificate in new connections; `who` still decides whether it counts."""
-        self._context.load_verify_locations(cadata=member.certificate)
-
-    async def start(self, address: str) -> None:
-        """Listen on host:port."""
-        host, _, port = address.rpartition(":")
-        self._server = await asyncio.start_server(
-            self._accept, host.strip("[]"), int(port), ssl=self._context, limit=2**20
-        )
-
-    async def close(self) -> None:
-        """Stop listening and hang up on everybody."""
-        if self._server is not None:
-            self._server.close()
-        for writer in list(self._open):
-            writer.transport.abort()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        try:
-            shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            name = None if shown is None else self._who(shown)
-            if shown is None or name is not None:
-                await self._handle(name, reader, writer)
-            else:
-                self._refused("a caller's certificate is no present member's", _address(writer))
-        except (OSError, asyncio.IncompleteReadError, NotCanonical, TimeoutError, asyncio.CancelledError):
-            # Cancelled only when the whole process ends; asyncio's streams would print a traceback for it.
-            pass
-        finally:
-            self._open.discard(writer)
-            writer.close()

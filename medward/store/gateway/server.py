@@ -3,23 +3,25 @@
 Source: https://specs.ipfs.tech/http-gateways/trustless-gateway/. This gateway does not search: what is not here is 404.
 """
 
+import asyncio
 import hashlib
 import ipaddress
 import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Self
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from medward.handshakes import Refused, nobody, tell_failures
+from medward.admission import Refused, nobody
+from medward.admission.http import HttpServer, Patience
+from medward.admission.rooms import Place, Room
 from medward.store.car import write_car
 from medward.store.dag import get_inline
 from medward.store.errors import BlockNotFound, CorruptBlock, StoreError
@@ -36,9 +38,15 @@ from medward.store.gateway.tls import TlsIdentity
 from medward.store.interface import BlobStore
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
 
-_MAX_CONNECTIONS = 256
-_IDLE_SECONDS = 30
+_STRANGERS, _EXPECTED, _MEMBERS = 48, 48, 192
+PLACES = _STRANGERS + _EXPECTED + _MEMBERS
+"""Most connections that one gateway holds open at a time."""
+_EACH = 32
+"""Of one member or one address: as many as a member's `PeerExchange` opens."""
+_GRACE_SECONDS, _HANDSHAKE_SECONDS = 1.0, 10.0
+_PATIENCE = Patience(head=10.0, body=10.0, idle=30.0, stalled=30.0)
 _START_SECONDS = 10
+_SILENT_SECONDS = 30.0
 _IMMUTABLE = "public, max-age=29030400, immutable"
 
 
@@ -63,6 +71,35 @@ def gateway_application(store: BlobStore, limits: DagLimits = DEFAULT_LIMITS) ->
     )
 
 
+class GatewayRooms(NamedTuple):
+    """Where a gateway's callers have their places.
+
+    Args:
+        strangers: who have not shown a certificate yet, from anywhere.
+        expected: the same from a member's address.
+        members: who have shown one.
+    """
+
+    strangers: Room
+    expected: Room
+    members: Room
+
+    @classmethod
+    def of(cls, share: float = 1.0) -> Self:
+        """Return rooms with this share of their usual places, `PLACES` in all."""
+        strangers, expected, members = (max(4, int(share * usual)) for usual in (_STRANGERS, _EXPECTED, _MEMBERS))
+        return cls(
+            Room(strangers, max(2, strangers // 6), grace=_GRACE_SECONDS, life=_HANDSHAKE_SECONDS),
+            Room(expected, _EACH, grace=_GRACE_SECONDS, life=_HANDSHAKE_SECONDS),
+            Room(members, _EACH, known=True),
+        )
+
+
+def same_certificate(certificate: bytes) -> str:
+    """Tell callers apart by their certificates (DER) as they are."""
+    return hashlib.sha256(certificate).hexdigest()
+
+
 class GatewayServer:
     """Serves a store from a thread of its own.
 
@@ -73,6 +110,10 @@ class GatewayServer:
         tls: this member's identity; None serves without TLS, which is only possible on a loopback address.
         limits: bounds on the DAG behind one CAR.
         refused: told of callers that are turned away.
+        rooms: places for callers; the usual ones where None.
+        patience: with slow callers.
+        who: whose certificate (DER) one is. All that are one member's must have one name, so that a member that makes
+            itself many certificates has no more places than others.
 
     Raises StoreError if the address can't be had or would serve the world in the clear.
     """
@@ -85,6 +126,9 @@ class GatewayServer:
         tls: TlsIdentity | None = None,
         limits: DagLimits = DEFAULT_LIMITS,
         refused: Refused = nobody,
+        rooms: GatewayRooms | None = None,
+        patience: Patience = _PATIENCE,
+        who: Callable[[bytes], str] = same_certificate,
     ) -> None:
         _LOG.addFilter(_IN_ONE_SENTENCE)
         if tls is None and not _is_loopback(host):
@@ -93,21 +137,23 @@ class GatewayServer:
         address = self._socket.getsockname()
         self.port: int = address[1]
         self.url = f"{'http' if tls is None else 'https'}://{_in_url(host)}:{self.port}"
-        config = uvicorn.Config(
+        rooms = rooms or GatewayRooms.of()
+
+        def greet(place: Place, transport: asyncio.Transport) -> bool:
+            tls_side = transport.get_extra_info("ssl_object")
+            certificate = tls_side.getpeercert(binary_form=True) if tls_side is not None else None
+            return place.move(rooms.members, place.address if certificate is None else who(certificate))
+
+        self._server = HttpServer(
             gateway_application(store, limits),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            limit_concurrency=_MAX_CONNECTIONS,
-            timeout_keep_alive=_IDLE_SECONDS,
-            timeout_graceful_shutdown=2,
+            rooms.strangers,
+            context=None if tls is None else tls.server_context(),
+            expected=rooms.expected,
+            rooms=(rooms.members,),
+            refused=refused,
+            patience=patience,
+            greet=greet,
         )
-        config.load()
-        if tls is not None:
-            config.ssl = tls.server_context()
-            tell_failures(config.ssl, refused)
-        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name=f"gateway:{self.port}", daemon=True
         )
@@ -121,6 +167,19 @@ class GatewayServer:
                 raise StoreError(f"the gateway on {self.url} did not start; see the log")
             time.sleep(0.005)
         return self
+
+    def expect(self, hosts: Iterable[str]) -> None:
+        """Keep places for callers from these hosts, which are members'; may be called from any thread."""
+        if self._server.door is not None and self._server.loop is not None:
+            self._server.loop.call_soon_threadsafe(self._server.door.expect, tuple(hosts))
+
+    @property
+    def serving(self) -> bool:
+        """Whether it still works: its thread is there and was at work lately.
+
+        It is not asked over the network, where whoever fills its queue could make it look dead.
+        """
+        return self._thread.is_alive() and self._server.silent_seconds < _SILENT_SECONDS
 
     def stop(self) -> None:
         """Stop serving; requests under way get two seconds to end."""

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from medward.ledger.pbft.identity import NodeIdentity
-from medward.ledger.pbft.transport import Listener
+from medward.ledger.pbft.listener import Caller, Listener
 from medward.node.gateway_keys import make_gateway_identity
 from medward.store.gateway.server import GatewayServer
 from medward.store.local import in_memory
@@ -35,10 +35,10 @@ def identities(tmp_path: Path) -> dict[str, NodeIdentity]:
 def test_the_ledgers_port_tells_of_strangers_and_former_members_only(identities: dict[str, NodeIdentity]) -> None:
     told, served = Told(), []
 
-    async def handle(name: str | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.append(name)
-        writer.write(b"hello")
-        await writer.drain()
+    async def handle(caller: Caller) -> None:
+        served.append(caller.name)
+        caller.writer.write(b"hello")
+        await caller.writer.drain()
 
     async def call(address: str, context: ssl.SSLContext) -> bytes:
         host, _, port = address.rpartition(":")

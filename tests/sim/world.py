@@ -35,7 +35,7 @@ from medward.ledger.pbft.messages import BlockAnswer, ChunkAnswer, Message, deco
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.replica import Replica
 from medward.ledger.transactions import encode_transaction, sign_transaction
-from medward.ledger.types import Member, MemberUpdate, Receipt
+from medward.ledger.types import Application, Member, MemberUpdate, Receipt
 from tests.sim.behaviours import Behaviour
 from tests.sim.checker import Checker, Violation
 from tests.sim.disk import SimDisk
@@ -172,13 +172,16 @@ class World:
         self._schedule_tick(node)
 
     def replica_for(self, node: SimNode, found: Recovered) -> Replica:
-        bank = Bank(self.governor.public_keys[0].data)
         # A liar does not let others remind it of what it said.
         confirm = node.behaviour is None
         return Replica(
-            node.name, self.genesis, node.signer, self.verifier, bank,
+            node.name, self.genesis, node.signer, self.verifier, self.application(),
             parameters=self.timers, found=found, confirm=confirm,
         )  # fmt: skip
+
+    def application(self) -> Application:
+        """Return what the ledger orders for, as it is at the genesis."""
+        return Bank(self.governor.public_keys[0].data)
 
     def crash(self, node: SimNode) -> None:
         if node.replica is not None:
@@ -279,8 +282,7 @@ class World:
         # Blocks alone are not waited for (spec/ledger.md, J6): a crash may lose them although answers were sent.
         if isinstance(event, Tick) or not all(isinstance(write, StoreBlock) for write in writes):
             node.disk.sync()
-        if node.behaviour is None:
-            self._check_writes(node, writes)
+        self.wrote(node, writes)
         effects = node.behaviour.outgoing(self, node, effects) if node.behaviour is not None else effects
         for effect in effects:
             self._carry_out(node, effect)
@@ -297,7 +299,10 @@ class World:
             return True
         return False
 
-    def _check_writes(self, node: SimNode, writes: list[Write]) -> None:
+    def wrote(self, node: SimNode, writes: list[Write]) -> None:
+        """Check what a correct node has written, before anything of that step is sent."""
+        if node.behaviour is not None:
+            return
         for write in writes:
             if isinstance(write, StoreBlock):
                 self.checker.executed(node.name, node.incarnation, write)

@@ -41,7 +41,7 @@ from medward.ledger.transactions import encode_transaction, sign_transaction
 from medward.ledger.types import Application
 from tests.sim.federation_checker import FederationChecker
 from tests.sim.sums import Journal, SimSum
-from tests.sim.world import GENESIS_TIME, SimNode, World
+from tests.sim.world import SimNode, World
 
 if TYPE_CHECKING:
     from tests.sim.federation_liars import Lie
@@ -115,7 +115,7 @@ class SimMember:
     @property
     def clock(self) -> float:
         """What this node's clock says, in seconds."""
-        return (GENESIS_TIME + self.world.now + self.node.skew) / 1000
+        return self.world.clock(self.node) / 1000
 
     @property
     def state(self) -> Federation | None:
@@ -172,7 +172,8 @@ class SimMember:
             if receipt.result.code or record is None or author is None:
                 continue
             before = machine.state
-            effects = machine.ordered(record, author, executed.block.time / 1000, snapshot.block)
+            block = executed.block
+            effects = machine.ordered(record, author, block.time / 1000, snapshot.block, block.epoch)
             if self.honest:
                 world.federation.ordered(self, (self.height, place), before, record, author, machine.state)
             self._do(effects)

@@ -99,8 +99,8 @@ class Usurper(Lie):
             (
                 Change(victim, None, None),
                 stranger(f"zz{period % 7}"),
-                Change(victim, hashlib.sha256(victim.encode()).digest(), b"replica", b"contact"),
-                Change(member.name, hashlib.sha256(member.account).digest(), b"replica", b"contact"),
+                stranger(victim),  # the same name, with keys of the liars'
+                stranger(member.name),
             )[_draw(member, period) % 4]
         ]
 

@@ -54,7 +54,7 @@ class Cast:
     """Who is at fault in a run: liars by name, and how many honest nodes have a clock that is far off."""
 
     liars: dict[str, tuple[str, str]]
-    clocks: dict[str, int]
+    clocks: dict[str, str]
 
     @property
     def faulty(self) -> int:
@@ -116,13 +116,20 @@ def _cast(world: FederationWorld, random: Random, count: int, lie: str | None, e
         cast.liars[name] = (kind, replica)
     for name, (kind, _) in cast.liars.items():
         world.members[name].lie(LIES[kind]())
-    # A clock that is far off makes its node one of the f.
+    # A clock that is far off, stands still or drifts makes its node one of the f.
     if number < most and not extra and random.random() < 0.3:
         name = random.choice([name for name in names if name not in cast.liars])
-        cast.clocks[name] = random.choice([-1, 1]) * random.choice([15_000, HOUR])
-        time = random.choice([0, random.randint(0, FAULTS_UNTIL)])
-        world.at(time, lambda: setattr(world.nodes[name], "skew", cast.clocks[name]))
+        cast.clocks[name] = random.choice(["an hour behind", "an hour ahead", "15 s behind", "still", "fast"])
+        world.at(random.choice([0, random.randint(0, FAULTS_UNTIL)]), partial(_misset, world, name, cast.clocks[name]))
     return cast
+
+
+def _misset(world: FederationWorld, name: str, how: str) -> None:
+    node = world.nodes[name]
+    if how in ("still", "fast"):
+        world.pace(node, 0.0 if how == "still" else 1.5)
+    else:
+        node.skew += {"an hour behind": -HOUR, "an hour ahead": HOUR, "15 s behind": -15_000}[how]
 
 
 def _plan_faults(world: FederationWorld, random: Random) -> None:
@@ -248,7 +255,7 @@ def _outcome(world: FederationWorld, seed: int, count: int, cast: Cast) -> Outco
     found = world.federation
     rounds = Counter(phase.value for phase, _ in found.ended.values())
     liars = [part for kind in cast.liars.values() for part in kind if part]
-    liars += ["clock far off"] * len(cast.clocks)
+    liars += [f"clock {how}" for how in cast.clocks.values()]
     return Outcome(
         seed, count, tuple(sorted(liars)), {phase.value: rounds[phase.value] for phase in Phase if rounds[phase.value]},
         found.changes, found.audits, found.shows, world.membership().epoch, found.largest,

@@ -13,22 +13,21 @@ lost where it hurts (kept as ledger-sieges.json). A seed that fails is printed a
 with `python -m tests.sim.scenario SEED` or `python -m tests.sim.siege SEED`.
 """
 
-import argparse
 import hashlib
-import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.sim.checker import Violation  # noqa: E402
-from tests.sim.scenario import Outcome, run_seed  # noqa: E402
-from tests.sim.siege import run_siege  # noqa: E402
+from benchmarks.campaigns import main
+from tests.sim.checker import Violation
+from tests.sim.scenario import Outcome, run_seed
+from tests.sim.siege import run_siege
 
 SCENARIOS = (
     "simulated scenarios with crashes, partitions, loss, torn and emptied disks, members that come and go, "
@@ -38,8 +37,6 @@ SIEGES = (
     "simulated sieges by liars that run no replica's rules and by wrong clocks, up to f together, while chosen votes, "
     "one member's words to another, and crashed members' writes get lost"
 )
-ADDED = ("blocks", "changes of members", "proofs of equivocation", "events", "seconds")
-COUNTED = ("runs by members", "runs by liar")
 
 
 def run(first: int, count: int, one: Callable[[int], Outcome] = run_seed) -> dict[str, Any]:
@@ -79,45 +76,5 @@ def run(first: int, count: int, one: Callable[[int], Outcome] = run_seed) -> dic
     }
 
 
-def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put parts together that follow each other without a gap.
-
-    Raises:
-        SystemExit: they do not.
-    """
-    merged, *others = sorted(parts, key=lambda part: part["seeds"])
-    for part in others:
-        if part["seeds"][0] != merged["seeds"][1] + 1:
-            raise SystemExit(f"seeds {part['seeds']} do not follow seeds {merged['seeds']}: run what is missing")
-        merged["seeds"][1] = part["seeds"][1]
-        merged["violations"] += part["violations"]
-        merged["fingerprints"] |= part["fingerprints"]
-        for field in COUNTED:
-            merged[field] = dict(sorted((Counter(merged[field]) + Counter(part[field])).items()))
-        for field in ADDED:
-            merged[field] += part[field]
-    return merged
-
-
-def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--first", type=int, default=0)
-    arguments.add_argument("--count", type=int, default=2000)
-    arguments.add_argument("--sieges", action="store_true", help="run sieges instead of scenarios")
-    arguments.add_argument("--merge", type=Path, nargs="+", help="parts to put together instead of running seeds")
-    arguments.add_argument("--out", type=Path)
-    options = arguments.parse_args()
-    if options.merge:
-        result = merge([json.loads(part.read_text()) for part in options.merge])
-    else:
-        result = run(options.first, options.count, run_siege if options.sieges else run_seed)
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
-    return 1 if result["violations"] else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__.splitlines()[0], run, 2000, sieges=partial(run, one=run_siege)))

@@ -53,8 +53,8 @@ def main(description: str, run: Run, count: int, **others: Run) -> int:
     arguments = argparse.ArgumentParser(description=description)
     arguments.add_argument("--first", type=int, default=0)
     arguments.add_argument("--count", type=int, default=count)
-    for name in others:
-        arguments.add_argument(f"--{name}", dest="run", action="store_const", const=others[name], default=run)
+    for name, other in others.items():
+        arguments.add_argument(f"--{name}", dest="run", action="store_const", const=other, default=run)
     arguments.add_argument("--merge", type=Path, nargs="+", help="parts to put together instead of running seeds")
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()

@@ -1,8 +1,8 @@
 """Take one safety check after the other out of the code, and see that a test or a simulated campaign notices.
 
-    python tools/mutants.py --quick            each mutant with its named tests alone; what CI runs
-    python tools/mutants.py --keep             tests, and the campaigns for SEEDS seeds; writes benchmarks/results/mutants.json
-    python tools/mutants.py --only "N3" ...    those alone whose name or rule contains one of these words
+    python tools/mutants.py --quick          each mutant with its named tests alone; what CI runs
+    python tools/mutants.py --keep           tests, and the campaigns for SEEDS seeds; writes what came of it
+    python tools/mutants.py --only N3 ...    those alone whose name, rule or file contains one of these words
 
 The checks, with the rule that each enforces, are in mutants_table.py. Each is taken out in a copy of the tree, two
 copies at a time. The last line is `mutants: K killed of N`; the exit status is 1 unless all are killed, and where the
@@ -10,24 +10,27 @@ tests fail on the tree as it is, or a check is not found in its file exactly onc
 """
 
 import argparse
+import contextlib
+import importlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tools"))
 
-from tools.mutants_table import MUTANTS, Mutant  # noqa: E402
+from mutants_table import MUTANTS, Mutant  # noqa: E402
 
 KEPT = ROOT / "benchmarks" / "results" / "mutants.json"
 #: How many seeds of a campaign are run on a mutant.
@@ -35,17 +38,11 @@ SEEDS = 40
 #: Seconds after which a test that hangs counts as failed.
 PATIENCE = 600
 CAMPAIGNS = {"ledger": "tests.sim.scenario", "federation": "tests.sim.federation_scenario"}
-_CAMPAIGN = """
-import sys
-from {module} import run_seed
-from tests.sim.checker import Violation
-for seed in range({seeds}):
-    try:
-        run_seed(seed)
-    except (Violation, AssertionError) as found:
-        print("seed", seed, found)
-        sys.exit(1)
-"""
+#: Imported once by each worker, which forks for every run: a mutant then costs the project's own modules alone.
+PRELOADED = (
+    "pytest xdist.plugin hypothesis numpy numba jax jax.numpy jax.flatten_util equinox optax polars scipy msgspec "
+    "safetensors.numpy dag_cbor multiformats cryptography.hazmat.primitives.ciphers.aead asyncio ssl sqlite3"
+).split()
 
 
 @dataclass(frozen=True)
@@ -79,13 +76,15 @@ def misplaced(mutants: Sequence[Mutant], root: Path) -> list[str]:
     """Return what is wrong with the table: checks that are not in their file exactly once, and names that repeat."""
     found = []
     for mutant in mutants:
-        count = (root / mutant.file).read_text(encoding="utf-8").count(mutant.old)
+        path = root / mutant.file
+        count = path.read_text(encoding="utf-8").count(mutant.old) if path.is_file() else 0
         if count != 1:
             found.append(f"{mutant.name}: its text occurs {count} times in {mutant.file}, and must occur once")
         if not mutant.tests:
             found.append(f"{mutant.name}: no test is named")
-    names = [mutant.name for mutant in mutants]
-    return found + [f"{name}: two mutants have this name" for name in sorted({n for n in names if names.count(n) > 1})]
+    keys = [(mutant.file, mutant.name) for mutant in mutants]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    return found + [f"{name}: two mutants of {file} have this name" for file, name in twice]
 
 
 def copy_tree(to: Path) -> None:
@@ -99,35 +98,70 @@ def copy_tree(to: Path) -> None:
 
 def run_tests(tree: Path, tests: Sequence[str], *options: str) -> tuple[int, str]:
     """Run tests in a tree; return pytest's exit status, 1 where they hung, and the first test that failed."""
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-n", "0", "-p", "no:cacheprovider", "-m", "", *options]
-    status, text = _run(tree, [*command, *tests])
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
-    return status, failed[1] if failed else "" if status == 0 else text.strip().splitlines()[-1]
+
+    def call() -> int:
+        pytest = importlib.import_module("pytest")
+        # the markers that an ordinary run leaves out are wanted here
+        common = ["-q", "--tb=no", "-n", "0", "-p", "no:cacheprovider", "-m", ""]
+        return int(pytest.main([*common, *options, *tests]))
+
+    status, text = _forked(tree, call)
+    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", text, re.MULTILINE)
+    last = text.strip().splitlines()[-1:] or [""]
+    return status, failed[1] if failed else "" if status == 0 else last[0]
 
 
 def run_campaign(tree: Path, campaign: str, seeds: int) -> int | None:
     """Run a campaign's seeds in a tree; return the first that finds a violation."""
-    program = _CAMPAIGN.format(module=CAMPAIGNS[campaign], seeds=seeds)
-    status, text = _run(tree, [sys.executable, "-c", program])
+
+    def call() -> int:
+        run_seed = importlib.import_module(CAMPAIGNS[campaign]).run_seed
+        for seed in range(seeds):
+            try:
+                run_seed(seed)
+            except Exception as found:  # noqa: BLE001 - whatever a mutant does to the simulator is noticed
+                print("seed", seed, found)
+                return 1
+        return 0
+
+    status, text = _forked(tree, call)
     found = re.search(r"^seed (\d+)", text, re.MULTILINE)
     return int(found[1]) if status == 1 and found else None
 
 
-def _run(tree: Path, command: Sequence[str]) -> tuple[int, str]:
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONWARNINGS": "ignore"}
-    try:
-        done = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return 1, f"FAILED hung for {PATIENCE} s"
-    return done.returncode, done.stdout
+def _forked(tree: Path, call: Callable[[], int]) -> tuple[int, str]:
+    """Call a function in a child process whose project is `tree`; return its exit status and what it printed."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        child = os.fork()
+        if not child:
+            status = 70
+            try:
+                os.setsid()
+                os.chdir(tree)
+                os.environ["PYTHONPATH"] = str(tree)
+                sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
+                sys.path[0] = str(tree)
+                for number in (1, 2):
+                    os.dup2(out.fileno(), number)
+                status = call()
+                sys.stdout.flush()
+            finally:
+                os._exit(status)
+        until = time.monotonic() + PATIENCE
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+            if time.monotonic() > until:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return 1, f"FAILED hung for {PATIENCE} s"
+            time.sleep(0.02)
+        out.seek(0)
+        return os.waitstatus_to_exitcode(ended[1]), out.read()
 
 
 def judge(mutant: Mutant, tree: Path, seeds: int) -> Verdict:
     """Take a check out of a tree, see what notices, and put it back."""
     path = tree / mutant.file
-    source = path.read_text(encoding="utf-8")
+    source, times = path.read_text(encoding="utf-8"), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
     about = (mutant.name, mutant.rule, mutant.file)
     try:
         path.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
@@ -138,49 +172,58 @@ def judge(mutant: Mutant, tree: Path, seeds: int) -> Verdict:
         return Verdict(*about, killed=status == 1 or seed is not None, test=test, seed=seed)
     finally:
         path.write_text(source, encoding="utf-8")
+        os.utime(path, ns=times)
+
+
+def _prepare() -> None:
+    for module in PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+
+
+def _in_own_tree(folder: Path, seeds: int, mutant: Mutant) -> Verdict:
+    """Judge a mutant in the tree of this worker, which the first one makes with what the tests compiled."""
+    tree = folder / str(os.getpid())
+    if not tree.exists():
+        shutil.copytree(folder / "first", tree)
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    verdict = judge(mutant, tree, seeds)
+    print(verdict, flush=True)
+    return verdict
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run what the command line asks for; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="run no campaigns")
-    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="mutants with such a name or rule")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="WORD", help="mutants with such a name, rule or file"
+    )
     parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds of a campaign on each mutant")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
     parser.add_argument("--keep", action="store_true", help=f"write what was found to {KEPT.name}")
     options = parser.parse_args(arguments)
     began = time.monotonic()
-    mutants = [m for m in MUTANTS if any(word in f"{m.rule}: {m.name}" for word in options.only)]
+    mutants = [m for m in MUTANTS if any(word in f"{m.file} {m.rule}: {m.name}" for word in options.only)]
     if wrong := misplaced(mutants, ROOT):
         print(*wrong, sep="\n")
         return 1
-    with tempfile.TemporaryDirectory(prefix="medward-mutants-") as folder:
-        trees: Queue[Path] = Queue()
-        for number in range(options.jobs):
-            copy_tree(Path(folder) / str(number))
-            trees.put(Path(folder) / str(number))
-        tests = sorted({test for mutant in mutants for test in mutant.tests})
-        status, failed = run_tests(Path(folder) / "0", tests)
+    seeds = 0 if options.quick else options.seeds
+    with tempfile.TemporaryDirectory(prefix="medward-mutants-") as name:
+        folder = Path(name)
+        copy_tree(folder / "first")
+        with ProcessPoolExecutor(1, initializer=_prepare) as pool:
+            tests = sorted({test for mutant in mutants for test in mutant.tests})
+            status, failed = pool.submit(run_tests, folder / "first", tests).result()
         if status:
             print(f"the tests fail on the tree as it is: {failed}")
             return 1
-
-        def one(mutant: Mutant) -> Verdict:
-            tree = trees.get()
-            try:
-                verdict = judge(mutant, tree, 0 if options.quick else options.seeds)
-            finally:
-                trees.put(tree)
-            print(verdict, flush=True)
-            return verdict
-
-        with ThreadPoolExecutor(options.jobs) as pool:
-            verdicts = list(pool.map(one, mutants))
+        with ProcessPoolExecutor(options.jobs, initializer=_prepare) as pool:
+            verdicts = list(pool.map(partial(_in_own_tree, folder, seeds), mutants))
     killed = sum(verdict.killed for verdict in verdicts)
     if options.keep:
-        seconds = round(time.monotonic() - began)
-        kept = {"seeds": 0 if options.quick else options.seeds, "seconds": seconds}
-        KEPT.write_text(json.dumps(kept | {"mutants": [asdict(v) for v in verdicts]}, indent=1) + "\n")
+        kept = {"seeds": seeds, "seconds": round(time.monotonic() - began), "mutants": [asdict(v) for v in verdicts]}
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     print(f"mutants: {killed} killed of {len(verdicts)}")
     return 0 if killed == len(verdicts) else 1
 

@@ -30,3 +30,4 @@ class Mutant:
     campaign: Literal["", "ledger", "federation"] = ""
 
 
+MUTANTS: tuple[Mutant, ...] = ()

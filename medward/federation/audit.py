@@ -107,7 +107,7 @@ def named_blobs(record: Record, author: str) -> Iterator[tuple[str, str]]:
 def audit_cohorts(rounds: Mapping[int, PastRound], found: Found) -> None:
     """Count once more what all sums tell together: a federation that opened too much is named.
 
-    Of every sum whose answers were named somebody may know the result, whatever became of its round. Sums of surveys
+    Of every sum whose cohort was fixed somebody may know the result, whatever became of its round. Sums of surveys
     are of the same unknowns, and so are updates of the same model (exposure.py).
 
     Args:
@@ -123,7 +123,7 @@ def audit_cohorts(rounds: Mapping[int, PastRound], found: Found) -> None:
         if now.known != known:
             what = "it was not measured against all cohorts whose sum may be known"
             found.problems.append(Finding(what, round=number))
-        if now.answers:
+        if now.exposed:
             least = now.terms.least_cohort
             if isolates(known, frozenset(now.cohort), least):
                 what = f"its sum, with others of the same unknowns, tells of fewer than {least} hospitals"

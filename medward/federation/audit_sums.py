@@ -162,7 +162,7 @@ def check_answers(audit: RoundAudit) -> IntVector | None:
     It returns None where nothing was answered, or a blob is missing, or no set of answers that is tried fits.
     """
     now = audit.now
-    if not now.exposed or not set(now.cohort) <= audit.dealings.keys():
+    if not now.answers or not set(now.cohort) <= audit.dealings.keys():
         return None
     audit.found.count("answers", len(audit.answers))
     right = _audited(audit)

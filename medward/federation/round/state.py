@@ -114,8 +114,8 @@ class Round:
 
     @property
     def exposed(self) -> bool:
-        """Whether somebody may know the cohort's sum: an answer was named, shown or not."""
-        return bool(self.answers)
+        """Whether somebody may know the cohort's sum: once it is fixed, holders show answers, ordered or not."""
+        return bool(self.cohort)
 
     @property
     def over(self) -> bool:

@@ -278,12 +278,13 @@ def test_cohort_close_to_one_that_was_opened_makes_the_round_void_before_anybody
     assert str(state.outcome).startswith(TOO_CLOSE)
 
 
-def test_cohort_counts_as_opened_from_the_first_answer_named() -> None:
-    """Threat M4: whoever named an answer may have shown it to somebody, whatever becomes of the round."""
-    assert not _answering().exposed
-    state = _after(_answering(), Answer(5, "d", "answer"))
-    assert state.exposed
-    void = _late(state)
+def test_cohort_counts_as_opened_once_it_is_fixed() -> None:
+    """Threat M4: holders may have shown answers, named in time or not, whatever becomes of the round."""
+    assert not _checking().exposed
+    assert _answering().exposed
+    void = _late(_answering())
+    assert (void.phase, void.exposed) == (Phase.VOID, True)
+    void = _late(_after(_answering(), Answer(5, "d", "answer")))
     assert (void.phase, void.exposed) == (Phase.VOID, True)
     assert "1 holders answered; 3 are needed" in str(void.outcome)
 
@@ -458,7 +459,7 @@ def test_no_sequence_of_records_changes_what_is_fixed(start: object, steps: list
         for what in _ONCE:
             assert "x" not in getattr(after, what)
             assert all(getattr(after, what)[who] == said for who, said in getattr(state, what).items())
-        if after.answers:
+        if after.cohort:
             assert after.exposed
             assert len(after.cohort) >= TERMS.least_cohort
         if after.audit is not None:

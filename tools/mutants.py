@@ -4,7 +4,7 @@
     python tools/mutants.py --keep           tests, and the campaigns for SEEDS seeds; writes what came of it
     python tools/mutants.py --only N3 ...    those alone whose name, rule or file contains one of these words
 
-The checks, with the rule that each enforces, are in mutants_table.py. Each is taken out in a copy of the tree, two
+The checks, with the rule that each enforces, are in the folder `mutants`. Each is taken out in a copy of the tree, two
 copies at a time. The last line is `mutants: K killed of N`; the exit status is 1 unless all are killed, and where the
 tests fail on the tree as it is, or a check is not found in its file exactly once.
 """
@@ -30,7 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from mutants_table import MUTANTS, Mutant  # noqa: E402
+from mutants_table import Mutant, read_table  # noqa: E402
 
 KEPT = ROOT / "benchmarks" / "results" / "mutants.json"
 #: How many seeds of a campaign are run on a mutant.
@@ -204,7 +204,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", action="store_true", help=f"write what was found to {KEPT.name}")
     options = parser.parse_args(arguments)
     began = time.monotonic()
-    mutants = [m for m in MUTANTS if any(word in f"{m.file} {m.rule}: {m.name}" for word in options.only)]
+    mutants = [m for m in read_table() if any(word in f"{m.file} {m.rule}: {m.name}" for word in options.only)]
     if wrong := misplaced(mutants, ROOT):
         print(*wrong, sep="\n")
         return 1

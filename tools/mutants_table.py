@@ -1,10 +1,10 @@
-"""The safety checks that tools/mutants.py takes out, each with the rule that it enforces and the tests that notice.
+"""The table of safety checks that mutants.py takes out: the folder `mutants`, a file for each part of the project."""
 
-The text of a check must occur in its file exactly once. Tests are named as pytest takes them, the quickest that notice.
-"""
-
+import tomllib
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "mutants"
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Mutant:
         file: where the check is.
         old: its text, which occurs once.
         new: what stands there without it.
-        tests: the tests that notice.
-        campaign: the simulated campaign that is run on it, too.
+        tests: the tests that notice, as pytest takes them.
+        campaign: "ledger" or "federation" where that simulated campaign is run on it, too.
     """
 
     name: str
@@ -27,7 +27,10 @@ class Mutant:
     old: str
     new: str
     tests: tuple[str, ...]
-    campaign: Literal["", "ledger", "federation"] = ""
+    campaign: str = ""
 
 
-MUTANTS: tuple[Mutant, ...] = ()
+def read_table(folder: Path = FOLDER) -> tuple[Mutant, ...]:
+    """Return the mutants of all parts."""
+    rows = [row for path in sorted(folder.glob("*.toml")) for row in tomllib.loads(path.read_text("utf-8"))["mutant"]]
+    return tuple(Mutant(**{**row, "tests": tuple(row["tests"])}) for row in rows)

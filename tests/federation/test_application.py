@@ -15,6 +15,7 @@ from medward.federation.application import (
     decode_state,
     encode_state,
 )
+from medward.federation.interfaces import Refused
 from medward.federation.memory import Entry
 from medward.federation.records import (
     Announce,
@@ -28,7 +29,7 @@ from medward.federation.records import (
     decode_record,
     encode_record,
 )
-from medward.federation.rules import Agreement, HeldKey
+from medward.federation.rules import Agreement, HeldKey, apply
 from medward.fhe.hybrid import HybridKey
 from medward.ledger.encoding import encode
 from medward.ledger.errors import SnapshotMismatch
@@ -272,3 +273,18 @@ def test_every_state_of_a_federation_has_one_encoding(federation: Start) -> None
         assert two.restore(one.snapshot().encode()) == applied.app_hash
     assert one.federation.next is None
     assert one.query("round/00000003") is not None
+
+
+def test_rules_take_nothing_from_who_is_no_member(ledger: Ledger) -> None:
+    """The application knows nobody but members; the rules refuse a stranger's word themselves."""
+    state = ledger.application.federation
+    with pytest.raises(Refused, match="cannot say this"):
+        apply(state, state.expected(), "x", 1.0, bytes(32))
+    assert apply(state, state.expected(), "a", 1.0, bytes(32)).busy
+
+
+def test_no_round_begins_within_another(ledger: Ledger) -> None:
+    ledger.order(("a", ledger.application.federation.expected()))
+    state = ledger.application.federation
+    with pytest.raises(Refused, match="A round is under way"):
+        apply(state, state.expected(), "a", 1.0, bytes(32))

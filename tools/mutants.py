@@ -40,8 +40,8 @@ PATIENCE = 600
 CAMPAIGNS = {"ledger": "tests.sim.scenario", "federation": "tests.sim.federation_scenario"}
 #: Imported once by each worker, which forks for every run: a mutant then costs the project's own modules alone.
 PRELOADED = ("pytest", "xdist.plugin", "hypothesis", "numpy", "numba", "scipy", "jax", "jax.numpy", "jax.flatten_util")
-PRELOADED += ("equinox", "optax", "polars", "msgspec", "safetensors.numpy", "dag_cbor", "multiformats", "asyncio", "ssl")
-PRELOADED += ("sqlite3", "cryptography.hazmat.primitives.ciphers.aead")
+PRELOADED += ("equinox", "optax", "polars", "msgspec", "safetensors.numpy", "dag_cbor", "multiformats", "asyncio")
+PRELOADED += ("ssl", "sqlite3", "cryptography.hazmat.primitives.ciphers.aead")
 
 
 @dataclass(frozen=True)

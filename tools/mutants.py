@@ -142,8 +142,9 @@ def _forked(tree: Path, call: Callable[[], int]) -> tuple[int, str]:
                 sys.path[0] = str(tree)
                 for number in (1, 2):
                     os.dup2(out.fileno(), number)
+                sys.stdout = sys.stderr = out
                 status = call()
-                sys.stdout.flush()
+                out.flush()
             finally:
                 os._exit(status)
         until = time.monotonic() + PATIENCE

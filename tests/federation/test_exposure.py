@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medward.federation.exposure import SEARCHED, added, allowed, isolates
+from medward.federation.exposure import SEARCHED, Cohort, added, allowed, isolates
 
 
 def _cohort(*numbers: int) -> frozenset[str]:
@@ -75,3 +75,13 @@ def test_rule_is_what_brute_force_finds(data: st.DataObject) -> None:
         if not refused:
             known = added(known, cohort)
             assert not _told(list(known), hospitals, least)
+
+
+def test_more_cohorts_than_are_searched_are_refused_where_a_group_is_small() -> None:
+    """Nobody may answer on the hope that no combination of many sums tells of few."""
+    hospitals = "abcdefghijkl"
+    known: tuple[Cohort, ...] = ()
+    for cohort in (hospitals, hospitals[:6], hospitals[3:9]):
+        known = added(known, frozenset(cohort))
+    assert len(known) == SEARCHED
+    assert isolates(known, frozenset("abdgjk"), 3)

@@ -252,6 +252,20 @@ def test_box_that_does_not_open_makes_a_complaint_which_a_show_settles(ward: War
     assert np.array_equal(found.total, sum(ward.inputs().values()))
 
 
+def test_share_whose_digest_is_another_makes_a_complaint(ward: Ward) -> None:
+    """A good share that is not the one published could never convict its dealer, nor be shown."""
+    contributions, responses = ward.contribute(), ward.respond()
+    content = contributions["hospital-4"]
+    state = ward.parts["hospital-4"]._sum(ward.terms)
+    digest = read_contribution(state.context, content).digests[2]
+    contributions["hospital-4"] = content.replace(digest, bytes([digest[0] ^ 1]) + digest[1:])
+    verdicts = ward.examine(contributions, responses)
+    assert {(h, d) for h, row in verdicts.items() for d, v in row.items() if v is not Verdict.GOOD} == {
+        ("hospital-2", "hospital-4")
+    }
+    assert verdicts["hospital-2"]["hospital-4"] is Verdict.COMPLAINT
+
+
 def test_show_of_other_holders_or_of_another_dealer_or_of_too_many_is_not_good(tmp_path: Path) -> None:
     ward = Ward(tmp_path, 7)
     contributions, responses = ward.contribute(), ward.respond()

@@ -163,6 +163,14 @@ def test_change_that_waits_needs_its_wishes_until_it_is_made() -> None:
     assert members(ledger)[-1] == "y"
 
 
+def test_change_whose_wishes_expired_before_its_turn_is_not_made() -> None:
+    ledger = founded("abcdefg")
+    ledger.order(*((name, comes("x")) for name in "abc"), *((name, comes("y")) for name in "abc"), time=1.0)
+    next_epoch(ledger)
+    ledger.order(("a", Announce(b"here")), time=1.0 + LIFETIME)
+    assert members(ledger) == (*"abcdefg", "x")
+
+
 def test_fewer_members_are_no_reason_to_make_what_was_agreed_on() -> None:
     """Threat T1: two of four want a newcomer; once one of them has left, the other is one of three, of whom f is 0."""
     ledger = founded("abcd")

@@ -266,6 +266,19 @@ def test_share_whose_digest_is_another_makes_a_complaint(ward: Ward) -> None:
     assert verdicts["hospital-2"]["hospital-4"] is Verdict.COMPLAINT
 
 
+def test_right_show_of_too_many_is_not_good(tmp_path: Path) -> None:
+    """Threat M3: a liar that shows more of its shares than may be shown finds nobody who takes them."""
+    ward = Ward(tmp_path, 7)
+    contributions, responses = ward.contribute(), ward.respond()
+    part = ward.parts["hospital-1"]
+    current = part._sum(ward.terms)
+    for count, good in ((ward.terms.most_shown, True), (ward.terms.most_shown + 1, False)):
+        holders = ward.names[1 : 1 + count]
+        shown = part._dealing(current).show([current.holder(name) for name in holders])
+        about = (ward.terms, BEACON, "hospital-1", holders, contributions["hospital-1"], responses["hospital-1"])
+        assert ward.parts["hospital-7"].examine_shown(*about, shown) is good
+
+
 def test_show_of_other_holders_or_of_another_dealer_or_of_too_many_is_not_good(tmp_path: Path) -> None:
     ward = Ward(tmp_path, 7)
     contributions, responses = ward.contribute(), ward.respond()

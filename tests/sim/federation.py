@@ -405,9 +405,11 @@ class FederationWorld(World):
         return state.accounts.get(change.name) == change.account
 
     def _insist(self, member: SimMember, change: Change) -> None:
-        if change not in self.wanted or self.has_come_about(change, self.federation.latest):
+        if change not in self.wanted:
             return
-        if member.state is not None and member.name in member.state.terms.members:
+        # Who is to leave may not have come yet.
+        has_come_about = self.has_come_about(change, self.federation.latest)
+        if not has_come_about and member.state is not None and member.name in member.state.terms.members:
             member.hand_in(change)
         self.at(self.now + INSIST, partial(self._insist, member, change))
 

@@ -28,6 +28,7 @@ from medward.federation.records import (
     Record,
     Respond,
     Resume,
+    Retract,
     SealedData,
     SealingKey,
     Show,
@@ -86,7 +87,7 @@ def stranger(name: str, size: int = 0) -> Change:
 
 
 class Usurper(Lie):
-    """Wants honest members out, strangers in, and other keys for members; wants the same as its accomplices."""
+    """Wants honest members out, strangers in, other keys for members, or none of it; its accomplices want the same."""
 
     def says(self, member: SimMember) -> list[Record]:
         state = member.state
@@ -101,7 +102,8 @@ class Usurper(Lie):
                 stranger(f"zz{period % 7}"),
                 stranger(victim),  # the same name, with keys of the liars'
                 stranger(member.name),
-            )[_draw(member, period) % 4]
+                Retract(victim),
+            )[_draw(member, period) % 5]
         ]
 
 

@@ -9,7 +9,7 @@ Sums are stand-ins (sums.py).
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -53,6 +53,10 @@ LOOK, AGAIN, FETCH = 250, 1_000, 300
 INSIST = 3_000
 #: What a poisoned contribution adds; nobody accepts a model of it.
 POISON = 10**6
+
+
+#: Every member decodes every record.
+_decoded = lru_cache(maxsize=1024)(decode_record)
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -167,7 +171,7 @@ class SimMember:
         for place, (transaction, receipt) in enumerate(executed.replies):
             if transaction.client == self.account:
                 self._pending.pop(transaction.nonce, None)
-            record = decode_record(transaction.payload)
+            record = _decoded(transaction.payload)
             author = machine.state.author(transaction.client)
             if receipt.result.code or record is None or author is None:
                 continue

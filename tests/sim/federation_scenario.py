@@ -24,10 +24,10 @@ from tests.sim.world import SIM_CHAIN, SIM_TIMERS, Network
 
 FAULTS_UNTIL = 6_000
 PATIENCE = 200_000
-#: Rounds that have to end after the network healed.
-ROUNDS_AFTER = 2
+#: Rounds that have to begin and end after the network healed.
+ROUNDS_AFTER = 1
 HOUR = 3_600_000
-TIMERS = msgspec.structs.replace(SIM_TIMERS, status_interval=400, fetch_blocks=12, transfer_gap=16, eager_in_flight=1)
+TIMERS = msgspec.structs.replace(SIM_TIMERS, status_interval=600, fetch_blocks=12, transfer_gap=16, eager_in_flight=1)
 CHAIN = msgspec.structs.replace(SIM_CHAIN, checkpoint_interval=8, max_batch=32, chunk_bytes=4096)
 
 

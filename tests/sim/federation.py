@@ -213,7 +213,7 @@ class SimMember:
                     event = Produced(effect.round, np.array([value], np.int64))
                     self._later(random.randint(5, 60), partial(self._step, event))
                 case Advance():
-                    self._later(random.randint(1, 30), partial(self._step, self.world.advanced(self, effect)))
+                    self._later(random.randint(1, 30), partial(self._step, self.world.advanced(effect)))
                 case Judge():
                     self._later(random.randint(1, 30), partial(self._judge, effect))
 
@@ -343,15 +343,14 @@ class FederationWorld(World):
             return Next("survey", 1, 0)
         return Next("train", 0, 1) if step < self.terms.surveys + self.terms.steps else None
 
-    def advanced(self, member: SimMember, effect: Advance) -> Advanced:
+    def advanced(self, effect: Advance) -> Advanced:
         """Make the next shared model."""
         step = self.models[effect.model].step + 1
         total = None if effect.total is None else int(effect.total[0])
         model = Model(step, effect.model, total, effect.turnout, effect.refused)
         content = msgspec.msgpack.encode(model)
         self.models[blob_name(content)] = model
-        if member.honest:
-            self.federation.advanced(effect.round, blob_name(content), self._next(step))
+        self.federation.advanced(effect.round, blob_name(content), self._next(step))
         return Advanced(effect.round, content, self._next(step))
 
     # Nodes.

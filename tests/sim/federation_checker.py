@@ -79,6 +79,7 @@ class FederationChecker:
             self._meant[record].add((member.name, member.account))
 
     def advanced(self, number: int, model: str, then: Next | None) -> None:
+        """A member's machine made the next model from the sum that it decrypted."""
         self._found[number].add((model, then))
 
     def answered(self, member: SimMember, terms: SumTerms, cohort: tuple[str, ...]) -> None:
@@ -216,7 +217,7 @@ class FederationChecker:
             if len(equal) <= f:
                 raise Violation(f"the model of round {now.number} rests on {len(equal)} members' word")
             if (model, then) not in self._found[now.number]:
-                raise Violation(f"the model of round {now.number} is one that no honest member computed")
+                raise Violation(f"the model of round {now.number} is none that the sum leads to")
             self._exact(now, model)
         for dealer in honest & set(now.submissions):
             blamed = sum(dealer in verdict.at_fault for verdict in now.verdicts.values())

@@ -52,7 +52,7 @@ def _broken(lie):
     ("lie", "promise"),
     [
         ("usurper", "although no honest member wanted it"),
-        ("forger", "is one that no honest member computed"),
+        ("forger", "is none that the sum leads to"),
         ("slanderer", "which is honest, is at fault"),
         ("crooked dealer", "dealt wrongly for everybody|which is honest, is at fault"),
         ("mute", "deadlines: round"),

@@ -277,7 +277,7 @@ class _LyingSum(SimSum):
         kind = self._lies_in(terms, "deal")
         others = [holder for holder in terms.holders if holder != self.member]
         spoiled = others[: 1 + _draw(self._liar, terms.round) % len(others)] if kind == 1 else []
-        value = POISON if self._lies_in(terms, "poison") == 1 else value
+        value = POISON if self._lies_in(terms, "poison") in (1, 2) else value
         return Dealt(terms.federation, terms.round, self.member, value, tuple(spoiled), malformed=kind == 2)
 
     def respond(self, terms: SumTerms, beacon: bytes) -> bytes:
@@ -350,7 +350,7 @@ LIES: dict[str, Callable[[], list[Lie]]] = {
     "slanderer": lambda: [Slanderer()],
     "forger": lambda: [Forger()],
     "crooked dealer": lambda: [CrookedDealer(), Slanderer()],
-    "poisoner": lambda: [Poisoner(), Withholder()],
+    "poisoner": lambda: [Poisoner()],
     "wrong holder": lambda: [WrongHolder()],
     "all at once": lambda: [CrookedDealer(), Usurper(), Impostor(), Slanderer(), Forger(), Hasty()],
 }

@@ -5,7 +5,7 @@
     python benchmarks/many_rounds.py --time          what the rules cost a record after 10,000 rounds with 64 members
 
 In a history members come and leave, are silent at any step, vote against models, and rounds are void after answers were
-shown. Whoever keeps everything knows, of each round in which an answer was named, the sum over its cohort: an equation
+shown. Whoever keeps everything knows, of each round whose cohort was fixed, the sum over it: an equation
 over (hospital, "survey") or (hospital, model). A group is isolated if some combination of equations with the same
 unknowns is zero outside it; groups smaller than the least cohort must not be.
 """

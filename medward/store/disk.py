@@ -291,6 +291,8 @@ def _empty(folder: Path) -> None:
 
 
 def _unusable(directory: Path, error: OSError) -> StoreError:
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return StoreError(f"cannot make a store in {directory}: a file of this name is there; name another folder")
     return StoreError(
         f"cannot use the store {directory}: {error.filename}: {error.strerror}; run this as the user who owns it, on a "
         "disk that can be written to"

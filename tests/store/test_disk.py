@@ -250,7 +250,7 @@ def test_a_path_that_holds_no_store_is_said_clearly(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="holds no store"):
         open_directory(tmp_path / "nothing", read_only=True)
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StoreError, match="cannot use the store"):
+    with pytest.raises(StoreError, match="cannot make a store"):
         open_directory(tmp_path / "file")
 
 

@@ -76,6 +76,7 @@ def _kept(results: Path) -> dict[str, dict[str, Any]]:
     return {run["key"]: _numbers(run) for run in runs}
 
 
+@pytest.mark.slow
 def test_numbers_and_order_are_the_same_whatever_the_number_of_workers(tmp_path: Path) -> None:
     methods = ["Sentinel, pooled", "logistic regression", "random forest"]
     one, two = (_run(tmp_path / f"{jobs}.jsonl", jobs, 2, methods) for jobs in (1, 2))

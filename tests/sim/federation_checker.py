@@ -104,11 +104,12 @@ class FederationChecker:
         self, member: SimMember, place: Place, before: Federation, record: Record, author: str, after: Federation
     ) -> None:
         """Check one record that the rules took, the first time that an honest member takes it."""
+        if isinstance(record, Change):
+            # Whoever takes it: a member that comes back from its disk goes on where nobody else has been.
+            self._wishes[record].add((author, before.accounts[author]))
         if place <= self._place:
             return
         self._place, self._latest = place, after
-        if isinstance(record, Change):
-            self._wishes[record].add((author, before.accounts[author]))
         if after.accounts != before.accounts or after.terms.members != before.terms.members:
             self._changed(member, place[0], before, after)
         if after.round is not None and after.round is not before.round:

@@ -100,6 +100,11 @@ class FederationChecker:
 
     # What was ordered.
 
+    @property
+    def height(self) -> int:
+        """The height of the latest state."""
+        return self._place[0]
+
     def ordered(
         self, member: SimMember, place: Place, before: Federation, record: Record, author: str, after: Federation
     ) -> None:

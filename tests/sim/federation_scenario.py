@@ -177,13 +177,21 @@ def _plan_members(world: FederationWorld, random: Random, cast: Cast) -> None:
         elif choice < 0.8 and tolerated(min(smallest, len(names) - 1)) >= faulty and len(names) > 4:
             name = random.choice(honest)
             names.remove(name)
-            world.at(time, partial(world.want, Change(name, None, None)))
+            world.at(time, partial(_go, world, name, faulty))
         elif tolerated(smallest) > faulty:
             name = random.choice(honest)
             faulty += 1  # its old key is gone, and until its new one counts it is one of the f
             world.at(time, partial(_come_back, world, name))
         smallest = min(smallest, len(names))
         time += random.randint(300, 2_500)
+
+
+def _go(world: FederationWorld, name: str, faulty: int) -> None:
+    """An honest member goes, unless those that were to come before it are not here yet and too few would be left."""
+    members = world.federation.latest.terms.members
+    going = sum(change.account is None and change.name in members for change in world.wanted)
+    if tolerated(len(members) - 1 - going) >= faulty:
+        world.want(Change(name, None, None))
 
 
 def _come(world: FederationWorld, name: str) -> None:
@@ -238,7 +246,9 @@ def _at_one(world: FederationWorld) -> bool:
     honest = world.honest()
     heights = {-1 if one.node.replica is None else one.height for one in honest}
     voting = {one.name: one.keys[0].data for one in world.membership().members}
-    return len(heights) == 1 and voting == dict(world.federation.latest.accounts)
+    # Who has left follows, and may be the first to know a block.
+    ahead = world.federation.height > max(heights)
+    return len(heights) == 1 and not ahead and voting == dict(world.federation.latest.accounts)
 
 
 def _stuck(world: FederationWorld, healed: int) -> str:

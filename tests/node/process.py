@@ -31,6 +31,7 @@ class Sharer(Participant):
         self.host = host
         self.journal = host.folder / "answered"
         self.held: list[str] = []
+        self._fetching: set[asyncio.Task[None]] = set()
         self._last = f"last/{host.name}.{host.member.incarnation}"
 
     async def check_journal(self) -> None:
@@ -67,9 +68,14 @@ class Sharer(Participant):
             for name, data in ((f"blob/{rest}/{self.host.name}", str(cid)), (self._last, rest)):
                 await self.host.ledger.submit(encode(Note(name, data.encode())))
         if kind == "blob":
-            cid = Cid.parse(order.data.decode())
-            await self._fetch(cid, f"round/{rest.partition('/')[0]}")
-            self.held.append(f"{rest} {cid}")
+            # Its maker may be away, and is waited for while all else goes on.
+            fetching = asyncio.create_task(self._hold(rest, Cid.parse(order.data.decode())))
+            self._fetching.add(fetching)
+            fetching.add_done_callback(self._fetching.discard)
+
+    async def _hold(self, rest: str, cid: Cid) -> None:
+        await self._fetch(cid, f"round/{rest.partition('/')[0]}")
+        self.held.append(f"{rest} {cid}")
 
     async def _fetch(self, cid: Cid, label: str) -> None:
         """Get a blob; gateways are away for a moment while members change, so nobody may have it at once."""

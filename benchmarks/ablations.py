@@ -22,17 +22,17 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from medward.agents.central import fitted_scaler, train_centrally
-from medward.agents.judgement import judge
-from medward.agents.learner import new_network
-from medward.agents.model import Provenance, SentinelModel
-from medward.agents.network import layout_of, weights_of
-from medward.agents.recipe import RECIPES, Recipe
+from medward.agents.sentinel.central import fitted_scaler, train_centrally
+from medward.agents.sentinel.judgement import judge
+from medward.agents.sentinel.learner import new_network
+from medward.agents.sentinel.model import Provenance, SentinelModel
+from medward.agents.sentinel.network import layout_of, weights_of
+from medward.agents.sentinel.recipe import RECIPES, Recipe
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
-from medward.federation.courier import COUNTS
-from medward.federation.training import FederatedTraining, Options
-from medward.federation.wire import sum_bytes
+from medward.federation.model.courier import COUNTS
+from medward.federation.model.wire import sum_bytes
+from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.prepared import Prepared, prepare
 from medward.flows.schema import Column, Group
 

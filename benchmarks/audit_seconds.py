@@ -15,7 +15,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from medward.report.benchmark import machine_description
+from medward.bench.rows import machine_description
 
 
 def audited(homes: Path) -> tuple[float, dict[str, Any]]:

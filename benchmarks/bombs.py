@@ -22,9 +22,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from medward.cli.bench._store_memory import peak_beyond_now  # noqa: E402
-from medward.node.retention import Retention  # noqa: E402
-from medward.report.benchmark import machine_description  # noqa: E402
+from medward.bench.rows import machine_description  # noqa: E402
+from medward.bench.store.memory_program import peak_beyond_now  # noqa: E402
+from medward.node.training.retention import Retention  # noqa: E402
 from medward.store.errors import InvalidDag, InvalidRecord, LimitExceeded, StoreError  # noqa: E402
 from medward.store.gateway.exchange import PeerExchange  # noqa: E402
 from medward.store.gateway.negotiation import CarRequest, HttpProblem, read_request  # noqa: E402

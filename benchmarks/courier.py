@@ -35,13 +35,13 @@ from medward.agents.courier.exploring import Exploring
 from medward.agents.courier.learner import CourierRecipe, learn, log_of
 from medward.agents.courier.observation import Decision, Observation
 from medward.agents.courier.policies import NEWEST, Event, Every, Policy, read_policy
-from medward.agents.judgement import judge
-from medward.agents.model import Provenance
-from medward.agents.recipe import RECIPES
+from medward.agents.sentinel.judgement import judge
+from medward.agents.sentinel.model import Provenance
+from medward.agents.sentinel.recipe import RECIPES
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
-from medward.federation.rehearsal import Episode, Rehearsal
-from medward.federation.training import FederatedTraining, Options
+from medward.federation.simulation.rehearsal import Episode, Rehearsal
+from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
 from medward.flows.prepared import Prepared, prepare
 from medward.flows.schema import Flows

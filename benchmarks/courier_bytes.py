@@ -1,4 +1,4 @@
-"""What an encrypted sum costs on the wire: the table of spec/courier.md, from medward/federation/wire.py alone.
+"""What an encrypted sum costs on the wire: the table of spec/courier.md, from medward/federation/model/wire.py alone.
 
 Run: python benchmarks/courier_bytes.py   (prints Markdown)
 
@@ -7,8 +7,8 @@ MB of one training sum, all members together, with the parts of it that do not d
 
 import argparse
 
-from medward.federation.courier import COUNTS
-from medward.federation.wire import parts, record_bytes, sum_bytes, sum_set
+from medward.federation.model.courier import COUNTS
+from medward.federation.model.wire import parts, record_bytes, sum_bytes, sum_set
 from medward.fhe.parameters import UPDATE_BITS
 
 MEMBERS = (4, 7, 10, 16)

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from held_rows import spread
 
-from medward.agents.central import train_centrally
-from medward.agents.judgement import judge
-from medward.agents.model import Provenance, SentinelModel
-from medward.agents.recipe import RECIPES
+from medward.agents.sentinel.central import train_centrally
+from medward.agents.sentinel.judgement import judge
+from medward.agents.sentinel.model import Provenance, SentinelModel
+from medward.agents.sentinel.recipe import RECIPES
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
 from medward.flows.prepared import Prepared, prepare

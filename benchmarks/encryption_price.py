@@ -17,11 +17,11 @@ from pathlib import Path
 from statistics import mean, median, pstdev
 from typing import Any
 
-from medward.agents.judgement import judge
-from medward.agents.recipe import RECIPES
+from medward.agents.sentinel.judgement import judge
+from medward.agents.sentinel.recipe import RECIPES
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
-from medward.federation.training import FederatedTraining, Options
+from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.prepared import prepare
 
 WAYS = (("none", 32), ("aggregate", 16), ("aggregate", 8))

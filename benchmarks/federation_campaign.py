@@ -3,7 +3,7 @@
     python benchmarks/federation_campaign.py --first 0 --count 5000 --out benchmarks/results/federation-campaign.json
 
 A long campaign can be run in parts, and put together, as `benchmarks/ledger_campaign.py` says. A seed that fails is
-printed and written down, and replays bit for bit with `python -m tests.sim.federation_scenario SEED`.
+printed and written down, and replays bit for bit with `python -m tests.federation.simulator.scenario SEED`.
 
     python benchmarks/federation_campaign.py --too-many
 
@@ -22,9 +22,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.campaigns import main
-from tests.sim.checker import Violation
-from tests.sim.federation_liars import LIES
-from tests.sim.federation_scenario import run_seed
+from tests.federation.simulator.liars import LIES
+from tests.federation.simulator.scenario import run_seed
+from tests.ledger.simulator.checker import Violation
 
 WHAT = (
     "simulated federations on their ledgers, with members that come and go, wrong clocks, crashes, partitions, "

@@ -10,10 +10,10 @@ import sys
 import tempfile
 import time
 
-from medward.report.benchmark import BenchmarkRow, print_benchmark
+from medward.bench.rows import BenchmarkRow, print_benchmark
 
 SUM = """
-from medward.cli.bench._fhe_round import round_times
+from medward.bench.fhe.member_part import round_times
 
 assert round_times(members=4, bits=16, weights=20_000, runs=1).error == 0
 """

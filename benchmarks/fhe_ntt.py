@@ -5,8 +5,8 @@ Run: python benchmarks/fhe_ntt.py [--json]
 
 import argparse
 
-from medward.cli.bench._fhe_transforms import transform_rows
-from medward.report.benchmark import print_benchmark
+from medward.bench.fhe.transforms import transform_rows
+from medward.bench.rows import print_benchmark
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

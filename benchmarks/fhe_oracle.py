@@ -1,6 +1,6 @@
 """The arithmetic on doubles against integers, coefficient by coefficient: every residue must be the same.
 
-Transforms, both ways, are compared with the transform on 64-bit integers (medward/fhe/_ntt_integer.py); products of
+Transforms, both ways, are compared with the transform on 64-bit integers (medward/fhe/ring/ntt_integer.py); products of
 transforms with the schoolbook product modulo each X^4 - zeta, in 64-bit integers, twelve bits at a time. Inputs are
 residues drawn uniformly, and the extreme ones: all (q-1)/2, all -(q-1)/2, either by chance, inputs whose transform
 is that, and a single non-zero residue. Nothing depends on a rounding mode or a library but numpy's integers.
@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from medward.fhe._primes import SLOT_DEGREE
-from medward.fhe.ring import Element, Ring
+from medward.fhe.ring.primes import SLOT_DEGREE
+from medward.fhe.ring.ring import Element, Ring
 
 #: Sums work in the first, modulo the first of the four primes.
 DEGREES = (2048, 8192, 16384, 32768)

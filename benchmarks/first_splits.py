@@ -28,10 +28,10 @@ from medward.flows.datasets import Dataset
 from medward.flows.prepared import prepare_split
 from medward.flows.schema import Flows
 from medward.flows.splits import Split
-from medward.report.kept import keep_run, kept_runs
-from medward.report.study import OF_THREE, WITHOUT, Study, left_out, run_method
 from medward.report.tables import COLUMNS
 from medward.report.targets import TARGETS, Floor, Rival, verdicts
+from medward.studies.finished_runs import keep_run, kept_runs
+from medward.studies.study import OF_THREE, WITHOUT, Study, left_out, run_method
 
 RESULTS = Path(__file__).parent / "results" / "first-splits.jsonl"
 SEEDS = range(3)

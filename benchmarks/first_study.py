@@ -9,10 +9,10 @@ from unittest.mock import patch
 import jax.numpy as jnp
 import numpy as np
 
-from medward.agents import central, traffic
-from medward.agents.central import fitted_scaler
-from medward.agents.recipe import Recipe
-from medward.agents.replay import Replay
+from medward.agents.sentinel import central, traffic
+from medward.agents.sentinel.central import fitted_scaler
+from medward.agents.sentinel.recipe import Recipe
+from medward.agents.sentinel.replay import Replay
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import QUANTILES, Scaler, _bin_edges, _padded
 
@@ -28,7 +28,7 @@ def differing(parts: Sequence[str]) -> Iterator[None]:
 
 
 def as_they_are(x: Any, y: Any, rows: Any, size: int | None = None) -> Replay:
-    """Return a replay that draws every row alike, repeated or not; see `medward.agents.replay.fold`."""
+    """Return a replay that draws every row alike, repeated or not; see `medward.agents.sentinel.replay.fold`."""
     entries = len(rows) if size is None else size
     reach, drawn, weight = np.ones(entries), np.full(entries, rows[-1], np.int32), np.zeros(entries, np.float32)
     reach[: len(rows) - 1] = np.arange(1, len(rows)) / len(rows)

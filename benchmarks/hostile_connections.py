@@ -23,12 +23,12 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from medward.bench.rows import machine_description
 from medward.ledger.bank import Note
 from medward.ledger.encoding import encode
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.signatures import MemberSigner
-from medward.report.benchmark import machine_description
 from tests.e2e.crowd import Plan
 from tests.e2e.test_hostile_connections import (
     COMMAND,

@@ -10,7 +10,7 @@ A long campaign can be run in parts, at once or one after the other, and put tog
 
 `--sieges` runs sieges instead of scenarios: liars that run no replica's rules, beside wrong clocks and votes that get
 lost where it hurts (kept as ledger-sieges.json). A seed that fails is printed and written down, and replays bit for bit
-with `python -m tests.sim.scenario SEED` or `python -m tests.sim.siege SEED`.
+with `python -m tests.ledger.simulator.scenario SEED` or `python -m tests.ledger.simulator.siege SEED`.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.campaigns import main
-from tests.sim.checker import Violation
-from tests.sim.scenario import Outcome, run_seed
-from tests.sim.siege import run_siege
+from tests.ledger.simulator.checker import Violation
+from tests.ledger.simulator.scenario import Outcome, run_seed
+from tests.ledger.simulator.siege import run_siege
 
 SCENARIOS = (
     "simulated scenarios with crashes, partitions, loss, torn and emptied disks, members that come and go, "

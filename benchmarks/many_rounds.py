@@ -23,9 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medward.federation import exposure, rules
+from medward.federation import rules
 from medward.federation.application import decode_state, encode_state
-from medward.federation.interfaces import Refused
+from medward.federation.errors import Refused
 from medward.federation.records import (
     Answer,
     Attest,
@@ -40,6 +40,7 @@ from medward.federation.records import (
     Vote,
     commitment_to,
 )
+from medward.federation.round import exposure
 from medward.federation.round.state import Phase
 from medward.federation.rules import SURVEY, Agreement, Federation, founded
 from medward.ledger.encoding import encode

@@ -30,14 +30,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.agents.baselines import BASELINES, fit_baseline
-from medward.agents.central import train_centrally
-from medward.agents.model import Provenance, SentinelModel
-from medward.agents.recipe import Recipe
-from medward.federation.training import FederatedTraining, Options
+from medward.agents.baselines.tabular import BASELINES, fit_baseline
+from medward.agents.sentinel.central import train_centrally
+from medward.agents.sentinel.model import Provenance, SentinelModel
+from medward.agents.sentinel.recipe import Recipe
+from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.prepared import Prepared, prepare
 from medward.flows.reading import read_flows, recognise
-from medward.report.study import SITES
+from medward.studies.study import SITES
 
 KEPT = Path(__file__).parent / "results" / "new-attacks.jsonl"
 FOLDS = 4

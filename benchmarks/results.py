@@ -43,10 +43,10 @@ from medward.report.plots import (
     prices_described,
     scores_described,
 )
-from medward.report.study import METHODS, OF_THREE, left_out
 from medward.report.tables import markdown_table, measures_table
 from medward.report.targets import Verdict, over_time_verdicts, paired, verdict_table, verdicts
-from medward.report.watch_study import WHOLE, interval, limits_table, price_table, several_prices, watch_table
+from medward.studies.study import METHODS, OF_THREE, left_out
+from medward.studies.watch_study import WHOLE, interval, limits_table, price_table, several_prices, watch_table
 
 FOLDER = Path(__file__).parent / "results"
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

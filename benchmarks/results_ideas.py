@@ -28,10 +28,10 @@ from ideas import IDEAS
 from new_attacks import cautious, trained
 from sklearn.metrics import f1_score
 
-from medward.agents.baselines import BASELINES, fit_baseline
+from medward.agents.baselines.tabular import BASELINES, fit_baseline
 from medward.agents.metrics import expected_cost
-from medward.agents.model import SentinelModel
-from medward.agents.recipe import RECIPES, Recipe
+from medward.agents.sentinel.model import SentinelModel
+from medward.agents.sentinel.recipe import RECIPES, Recipe
 from medward.cli._data import open_data
 from medward.flows.prepared import Prepared, prepare, prepare_split
 

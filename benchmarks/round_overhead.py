@@ -32,11 +32,11 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from medward.federation.simulation import member_names
-from medward.node.launcher import Launcher
-from medward.node.training_data import Settings, plan_of, read_data
-from medward.node.trial import Trial, TrialOptions
-from medward.report.benchmark import machine_description
+from medward.bench.rows import machine_description
+from medward.federation.simulation.machines import member_names
+from medward.node.training.data import Settings, plan_of, read_data
+from medward.node.trial.launcher import Launcher
+from medward.node.trial.trial import Trial, TrialOptions
 from medward.report.federation_page import FAMILIES
 from medward.store.local import open_directory
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from medward.cli.bench._fhe_round import WEIGHTS
-from medward.federation.wire import parts, sum_set
+from medward.bench.fhe.member_part import WEIGHTS
+from medward.federation.model.wire import parts, sum_set
 from medward.fhe.lanes import BlockLayout
 from medward.fhe.parameters import MOST_HOLDERS, sum_parameters
 from medward.ledger.membership import MAX_MEMBERS

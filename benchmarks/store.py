@@ -5,8 +5,8 @@ Run: python benchmarks/store.py [--json]
 
 import argparse
 
-from medward.cli.bench._store_rows import all_rows
-from medward.report.benchmark import print_benchmark
+from medward.bench.rows import print_benchmark
+from medward.bench.store.measures import all_rows
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

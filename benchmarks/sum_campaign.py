@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.fhe import ciphertexts, polynomials, reconstruction
+from medward.fhe import ciphertexts, reconstruction
 from medward.fhe.checking import check_dealing, check_own_share, read_audit_response, read_response
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.contribution import Contribution, read_contribution, share_label
@@ -29,6 +29,7 @@ from medward.fhe.dealing import Dealing
 from medward.fhe.hybrid import HybridKey
 from medward.fhe.lanes import BlockLayout
 from medward.fhe.parameters import AUDITS, DEGREE, MOST_CONTRIBUTORS, UPDATE_BITS, sum_parameters
+from medward.fhe.ring import polynomials
 
 KEPT = Path(__file__).parent / "results" / "sum-campaign.json"
 HOLDERS = (4, 7, 10, 16, 64)

@@ -35,8 +35,8 @@ from medward.flows.datasets import CICIOMT, Dataset
 from medward.flows.prepared import Prepared, prepare_split
 from medward.flows.schema import Flows
 from medward.flows.splits import Split, honest_split
-from medward.report.kept import keep_run, kept_runs
-from medward.report.study import Study, run_method
+from medward.studies.finished_runs import keep_run, kept_runs
+from medward.studies.study import Study, run_method
 
 RESULTS = Path(__file__).parent / "results" / "window-length.jsonl"
 METHODS = ("Sentinel, federated", "XGBoost")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from medward.node import ports
+from medward.node.trial import ports
 
 # A busy machine is no defect: no property has a deadline.
 settings.register_profile("medward", deadline=None)

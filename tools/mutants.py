@@ -37,7 +37,7 @@ KEPT = ROOT / "benchmarks" / "results" / "mutants.json"
 SEEDS = 40
 #: Seconds after which a test that hangs counts as failed.
 PATIENCE = 600
-CAMPAIGNS = {"ledger": "tests.sim.scenario", "federation": "tests.sim.federation_scenario"}
+CAMPAIGNS = {"ledger": "tests.ledger.simulator.scenario", "federation": "tests.federation.simulator.scenario"}
 #: Imported once by each worker, which forks for every run: a mutant then costs the project's own modules alone.
 PRELOADED = ("pytest", "xdist.plugin", "hypothesis", "numpy", "numba", "scipy", "jax", "jax.numpy", "jax.flatten_util")
 PRELOADED += ("equinox", "optax", "polars", "msgspec", "safetensors.numpy", "dag_cbor", "multiformats", "asyncio")

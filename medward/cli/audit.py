@@ -10,7 +10,7 @@ from medward.cli.running import CertificateOption, NodeOption, TokenOption
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
-    from medward.node.audit import Audit
+    from medward.audit.homes import Audit
 
 #: What was checked, by group, in the order and the words of the answer.
 _LINES = {
@@ -44,9 +44,9 @@ def audit(
     if (home is None) == (node is None) or (node is None) != (token_file is None):
         raise BadUsage("name what to audit: --home DIR, or a running node with --node URL and --token-file FILE")
     use_one_thread_per_operation()
-    from medward.node.audit import audit as audited
-    from medward.node.audit import audit_node, document
-    from medward.node.client import NodeClient
+    from medward.audit.homes import audit as audited
+    from medward.audit.homes import audit_node, document
+    from medward.node.api.client import NodeClient
 
     console = errors()
     with console.status("") as status:

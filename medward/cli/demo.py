@@ -16,10 +16,10 @@ from medward.cli._data import COURIER_HELP, DATA_HELP, WARD_ROWS, open_data
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
-    from medward.agents.judgement import Judgement
-    from medward.agents.model import SentinelModel
-    from medward.federation.shared_model import SharedModel
-    from medward.federation.training import FederatedTraining, Options
+    from medward.agents.sentinel.judgement import Judgement
+    from medward.agents.sentinel.model import SentinelModel
+    from medward.federation.model.shared_model import SharedModel
+    from medward.federation.simulation.training import FederatedTraining, Options
     from medward.flows.prepared import Prepared
 
 
@@ -53,7 +53,7 @@ def demo(
     use_one_thread_per_operation()
     began = perf_counter()
     from medward.agents.compilation import keep_compiled
-    from medward.federation.training import Options, refuse_impossible
+    from medward.federation.simulation.training import Options, refuse_impossible
     from medward.flows.partition import PARTITIONS
     from medward.flows.prepared import prepare
     from medward.ledger.membership import MAX_MEMBERS
@@ -140,8 +140,8 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation in this process."""
-    from medward.agents.recipe import RECIPES
-    from medward.federation.training import FederatedTraining
+    from medward.agents.sentinel.recipe import RECIPES
+    from medward.federation.simulation.training import FederatedTraining
 
     training = FederatedTraining(prepared, RECIPES[prepared.dataset.name], words.options, words.out)
     if words.resume:
@@ -159,11 +159,11 @@ def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
 
 def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation as processes."""
-    from medward.agents.recipe import RECIPES
-    from medward.federation.simulation import member_names
-    from medward.federation.training import FederatedTraining
-    from medward.node.training_data import Settings, plan_of
-    from medward.node.trial import Trial, TrialOptions
+    from medward.agents.sentinel.recipe import RECIPES
+    from medward.federation.simulation.machines import member_names
+    from medward.federation.simulation.training import FederatedTraining
+    from medward.node.training.data import Settings, plan_of
+    from medward.node.trial.trial import Trial, TrialOptions
 
     options = words.options
     # Refuses what no federation could do, before any process starts.
@@ -206,7 +206,7 @@ def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
 
 
 def _guard(shared: "SharedModel", options: "Options", name: str | None) -> "SentinelModel":
-    from medward.agents.model import Provenance
+    from medward.agents.sentinel.model import Provenance
 
     schema = shared.plan.space.schema
     return shared.guard(
@@ -224,7 +224,7 @@ def _guard(shared: "SharedModel", options: "Options", name: str | None) -> "Sent
 
 def _validated(prepared: "Prepared", model: "SentinelModel") -> dict[str, float]:
     """Measure a model on validation rows."""
-    from medward.agents.judgement import judge
+    from medward.agents.sentinel.judgement import judge
 
     rows = prepared.split.validation
     result = judge(model, prepared.x[rows], prepared.flows.y[rows])
@@ -238,7 +238,7 @@ def _validated(prepared: "Prepared", model: "SentinelModel") -> dict[str, float]
 
 def _finished(prepared: "Prepared", words: _Words, outcome: _Outcome, began: float) -> dict[str, Any]:
     """Measure the model on test rows, save it, and return the document."""
-    from medward.agents.judgement import judge
+    from medward.agents.sentinel.judgement import judge
 
     test = prepared.split.test
     result = judge(outcome.model, prepared.x[test], prepared.flows.y[test])
@@ -282,7 +282,7 @@ def _document(prepared: "Prepared", words: _Words, result: "Judgement", name: st
 
 def _per_hospital(training: "FederatedTraining", model: "SentinelModel") -> list[dict[str, Any]]:
     """What each hospital holds, and how the shared model does on its part of the test rows."""
-    from medward.agents.judgement import judge
+    from medward.agents.sentinel.judgement import judge
     from medward.flows.errors import BadSplit
 
     flows, x = training.prepared.flows, training.prepared.x

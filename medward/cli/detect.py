@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from medward.agents.model import SentinelModel
-    from medward.agents.scorer import Scores
+    from medward.agents.sentinel.model import SentinelModel
+    from medward.agents.sentinel.scorer import Scores
     from medward.flows.schema import Flows
 
 
@@ -26,7 +26,7 @@ def detect(
 
     Example: `medward detect --model model/ --flows today.csv.gz --alerts-only`
     """
-    from medward.agents.model import load_model
+    from medward.agents.sentinel.model import load_model
     from medward.flows.datasets import DATASETS
     from medward.flows.history import Memory
     from medward.flows.reading import read_batches, with_schema

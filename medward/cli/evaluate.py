@@ -23,8 +23,8 @@ def evaluate(
     Example: `medward evaluate --model model/ --data new.csv.gz`
     """
     began = perf_counter()
-    from medward.agents.judgement import UNKNOWN, judge
-    from medward.agents.model import load_model
+    from medward.agents.sentinel.judgement import UNKNOWN, judge
+    from medward.agents.sentinel.model import load_model
     from medward.flows.datasets import DATASETS
     from medward.flows.history import streams_of
     from medward.flows.reading import read_flows, with_schema

@@ -11,9 +11,9 @@ from medward.cli._data import COURIER_HELP
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
-    from medward.node.federation_file import Federation
-    from medward.node.founding import Agree, Seat
-    from medward.node.home import Home
+    from medward.node.home.federation_file import Federation
+    from medward.node.home.folder import Home
+    from medward.node.trial.founding import Agree, Seat
 
 app = typer.Typer(help="Begin a federation, join it, leave it, see how it stands.", no_args_is_help=True)
 
@@ -73,10 +73,10 @@ def init(
     Example: medward federation init --out trial --member north=10.0.0.1:7450 --member south=10.0.0.2:7450
     """
     from medward.node.applications import program_of
-    from medward.node.cards import read_card
     from medward.node.errors import InvalidConfiguration
-    from medward.node.federation_file import read_federation, write_federation
-    from medward.node.founding import found_on_one_machine, found_with_cards, make_swarm_key
+    from medward.node.home.cards import read_card
+    from medward.node.home.federation_file import read_federation, write_federation
+    from medward.node.trial.founding import found_on_one_machine, found_with_cards, make_swarm_key
 
     if bool(member) == bool(card):
         raise BadUsage("give the members with --member, or their cards with --card: one of the two")
@@ -141,8 +141,8 @@ def _plan(train: str, name: str, deadline: float, sums: dict[str, Any]) -> "tupl
     """Return what a federation that trains agrees on, and what its members' node.toml says of it."""
     from medward.flows.datasets import DATASETS
     from medward.node.errors import InvalidConfiguration
-    from medward.node.training_data import Settings, plan_for
-    from medward.node.training_rules import agreement_parameters
+    from medward.node.training.data import Settings, plan_for
+    from medward.node.training.rules import agreement_parameters
 
     if train not in DATASETS:
         raise BadUsage(f"--train: expected one of {', '.join(DATASETS)}, got '{train}'")
@@ -181,8 +181,8 @@ def join(
     Example: medward federation join --home east --member east=10.0.0.5:7450
     Example: medward federation join --home east --federation federation.json --data flows --fingerprint "1f0a ..."
     """
-    from medward.node.federation_file import read_federation
-    from medward.node.home import Home
+    from medward.node.home.federation_file import read_federation
+    from medward.node.home.folder import Home
 
     if member is None and federation is None:
         raise BadUsage("give --member to make a home, or --federation to activate it, or both")
@@ -231,8 +231,8 @@ def _check_data(federation: "Federation", data: Path | None) -> None:
 
 def _settle(home: "Home", federation: "Federation", data: Path | None, swarm_key: Path | None) -> None:
     """Have a home say what its federation agreed on, and what only this member knows."""
-    from medward.node.configuration import add_participant, change_key
-    from medward.node.training_rules import participant_table
+    from medward.node.home.configuration import add_participant, change_key
+    from medward.node.training.rules import participant_table
 
     if federation.application.name == "training":
         where = None if data is None else str(data.resolve())
@@ -265,8 +265,8 @@ def rotate(
 
     Example: medward federation rotate --home north
     """
-    from medward.node.federation_file import read_federation
-    from medward.node.home import Home
+    from medward.node.home.federation_file import read_federation
+    from medward.node.home.folder import Home
 
     if (member is None) != (federation is None):
         raise BadUsage("--member and --federation belong together: both, where the home is lost, or none")
@@ -304,7 +304,7 @@ def rotate(
 
 def _seat(text: str) -> "Seat":
     from medward.node.errors import InvalidConfiguration
-    from medward.node.founding import Seat
+    from medward.node.trial.founding import Seat
 
     try:
         return Seat.of(text)

@@ -35,7 +35,7 @@ def up(
 
     Example: medward node up --home trial/north
     """
-    from medward.node.configuration import LedgerEngine, StoreEngine
+    from medward.node.home.configuration import LedgerEngine, StoreEngine
     from medward.node.process import run_node
 
     code = run_node(
@@ -59,7 +59,7 @@ def backup(
 
     Example: medward node backup --home trial/north --out north-backup.tar
     """
-    from medward.node.backup import write_backup
+    from medward.node.home.backup import write_backup
 
     summary = write_backup(home, out)
     typer.echo(f"{out}: {summary.blocks} blocks, {summary.pins} pins, {summary.bytes} bytes of {summary.member}")
@@ -77,7 +77,7 @@ def restore(
 
     Example: medward node restore north-backup.tar --home north
     """
-    from medward.node.backup import read_backup
+    from medward.node.home.backup import read_backup
 
     try:
         card = read_backup(file, home)

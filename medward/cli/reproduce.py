@@ -68,8 +68,8 @@ def reproduce(
         return
     if byte_price:
         raise BadUsage("--byte-price is for --over-time: say that too, or leave it out.")
-    from medward.report.side_by_side import Source, cores, run_studies
-    from medward.report.study import DEFAULT_METHODS, WITHOUT, Study, left_out
+    from medward.studies.side_by_side import Source, cores, run_studies
+    from medward.studies.study import DEFAULT_METHODS, WITHOUT, Study, left_out
 
     _refuse_unknown(method)
     if protocol == "paper":
@@ -191,8 +191,8 @@ def _refuse_over_time(protocol: "Protocol", without_fingerprints: bool, jobs: in
 
 def _refuse_unknown(methods: list[str]) -> None:
     """Refuse methods that do not exist or cannot be run here."""
-    from medward.agents.baselines import BASELINES
-    from medward.report.study import METHODS
+    from medward.agents.baselines.tabular import BASELINES
+    from medward.studies.study import METHODS
 
     unknown = [name for name in methods if name not in METHODS]
     if unknown:
@@ -215,7 +215,7 @@ def _over_time(
     """Print the comparison over time."""
     from medward.agents.watch.network import WatchRecipe
     from medward.report.targets import over_time_verdicts
-    from medward.report.watch_study import (
+    from medward.studies.watch_study import (
         BASE,
         LEARNED,
         METHODS,
@@ -258,7 +258,7 @@ def _over_time(
 
 def _print_over_time(title: str, runs: list[dict[str, Any]]) -> None:
     """Print one data set's comparison over time: at its only price of a byte, or at the usual one and then at all."""
-    from medward.report.watch_study import comparison, limits_table, price_table, watch_table
+    from medward.studies.watch_study import comparison, limits_table, price_table, watch_table
 
     _print(f"\n### {title}")
     if own := comparison(runs):
@@ -272,7 +272,7 @@ def _print_over_time(title: str, runs: list[dict[str, Any]]) -> None:
 def _plot_over_time(folder: Path, kind: str, name: str, title: str, runs: list[dict[str, Any]]) -> None:
     """Draw what is printed of one data set's comparison over time."""
     from medward.report.plots import draw_costs, draw_prices
-    from medward.report.watch_study import comparison, several_prices
+    from medward.studies.watch_study import comparison, several_prices
 
     if own := comparison(runs):
         _plot(folder, kind, name, partial(draw_costs, title=title, runs=own))
@@ -281,7 +281,7 @@ def _plot_over_time(folder: Path, kind: str, name: str, title: str, runs: list[d
 
 
 def _say_over_time(run: dict[str, Any]) -> None:
-    from medward.report.watch_study import at_price
+    from medward.studies.watch_study import at_price
 
     cost = sum(run["blocks"]["cost"]) / sum(run["blocks"]["windows"])
     price = "" if at_price([run]) else f", {run['byte_price']:g} a byte"

@@ -9,8 +9,8 @@ from medward.cli._console import print_json
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
-    from medward.node.client import NodeClient
-    from medward.node.home import Home
+    from medward.node.api.client import NodeClient
+    from medward.node.home.folder import Home
 
 MaybeHome = Annotated[Path | None, typer.Option("--home", help="Home of a running node on this machine.")]
 NodeOption = Annotated[str | None, typer.Option("--node", help="Address of a running node's HTTP API.")]
@@ -45,7 +45,7 @@ def admit(
 
     Example: medward federation admit east-card.json --home north --fingerprint "77c0 ..."
     """
-    from medward.node.cards import read_card
+    from medward.node.home.cards import read_card
 
     found = read_card(card)
     compare_fingerprints(fingerprint, found.fingerprint)
@@ -149,7 +149,7 @@ def status(
 
     Example: medward federation status --home trial
     """
-    from medward.node.client import NodeClient
+    from medward.node.api.client import NodeClient
     from medward.node.errors import NodeError
 
     if node is not None:
@@ -177,7 +177,7 @@ def status(
 
 def _told(where: str, status: dict[str, Any]) -> dict[str, Any]:
     """What a node says; a federation that has stopped is a problem of all its nodes."""
-    from medward.node.seam import HOW_TO_RESUME
+    from medward.node.interfaces import HOW_TO_RESUME
 
     stopped = status["participant"].get("stopped")
     if stopped and not status["problem"]:
@@ -189,7 +189,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from medward.node.wishes import sentence
+    from medward.node.ledger.wishes import sentence
 
     table = Table(box=None, pad_edge=False)
     for title in ("member", "phase", "height", "epoch", "view", "votes", "members", "blobs"):
@@ -231,8 +231,8 @@ def _say_ordered(answer: Any, what: str, as_json: bool) -> None:
 
 
 def _client(home: Path | None, node: str | None, token_file: Path | None, certificate: Path | None) -> "NodeClient":
-    from medward.node.client import NodeClient
-    from medward.node.home import Home
+    from medward.node.api.client import NodeClient
+    from medward.node.home.folder import Home
 
     if (home is None) == (node is None) or (node is None) != (token_file is None):
         raise BadUsage("name a running node: --home HOME, or --node URL with --token-file FILE")
@@ -244,7 +244,7 @@ def _client(home: Path | None, node: str | None, token_file: Path | None, certif
 
 
 def _homes(path: Path) -> "list[Home]":
-    from medward.node.home import Home
+    from medward.node.home.folder import Home
 
     if Home(path).configuration_file.exists():
         return [Home(path)]

@@ -36,9 +36,9 @@ def seal(
 
     Example: medward data seal wustl-ehms-2020.csv --home north
     """
-    from medward.node.client import NodeClient
-    from medward.node.data_sealing import seal as seal_data
-    from medward.node.home import Home
+    from medward.node.api.client import NodeClient
+    from medward.node.home.folder import Home
+    from medward.node.sealed_data.sealing import seal as seal_data
 
     if not path.exists():
         raise BadUsage(f"{path} is no file or folder; name the one that holds the data set.")
@@ -70,9 +70,9 @@ def unseal(
 
     Example: medward data unseal bafybei... --home north --out opened
     """
-    from medward.node.client import NodeClient
-    from medward.node.data_sealing import unseal as unseal_data
-    from medward.node.home import Home
+    from medward.node.api.client import NodeClient
+    from medward.node.home.folder import Home
+    from medward.node.sealed_data.sealing import unseal as unseal_data
 
     member = Home(home)
     with NodeClient.of_home(member) as client:
@@ -104,8 +104,8 @@ def withdraw(
 
     Example: medward data withdraw bafybei... --home north
     """
-    from medward.node.client import NodeClient
-    from medward.node.home import Home
+    from medward.node.api.client import NodeClient
+    from medward.node.home.folder import Home
 
     with NodeClient.of_home(Home(home)) as client:
         answer = client.about_data("withdraw", cid)
@@ -120,8 +120,8 @@ def key(*, home: HomeOption, as_json: JsonOption = False) -> None:
 
     Example: medward data key --home south
     """
-    from medward.node.client import NodeClient
-    from medward.node.home import Home
+    from medward.node.api.client import NodeClient
+    from medward.node.home.folder import Home
 
     with NodeClient.of_home(Home(home)) as client:
         answer = client.about_data("publish", "key")

@@ -45,10 +45,10 @@ def train(
     began = perf_counter()
     import numpy as np
 
-    from medward.agents.central import train_centrally
-    from medward.agents.judgement import judge
-    from medward.agents.model import Provenance
-    from medward.agents.recipe import RECIPES
+    from medward.agents.sentinel.central import train_centrally
+    from medward.agents.sentinel.judgement import judge
+    from medward.agents.sentinel.model import Provenance
+    from medward.agents.sentinel.recipe import RECIPES
     from medward.flows.partition import partition_rows
     from medward.flows.prepared import prepare
 

@@ -15,7 +15,7 @@ import hashlib
 
 import msgspec
 
-from medward.federation.interfaces import Refused
+from medward.federation.errors import Refused
 from medward.federation.membership import replica
 from medward.federation.parts import changed_parts, state_of
 from medward.federation.records import Record, decode_record

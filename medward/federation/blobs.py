@@ -1,6 +1,6 @@
 """Blobs by name, on a content-addressed store: the names are CIDs, and the bytes that go in and out are counted."""
 
-from medward.federation.interfaces import MissingBlob
+from medward.federation.errors import MissingBlob
 from medward.store.cid import Cid
 from medward.store.errors import InvalidCid, InvalidDag, InvalidRecord, LimitExceeded, StoreError
 from medward.store.importer import import_file

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from medward.federation.interfaces import Refused
+from medward.federation.errors import Refused
 from medward.federation.records import Change
 from medward.ledger.encoding import decode
 from medward.ledger.errors import NotCanonical

@@ -11,7 +11,7 @@ Whose turn it is goes round; the others wait a while longer each, so that one si
 """
 
 from medward.federation import rules
-from medward.federation.interfaces import Refused
+from medward.federation.errors import Refused
 from medward.federation.records import BeginRound, Record, RoundRecord, SealingKey, Tick
 from medward.federation.round.effects import Effect, Event, Order
 from medward.federation.round.member import Member

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from medward.federation.data_rules import DataSets
 from medward.federation.membership import Members
 from medward.federation.round.state import Audit, Round
 from medward.federation.rules import Agreement, Federation
+from medward.federation.sealed_data.rules import DataSets
 from medward.federation.terms import Terms
 
 FOLDER = "state"

@@ -19,9 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from medward.federation.data_rules import DataSets, apply_to_data, without_member
-from medward.federation.exposure import Cohort, added
-from medward.federation.interfaces import Refused
+from medward.federation.errors import Refused
 from medward.federation.membership import Members, retracted, settled, wished, without
 from medward.federation.records import (
     Announce,
@@ -36,9 +34,11 @@ from medward.federation.records import (
     SealingKey,
     Tick,
 )
+from medward.federation.round.exposure import Cohort, added
 from medward.federation.round.rules import TOO_CLOSE, begin_round
 from medward.federation.round.rules import apply as apply_to_round
 from medward.federation.round.state import Phase, Round
+from medward.federation.sealed_data.rules import DataSets, apply_to_data, without_member
 from medward.federation.terms import Terms
 from medward.fhe.hybrid import check_public
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.fhe import polynomials
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.contribution import SALT_BYTES, Contribution, fits_digest, share_bytes
 from medward.fhe.dealing import expand_share
 from medward.fhe.encoding import HEADER_BYTES, Kind, body, check_residues, residue_bytes, unpack_residues
 from medward.fhe.errors import DealingFault, MalformedEncoding, ShareFault
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS
+from medward.fhe.ring import polynomials
 
 Doubles = NDArray[np.float64]
 

@@ -13,12 +13,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.fhe import polynomials
-from medward.fhe._compile import compiled
-from medward.fhe._modular import reduced, times_constant
 from medward.fhe.encoding import DIGEST_BYTES
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS, SumParameters
-from medward.fhe.ring import Element, Ring, ring
+from medward.fhe.ring import polynomials
+from medward.fhe.ring.kernels import compiled
+from medward.fhe.ring.modular import reduced, times_constant
+from medward.fhe.ring.ring import Element, Ring, ring
 from medward.fhe.sampling import KeyStream, expand_element, expand_vector, framed, uniform_vector
 
 Doubles = NDArray[np.float64]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.fhe import ciphertexts, hybrid, polynomials
+from medward.fhe import ciphertexts, hybrid
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.contribution import (
     SALT_BYTES,
@@ -26,6 +26,7 @@ from medward.fhe.contribution import (
 )
 from medward.fhe.encoding import Kind, header, pack_residues
 from medward.fhe.parameters import AUDITS, DEGREE, SIGMA, TESTS, SumParameters
+from medward.fhe.ring import polynomials
 from medward.fhe.sampling import KeyStream, expand_vector, framed, gaussian, uniform_vector
 
 Integers = NDArray[np.int64]

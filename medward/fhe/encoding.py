@@ -12,9 +12,9 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.fhe._compile import compiled
-from medward.fhe._primes import PRIME_BITS
 from medward.fhe.errors import MalformedEncoding
+from medward.fhe.ring.kernels import compiled
+from medward.fhe.ring.primes import PRIME_BITS
 
 Words = NDArray[np.uint64]
 Doubles = NDArray[np.float64]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.fhe._compile import compiled
-from medward.fhe._modular import reduced
 from medward.fhe.errors import LaneOverflow
 from medward.fhe.parameters import MOST_BLOCKS, SumParameters
-from medward.fhe.ring import Element
+from medward.fhe.ring.kernels import compiled
+from medward.fhe.ring.modular import reduced
+from medward.fhe.ring.ring import Element
 
 Integers = NDArray[np.int64]
 Doubles = NDArray[np.float64]

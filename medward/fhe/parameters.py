@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt
 
-from medward.fhe._primes import ring_primes
 from medward.fhe.errors import UnsafeParameters
+from medward.fhe.ring.primes import ring_primes
 
 #: N, the degree of the ring Z_p[X]/(X^N + 1); p is the largest fitting prime below 2^50.
 DEGREE = 2048

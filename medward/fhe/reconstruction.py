@@ -15,12 +15,12 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.fhe import polynomials
 from medward.fhe.checking import contradicts_audit
 from medward.fhe.context import SumContext
 from medward.fhe.encoding import HEADER_BYTES, Kind, body, header, pack_residues, residue_bytes, unpack_residues
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS, SumParameters
-from medward.fhe.ring import Element
+from medward.fhe.ring import polynomials
+from medward.fhe.ring.ring import Element
 from medward.fhe.sampling import KeyStream, framed, uniform_vector
 
 Integers = NDArray[np.int64]

@@ -13,9 +13,9 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-from medward.fhe._compile import compiled
-from medward.fhe._primes import PRIME_BITS
-from medward.fhe.ring import Element, Ring
+from medward.fhe.ring.kernels import compiled
+from medward.fhe.ring.primes import PRIME_BITS
+from medward.fhe.ring.ring import Element, Ring
 
 Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]

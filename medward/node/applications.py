@@ -4,19 +4,19 @@ from collections.abc import Mapping
 
 from medward.node.bank import BankRules, Watcher
 from medward.node.errors import NodeError
-from medward.node.seam import Host, Participant, Program, Rules
+from medward.node.interfaces import Host, Participant, Program, Rules
 
 # Numba, JAX and the data readers take seconds to load, and are loaded by a node that trains alone.
 
 
 def _training_rules(parameters: Mapping[str, str]) -> Rules:
-    from medward.node.training_rules import TrainingRules  # noqa: PLC0415
+    from medward.node.training.rules import TrainingRules  # noqa: PLC0415
 
     return TrainingRules(parameters)
 
 
 def _training_participant(host: Host) -> Participant:
-    from medward.node.training_participant import TrainingParticipant  # noqa: PLC0415
+    from medward.node.training.participant import TrainingParticipant  # noqa: PLC0415
 
     return TrainingParticipant(host)
 

@@ -11,8 +11,8 @@ from medward.ledger.bank import Bank, ChangeMembers, Note
 from medward.ledger.encoding import decode, encode
 from medward.ledger.errors import NotCanonical
 from medward.ledger.types import MemberUpdate
-from medward.node.cards import Contact
-from medward.node.seam import Host, Ordered, Participant, Query, Rules
+from medward.node.home.cards import Contact
+from medward.node.interfaces import Host, Ordered, Participant, Query, Rules
 
 
 class BankRules(Rules):

@@ -6,16 +6,16 @@ can never take it.
 
 import resource
 
-from medward.ledger.pbft import listener
-from medward.node import api
+from medward.ledger.pbft.runtime.listener import LEDGER_PLACES
+from medward.node.api.server import API_PLACES
 from medward.node.errors import NodeError
-from medward.store.gateway import server
+from medward.store.gateway.server import STORE_PLACES
 
 OWN_FILES = 320
 """For files, databases, libraries and connections to other members: a node of four has about 70 of them open."""
 _ENOUGH = 65_536
 _LEAST_SHARE = 0.25
-PLACES = listener.PLACES + server.PLACES + api.PLACES
+PLACES = LEDGER_PLACES + STORE_PLACES + API_PLACES
 """For callers of the ledger, the store and the API."""
 
 

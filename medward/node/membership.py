@@ -10,15 +10,15 @@ import msgspec
 from medward.errors import MedwardError
 from medward.ledger.errors import Refused
 from medward.ledger.types import Member, MemberUpdate
-from medward.node.blobs import Blobs
-from medward.node.cards import Card, Contact
-from medward.node.configuration import split_address
-from medward.node.consensus import Consensus, check_not_replaced
 from medward.node.errors import InvalidCard, InvalidConfiguration, NodeError, Retired
-from medward.node.federation_file import Federation, check_distinct
-from medward.node.home import Home
-from medward.node.seam import Query, Rules
-from medward.node.submitting import Submitter
+from medward.node.home.cards import Card, Contact
+from medward.node.home.configuration import split_address
+from medward.node.home.federation_file import Federation, check_distinct
+from medward.node.home.folder import Home
+from medward.node.interfaces import Query, Rules
+from medward.node.ledger.pbft import Consensus, check_not_replaced
+from medward.node.ledger.submitter import Submitter
+from medward.node.store.blobs import Blobs
 
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.5

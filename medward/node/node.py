@@ -8,25 +8,25 @@ from typing import Any
 
 from medward.ledger.errors import LedgerError
 from medward.ledger.types import Block, Member, Receipt
-from medward.node.api import ApiRooms, ApiServer, Shown
+from medward.node.api.metrics import NodeCollector, render_metrics
+from medward.node.api.server import ApiRooms, ApiServer, Shown
 from medward.node.applications import PROGRAMS, program_of
-from medward.node.audit_copy import write_copy
-from medward.node.blobs import Blobs
-from medward.node.cards import Card
-from medward.node.comet import CometConsensus
-from medward.node.configuration import Configuration
-from medward.node.consensus import Consensus, PbftConsensus
 from medward.node.descriptors import places_share
 from medward.node.errors import InvalidConfiguration, NodeError
-from medward.node.federation_file import Federation, members_to_call, render_federation
-from medward.node.feed import Feed, observed
-from medward.node.home import Home
+from medward.node.home.audit_copy import write_copy
+from medward.node.home.cards import Card
+from medward.node.home.configuration import Configuration
+from medward.node.home.federation_file import Federation, members_to_call, render_federation
+from medward.node.home.folder import Home
+from medward.node.interfaces import Event, Host, Ledger, Participant, Program
+from medward.node.ledger.cometbft import CometConsensus
+from medward.node.ledger.feed import Feed, observed
+from medward.node.ledger.pbft import Consensus, PbftConsensus
+from medward.node.ledger.submitter import Nonces, Submitter
 from medward.node.membership import Membership
-from medward.node.metrics import NodeCollector, render_metrics
-from medward.node.seam import Event, Host, Ledger, Participant, Program
-from medward.node.submitting import Nonces, Submitter
+from medward.node.refused_requests import TurnedAway
+from medward.node.store.blobs import Blobs
 from medward.node.supervision import Restarts, keep_running, run_once
-from medward.node.turned_away import TurnedAway
 
 _LOG = logging.getLogger("medward.node")
 _WATCH_SECONDS = 0.2

@@ -13,13 +13,13 @@ from pathlib import Path
 import msgspec
 
 from medward.errors import MedwardError
-from medward.ledger.pbft.event_loop import run
+from medward.ledger.pbft.runtime.event_loop import run
 from medward.node.applications import PROGRAMS
-from medward.node.configuration import Configuration, LedgerEngine, StoreEngine
-from medward.node.home import Home
+from medward.node.home.configuration import Configuration, LedgerEngine, StoreEngine
+from medward.node.home.folder import Home
+from medward.node.interfaces import Program
 from medward.node.logs import start_logging
 from medward.node.node import Node
-from medward.node.seam import Program
 from medward.node.supervision import sentence
 
 _LOG = logging.getLogger("medward.node")

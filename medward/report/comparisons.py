@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from medward.report.study import ALONE
 from medward.report.targets import BOOSTING, FEDERATED, paired
+from medward.studies.study import ALONE
 
 _GROUPS = (("binary", "binary"), ("multi-class", "multiclass"))
 _BEHIND = 3
@@ -15,7 +15,7 @@ def classes_table(runs: Sequence[dict[str, Any]]) -> str:
     """Return for each data set the three classes on which boosting's recall is furthest ahead of Sentinel's.
 
     Args:
-        runs: as `medward.report.side_by_side.run_studies` returns them, of one protocol.
+        runs: as `medward.studies.side_by_side.run_studies` returns them, of one protocol.
 
     Returns:
         A table of means over the seeds; empty if no data set has runs of both methods.
@@ -36,7 +36,7 @@ def hospitals_table(runs: Sequence[dict[str, Any]]) -> str:
     """Return what each hospital's own Sentinel scores beside the federation's, and how the worst hospital is served.
 
     Args:
-        runs: as `medward.report.side_by_side.run_studies` returns them, of one protocol.
+        runs: as `medward.studies.side_by_side.run_studies` returns them, of one protocol.
 
     Returns:
         A table of means over the seeds that both have, the interval as `paired` has it; empty if there are none.

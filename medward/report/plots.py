@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from medward.report.charts import drawing
 from medward.report.tables import by_method, spread
-from medward.report.watch_study import by_price, held_to_limits, several_prices
+from medward.studies.watch_study import by_price, held_to_limits, several_prices
 
 #: Below the scale of everything else: it would squeeze the others together.
 _LEFT_OUT = "majority"
@@ -52,7 +52,7 @@ def draw_scores(path: Path, title: str, runs: Sequence[dict[str, Any]]) -> bool:
     Args:
         path: the file to write.
         title: what the runs are of.
-        runs: as `medward.report.side_by_side.run_studies` returns them, of one data set and protocol.
+        runs: as `medward.studies.side_by_side.run_studies` returns them, of one data set and protocol.
 
     Returns:
         Whether there was something to draw: the majority's scores are left out, since they lie far below all others.
@@ -80,15 +80,15 @@ def costs_described(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def draw_costs(path: Path, title: str, runs: Sequence[dict[str, Any]]) -> bool:
-    """Draw what each method costs over time, and its false alarms, under each of `medward.report.watch_study.LIMITS`.
+    """Draw what each method costs over time, and its false alarms, under each of `medward.studies.watch_study.LIMITS`.
 
     Args:
         path: the file to write.
         title: what the runs are of.
-        runs: as `medward.report.watch_study.run_watch_study` returns them, of one data set.
+        runs: as `medward.studies.watch_study.run_watch_study` returns them, of one data set.
 
     Returns:
-        Whether there was something to draw: it takes runs of every method of `medward.report.watch_study.METHODS`, and
+        Whether there was something to draw: it takes runs of every method of `medward.studies.watch_study.METHODS`, and
         a limit that changes what one of them does.
     """
     lines = _spots(runs)
@@ -123,7 +123,7 @@ def draw_prices(path: Path, title: str, runs: Sequence[dict[str, Any]]) -> bool:
     Args:
         path: the file to write.
         title: what the runs are of.
-        runs: as `medward.report.watch_study.run_watch_study` returns them, of one data set and several prices.
+        runs: as `medward.studies.watch_study.run_watch_study` returns them, of one data set and several prices.
 
     Returns:
         Whether there was something to draw: it takes two prices.

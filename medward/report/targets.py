@@ -13,9 +13,9 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from medward.report.study import WITHOUT
 from medward.report.tables import COLUMNS, spread
-from medward.report.watch_study import BASE, SHORTSIGHTED, WHOLE, interval
+from medward.studies.study import WITHOUT
+from medward.studies.watch_study import BASE, SHORTSIGHTED, WHOLE, interval
 
 #: The verdict on a target of which a run is missing.
 NOT_RUN = "not run"
@@ -119,7 +119,7 @@ def verdicts(runs: Sequence[dict[str, Any]], targets: Iterable[Floor | Rival] = 
     """Hold the runs of `medward reproduce` to the targets.
 
     Args:
-        runs: as `medward.report.side_by_side.run_studies` returns them, of any data sets and protocols.
+        runs: as `medward.studies.side_by_side.run_studies` returns them, of any data sets and protocols.
         targets: what to hold them to.
     """
     return [_floor(runs, t) if isinstance(t, Floor) else _rival(runs, t) for t in targets]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from medward.agents.recipe import Recipe
+from medward.agents.sentinel.recipe import Recipe
 from medward.flows.datasets import Cut, Dataset
 from medward.flows.prepared import Prepared, prepare
 from medward.flows.schema import Feature, Flows, Group, Schema

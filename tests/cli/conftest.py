@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from medward.agents.central import train_centrally
-from medward.agents.model import Provenance
-from medward.agents.recipe import Recipe
+from medward.agents.sentinel.central import train_centrally
+from medward.agents.sentinel.model import Provenance
+from medward.agents.sentinel.recipe import Recipe
 from medward.cli import main
 from medward.flows.datasets import DATASETS, ward
 from medward.flows.prepared import prepare

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from medward.cli.running import _show
-from medward.federation.plan import plan_digest
+from medward.federation.model.plan import plan_digest
 from medward.flows.datasets import DATASETS, ward
-from medward.node.cards import read_card
-from medward.node.home import Home
-from medward.node.training_data import plan_for, read_settings
-from medward.node.training_rules import participant_table, read_agreement
-from medward.node.wishes import told
+from medward.node.home.cards import read_card
+from medward.node.home.folder import Home
+from medward.node.ledger.wishes import told
+from medward.node.training.data import plan_for, read_settings
+from medward.node.training.rules import participant_table, read_agreement
 from medward.store.limits import DEFAULT_LIMITS
 from medward.store.local import open_directory
 from tests.federation.test_membership import founded, goes

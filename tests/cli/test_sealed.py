@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from medward.node.founding import Seat, found_on_one_machine
-from medward.node.ports import free_ports
+from medward.node.trial.founding import Seat, found_on_one_machine
+from medward.node.trial.ports import free_ports
 
 from .conftest import Run
 

@@ -25,7 +25,7 @@ import msgspec
 
 from medward.ledger.encoding import encode
 from medward.ledger.pbft.client_protocol import GetBlock, GetStatus, Query, Watch
-from medward.ledger.pbft.transport import frame
+from medward.ledger.pbft.runtime.transport import frame
 
 #: From so many addresses come those that do not share one with the nodes.
 _ADDRESSES = 64

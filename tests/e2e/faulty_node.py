@@ -16,10 +16,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from medward.federation.model.shared_model import SharedModel
 from medward.federation.records import Answer, Commit, Record, RoundRecord, Show, Submit, Vote
 from medward.federation.round.effects import Effect, Event, Order, Produced, Store, Work
 from medward.federation.rules import Agreement
-from medward.federation.shared_model import SharedModel
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import IntVector, SecureSum, SumTerms, Verdict
 from medward.federation.sums.journal import Journal
@@ -27,10 +27,10 @@ from medward.fhe.checking import read_response
 from medward.fhe.ciphertexts import add_elements
 from medward.fhe.contribution import read_contribution, write_contribution
 from medward.fhe.encoding import Kind, header, pack_residues
+from medward.node.interfaces import Host, Program
 from medward.node.process import run_node
-from medward.node.seam import Host, Program
-from medward.node.training_participant import TrainingParticipant
-from medward.node.training_rules import TrainingRules
+from medward.node.training.participant import TrainingParticipant
+from medward.node.training.rules import TrainingRules
 from tests.e2e import clock
 
 COMMAND = (sys.executable, "-m", "tests.e2e.faulty_node")

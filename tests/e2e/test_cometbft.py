@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
+from medward.audit.cometbft_ledger import CometAudit
+from medward.audit.homes import audit
+from medward.audit.rounds import Found
 from medward.federation.application import FederationApplication
-from medward.federation.audit import Found
 from medward.ledger.cometbft.process import find_program
 from medward.ledger.cometbft.reading import StoredBlock, StoredChain, read_chain
-from medward.node.audit import audit
-from medward.node.comet import comet_folder
-from medward.node.comet_audit import CometAudit
 from medward.node.errors import ApiRefused, NodeError
-from medward.node.home import Home
-from medward.node.ports import free_ports
-from medward.node.training_rules import read_agreement
+from medward.node.home.folder import Home
+from medward.node.ledger.cometbft import comet_folder
+from medward.node.training.rules import read_agreement
+from medward.node.trial.ports import free_ports
 from tests.e2e.ward import NAMES, Ward, run
 
 PROGRAM = find_program()

@@ -13,7 +13,7 @@ import pytest
 
 from medward.flows.datasets import ward
 from medward.ledger.cometbft.process import find_program
-from medward.node.home import Home
+from medward.node.home.folder import Home
 from tests.e2e.documented import Command, adapted, commands, said
 from tests.node.hosts import MEDWARD, NAMES, Hosts, four_hosts
 from tests.store.conftest import kubo_program

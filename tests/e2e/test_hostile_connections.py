@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from medward.node.client import NodeClient
+from medward.node.api.client import NodeClient
 from tests.e2e.crowd import Plan
 from tests.e2e.ward import NAMES, Ward, run
 

@@ -33,15 +33,15 @@ from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.client_protocol import Answer, Refusal, ServerMessage, Submit
 from medward.ledger.pbft.identity import NodeIdentity, pinned_context
 from medward.ledger.pbft.messages import Status, encode_message
-from medward.ledger.pbft.transport import frame, read_frame
+from medward.ledger.pbft.runtime.transport import frame, read_frame
 from medward.ledger.signatures import MemberSigner
 from medward.ledger.transactions import decode_transaction
 from medward.ledger.types import Member
-from medward.node.client import NodeClient
+from medward.node.api.client import NodeClient
 from medward.node.errors import ApiRefused
-from medward.node.gateway_keys import make_gateway_identity
-from medward.node.home import Home
-from medward.node.training_files import TrainingFiles
+from medward.node.home.folder import Home
+from medward.node.store.gateway_keys import make_gateway_identity
+from medward.node.training.files import TrainingFiles
 from medward.store.cid import Cid
 from medward.store.limits import DEFAULT_LIMITS
 from medward.store.local import open_directory

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medward.node.retention import MODELS
+from medward.node.training.retention import MODELS
 from medward.store.cid import Cid
 from medward.store.local import open_directory
 from tests.e2e.ward import NAMES, PATIENT, Ward, run

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from medward.audit.homes import Audit, audit
 from medward.flows.datasets import DATASETS, ward
-from medward.node.audit import Audit, audit
 from medward.store.local import open_directory
 from tests.e2e.ward import NAMES, Ward, run
 

@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from medward.audit.homes import audit
 from medward.federation.blobs import blob_name
+from medward.federation.model.shared_model import SharedModel, first_model
 from medward.federation.records import Commit
 from medward.federation.round.rules import FOUND_WORSE
-from medward.federation.shared_model import SharedModel, first_model
-from medward.node.audit import audit
 from medward.node.errors import NodeError
-from medward.node.federation_file import read_federation
-from medward.node.home import Home
-from medward.node.launcher import NODE_COMMAND
+from medward.node.home.federation_file import read_federation
+from medward.node.home.folder import Home
+from medward.node.trial.launcher import NODE_COMMAND
 from medward.store.local import open_directory
 from tests.e2e.faulty_node import unsaid
 from tests.e2e.plan import Plan

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from medward.federation.blobs import blob_name
-from medward.federation.hospital import trial_secret
-from medward.federation.plan import Plan
-from medward.federation.shared_model import SharedModel, first_model, from_bytes
+from medward.federation.model.hospital import trial_secret
+from medward.federation.model.plan import Plan
+from medward.federation.model.shared_model import SharedModel, first_model, from_bytes
 from medward.ledger.membership import ChainParameters
-from medward.node.configuration import LedgerEngine
 from medward.node.errors import NodeError
-from medward.node.home import Home
-from medward.node.launcher import Launcher
-from medward.node.training_data import OwnSide, Settings, own_side, plan_of, read_data
-from medward.node.training_files import TrainingFiles
-from medward.node.training_rules import agreement_parameters
+from medward.node.home.configuration import LedgerEngine
+from medward.node.home.folder import Home
+from medward.node.training.data import OwnSide, Settings, own_side, plan_of, read_data
+from medward.node.training.files import TrainingFiles
+from medward.node.training.rules import agreement_parameters
+from medward.node.trial.launcher import Launcher
 from tests.e2e.clock import Clock
 from tests.e2e.faulty_node import COMMAND, FILE
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from medward.agents.recipe import Recipe
-from medward.federation.training import FederatedTraining, Options
+from medward.agents.sentinel.recipe import Recipe
+from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.datasets import Cut, Dataset
 from medward.flows.prepared import Prepared, prepare
 from tests.agents.conftest import RECIPE, SCHEMA, toy_flows

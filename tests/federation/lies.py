@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from medward.federation.audit import audit_cohorts, audit_round, audit_sealing_keys, sums_of_auditor
-from medward.federation.findings import Found
-from medward.federation.history import History, PastRound
+from medward.audit.findings import Found
+from medward.audit.history import History, PastRound
+from medward.audit.rounds import audit_cohorts, audit_round, audit_sealing_keys, sums_of_auditor
+from medward.federation.model.shared_model import SharedModel
 from medward.federation.records import Answer, Record
 from medward.federation.round.effects import Effect, Order
 from medward.federation.round.state import Round
-from medward.federation.shared_model import SharedModel
+from medward.federation.simulation.training import FederatedTraining, Options
 from medward.federation.sums.interface import IntVector, SumTerms, Verdict
-from medward.federation.training import FederatedTraining, Options
 from medward.fhe import reconstruction
 from medward.flows.prepared import Prepared
 from tests.agents.conftest import RECIPE

@@ -15,8 +15,7 @@ from medward.federation.application import (
     decode_state,
     encode_state,
 )
-from medward.federation.interfaces import Refused
-from medward.federation.memory import Entry
+from medward.federation.errors import Refused
 from medward.federation.records import (
     Announce,
     Change,
@@ -30,6 +29,7 @@ from medward.federation.records import (
     encode_record,
 )
 from medward.federation.rules import Agreement, HeldKey, apply
+from medward.federation.simulation.log import Entry
 from medward.fhe.hybrid import HybridKey
 from medward.ledger.encoding import encode
 from medward.ledger.errors import SnapshotMismatch

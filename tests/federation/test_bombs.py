@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from medward.federation.audit import audit_round, sums_of_auditor
-from medward.federation.findings import Found
-from medward.federation.interfaces import FederationError
+from medward.audit.findings import Found
+from medward.audit.rounds import audit_round, sums_of_auditor
+from medward.federation.errors import FederationError
+from medward.federation.model.shared_model import MOST_BYTES, first_model, from_bytes
 from medward.federation.records import Answer, Attest, Commit, Record, Show, Submit, commitment_to
 from medward.federation.round.effects import Effect, Order
 from medward.federation.round.naming import authors_of, sizes_of
 from medward.federation.round.state import Round
-from medward.federation.shared_model import MOST_BYTES, first_model, from_bytes
 from medward.flows.prepared import Prepared
 from medward.store.limits import DagLimits
 from tests.federation.lies import NAMES, Change, Recorded, told

@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from medward.federation.application import FederationApplication
-from medward.federation.data_rules import MOST_SETS
 from medward.federation.membership import MOST_WISHES
 from medward.federation.parts import changed_parts, state_of
 from medward.federation.records import (
@@ -32,6 +31,7 @@ from medward.federation.records import (
     encode_record,
 )
 from medward.federation.rules import Federation
+from medward.federation.sealed_data.rules import MOST_SETS
 from medward.ledger.encoding import encode
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Block, Member, Transaction

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from medward.fhe import ciphertexts, polynomials, reconstruction
+from medward.fhe import ciphertexts, reconstruction
 from medward.fhe.checking import (
     check_own_share,
     check_shown_share,
@@ -21,6 +21,7 @@ from medward.fhe.encoding import unpack_residues
 from medward.fhe.errors import DealingFault, LaneOverflow, ShareFault
 from medward.fhe.hybrid import HybridKey, check_public, seal
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS
+from medward.fhe.ring import polynomials
 from medward.fhe.sampling import hedged_key
 from tests.fhe import weakened
 from tests.fhe.liars import (

@@ -10,7 +10,7 @@ import medward
 
 _USE = """
 import numpy as np
-from medward.fhe.ring import Ring
+from medward.fhe.ring.ring import Ring
 ring = Ring(1024, 1)
 a = ring.forward(ring.embed(np.arange(1024)))
 assert ring.integers(ring.inverse(a)) == list(range(1024))

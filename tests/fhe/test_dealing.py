@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medward.fhe import polynomials
 from medward.fhe.checking import check_own_share, check_shown_share, read_share, read_shown
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.contribution import contribution_bytes, read_contribution, share_bytes, share_digest, share_label
@@ -16,6 +15,7 @@ from medward.fhe.encoding import pack_residues
 from medward.fhe.errors import MalformedEncoding, ShareFault
 from medward.fhe.hybrid import OVERHEAD
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS
+from medward.fhe.ring import polynomials
 from tests.fhe.test_parameters import of
 from tests.fhe.world import BEACON, World, key
 

@@ -9,7 +9,7 @@ from medward.fhe import lanes
 from medward.fhe.errors import LaneOverflow
 from medward.fhe.lanes import COUNT_BITS, BlockLayout
 from medward.fhe.parameters import MOST_BLOCKS, UPDATE_BITS, SumParameters
-from medward.fhe.polynomials import balance
+from medward.fhe.ring.polynomials import balance
 from tests.fhe.test_parameters import MEMBERS, of
 
 ZERO = np.zeros(2048, np.int64)

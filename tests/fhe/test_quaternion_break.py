@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from medward.cli.bench._historical import Matrix, Quaternion, QuaternionScheme, multiply, row_reduced
+from medward.bench.fhe.lipschitz import Matrix, Quaternion, QuaternionScheme, multiply, row_reduced
 
 # Two primes of 256 bits; their product is public, the attacks never use them.
 P = 2**256 - 189

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medward.fhe import polynomials, reconstruction
+from medward.fhe import reconstruction
 from medward.fhe.errors import MalformedEncoding
 from medward.fhe.parameters import AUDITS, DEGREE
+from medward.fhe.ring import polynomials
 from tests.fhe.world import World
 
 WORLDS = {n: World(n, values=300) for n in (4, 7, 10, 16)}

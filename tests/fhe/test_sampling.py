@@ -13,7 +13,7 @@ import pytest
 
 from medward.fhe import sampling
 from medward.fhe.parameters import SIGMA, sum_parameters
-from medward.fhe.ring import ring
+from medward.fhe.ring.ring import ring
 from medward.fhe.sampling import KeyStream, framed, gaussian, gaussian_cumulative, hedged_key
 
 N = 1 << 18

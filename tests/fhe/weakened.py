@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from medward.fhe import polynomials
 from medward.fhe.checking import read_share
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.contribution import Contribution
@@ -13,7 +12,8 @@ from medward.fhe.encoding import unpack_residues
 from medward.fhe.errors import LaneOverflow
 from medward.fhe.lanes import decode
 from medward.fhe.parameters import DEGREE, SIGMA, TESTS, SumParameters
-from medward.fhe.ring import Element
+from medward.fhe.ring import polynomials
+from medward.fhe.ring.ring import Element
 from medward.fhe.sampling import KeyStream, gaussian
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medward.agents.central import fitted_scaler, train_centrally
-from medward.agents.model import Provenance
-from medward.agents.recipe import RECIPES, Recipe
+from medward.agents.sentinel.central import fitted_scaler, train_centrally
+from medward.agents.sentinel.model import Provenance
+from medward.agents.sentinel.recipe import RECIPES, Recipe
 from medward.flows.datasets import DATASETS, WARD, ward
 from medward.flows.errors import FlowsError
 from medward.flows.history import FeatureSpace

@@ -14,15 +14,15 @@ import msgspec
 from medward.ledger.bank import Bank
 from medward.ledger.encoding import decode, encode
 from medward.ledger.membership import ChainParameters, Genesis
-from medward.ledger.pbft import journal
 from medward.ledger.pbft.effects import Broadcast, Effect, Send
-from medward.ledger.pbft.engine import NodeSettings, PbftEngine, prepare_folder
-from medward.ledger.pbft.event_loop import run
-from medward.ledger.pbft.journal import Journal
 from medward.ledger.pbft.messages import PrePrepare
 from medward.ledger.pbft.parameters import Parameters
-from medward.ledger.pbft.transport import Outgoing
-from medward.ledger.pbft.witness import Witness
+from medward.ledger.pbft.runtime import journal
+from medward.ledger.pbft.runtime.engine import NodeSettings, PbftEngine, prepare_folder
+from medward.ledger.pbft.runtime.event_loop import run
+from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.pbft.runtime.transport import Outgoing
+from medward.ledger.pbft.runtime.witness import Witness
 from medward.ledger.types import Member
 
 CHAIN = ChainParameters(checkpoint_interval=16, log_window=64, in_flight=8)

@@ -8,7 +8,7 @@ from medward.ledger.errors import SnapshotMismatch
 from medward.ledger.execution import NONCE_WINDOW, REPLAYED, Execution, transactions_root
 from medward.ledger.merkle import MerkleMap
 from medward.ledger.transactions import sign_transaction
-from tests.sim.signing import Secrets
+from tests.ledger.simulator.signing import Secrets
 
 CLIENT = Secrets().signer("client")
 

@@ -6,11 +6,11 @@ import time
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from medward.bench.ledger.pbft import free_ports
 from medward.ledger.bank import Bank, Deposit
-from medward.ledger.benchmark.pbft import free_ports
 from medward.ledger.encoding import encode
 from medward.ledger.membership import ChainParameters, Genesis
-from medward.ledger.pbft.engine import NodeSettings, PbftEngine, prepare_folder
+from medward.ledger.pbft.runtime.engine import NodeSettings, PbftEngine, prepare_folder
 from medward.ledger.signatures import MemberSigner
 from medward.ledger.transactions import sign_transaction
 

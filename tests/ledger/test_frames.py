@@ -28,7 +28,7 @@ from medward.ledger.pbft.client_protocol import (
 from medward.ledger.pbft.effects import Received
 from medward.ledger.pbft.messages import Message, decode_message, encode_message
 from medward.ledger.types import Receipt, TxResult
-from tests.sim.world import World
+from tests.ledger.simulator.world import World
 
 CORPUS = Path(__file__).parent / "vectors" / "frames.json"
 FRAMES = {name: bytes.fromhex(data) for name, data in json.loads(CORPUS.read_text()).items()} if CORPUS.exists() else {}

@@ -11,12 +11,12 @@ from medward.ledger.encoding import decode_form, encode
 from medward.ledger.errors import LedgerError, NotCanonical, Refused
 from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft.client import PbftClient
-from medward.ledger.pbft.client_desk import ClientDesk, Submission
 from medward.ledger.pbft.client_protocol import Answer, ClientMessage, Refusal, ServerMessage, Submit, Watch
-from medward.ledger.pbft.inbox import SHARE_MESSAGES, Inbox, Share
-from medward.ledger.pbft.listener import Caller
 from medward.ledger.pbft.messages import MAX_FRAME, Request, Status, decode_message, encode_message
-from medward.ledger.pbft.transport import frame
+from medward.ledger.pbft.runtime.client_desk import ClientDesk, Submission
+from medward.ledger.pbft.runtime.inbox import SHARE_MESSAGES, Inbox, Share
+from medward.ledger.pbft.runtime.listener import Caller
+from medward.ledger.pbft.runtime.transport import frame
 from medward.ledger.signatures import MemberSigner
 from medward.ledger.transactions import encode_transaction, sign_transaction
 from medward.ledger.types import Member, Receipt, TxResult

@@ -13,8 +13,8 @@ import pytest
 from medward.ledger.bank import Deposit
 from medward.ledger.errors import JournalCorrupt, JournalError, JournalRolledBack
 from medward.ledger.pbft.effects import Accepted, Append, CheckpointTaken, Compact, Prepared, StoreBlock, StoreSnapshot
-from medward.ledger.pbft.journal import Journal
-from tests.sim.world import World
+from medward.ledger.pbft.runtime.journal import Journal
+from tests.ledger.simulator.world import World
 
 IDENTITY = b"i" * 32
 
@@ -217,9 +217,9 @@ def test_a_record_that_is_gone_or_changed_is_recognised(tmp_path, units, damage)
 WRITER = """
 import os, pickle, signal, sys
 from pathlib import Path
-from medward.ledger.pbft.journal import Journal
-from medward.ledger.pbft.witness import Witness
-import medward.ledger.pbft.journal as module
+from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.pbft.runtime.witness import Witness
+import medward.ledger.pbft.runtime.journal as module
 units = pickle.load(open(sys.argv[2], "rb"))
 stop_at, place = int(sys.argv[3]), sys.argv[4]
 journal = Journal(Path(sys.argv[1]))

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler for
 WRITER = """
 import os, pickle, signal, sys
 from pathlib import Path
-from medward.ledger.pbft.journal import Journal
+from medward.ledger.pbft.runtime.journal import Journal
 Journal.create(Path(sys.argv[1]), bytes.fromhex(sys.argv[4])).close()
 journal = Journal(Path(sys.argv[1]))
 journal._database.execute(f"PRAGMA synchronous = {sys.argv[3]}")

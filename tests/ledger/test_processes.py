@@ -20,7 +20,7 @@ from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.messages import Commit, Status, encode_message
 from medward.ledger.pbft.reading import read_journal
-from medward.ledger.pbft.transport import MAX_FRAME, frame
+from medward.ledger.pbft.runtime.transport import MAX_FRAME, frame
 from medward.ledger.signatures import Domain, MemberSigner, MemberVerifier
 from medward.ledger.types import MemberUpdate
 from tests.ledger.cluster import CHAIN, DEATHS, TIMERS, Cluster

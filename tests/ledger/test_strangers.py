@@ -13,18 +13,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from medward.admission.rooms import Room
 from medward.ledger.encoding import encode
 from medward.ledger.membership import ChainParameters, Genesis
-from medward.ledger.pbft import client_desk
-from medward.ledger.pbft.allotment import Allotment
-from medward.ledger.pbft.client_desk import ClientDesk, Submission
 from medward.ledger.pbft.client_protocol import GetBlock, GetStatus, NodeStatus, Query, QueryAnswer, Refusal, Submit
-from medward.ledger.pbft.event_loop import run
 from medward.ledger.pbft.identity import NodeIdentity
-from medward.ledger.pbft.listener import Caller, Listener, ListenerRooms
-from medward.ledger.pbft.transport import frame, read_frame
+from medward.ledger.pbft.runtime import client_desk
+from medward.ledger.pbft.runtime.allotment import Allotment
+from medward.ledger.pbft.runtime.client_desk import ClientDesk, Submission
+from medward.ledger.pbft.runtime.event_loop import run
+from medward.ledger.pbft.runtime.listener import Caller, Listener, ListenerRooms
+from medward.ledger.pbft.runtime.transport import frame, read_frame
 from medward.ledger.signatures import MemberSigner
 from medward.ledger.transactions import encode_transaction, sign_transactions
 from medward.ledger.types import Member, TxResult
-from medward.node.ports import free_ports
+from medward.node.trial.ports import free_ports
 from tests.admission.world import until
 
 Called = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -16,7 +16,7 @@ from medward.ledger.pbft.client import PbftClient
 from medward.ledger.signatures import MemberSigner, MemberVerifier
 from medward.ledger.types import Receipt
 from tests.ledger.cluster import Cluster
-from tests.sim.linearizability import check_history
+from tests.ledger.simulator.linearizability import check_history
 
 
 @dataclass

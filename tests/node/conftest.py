@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from medward.node.founding import Seat, found_on_one_machine
-from medward.node.home import Home
-from tests.node.audited import found_homes
+from medward.node.home.folder import Home
+from medward.node.trial.founding import Seat, found_on_one_machine
+from tests.audit.homes import found_homes
 
 
 def seats(*names: str) -> list[Seat]:

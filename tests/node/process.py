@@ -16,8 +16,8 @@ from medward.ledger.encoding import decode_form, encode
 from medward.ledger.errors import NotCanonical
 from medward.node.bank import BankRules
 from medward.node.errors import Retired
+from medward.node.interfaces import Host, Ordered, Participant, Program, Restored
 from medward.node.process import run_node
-from medward.node.seam import Host, Ordered, Participant, Program, Restored
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound
 

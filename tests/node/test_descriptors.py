@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from medward.ledger.pbft.listener import ListenerRooms
-from medward.node.api import ApiRooms
+from medward.ledger.pbft.runtime.listener import ListenerRooms
+from medward.node.api.server import ApiRooms
 from medward.node.descriptors import OWN_FILES, PLACES, places_share, raise_limit
 from medward.node.errors import NodeError
-from medward.node.founding import found_on_one_machine
-from medward.node.launcher import free_seats
+from medward.node.trial.founding import found_on_one_machine
+from medward.node.trial.launcher import free_seats
 from medward.store.gateway.server import GatewayRooms
 
 

@@ -9,10 +9,10 @@ import pytest
 from medward.ledger.cometbft.process import find_program
 from medward.node.bank import BankRules
 from medward.node.errors import ApiRefused, NodeError
-from medward.node.founding import found_on_one_machine
-from medward.node.launcher import free_seats
+from medward.node.interfaces import Host, Participant, Program
 from medward.node.node import Node
-from medward.node.seam import Host, Participant, Program
+from medward.node.trial.founding import found_on_one_machine
+from medward.node.trial.launcher import free_seats
 from tests.node.world import World, story
 from tests.store.conftest import kubo_program
 

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 
 from medward.ledger.types import Member
-from medward.node.blobs import Blobs
-from medward.node.cards import Contact
-from medward.node.consensus import check_not_replaced
 from medward.node.errors import Retired
-from medward.node.exchange import MembersExchange
-from medward.node.gateway_keys import make_gateway_identity, write_trusted
-from medward.node.home import Home
+from medward.node.home.cards import Contact
+from medward.node.home.folder import Home
+from medward.node.ledger.pbft import check_not_replaced
 from medward.node.membership import _can_be_called
+from medward.node.store.blobs import Blobs
+from medward.node.store.exchange import MembersExchange
+from medward.node.store.gateway_keys import make_gateway_identity, write_trusted
 from medward.store.errors import BlockNotFound, StoreError
 from medward.store.gateway.peer import Peer
 from medward.store.gateway.server import GatewayServer

@@ -13,16 +13,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from medward.node.backup import read_backup, write_backup
-from medward.node.cards import read_card
-from medward.node.client import NodeClient
-from medward.node.configuration import split_address
+from medward.node.api.client import NodeClient
 from medward.node.errors import ApiRefused, NodeError
-from medward.node.founding import found_on_one_machine
-from medward.node.gateway_keys import make_gateway_identity
-from medward.node.home import Home
-from medward.node.launcher import Launcher, free_seats
-from medward.node.ports import free_ports
+from medward.node.home.backup import read_backup, write_backup
+from medward.node.home.cards import read_card
+from medward.node.home.configuration import split_address
+from medward.node.home.folder import Home
+from medward.node.store.gateway_keys import make_gateway_identity
+from medward.node.trial.founding import found_on_one_machine
+from medward.node.trial.launcher import Launcher, free_seats
+from medward.node.trial.ports import free_ports
 from tests.node.world import CHAIN, NAMES, World, story
 
 pytestmark = pytest.mark.processes

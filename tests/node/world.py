@@ -15,7 +15,7 @@ from medward.ledger.membership import ChainParameters
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.signatures import MemberSigner
 from medward.node.errors import NodeError
-from medward.node.launcher import Launcher
+from medward.node.trial.launcher import Launcher
 from tests.node.process import COMMAND
 
 NAMES = ["h0", "h1", "h2", "h3"]

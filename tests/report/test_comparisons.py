@@ -3,8 +3,8 @@
 from typing import Any
 
 from medward.report.comparisons import classes_table, hospitals_table
-from medward.report.study import ALONE
 from medward.report.targets import BOOSTING, FEDERATED
+from medward.studies.study import ALONE
 
 
 def _run(method: str, seed: int, score: float, recall: dict[str, float], **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from medward.report.plots import (
     prices_described,
     scores_described,
 )
-from medward.report.watch_study import LIMITS, METHODS
+from medward.studies.watch_study import LIMITS, METHODS
 
 _TEXT, _DESCRIPTION = "{http://www.w3.org/2000/svg}text", "{http://purl.org/dc/elements/1.1/}description"
 

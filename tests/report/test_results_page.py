@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-from medward.report.study import METHODS
+from medward.studies.study import METHODS
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from medward.report.targets import FEDERATED, Floor, Rival, over_time_verdicts, paired, verdict_table, verdicts
-from medward.report.watch_study import BASE, SHORTSIGHTED
+from medward.studies.watch_study import BASE, SHORTSIGHTED
 
 
 def _run(method: str, seed: int, score: float, protocol: str = "honest") -> dict[str, Any]:

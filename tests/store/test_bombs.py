@@ -8,8 +8,8 @@ from functools import partial
 import httpx
 import pytest
 
-from medward.cli.bench._store_memory import peak_beyond_now
-from medward.node.retention import Retention
+from medward.bench.store.memory_program import peak_beyond_now
+from medward.node.training.retention import Retention
 from medward.store import dagpb, records, unixfs
 from medward.store.blocks import MemoryBlocks
 from medward.store.car import CarReader, car_header, car_section_head

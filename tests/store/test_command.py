@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medward.cli.bench._store_rows import all_rows
+from medward.bench.store.measures import all_rows
 from medward.store.gateway.server import GatewayServer
 from medward.store.importer import UNIXFS_V0_2015, import_file
 from medward.store.local import open_directory

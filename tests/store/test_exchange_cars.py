@@ -7,8 +7,8 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from medward.cli.bench._store_memory import peak_beyond_now
-from medward.cli.bench._store_rows import MEMORY_LIMIT_MIB
+from medward.bench.store.measures import MEMORY_LIMIT_MIB
+from medward.bench.store.memory_program import peak_beyond_now
 from medward.store.car import car_header, car_section_head, write_car
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound

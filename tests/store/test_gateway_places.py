@@ -13,7 +13,7 @@ import pytest
 from medward.admission.http import Patience
 from medward.admission.rooms import Room
 from medward.ledger.pbft.identity import NodeIdentity
-from medward.node.gateway_keys import Signers, make_gateway_identity
+from medward.node.store.gateway_keys import Signers, make_gateway_identity
 from medward.store.gateway.server import GatewayRooms, GatewayServer
 from medward.store.gateway.tls import TlsIdentity
 from medward.store.local import in_memory

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from medward.agents.courier.observation import FEATURES, ONE, Decision, Observation
 from medward.agents.courier.policies import Learned, fixed_network
-from medward.agents.layers import Linear
+from medward.agents.sentinel.layers import Linear
 
 
 class Log(NamedTuple):

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from medward.agents.layers import Linear, QuaternionLinear
-from medward.agents.recipe import Layer
+from medward.agents.sentinel.layers import Linear, QuaternionLinear
+from medward.agents.sentinel.recipe import Layer
 from medward.agents.watch.costs import WatchCosts
 from medward.agents.watch.environment import Sight
 

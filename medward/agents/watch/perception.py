@@ -7,9 +7,9 @@ trust it too much. So training rows are looked at by networks that were trained 
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.agents.central import train_centrally
-from medward.agents.model import SentinelModel
-from medward.agents.recipe import Recipe
+from medward.agents.sentinel.central import train_centrally
+from medward.agents.sentinel.model import SentinelModel
+from medward.agents.sentinel.recipe import Recipe
 from medward.flows.prepared import Prepared
 
 # A logit beyond it says no more than "certainly": a chance of under a thousandth.

@@ -17,7 +17,7 @@ def agents(
     Example: `medward bench agents --json`
     """
     use_one_thread_per_operation()
-    from medward.cli.bench._agents_measures import measure
-    from medward.report.benchmark import print_benchmark
+    from medward.bench.agents.measures import measure
+    from medward.bench.rows import print_benchmark
 
     print_benchmark("Sentinel on one core", measure(updates, repeats), as_json)

@@ -3,7 +3,7 @@
 import typer
 from rich.console import Console
 
-from medward.report.benchmark import print_benchmark
+from medward.bench.rows import print_benchmark
 
 
 def measure(
@@ -16,7 +16,7 @@ def measure(
     Example: medward bench fhe --json > fhe.json
     """
     with Console(stderr=True).status("compiling kernels ...") as status:  # shown on a terminal only
-        from medward.cli.bench import _fhe_rows
+        from medward.bench.fhe.measures import all_rows
 
-        rows = _fhe_rows.all_rows(lambda text: status.update(f"{text} ..."))
+        rows = all_rows(lambda text: status.update(f"{text} ..."))
     print_benchmark("Encrypted sums, one thread", rows, as_json)

@@ -14,8 +14,8 @@ def ledger(
 
     Example: `medward bench ledger --json --seconds 3`
     """
-    from medward.ledger.benchmark.table import measure_all
-    from medward.report.benchmark import BenchmarkRow, print_benchmark
+    from medward.bench.ledger.measures import measure_all
+    from medward.bench.rows import BenchmarkRow, print_benchmark
 
     rows = [
         BenchmarkRow(row.what, row.ours, row.other, row.other_name, row.ratio, row.unit)

@@ -2,7 +2,7 @@
 
 import typer
 
-from medward.report.benchmark import print_benchmark
+from medward.bench.rows import print_benchmark
 
 
 def measure(
@@ -16,10 +16,11 @@ def measure(
 
     Example: medward bench store --json > store.json
     """
-    from medward.cli.bench import _store_rows
+
+    from medward.bench.store.measures import all_rows
 
     def progress(text: str) -> None:
         typer.echo(f"{text} ...", err=True)
 
-    rows = _store_rows.all_rows(megabytes * 1_000_000, repeats, progress)
+    rows = all_rows(megabytes * 1_000_000, repeats, progress)
     print_benchmark(f"Content-addressed storage, {megabytes} MB", rows, as_json)

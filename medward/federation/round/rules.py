@@ -9,9 +9,9 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from medward.federation import records
-from medward.federation.exposure import allowed
-from medward.federation.interfaces import Refused
+from medward.federation.errors import Refused
 from medward.federation.records import RoundRecord
+from medward.federation.round.exposure import allowed
 from medward.federation.round.state import Audit, Found, Phase, Round
 from medward.federation.terms import Terms
 

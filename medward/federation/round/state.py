@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from medward.federation.exposure import Cohort
 from medward.federation.records import AT_ONCE, Attest, Dispatch, Next, Submit, Task
+from medward.federation.round.exposure import Cohort
 from medward.federation.sums.interface import SumTerms
 from medward.federation.terms import Terms
 

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.federation.interfaces import FederationError
+from medward.federation.errors import FederationError
 
 IntVector = NDArray[np.int64]
 

@@ -16,7 +16,6 @@ from medward.ledger.encoding import decode_form, encode
 from medward.ledger.errors import InvalidCertificate, LedgerError, NotCanonical, Refused
 from medward.ledger.execution import NONCE_WINDOW
 from medward.ledger.membership import Genesis, Membership
-from medward.ledger.pbft.client_desk import CLIENT_FRAME
 from medward.ledger.pbft.client_protocol import (
     Answer,
     BlockReply,
@@ -32,7 +31,8 @@ from medward.ledger.pbft.client_protocol import (
     Watch,
 )
 from medward.ledger.pbft.identity import pinned_context
-from medward.ledger.pbft.transport import frame, read_frame
+from medward.ledger.pbft.runtime.client_desk import CLIENT_FRAME
+from medward.ledger.pbft.runtime.transport import frame, read_frame
 from medward.ledger.signatures import MemberVerifier, Signer
 from medward.ledger.transactions import MAX_TREE, encode_transaction, sign_transactions
 from medward.ledger.types import Member, Receipt

@@ -18,8 +18,8 @@ from medward.ledger.encoding import decode, decode_form
 from medward.ledger.errors import LedgerError, NotCanonical
 from medward.ledger.execution import transactions_root
 from medward.ledger.pbft.effects import StoreSnapshot
-from medward.ledger.pbft.journal import Journal
 from medward.ledger.pbft.messages import Evidence
+from medward.ledger.pbft.runtime.journal import Journal
 
 _DATABASE, _LOG, _WITNESS = "journal.sqlite", "journal.sqlite-wal", "witness"
 

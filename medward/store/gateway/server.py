@@ -39,7 +39,7 @@ from medward.store.interface import BlobStore
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
 
 _STRANGERS, _EXPECTED, _MEMBERS = 48, 48, 192
-PLACES = _STRANGERS + _EXPECTED + _MEMBERS
+STORE_PLACES = _STRANGERS + _EXPECTED + _MEMBERS
 """Most connections that one gateway holds open at a time."""
 _EACH = 32
 """Of one member or one address: as many as a member's `PeerExchange` opens."""
@@ -86,7 +86,7 @@ class GatewayRooms(NamedTuple):
 
     @classmethod
     def of(cls, share: float = 1.0) -> Self:
-        """Return rooms with this share of their usual places, `PLACES` in all."""
+        """Return rooms with this share of their usual places, `STORE_PLACES` in all."""
         strangers, expected, members = (max(4, int(share * usual)) for usual in (_STRANGERS, _EXPECTED, _MEMBERS))
         return cls(
             Room(strangers, max(2, strangers // 6), grace=_GRACE_SECONDS, life=_HANDSHAKE_SECONDS),

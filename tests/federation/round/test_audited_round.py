@@ -6,9 +6,9 @@ import pytest
 
 from medward.federation.records import Answer, Finish, NoFit, Record, Respond
 from medward.federation.round.effects import Effect, Order
+from medward.federation.simulation.training import FederatedTraining
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import SumTerms
-from medward.federation.training import FederatedTraining
 from medward.fhe import reconstruction
 from tests.federation.conftest import Start
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medward.federation.interfaces import Refused
+from medward.federation.errors import Refused
 from medward.federation.records import (
     Answer,
     Attest,

@@ -13,10 +13,11 @@ import numpy as np
 
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import IntVector, SumRefused, Verdict
-from medward.fhe import polynomials, reconstruction
+from medward.fhe import reconstruction
 from medward.fhe.checking import read_share
 from medward.fhe.dealing import Dealing
 from medward.fhe.parameters import AUDITS, DEGREE
+from medward.fhe.ring import polynomials
 from tests.federation.sums.ward import Ward
 from tests.fhe.liars import Ghost, IdealMultiple, LargeSecret, OneShareOff, OtherSecret, UniformCiphertext
 

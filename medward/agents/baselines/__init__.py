@@ -1,0 +1,1 @@
+"""Classifiers that Sentinel is compared with, on the same rows, tuned on the same validation rows."""

@@ -1,0 +1,1 @@
+"""Sentinel beside eager PyTorch and stable-baselines3."""

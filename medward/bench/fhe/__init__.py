@@ -1,0 +1,1 @@
+"""Encrypted sums beside SEAL, TenSEAL, OpenFHE, Paillier, RSA, ElGamal and AES."""

@@ -1,0 +1,1 @@
+"""The store beside SHA-256, a plain copy and Kubo."""

@@ -1,0 +1,1 @@
+"""The model that hospitals make together: shared_model.py advances it, hospital.py works for it."""

@@ -1,0 +1,229 @@
+"""A hospital's private side: its rows, and the work that a round asks of it. Only integers to be summed leave here."""
+
+import hashlib
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from numpy.typing import NDArray
+
+from medward.agents.metrics import window_costs
+from medward.agents.sentinel.learner import start, train
+from medward.agents.sentinel.model import Provenance, SentinelModel
+from medward.agents.sentinel.traffic import Traffic, traffic_of
+from medward.federation.errors import FederationError
+from medward.federation.model.courier import COST_UNIT
+from medward.federation.model.shared_model import SIZES, SharedModel
+from medward.federation.sums.interface import IntVector
+from medward.fhe.quantise import quantise_with_feedback, rounding_seed, weighted
+from medward.flows.schema import Flows
+from medward.flows.sketch import count
+
+#: A hospital votes against a model that costs it more than this many times what the one before did, unless the
+#: difference is less than so many standard errors.
+WORSE = 1.5
+CERTAIN = 3.0
+#: Fewer rows than these say nothing.
+LEAST_VALIDATION_ROWS = 50
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """One hospital's rows.
+
+    Args:
+        x: the feature matrix of its rows.
+        y: their classes, as the schema numbers them.
+        stream: each row's stream.
+        order: each row's place in its stream, or None for the order of the rows.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int32]
+    stream: NDArray[np.int32]
+    order: NDArray[np.float64] | None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def training_rows(
+    flows: Flows, x: NDArray[np.float32], stream: NDArray[np.int32], rows: NDArray[np.intp]
+) -> TrainingRows:
+    """Return some rows of a data set as one hospital's own."""
+    order = None if flows.order is None or not flows.schema.history else flows.order[rows]
+    return TrainingRows(x[rows], flows.y[rows], stream[rows], order)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What was not sent of a hospital's updates so far: what rounding lost, and blocks that wait.
+
+    Args:
+        step: the shared model's step that the last update was for.
+        before: what was carried into it; valid again if that step is repeated, since its sum came to nothing.
+        after: what is carried into the next step.
+    """
+
+    step: int
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+
+class Hospital:
+    """One hospital's private side.
+
+    Args:
+        secret: what its random draws derive from.
+        rows: its training rows.
+        validation: rows on which it tries a new shared model, or None if it has none.
+        room: the rows' arrays are padded to at least this many, which changes no result: hospitals that are simulated
+            together share what is compiled.
+    """
+
+    def __init__(
+        self, secret: bytes, rows: TrainingRows, validation: TrainingRows | None = None, room: int = 0
+    ) -> None:
+        self._secret, self._rows, self._validation, self.room = secret, rows, validation, room
+        self._traffic: Traffic | None = None
+        self.carried: Carried | None = None
+
+    def work(self, shared: SharedModel, number: int) -> IntVector:
+        """Return this hospital's integers for the shared model's next task: int64[counts + values].
+
+        Args:
+            shared: the shared model to work from.
+            number: the federation's round; random draws derive from it, so that no two rounds, a void one and its
+                repetition included, ever see the same update.
+        """
+        match shared.task:
+            case "survey":
+                return self._survey(shared)
+            case "train":
+                return self._update(shared, number)
+        raise FederationError("Nothing is contributed to a round that sums nothing.")
+
+    def accepts(self, before: SharedModel, after: SharedModel) -> bool:
+        """Say whether the next shared model is not clearly worse on this hospital's own validation rows."""
+        if self._validation is None or len(self._validation) < LEAST_VALIDATION_ROWS or after.weights is None:
+            return True
+        old, new = self._costs(before), self._costs(after)
+        noise = float(np.std(new - old)) / float(len(old)) ** 0.5
+        before_mean, after_mean = float(old.mean()), float(new.mean())
+        return bool(after_mean <= max(WORSE * before_mean, before_mean + CERTAIN * noise))
+
+    def tried(self, shared: SharedModel) -> NDArray[np.float64]:
+        """Return each own validation window's cost with what would go on guard now, but for its caution."""
+        if self._validation is None or not len(self._validation):
+            return np.zeros(0)
+        return self._costs(shared, averaged=True)
+
+    def _costs(self, shared: SharedModel, *, averaged: bool = False) -> NDArray[np.float64]:
+        """Return the cost of each window of the validation rows under a shared model."""
+        assert self._validation is not None
+        plan, model = shared.plan, _incautious(shared, averaged=averaged)
+        scores = model.scorer().score(self._validation.x)
+        labels = model.labels(self._validation.y)
+        return window_costs(labels, scores.decision, scores.escalated, plan.recipe.costs)
+
+    def _survey(self, shared: SharedModel) -> IntVector:
+        classes = np.bincount(self._rows.y, minlength=len(shared.plan.space.schema.classes))
+        size = np.bincount([max(len(self._rows) - 1, 0).bit_length()], minlength=SIZES)
+        windows = [] if shared.plan.courier is None else [0 if self._validation is None else len(self._validation)]
+        return np.concatenate([count(self._rows.x, shared.grid), classes, size, windows]).astype(np.int64)
+
+    def _update(self, shared: SharedModel, number: int) -> IntVector:
+        assert shared.weights is not None
+        plan, recipe, dispatch = shared.plan, shared.plan.recipe, shared.dispatch
+        assert dispatch is not None
+        if self._traffic is None:
+            self._rows = _nameable(self._rows, shared)
+            if not len(self._rows):
+                nothing = np.zeros(np.count_nonzero(shared.picked()))
+                return np.concatenate([self._counts(shared), nothing]).astype(np.int64)
+            self._traffic = _traffic(self._rows, shared, self.room)
+        before = self._carried_into(shared.step, len(shared.weights))
+        begun_from = self._begun_from(shared, before)
+        progress, key = start(shared.network(begun_from), recipe), _training_key(self._secret, number)
+        for period in range(dispatch.periods):
+            rates = jnp.full(recipe.local_steps, plan.learning_rate(shared.round + period), jnp.float32)
+            drawn = jax.random.fold_in(key, period) if period else key
+            progress, _ = train(progress, shared.layout(), self._traffic, recipe, rates, drawn)
+        trained = np.asarray(ravel_pytree(progress.network)[0])
+        after = weighted(trained - begun_from, len(self._rows), shared.most_rows) + before
+        picked, seed = shared.picked(), rounding_seed(self._secret, number)
+        values, after[picked] = quantise_with_feedback(shared.quantiser(), after[picked], np.zeros(1), seed)
+        self.carried = Carried(shared.step, before, after)
+        return np.concatenate([self._counts(shared), values]).astype(np.int64)
+
+    def _begun_from(self, shared: SharedModel, carried: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return the weights to train from: the shared ones, and in blocks that wait to be sent this hospital's own."""
+        assert shared.weights is not None
+        weights, waiting = shared.weights.copy(), shared.waiting()
+        if waiting.any() and len(self._rows):
+            own = carried[waiting] * (shared.most_rows / min(len(self._rows), shared.most_rows))
+            weights[waiting] += own.astype(np.float32)
+        return weights
+
+    def _counts(self, shared: SharedModel) -> list[int]:
+        """Return the counts of a training sum: for Courier, what this hospital's validation rows cost."""
+        if not shared.counts:
+            return []
+        if self._validation is None or not len(self._validation):
+            return [0]
+        return [round(float(self._costs(shared).sum()) * COST_UNIT)]
+
+    def _carried_into(self, step: int, length: int) -> NDArray[np.float64]:
+        if self.carried is None:
+            return np.zeros(length)
+        return self.carried.after if self.carried.step < step else self.carried.before
+
+
+def trial_secret(seed: int, number: int) -> bytes:
+    """Return the secret of a member of a trial on one machine, so that its training can be repeated from the seed."""
+    return hashlib.sha256(f"medward simulated hospital {seed} {number}".encode()).digest()
+
+
+def _training_key(secret: bytes, number: int) -> jax.Array:
+    """Return the key of a round's training draws."""
+    digest = hashlib.sha256(b"medward training seed 1" + number.to_bytes(8, "little") + secret).digest()
+    key: jax.Array = jax.random.wrap_key_data(jnp.asarray(np.frombuffer(digest[:8], np.uint32)))
+    return key
+
+
+def _nameable(rows: TrainingRows, shared: SharedModel) -> TrainingRows:
+    """Return the rows of classes that the model can name.
+
+    The surveys fixed its classes. A member that came later may hold others: it can contribute nothing to those.
+    """
+    known = np.isin(rows.y, shared.classes)
+    order = None if rows.order is None else rows.order[known]
+    return TrainingRows(rows.x[known], rows.y[known], rows.stream[known], order)
+
+
+def _numbered(rows: TrainingRows, shared: SharedModel) -> NDArray[np.int32]:
+    """Return the rows' classes as the model numbers them."""
+    return np.searchsorted(np.array(shared.classes), rows.y).astype(np.int32)
+
+
+def _incautious(shared: SharedModel, *, averaged: bool) -> SentinelModel:
+    """Return what would go on guard, or the weights of now, but for the caution."""
+    plan = shared.plan
+    provenance = Provenance("federated", shared.round - 1, 0, "none", plan.space.schema.synthetic, plan.seed)
+    return shared.guard(provenance, averaged=averaged, cautious=False)
+
+
+def _traffic(rows: TrainingRows, shared: SharedModel, room: int) -> Traffic:
+    """Return the hospital's rows as the learner takes them."""
+    assert shared.scaler is not None
+    classes, y = shared.classes, _numbered(rows, shared)
+    costs, size = shared.plan.recipe.taught_costs, _rounded_up(max(len(rows), room))
+    return traffic_of(rows.x, y, rows.stream, rows.order, shared.scaler, len(classes), costs, size)
+
+
+def _rounded_up(rows: int) -> int:
+    """Round up to eight steps per power of two: at most an eighth more, and few different sizes."""
+    step = 1 << max(rows.bit_length() - 4, 0)
+    return -(-rows // step) * step

@@ -1,0 +1,69 @@
+"""The plan that the members agree on before the first round."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+
+from medward.agents.sentinel.recipe import Recipe
+from medward.federation.model.courier import Courier
+from medward.fhe.quantise import Quantiser
+from medward.flows.history import FeatureSpace
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the members agreed to do, before the first round.
+
+    Args:
+        space: the features.
+        recipe: how to train.
+        rounds: how many training rounds, each a period of local training; Courier may have one sum cover several.
+        seed: what the initial weights derive from.
+        bits: the width of a value of an update, as `Quantiser` takes it, where Courier decides no other.
+        courier: decides how training sums are sent; without one, all blocks after every period.
+    """
+
+    space: FeatureSpace
+    recipe: Recipe
+    rounds: int
+    seed: int
+    bits: int = 16
+    courier: Courier | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are: surveys, then training rounds."""
+        return self.recipe.surveys + self.rounds
+
+    def learning_rate(self, number: int) -> float:
+        """Return the local learning rate of a training round, the first being 0: a cosine over the rounds."""
+        return self.recipe.learning_rate * (0.49 * (1 + math.cos(math.pi * number / self.rounds)) + 0.02)
+
+    def clip(self, number: int) -> float:
+        """Return the range that updates of a training round are clipped to.
+
+        Adam moves a weight by hardly more than the learning rate in a step, so the steps of a round bound the update;
+        Muon moves it by a fifth of that in root mean square.
+        """
+        return self.learning_rate(number) * self.recipe.local_steps
+
+    def quantiser(self, bits: int, first: int, last: int) -> Quantiser:
+        """Return how values of updates that the rounds from `first` to `last` made become integers."""
+        return Quantiser(bits, sum(self.clip(number) for number in range(first, last + 1)))
+
+
+def plan_digest(plan: Plan) -> str:
+    """Return a hash of everything in the plan, which two members compare before they start."""
+    text = json.dumps(
+        [
+            [column.name for column in plan.space.columns],
+            plan.space.schema.classes,
+            asdict(plan.recipe),
+            plan.rounds,
+            plan.seed,
+            plan.bits,
+            None if plan.courier is None else plan.courier.text(),
+        ]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()

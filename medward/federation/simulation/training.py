@@ -1,0 +1,232 @@
+"""Training by a federation from start to end: hospitals, rounds, checkpoints, and the model that comes out."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medward.agents.sentinel.model import Provenance, SentinelModel
+from medward.agents.sentinel.recipe import Recipe
+from medward.federation.blobs import Blobs
+from medward.federation.errors import FederationError
+from medward.federation.model.courier import courier_of
+from medward.federation.model.hospital import Hospital, training_rows, trial_secret
+from medward.federation.model.plan import Plan
+from medward.federation.model.shared_model import SharedModel, first_model, from_bytes
+from medward.federation.model.wire import sum_set
+from medward.federation.round.rules import FOUND_WORSE
+from medward.federation.simulation import checkpoint
+from medward.federation.simulation.checkpoint import Checkpoint
+from medward.federation.simulation.machines import Protect, RoundReport, Settings, Simulation, member_names
+from medward.federation.terms import Terms
+from medward.fhe.errors import UnsafeParameters
+from medward.fhe.parameters import UPDATE_BITS
+from medward.fhe.quantise import PLAIN_BITS
+from medward.flows.errors import BadSplit
+from medward.flows.partition import Partition, partition_rows
+from medward.flows.prepared import Prepared
+from medward.store.local import in_memory, open_directory
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may choose of a federation.
+
+    Args:
+        sites: the number of hospitals, at least 3.
+        rounds: the number of training rounds.
+        partition: how one data set is dealt to the hospitals.
+        sample: the share of hospitals invited to a training round.
+        silent: hospitals that never say anything, by name: a fault to inject.
+        protect: how updates are protected.
+        bits: the width of a value of an update: 4, 8, 12 or 16, or 32 in a federation that protects nothing.
+        seed: what splits, shares and training derive from.
+        courier: Courier's policy, as `read_policy` takes it; empty for a sum of everything after every period.
+        budget: the bytes that the training sums may take under Courier; 0 for no limit.
+    """
+
+    sites: int
+    rounds: int
+    partition: Partition = "blocks"
+    sample: float = 1.0
+    silent: tuple[str, ...] = ()
+    protect: Protect = "aggregate"
+    bits: int = 16
+    seed: int = 0
+    courier: str = ""
+    budget: int = 0
+
+    def text(self) -> str:
+        """Return the options as one text, which two runs compare."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+class FederatedTraining:
+    """A federation that trains on one data set's shares.
+
+    Args:
+        prepared: the data set.
+        recipe: how to train.
+        options: the federation's options.
+        home: the folder for the store and the members' journals; without one, the store is in memory and the journals
+            go with this object.
+
+    Raises:
+        FederationError: an option cannot be met.
+        BadSplit: a hospital would get no rows.
+    """
+
+    def __init__(self, prepared: Prepared, recipe: Recipe, options: Options, home: Path | None = None) -> None:
+        refuse_impossible(options)
+        self.prepared, self.options = prepared, options
+        self.shares = self._dealt(prepared.split.train)
+        courier = courier_of(options.courier, options.sites, options.budget)
+        self.plan = Plan(prepared.space, recipe, options.rounds, options.seed, options.bits, courier)
+        self.reports: list[RoundReport] = []
+        self._hospitals = self._admitted()
+        self._temporary = TemporaryDirectory(prefix="medward-")
+        self._journals = (home or Path(self._temporary.name)) / "journals"
+        self._blobs = Blobs(open_directory(home / "store") if home else in_memory())
+        self._simulation = self._simulate(first_model(self.plan))
+
+    @property
+    def hospitals(self) -> Sequence[Hospital]:
+        """The members' private sides, in the order of their names."""
+        return self._hospitals
+
+    @property
+    def shared(self) -> SharedModel:
+        """What the members share now."""
+        return self._simulation.shared
+
+    def run(self, folder: Path | None, on_round: Callable[[RoundReport], None]) -> SentinelModel:
+        """Run what is left of the plan.
+
+        Args:
+            folder: where every finished round is kept, so that a killed run can be resumed.
+            on_round: called after each round.
+
+        Raises:
+            FederationError: three rounds in a row came to nothing.
+        """
+        while not self.shared.done:
+            report = self._simulation.run_round()
+            self.reports.append(report)
+            on_round(report)
+            if folder is not None:
+                carried = [hospital.carried for hospital in self._hospitals]
+                state = Checkpoint(self.options.text(), self.reports, carried, self.shared.to_bytes())
+                checkpoint.save(state, folder)
+        return self.model()
+
+    def resume(self, folder: Path) -> None:
+        """Take up a run from its checkpoint.
+
+        Raises:
+            FederationError: there is none, it is damaged, or it is of a run with other options.
+        """
+        state = checkpoint.load(folder, self.options.text())
+        self.reports = list(state.reports)
+        for hospital, carried in zip(self._hospitals, state.carried, strict=True):
+            hospital.carried = carried
+        self._simulation = self._simulate(from_bytes(self.plan, state.model))
+
+    def model(self) -> SentinelModel:
+        """Return the model to put on guard."""
+        options = self.options
+        return self.shared.guard(
+            Provenance(
+                how="federated",
+                round=self.shared.round - 1,
+                sites=options.sites,
+                protect=options.protect,
+                synthetic=self.prepared.flows.schema.synthetic,
+                seed=options.seed,
+                protocol=self.prepared.protocol,
+            )
+        )
+
+    def test_shares(self) -> list[NDArray[np.intp]]:
+        """Return test rows for each hospital, dealt as the training rows were."""
+        return self._dealt(self.prepared.split.test)
+
+    def _dealt(self, rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+        """Deal rows to the hospitals as the options say."""
+        split, options = self.prepared.split, self.options
+        return partition_rows(self.prepared.flows, rows, split.block, options.sites, options.partition, options.seed)
+
+    def _admitted(self) -> list[Hospital]:
+        """Return the hospitals with their rows, and with validation rows where there are enough blocks of them."""
+        prepared, options = self.prepared, self.options
+        try:
+            validation = self._dealt(prepared.split.validation)
+        except BadSplit:
+            validation = [np.zeros(0, np.intp)] * options.sites
+        hospitals = []
+        for number, shares in enumerate(zip(self.shares, validation, strict=True)):
+            secret = trial_secret(options.seed, number)
+            rows, tried = (training_rows(prepared.flows, prepared.x, prepared.stream, share) for share in shares)
+            hospitals.append(Hospital(secret, rows, tried))
+        return hospitals
+
+    def _simulate(self, shared: SharedModel) -> Simulation:
+        options = self.options
+        since_final = takewhile(lambda report: report.outcome != "final", reversed(self.reports))
+        settings = Settings(
+            protect=options.protect,
+            sample=options.sample,
+            silent=frozenset(options.silent),
+            first_round=self.reports[-1].round + 1 if self.reports else 0,
+            refused=[report.outcome for report in since_final].count(FOUND_WORSE),
+        )
+        return Simulation(self._hospitals, shared, self._blobs, self._journals, settings)
+
+
+def refuse_impossible(options: Options) -> None:
+    """Refuse options that no federation can meet.
+
+    Raises:
+        FederationError: says which, and what to choose instead.
+    """
+    if options.protect == "outsourced":
+        raise FederationError(
+            "protect = outsourced (training on ciphertexts) does not exist yet: use --protect aggregate."
+        )
+    widths = (*UPDATE_BITS, PLAIN_BITS) if options.protect == "none" else UPDATE_BITS
+    if options.bits not in widths:
+        raise FederationError(
+            f"Updates of {options.bits} bits are not offered with protect = {options.protect}: choose one of "
+            f"{', '.join(map(str, widths))}."
+        )
+    if options.sites < 3:
+        raise FederationError(
+            f"A federation of {options.sites} hospitals would show each the other's update: use at least 3 sites."
+        )
+    if options.rounds < 1:
+        raise FederationError(f"A federation needs at least 1 round, not {options.rounds}.")
+    if not 0 < options.sample <= 1:
+        raise FederationError(
+            f"The share of hospitals a round must lie above 0 and at most at 1, not {options.sample}."
+        )
+    if options.protect == "aggregate":
+        try:
+            sum_set(options.bits, options.sites)
+        except UnsafeParameters as error:
+            raise FederationError(f"{options.sites} hospitals cannot sum under encryption: {error}.") from None
+    terms = Terms("", member_names(options.sites))
+    if options.sample * options.sites < terms.least_cohort:
+        raise FederationError(
+            f"Of {options.sites} hospitals at least {terms.least_cohort} must contribute to a sum, and a share of "
+            f"{options.sample} invites fewer: use at least --sample {share_for(terms)}."
+        )
+
+
+def share_for(terms: Terms) -> float:
+    """Return the least share of members, in hundredths, that invites enough of them for a sum."""
+    return math.ceil(100 * terms.least_cohort / len(terms.members)) / 100

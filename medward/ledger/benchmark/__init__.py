@@ -1,1 +1,0 @@
-"""The ledger measured beside its alternatives on one machine: PBFT, etcd, CometBFT, proof of work, the same clients."""

@@ -1,0 +1,175 @@
+"""A training member's sealed data: into the store, onto the ledger, and back off both.
+
+    take      data/unsent/X -> the store, under the label "data" -> SealedData is ordered -> X is removed
+    withdraw  Withdraw is ordered -> the label falls -> the blocks are collected
+    publish   the public key -> the store -> DataKey is ordered
+
+`take` is begun again after a crash for whatever still lies in data/unsent; each of its steps may be done twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medward.errors import MedwardError
+from medward.federation.application import decode_state
+from medward.federation.errors import Refused as RecordRefused
+from medward.federation.records import DataKey, DataRecord, SealedData, Withdraw, encode_record
+from medward.federation.rules import Federation
+from medward.federation.sealed_data.format import Origin, read_header
+from medward.federation.sealed_data.rules import DataSets, apply_to_data
+from medward.fhe.hybrid import PUBLIC_BYTES
+from medward.flows.datasets import DATASETS
+from medward.ledger.errors import Refused
+from medward.node.errors import NodeError
+from medward.node.interfaces import Host
+from medward.node.sealed_data.folder import DataFolder
+from medward.store.cid import Cid
+from medward.store.errors import StoreError
+from medward.store.limits import file_of, file_up_to
+
+LABEL = "data"
+_LOG = logging.getLogger("medward.node")
+_MOST_BYTES = 2**32  # of another member's sealed data
+_SCHEMAS = {dataset.schema.digest: name for name, dataset in DATASETS.items()}
+
+
+class DataDesk:
+    """What a node does about sealed data.
+
+    Args:
+        host: what the node gives its participant.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._folder = DataFolder(host.data)
+
+    def listed(self) -> Sequence[Mapping[str, Any]]:
+        """Return the data sets that are on record, as JSON values, the latest first."""
+        sets = sorted(self._on_record().sets.items(), key=lambda item: (-item[1].time, item[0]))
+        return [
+            {
+                "data": name,
+                "member": one.member,
+                "data_set": _SCHEMAS.get(one.schema),
+                "schema": one.schema.hex(),
+                "rows": one.rows,
+                "readers": list(one.readers),
+                "time": one.time,
+            }
+            for name, one in sets
+        ]
+
+    async def do(self, wanted: Mapping[str, str]) -> Mapping[str, Any]:
+        """Do what `POST /datasets` asks.
+
+        Raises:
+            NodeError: it cannot be done, and why.
+            StoreError: the store cannot do its part.
+        """
+        [(what, which)] = wanted.items()
+        match what:
+            case "take":
+                return {"data": await self.take(which)}
+            case "withdraw":
+                await self._withdraw(which)
+                return {"data": which}
+            case "fetch":
+                await self._fetch(which)
+                return {"data": which}
+            case "key_of":
+                return {"member": which, "key": (await self._key_of(which)).hex()}
+            case "publish":
+                return {"key": await self._publish()}
+        raise NodeError(f"'{what}' is nothing that can be done with data sets")
+
+    async def finish(self) -> None:
+        """Take what was left in data/unsent, where a node or a command was killed."""
+        for name in await asyncio.to_thread(self._folder.all_unsent):
+            try:
+                _LOG.info("data that were sealed before are kept now: %s", await self.take(name))
+            except MedwardError as error:
+                _LOG.warning("the sealed data %s cannot be kept: %s", self._folder.folder / "unsent" / name, error)
+
+    async def take(self, name: str) -> str:
+        """Put sealed data that wait into the store and on record; return their CID."""
+        path = self._folder.unsent(name)
+        with path.open("rb") as file:
+            header, _ = await asyncio.to_thread(read_header, file)
+        self._check_own(header.origin)
+        cid = await asyncio.to_thread(self._host.store.add_file, path, pin=LABEL)
+        record = SealedData(str(cid), header.origin.schema, header.origin.rows, header.readers)
+        if record.data not in self._on_record().sets:
+            try:
+                await self._order(record)
+            except NodeError:
+                await asyncio.to_thread(self._let_go, cid)
+                path.unlink(missing_ok=True)
+                raise
+        path.unlink(missing_ok=True)
+        return record.data
+
+    async def _withdraw(self, name: str) -> None:
+        cid = self._known(name)
+        await self._order(Withdraw(name))
+        await asyncio.to_thread(self._let_go, cid)
+
+    async def _fetch(self, name: str) -> None:
+        """Get another member's data, to be opened here."""
+        await asyncio.to_thread(self._host.store.fetch, self._known(name), file_up_to(_MOST_BYTES), pin=LABEL)
+
+    async def _publish(self) -> str:
+        key = await asyncio.to_thread(self._folder.key)
+        cid = str(await asyncio.to_thread(self._host.store.add, key.public, pin=LABEL))
+        if self._on_record().keys.get(self._host.name) != cid:
+            await self._order(DataKey(cid))
+        return cid
+
+    async def _key_of(self, member: str) -> bytes:
+        name = self._on_record().keys.get(member)
+        if name is None:
+            raise NodeError(f"{member} has published no key for data; it does so with `medward data key --home HOME`")
+        public = await asyncio.to_thread(self._host.store.read, Cid.parse(name), file_of(PUBLIC_BYTES))
+        await asyncio.to_thread(self._host.store.pin, Cid.parse(name), LABEL)
+        return public
+
+    async def _order(self, record: DataRecord) -> None:
+        state = self._state()
+        try:
+            # The ledger gives a code for a reason; the same rules give it in words.
+            apply_to_data(state.data, record, self._host.name, state.terms.members, 0.0)
+        except RecordRefused as error:
+            raise NodeError(str(error)) from None
+        try:
+            await self._host.ledger.submit(encode_record(record))
+        except Refused as error:
+            raise NodeError(f"the ledger refuses: {error}") from None
+
+    def _let_go(self, cid: Cid) -> None:
+        self._host.store.unpin(cid, LABEL)
+        try:
+            self._host.store.collect_garbage()
+        except StoreError as error:
+            _LOG.warning("%s is not removed from the disk yet: %s", cid, error)
+
+    def _known(self, name: str) -> Cid:
+        if name not in self._on_record().sets:
+            raise NodeError(f"no data set {name!r} is on record; `medward federation status` lists them")
+        return Cid.parse(name)
+
+    def _check_own(self, origin: Origin) -> None:
+        federation = self._state().agreement.name
+        if (origin.federation, origin.member) != (federation, self._host.name):
+            here = f"{self._host.name} of {federation}"
+            raise NodeError(f"the data are sealed by {origin.member} of {origin.federation}, not by {here}")
+
+    def _on_record(self) -> DataSets:
+        return self._state().data
+
+    def _state(self) -> Federation:
+        state = self._host.ledger.query("state")
+        if state is None:
+            raise NodeError("the node does not know yet how the federation stands; try again in a moment")
+        return decode_state(state)

@@ -1,0 +1,153 @@
+"""What a node trains on: its own rows, read as `[participant]` in node.toml says, and the plan that they serve.
+
+data = "/var/lib/medward/flows"     a data set's name or path (see `medward data list`)
+sites = 1                           how many hospitals share these rows, and which of them this one is: for trials
+site = 0                            on one machine; a hospital with rows of its own leaves both out
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from medward.agents.sentinel.recipe import RECIPES
+from medward.federation.errors import FederationError
+from medward.federation.model.courier import courier_of
+from medward.federation.model.hospital import Hospital, training_rows
+from medward.federation.model.plan import Plan
+from medward.flows.datasets import DATASETS, Dataset
+from medward.flows.errors import BadSplit
+from medward.flows.history import FeatureSpace
+from medward.flows.opening import WARD_ROWS, open_data
+from medward.flows.partition import Partition, partition_rows
+from medward.flows.prepared import Prepared, prepare
+from medward.node.errors import InvalidConfiguration
+from medward.node.training.earlier_format import check_parameters
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The `[participant]` table of node.toml.
+
+    Args:
+        data: a data set's name, or a path.
+        rounds: how many training rounds the plan has.
+        bits: the width of a value of an update.
+        seed: what the split and the first weights derive from; the same for all members.
+        rows: the size of the synthetic ward, where that is the data.
+        sites, site: how many members share the data, and which part is this one's.
+        partition: how shared data are dealt.
+        trial: whether the member's random draws derive from the seed, so that a trial can be repeated; never between
+            hospitals.
+        keep_rounds: how many rounds' blobs are kept; 0 keeps all, as an audit of everything needs.
+        courier: Courier's policy, as `read_policy` takes it; empty for a sum of everything after every round.
+        budget: the bytes that the training sums may take under Courier; 0 for no limit.
+        members: how many members Courier counts bytes for: those that the federation began with.
+    """
+
+    data: str
+    rounds: int = 20
+    bits: int = 16
+    seed: int = 0
+    rows: int = WARD_ROWS
+    sites: int = 1
+    site: int = 0
+    partition: Partition = "blocks"
+    trial: bool = False
+    keep_rounds: int = 0
+    courier: str = ""
+    budget: int = 0
+    members: int = 0
+
+
+@dataclass(frozen=True)
+class OwnSide:
+    """A member's private side.
+
+    Args:
+        plan: what the federation trains.
+        hospital: its rows, and the work on them.
+        rows: how many training rows it has.
+    """
+
+    plan: Plan
+    hospital: Hospital
+    rows: int
+
+
+def read_settings(table: Mapping[str, Any]) -> Settings:
+    """Read the `[participant]` table.
+
+    Raises:
+        InvalidConfiguration: a key is missing, unknown or of another kind than expected.
+        EarlierFormat: the file is of an earlier format.
+    """
+    check_parameters(table, "node.toml")
+    try:
+        return msgspec.convert(dict(table), Settings)
+    except msgspec.ValidationError as error:
+        raise InvalidConfiguration(f"node.toml, [participant]: {error}") from None
+
+
+def plan_of(prepared: Prepared, settings: Settings) -> Plan:
+    """Return the plan that all members with these settings have."""
+    return plan_for(prepared.dataset, settings)
+
+
+def plan_for(dataset: Dataset, settings: Settings) -> Plan:
+    """Return the plan for a data set, which needs no rows of it.
+
+    Raises:
+        InvalidConfiguration: Courier's policy is none, or its bytes cannot be counted.
+    """
+    space = FeatureSpace(dataset.schema, dataset.schema.history)
+    if settings.courier and settings.members < 3:
+        raise InvalidConfiguration(
+            "Courier counts bytes for at least 3 members: give members, the number that the federation began with"
+        )
+    try:
+        courier = courier_of(settings.courier, settings.members, settings.budget)
+    except FederationError as error:
+        raise InvalidConfiguration(str(error)) from None
+    return Plan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits, courier)
+
+
+def plan_candidates(settings: Settings) -> Iterator[Plan]:
+    """Yield the plan that each data set known here would give with these settings, without reading any rows.
+
+    Which of them was agreed on is told by its digest; the data may lie elsewhere, or nowhere that can be read.
+    """
+    for dataset in DATASETS.values():
+        yield plan_for(dataset, settings)
+
+
+def read_data(settings: Settings) -> Prepared:
+    """Read and split a member's data."""
+    dataset, flows = open_data(settings.data, settings.seed, rows=settings.rows)
+    return prepare(dataset, flows, "honest", settings.seed)
+
+
+def own_side(settings: Settings, secret: bytes) -> OwnSide:
+    """Read a member's data and make its private side.
+
+    Args:
+        settings: where the data are.
+        secret: what the member's random draws derive from; nobody else has it.
+    """
+    prepared = read_data(settings)
+    flows, split = prepared.flows, prepared.split
+
+    def share(rows: np.ndarray[Any, np.dtype[np.intp]]) -> np.ndarray[Any, np.dtype[np.intp]]:
+        if settings.sites == 1:
+            return rows
+        dealt = partition_rows(flows, rows, split.block, settings.sites, settings.partition, settings.seed)
+        return dealt[settings.site]
+
+    own = share(split.train)
+    try:
+        tried = share(split.validation)
+    except BadSplit:
+        tried = np.zeros(0, np.intp)
+    rows, validation = (training_rows(flows, prepared.x, prepared.stream, part) for part in (own, tried))
+    return OwnSide(plan_of(prepared, settings), Hospital(secret, rows, validation), len(own))

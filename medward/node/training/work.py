@@ -1,0 +1,130 @@
+"""The local work of a member: training on its own rows, the next shared model, and whether it is better."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+
+from medward.federation.blobs import blob_name
+from medward.federation.errors import FederationError
+from medward.federation.model.hospital import trial_secret
+from medward.federation.model.plan import plan_digest
+from medward.federation.model.shared_model import SharedModel, first_model, from_bytes
+from medward.federation.round.effects import Advance, Advanced, Judge, Judged, Produced, Work
+from medward.federation.rules import Federation
+from medward.federation.stopwatch import Stopwatch
+from medward.node.errors import InvalidConfiguration
+from medward.node.training.data import OwnSide, Settings, own_side
+from medward.node.training.files import TrainingFiles
+from medward.node.training.recent_models import RecentModels
+from medward.node.training.retention import MODELS
+from medward.store.interface import BlobStore
+
+_LOG = logging.getLogger("medward.node")
+_RETRY_SECONDS = 0.5
+
+
+class TrainingWork:
+    """A member's private side, at work beside the node's event loop.
+
+    Args:
+        name: the member.
+        settings: where its data are, and what is trained.
+        files: what it must not forget.
+        store: keeps the shared models.
+        watch: counts the time.
+        read_model: gets a shared model's bytes that are not here, None where they cannot be had yet.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        files: TrainingFiles,
+        store: BlobStore,
+        watch: Stopwatch,
+        read_model: Callable[[str], Awaitable[bytes | None]],
+    ) -> None:
+        self._name, self._settings, self._files, self._store = name, settings, files, store
+        self._watch, self._read_model = watch, read_model
+        self._models = RecentModels()
+        self._working = asyncio.Lock()
+        self.own: OwnSide | None = None
+
+    @property
+    def models(self) -> Collection[str]:
+        """The shared models that are at hand."""
+        return self._models.keys()
+
+    async def prepare(self) -> None:
+        """Read the data, and hold the first model."""
+        settings = self._settings
+        secret = trial_secret(settings.seed, settings.site) if settings.trial else self._files.secret()
+        self.own = await asyncio.to_thread(own_side, settings, secret)
+        self.own.hospital.carried = self._files.carried()
+        first = first_model(self.own.plan)
+        encoded = first.to_bytes()
+        self._models.use(blob_name(encoded), first)
+        await asyncio.to_thread(self._store.add, encoded, pin=MODELS)
+        _LOG.info("%s has %d training rows of %s", self._name, self.own.rows, settings.data)
+
+    def check_plan(self, state: Federation) -> None:
+        """Refuse to train something else than was agreed on.
+
+        Raises:
+            InvalidConfiguration: node.toml does not give the plan that was.
+        """
+        assert self.own is not None
+        if plan_digest(self.own.plan) != state.agreement.plan:
+            raise InvalidConfiguration(
+                "node.toml, [participant]: data, rounds, bits, seed and courier do not give the plan that the "
+                "federation agreed on; ask another member for its settings"
+            )
+
+    async def work(self, effect: Work) -> Produced:
+        """Do a round's task on the member's own rows."""
+        assert self.own is not None
+        shared = await self.shared(effect.model)
+        # One round after the other, also for a member that was too late: what is carried from each to the next is one.
+        async with self._working:
+            with self._watch.doing("train"):
+                values = await asyncio.to_thread(self.own.hospital.work, shared, effect.round)
+                if self.own.hospital.carried is not None:
+                    await asyncio.to_thread(self._files.carry, self.own.hospital.carried)
+        return Produced(effect.round, values)
+
+    async def advance(self, effect: Advance) -> Advanced | None:
+        """Make the next shared model and keep it; None where the sum leads to none."""
+        shared = await self.shared(effect.model)
+        try:
+            with self._watch.doing("combine"):
+                after = await asyncio.to_thread(shared.advance, effect.total, effect.refused, effect.turnout)
+        except FederationError as error:
+            # Everybody decrypts the same sum and finds the same: the round ends as void at its deadline.
+            _LOG.warning("round %d leads to no model: %s", effect.round, error)
+            return None
+        encoded = after.to_bytes()
+        name = blob_name(encoded)
+        self._models.use(name, after)
+        with self._watch.doing("store"):
+            await asyncio.to_thread(self._store.add, encoded, pin=MODELS)
+            await asyncio.to_thread(self._files.keep_model, name, encoded)
+        return Advanced(effect.round, encoded, after.next)
+
+    async def judge(self, effect: Judge) -> Judged:
+        """Try the next shared model on the member's own validation rows."""
+        assert self.own is not None
+        before, after = await self.shared(effect.before), await self.shared(effect.after)
+        with self._watch.doing("train"):
+            accept = await asyncio.to_thread(self.own.hospital.accepts, before, after)
+        return Judged(effect.round, accept)
+
+    async def shared(self, name: str) -> SharedModel:
+        """Return a shared model by its name, from a peer where this member did not make it itself."""
+        assert self.own is not None
+        while name not in self._models:
+            content = await self._read_model(name)
+            if content is None:
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._models[name] = await asyncio.to_thread(from_bytes, self.own.plan, content)
+        return self._models.use(name, self._models[name])

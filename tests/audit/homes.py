@@ -1,0 +1,284 @@
+"""The homes of a federation that trained, made in this process.
+
+The members' machines, their sums, stores, journals and signatures are the real ones. Only the order of the blocks is
+the test's, which holds everybody's keys and signs what a quorum would have signed.
+"""
+
+import hashlib
+import io
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from medward.federation.application import FederationApplication
+from medward.federation.blobs import Blobs
+from medward.federation.model.hospital import Hospital, trial_secret
+from medward.federation.model.shared_model import SharedModel, first_model
+from medward.federation.records import (
+    Announce,
+    Answer,
+    Attest,
+    Change,
+    Complain,
+    DataKey,
+    NoFit,
+    Record,
+    Respond,
+    Resume,
+    Retract,
+    SealedData,
+    Tick,
+    Withdraw,
+    encode_record,
+)
+from medward.federation.round.effects import Effect, Order
+from medward.federation.round.state import Phase
+from medward.federation.rules import Agreement, Federation, founded
+from medward.federation.sealed_data.format import Origin, seal_data
+from medward.federation.simulation.log import Entry
+from medward.federation.simulation.machines import Settings as SimulationSettings
+from medward.federation.simulation.machines import Simulation
+from medward.federation.sums.interface import IntVector
+from medward.fhe.hybrid import HybridKey
+from medward.ledger.certificates import (
+    BlockHeader,
+    CertifiedBlock,
+    CheckpointBody,
+    CheckpointCertificate,
+    CommitCertificate,
+    Vote,
+    snapshot_digests,
+)
+from medward.ledger.encoding import digest, encode
+from medward.ledger.execution import Executed, Execution, transactions_root
+from medward.ledger.membership import Genesis
+from medward.ledger.pbft.effects import Append, BatchKept, SaveChunk, StoreBlock, StoreEvidence, StoreSnapshot
+from medward.ledger.pbft.identity import NodeIdentity
+from medward.ledger.pbft.messages import Evidence, Prepare, encode_message
+from medward.ledger.pbft.replica.checkpoints import SnapshotForm, extend_history
+from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.signatures import Domain, MemberSigner
+from medward.ledger.transactions import encode_transaction, sign_transaction
+from medward.node.home.folder import Home
+from medward.node.training.data import OwnSide, Settings, own_side
+from medward.node.training.rules import agreement_parameters, read_agreement
+from medward.node.trial.founding import Seat, found_on_one_machine
+from medward.store.local import LocalStore, open_directory
+
+NAMES = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
+#: The round in which hospital-3 keeps its answer to itself, and the one in which hospital-1 attests what is not so:
+#: that the first dealing is at fault, and its own share of the second one not what it should be.
+SILENT_ROUND, LYING_ROUND = 1, 0
+#: Who sealed a data set, to itself and hospital-1.
+OWNER, ROWS = "hospital-4", 1200
+TABLE = {"data": "ward", "rows": 2000, "rounds": 1, "seed": 1, "sites": 4, "bits": 8, "trial": True}
+
+
+class Ledger:
+    """A log whose entries are certified blocks; the simulation's clock is its time."""
+
+    def __init__(self, genesis: Genesis, agreement: Agreement, signers: dict[str, MemberSigner]) -> None:
+        self.time = genesis.time / 1000
+        self.blocks: list[tuple[BlockHeader, bytes, Executed]] = []
+        self.snapshot: StoreSnapshot | None = None
+        self._entries: list[Entry] = []
+        self._genesis, self._signers = genesis, signers
+        self._application = FederationApplication(agreement)
+        self._execution = Execution(self._application, genesis.time)
+        self._history = bytes(32)
+        self._nonces = dict.fromkeys(signers, 0)
+
+    def append(self, record: Record, author: str) -> None:
+        """Order a record in a block of its own."""
+        self._nonces[author] += 1
+        chain, height = self._genesis.chain, len(self.blocks) + 1
+        signed = sign_transaction(chain, self._signers[author], self._nonces[author], encode_record(record))
+        encoded = encode_transaction(signed)
+        root = transactions_root((encoded,))
+        header = BlockHeader(chain, 0, height, math.ceil(self.time * 1000), root, 1)
+        executed = self._execution.execute(header.time, [signed], header.epoch)
+        self._history = extend_history(self._history, header)
+        self.blocks.append((header, encoded, executed))
+        block = self._application.snapshot().block
+        self._entries.append(Entry(record, author, executed.block.time / 1000, block, header.epoch))
+        if height % self._genesis.parameters.checkpoint_interval == 0:
+            self.snapshot = self._checkpoint(height)
+
+    def read(self, start: int) -> list[Entry]:
+        """Return the records from number `start` on."""
+        return self._entries[start:]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def write(self, home: Home, without: str) -> None:
+        """Write what a replica keeps; the votes are those of all members but one."""
+        votes = [name for name in self._signers if name != without]
+        with Journal.create(home.ledger / "journal", digest([self._genesis.chain, without])) as journal:
+            journal.write([StoreBlock(self._certified(*block, votes), block[2]) for block in self.blocks])
+            assert self.snapshot is not None
+            journal.write([self.snapshot])
+            if without == "hospital-1":
+                journal.write([StoreEvidence(self._evidence("hospital-4"))])
+                journal.write([Append(BatchKept(len(self.blocks) + 1, (b"a batch",)))])
+                journal.write([SaveChunk(hashlib.sha256(b"a part").digest(), b"a part")])
+            journal.sync()
+
+    def _certified(self, header: BlockHeader, encoded: bytes, _: Executed, votes: list[str]) -> CertifiedBlock:
+        domain = Domain(header.chain, "commit", 0, 0, header.height)
+        return CertifiedBlock(CommitCertificate(header, 0, self._votes(domain, header.digest(), votes)), (encoded,))
+
+    def _votes(self, domain: Domain, content: bytes, names: list[str]) -> tuple[Vote, ...]:
+        return tuple(Vote(name, self._signers[name].sign(domain, content)) for name in names)
+
+    def _checkpoint(self, height: int) -> StoreSnapshot:
+        members = self._genesis.membership
+        form = SnapshotForm(self._execution.snapshot().encode(), self._history, (members,), (), None)
+        data, chain = encode(form), self._genesis.chain
+        chunks = digest(snapshot_digests(data, self._genesis.parameters.chunk_bytes))
+        body = CheckpointBody(chain, 0, height, self._execution.summary, self._history, members.digest(), chunks)
+        votes = self._votes(Domain(chain, "checkpoint", 0, 0, height), body.digest(), list(NAMES[:3]))
+        return StoreSnapshot(CheckpointCertificate(body, votes), (), data)
+
+    def _evidence(self, name: str) -> Evidence:
+        """Return two prepares for one place, as only a liar signs them."""
+        domain = Domain(self._genesis.chain, "prepare", 0, 7, 3)
+        signed = [
+            Prepare(0, 7, 3, content, name, self._signers[name].sign(domain, content))
+            for content in (bytes(32), b"\x01" * 32)
+        ]
+        first, second = (encode_message(message) for message in signed)
+        return Evidence(name, first, second)
+
+
+class _Guessing(Hospital):
+    """Surveys its rows and guesses its updates: what is audited is the sum and not the learning."""
+
+    def __init__(self, side: OwnSide, number: int) -> None:
+        super().__init__(trial_secret(1, number), side.hospital._rows)
+        self._draw = np.random.default_rng(number)
+
+    def _update(self, shared: SharedModel, number: int) -> IntVector:
+        return self._draw.integers(-100, 101, shared.values).astype(np.int64)
+
+
+class _Kept(Blobs):
+    """Blobs of which none is let go."""
+
+    def forget(self, label: str) -> None:
+        del label
+
+
+class _Federation(Simulation):
+    """The simulation on a ledger, with one member silent once and one that lies once."""
+
+    def __init__(self, agreement: Agreement, *arguments: object) -> None:
+        self._agreement = agreement
+        super().__init__(*arguments)  # type: ignore[arg-type]
+
+    def _founded(self, names: tuple[str, ...], settings: SimulationSettings) -> Federation:
+        del names, settings
+        self._blobs.put(self.shared.to_bytes(), "model")
+        return founded(self._agreement)
+
+    def _carry_out(self, name: str, effect: Effect) -> None:
+        if isinstance(effect, Order):
+            record = effect.record
+            if isinstance(record, Answer) and (name, record.round) == ("hospital-3", SILENT_ROUND):
+                return
+            now = self._participants[name].state.round
+            checking = now is not None and now.phase is Phase.CHECKING
+            if isinstance(record, Attest) and checking and (name, record.round) == ("hospital-1", LYING_ROUND):
+                effect = Order(_lied(record))
+        super()._carry_out(name, effect)
+
+
+def _lied(record: Attest) -> Attest:
+    """Return the attestation with one good dealing called wrong, and a complaint of another."""
+    return Attest(record.round, record.member, record.good[2:], record.good[:1], record.good[1:2])
+
+
+def _data_records(store: LocalStore, federation: str) -> Iterator[Record]:
+    """Seal a data set of several blocks, keep it, and yield what the owner says of it and of its key."""
+    keys = {OWNER: HybridKey(), "hospital-1": HybridKey()}
+    yield DataKey(str(store.add(keys[OWNER].public, pin="data")))
+    origin = Origin(federation, OWNER, b"s" * 32, ROWS)
+    public = {name: key.public for name, key in keys.items()}
+    cid = store.add(seal_data(io.BytesIO(os.urandom(3_000_000)), origin, public), pin="data")
+    yield SealedData(str(cid), origin.schema, ROWS, tuple(public))
+
+
+def _missing_records(ledger: Ledger) -> Iterator[Record]:
+    """Yield a record of every kind that this federation had no need of; most are refused, and kept all the same."""
+    made: dict[type[Record], Record] = {
+        Tick: Tick(0),
+        NoFit: NoFit(0, OWNER, NAMES[:3]),
+        Respond: Respond(0, OWNER, b"a response"),
+        Complain: Complain(0, OWNER, "hospital-1", "bafk"),
+        Announce: Announce(b"nowhere"),
+        Resume: Resume(),
+        Retract: Retract("hospital-9"),
+        Withdraw: Withdraw("bafk"),
+    }
+    there = {type(entry.record) for entry in ledger.read(0)}
+    yield from (record for kind, record in made.items() if kind not in there)
+
+
+def found_homes(folder: Path) -> dict[str, Home]:
+    """Make the homes of four hospitals that ran three surveys and one training round."""
+    sides = [own_side(Settings(**TABLE, site=number), b"") for number in range(len(NAMES))]  # type: ignore[arg-type]
+    plan = sides[0].plan
+    homes = found_on_one_machine(
+        folder,
+        "ward",
+        [Seat.of(f"{name}=127.0.0.1:{22000 + 10 * number}") for number, name in enumerate(NAMES)],
+        "training",
+        settings={"participant": TABLE},
+        own_settings={name: {"participant": {"site": number}} for number, name in enumerate(NAMES)},
+        agree=lambda members: agreement_parameters(plan, members, name="audited", deadline=600.0),
+    )
+    federation = homes[NAMES[0]].federation()
+    agreement = read_agreement(federation.application.parameters)
+    signers = {name: NodeIdentity(home.ledger / "keys").signer for name, home in homes.items()}
+    ledger = Ledger(federation.genesis, agreement, signers)
+    hospitals = [_Guessing(side, number) for number, side in enumerate(sides)]
+    with open_directory(homes[NAMES[0]].store) as store:
+        simulation = _Federation(
+            agreement, hospitals, first_model(plan), _Kept(store), folder.parent / "answers", SimulationSettings()
+        )
+        simulation._log = ledger  # type: ignore[assignment]
+        # A wish that is never fulfilled: an audit that takes it in no epoch comes to another state.
+        ledger.append(Change(NAMES[0], None, None), OWNER)
+        while not simulation.shared.done:
+            simulation.run_round()
+        simulation.close()
+        for record in (*_data_records(store, agreement.name), *_missing_records(ledger)):
+            ledger.append(record, OWNER)
+    for name, home in homes.items():
+        ledger.write(home, name)
+        if name != NAMES[0]:
+            # One copy on the disk is enough: who alters a block writes it anew.
+            shutil.copytree(homes[NAMES[0]].store, home.store, copy_function=os.link)
+    return homes
+
+
+@contextmanager
+def altered(file: Path, change: bytes) -> Iterator[None]:
+    """Let a file have another content for a while; a hard link to it keeps the old one."""
+    kept = file.with_name(f"{file.name}.kept")
+    file.rename(kept)
+    try:
+        file.write_bytes(change)
+        yield
+    finally:
+        kept.replace(file)
+
+
+def one_byte_altered(content: bytes, at: int) -> bytes:
+    """Return the content with one byte other than it was."""
+    return content[:at] + bytes([content[at] ^ 0x01]) + content[at + 1 :]

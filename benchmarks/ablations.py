@@ -33,14 +33,14 @@ from medward.cli._data import open_data
 from medward.federation.model.courier import COUNTS
 from medward.federation.model.wire import sum_bytes
 from medward.federation.simulation.training import FederatedTraining, Options
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from medward.flows.schema import Column, Group
 
 RESULTS = Path(__file__).parent / "results" / "ablations.jsonl"
 MEMBERS, BITS = 4, 16
 
 
-def networks(prepared: Prepared, recipe: Recipe) -> dict[str, Recipe]:
+def networks(prepared: PreparedData, recipe: Recipe) -> dict[str, Recipe]:
     """Return the recipe with real and quaternion layers, of equal widths and of equal weights."""
     scaler = fitted_scaler(prepared.space, prepared.x[prepared.split.train], recipe)
     layout, classes = layout_of(prepared.space, scaler), len(prepared.flows.schema.classes)
@@ -90,7 +90,7 @@ FEDERATIONS: dict[str, tuple[str, int, float]] = {
 }
 
 
-def hidden_from(prepared: Prepared, hides: Callable[[Column], bool]) -> Prepared:
+def hidden_from(prepared: PreparedData, hides: Callable[[Column], bool]) -> PreparedData:
     """Return the data with some columns missing everywhere: numbers absent, indicators 0."""
     x = prepared.x.copy()
     for place, column in enumerate(prepared.space.columns):
@@ -99,23 +99,25 @@ def hidden_from(prepared: Prepared, hides: Callable[[Column], bool]) -> Prepared
     return replace(prepared, x=x)
 
 
-def pooled(prepared: Prepared, recipe: Recipe) -> SentinelModel:
+def pooled(prepared: PreparedData, recipe: Recipe) -> SentinelModel:
     """Train on all training rows in one place."""
     provenance = Provenance("central", None, 1, "none", prepared.flows.schema.synthetic, prepared.seed)
     return train_centrally(prepared, prepared.split.train, recipe, provenance)
 
 
-def federated(prepared: Prepared, recipe: Recipe, how: tuple[Any, int, float]) -> SentinelModel:
+def federated(prepared: PreparedData, recipe: Recipe, how: tuple[Any, int, float]) -> SentinelModel:
     """Train in a federation that protects nothing: encrypted, it would end with the same model."""
     partition, sites, sample = how
     options = Options(sites, recipe.rounds, partition, sample, protect="none", seed=prepared.seed)
     return FederatedTraining(prepared, recipe, options).run(None, lambda report: None)
 
 
-def trainings(part: str, prepared: Prepared, recipe: Recipe) -> dict[str, Callable[[], tuple[Prepared, SentinelModel]]]:
+def trainings(
+    part: str, prepared: PreparedData, recipe: Recipe
+) -> dict[str, Callable[[], tuple[PreparedData, SentinelModel]]]:
     """Return the ways to train that a part compares, the reference first."""
 
-    def hiding(name: str) -> tuple[Prepared, SentinelModel]:
+    def hiding(name: str) -> tuple[PreparedData, SentinelModel]:
         own = hidden_from(prepared, HIDDEN[name])
         return own, pooled(own, recipe)
 

@@ -34,16 +34,16 @@ from matplotlib import pyplot
 from medward.agents.courier.exploring import Exploring
 from medward.agents.courier.learner import CourierRecipe, learn, log_of
 from medward.agents.courier.observation import Decision, Observation
-from medward.agents.courier.policies import NEWEST, Event, Every, Policy, read_policy
+from medward.agents.courier.policies import NEWEST, CourierPolicy, EventTriggered, Every, read_policy
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import Provenance
 from medward.agents.sentinel.recipe import RECIPES
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
-from medward.federation.simulation.rehearsal import Episode, Rehearsal
+from medward.federation.simulation.rehearsal import CourierEpisode, Rehearsal
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from medward.flows.schema import Flows
 
 RESULTS = Path(__file__).parent / "results"
@@ -93,7 +93,7 @@ class Stage:
         self._scene: Scene | None = None
         self._read: dict[str, tuple[Dataset, Flows]] = {}
 
-    def of(self, scene: Scene) -> tuple[Prepared, Rehearsal]:
+    def of(self, scene: Scene) -> tuple[PreparedData, Rehearsal]:
         """Return a federation's data and its rehearsal."""
         if self._scene != scene:
             if scene.data not in self._read:
@@ -134,7 +134,7 @@ def keep(file: Path, row: dict[str, Any]) -> None:
         out.write(json.dumps(row) + "\n")
 
 
-def measured(stage: Stage, scene: Scene, policy: Policy) -> tuple[Episode, dict[str, Any]]:
+def measured(stage: Stage, scene: Scene, policy: CourierPolicy) -> tuple[CourierEpisode, dict[str, Any]]:
     """Play one training and return it with what the table needs, measured on test rows."""
     prepared, rehearsal = stage.of(scene)
     episode = rehearsal.play(policy)
@@ -154,24 +154,24 @@ def measured(stage: Stage, scene: Scene, policy: Policy) -> tuple[Episode, dict[
     }
 
 
-def provenance(scene: Scene, episode: Episode) -> Provenance:
+def provenance(scene: Scene, episode: CourierEpisode) -> Provenance:
     return Provenance("federated", episode.shared.round - 1, SITES, "none", scene.data == "ward", scene.seed)
 
 
-def behaviours(scene: Scene, number: int) -> Policy:
+def behaviours(scene: Scene, number: int) -> CourierPolicy:
     """Return the number-th policy that the log is made with: random decisions around schedules of every kind."""
-    around: tuple[Policy, ...] = (Every(1), Every(2), Every(4), Every(8), Event(-256))
+    around: tuple[CourierPolicy, ...] = (Every(1), Every(2), Every(4), Every(8), EventTriggered(-256))
     return Exploring(around[number % len(around)], MENU, ODDS, (100, 50)[number % 2], 1000 * scene.seed + number)
 
 
-def improving(scene: Scene, number: int) -> Policy:
+def improving(scene: Scene, number: int) -> CourierPolicy:
     """Return the number-th policy around those that were learned last, one for each price, and schedules."""
     best = [read_policy(row["text"]) for row in read(CANDIDATES) if row["seed"] == 0]
-    around: tuple[Policy, ...] = (*best, Every(1), Every(2), Every(4))
+    around: tuple[CourierPolicy, ...] = (*best, Every(1), Every(2), Every(4))
     return Exploring(around[number % len(around)], MENU, ODDS, 25, 1000 * scene.seed + number)
 
 
-def log(minutes: float, numbers: range, behaves: Callable[[Scene, int], Policy]) -> None:
+def log(minutes: float, numbers: range, behaves: Callable[[Scene, int], CourierPolicy]) -> None:
     """Play federations of the training seeds under the policies of some numbers."""
     began, stage = monotonic(), Stage()
     done = {(*place(row), row["number"]) for row in read(LOG)}
@@ -233,7 +233,7 @@ def candidates() -> None:
     CANDIDATES.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def play(file: Path, seeds: range, policies: list[Policy], minutes: float) -> None:
+def play(file: Path, seeds: range, policies: list[CourierPolicy], minutes: float) -> None:
     """Play what is missing of `policies` on federations, and keep it in `file`."""
     began, stage = monotonic(), Stage()
     done = {(*place(row), row["policy"]) for row in read(file)}
@@ -272,7 +272,7 @@ def objective(row: dict[str, Any], price: float) -> float:
     return float(row["validation_cost"] + price * row["bytes"])
 
 
-def name_of(policy: Policy) -> str:
+def name_of(policy: CourierPolicy) -> str:
     """Return what a policy is called in the files: its text, or a hash of it where it is long."""
     text = policy.text()
     return text if len(text) < 200 else f"learned-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -24,7 +24,7 @@ from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.recipe import RECIPES
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 
 RESULTS = Path(__file__).parent / "results" / "drift.jsonl"
 #: Classes that are kept from training, by the beginning of their names.
@@ -59,12 +59,12 @@ def of_unseen_classes(data: str, seed: int) -> Iterator[dict[str, Any]]:
         yield _scored(model, prepared, split.test[~kept_out[split.test]], f"{name}: the other attacks")
 
 
-def _trained(prepared: Prepared, rows: Any) -> SentinelModel:
+def _trained(prepared: PreparedData, rows: Any) -> SentinelModel:
     provenance = Provenance("central", None, 1, "none", prepared.flows.schema.synthetic, prepared.seed)
     return train_centrally(prepared, rows, RECIPES[prepared.dataset.name], provenance)
 
 
-def _scored(model: SentinelModel, prepared: Prepared, rows: Any, case: str) -> dict[str, Any]:
+def _scored(model: SentinelModel, prepared: PreparedData, rows: Any, case: str) -> dict[str, Any]:
     found = judge(model, prepared.x[rows], prepared.flows.y[rows]).metrics["binary"]
     return {"case": case, **{name: found[name] for name in MEASURES}}
 

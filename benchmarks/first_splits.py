@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from held_rows import spread
-from results import kept_runs as fresh_runs
+from results import published_runs
 
 from medward.cli._data import open_data
 from medward.flows.datasets import Dataset
@@ -96,7 +96,7 @@ def run(data: str, without_fingerprints: bool, seeds: Sequence[int], methods: Se
 def table() -> None:
     """Print every target that came from the first study beside what its own splits give with the code of now."""
     runs = [run for run in kept_runs(RESULTS).values() if run["seed"] in SEEDS]
-    fresh = fresh_runs()
+    fresh = published_runs()
     print(f"| target | {' | '.join(METHODS)} | there | on fresh splits |")
     print("|---" * (len(METHODS) + 3) + "|")
     for target in TARGETS:

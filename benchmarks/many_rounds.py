@@ -25,24 +25,24 @@ import numpy as np
 
 from medward.federation import rules
 from medward.federation.application import decode_state, encode_state
-from medward.federation.errors import Refused
+from medward.federation.errors import RecordRefused
 from medward.federation.records import (
     Answer,
     Attest,
     Change,
-    Commit,
+    Commitment,
     Finish,
+    ModelVote,
     Next,
     Record,
     Resume,
+    RoundTick,
     Submit,
-    Tick,
-    Vote,
     commitment_to,
 )
 from medward.federation.round import exposure
 from medward.federation.round.state import Phase
-from medward.federation.rules import SURVEY, Agreement, Federation, founded
+from medward.federation.rules import SURVEY, Agreement, FederationState, founded
 from medward.ledger.encoding import encode
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Member
@@ -75,7 +75,7 @@ class History:
 
     def __init__(self, seed: int, members: int, sample: float) -> None:
         self.random = random.Random(seed)
-        self.state: Federation = founded(_agreement(members, sample))
+        self.state: FederationState = founded(_agreement(members, sample))
         self.now = 1.0
         self.lost: dict[str, int] = {}
         self.least: dict[str, int] = {}
@@ -92,7 +92,7 @@ class History:
         self.ordered += 1
         try:
             self.state = rules.apply(self.state, record, author, self.now, b"block", self.ordered)
-        except Refused:
+        except RecordRefused:
             return
 
     def _speaking(self, rate: float = 0.97) -> Iterator[str]:
@@ -104,7 +104,7 @@ class History:
     def _tick(self) -> None:
         self.now += DEADLINE
         assert self.state.round is not None
-        self.say(Tick(self.state.round.number), self.state.terms.members[0])
+        self.say(RoundTick(self.state.round.number), self.state.terms.members[0])
 
     def one_round(self) -> None:
         """Play a round, and note what may be known after it."""
@@ -128,7 +128,7 @@ class History:
 
     def _contribute(self, number: int) -> None:
         for name in self._speaking():
-            self.say(Commit(number, name, commitment_to("history", number, name, name)), name)
+            self.say(Commitment(number, name, commitment_to("history", number, name, name)), name)
         self._until(Phase.COMMITTING)
         for name in self._speaking(0.99):
             self.say(Submit(number, name, name, name), name)
@@ -165,7 +165,7 @@ class History:
     def _vote(self, number: int) -> None:
         against = self.random.random() < 0.1
         for name in self._speaking():
-            self.say(Vote(number, name, accept=not against), name)
+            self.say(ModelVote(number, name, accept=not against), name)
 
     def _change_members(self) -> None:
         chance, members = self.random.random(), self.state.terms.members
@@ -233,7 +233,7 @@ def _weaken() -> None:
     exposure.isolates = _pairs_only
     known_of = rules._begin
 
-    def begin(state: Federation, record: Record, now: float, block: bytes) -> Federation:
+    def begin(state: FederationState, record: Record, now: float, block: bytes) -> FederationState:
         # Surveys that led to a model were forgotten.
         forgetful = {of: cohorts for of, cohorts in state.exposed.items() if of != SURVEY}
         return known_of(replace(state, exposed=forgetful), record, now, block)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.recipe import Recipe
 from medward.federation.simulation.training import FederatedTraining, Options
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from medward.flows.reading import read_flows, recognise
 from medward.studies.study import SITES
 
@@ -134,7 +134,9 @@ def run(path: Path, seeds: int, wanted: list[str]) -> None:
                 print(idea, seed, fold, found["cautions"]["0"], found["cautions"]["3"], found["seconds"], flush=True)
 
 
-def learned(prepared: Prepared, idea: str, seed: int, rows: NDArray[np.intp]) -> Callable[[float], NDArray[np.bool_]]:
+def learned(
+    prepared: PreparedData, idea: str, seed: int, rows: NDArray[np.intp]
+) -> Callable[[float], NDArray[np.bool_]]:
     """Train one idea, and return a function from a caution to which of the rows it alerts on."""
     if idea in RIVALS:
         fitted = fit_baseline(next(b for b in BASELINES if b.name == idea), prepared, NOW, seed)
@@ -144,7 +146,7 @@ def learned(prepared: Prepared, idea: str, seed: int, rows: NDArray[np.intp]) ->
     return lambda caution: cautious(model, caution).scorer().score(prepared.x[rows]).decision > 0
 
 
-def trained(prepared: Prepared, recipe: Recipe, seed: int, federated: bool) -> SentinelModel:
+def trained(prepared: PreparedData, recipe: Recipe, seed: int, federated: bool) -> SentinelModel:
     """Train on the split's training rows, in one place or by hospitals that sum in the open."""
     if federated:
         options = Options(SITES, recipe.rounds, protect="none", seed=seed)
@@ -153,7 +155,7 @@ def trained(prepared: Prepared, recipe: Recipe, seed: int, federated: bool) -> S
     return train_centrally(prepared, prepared.split.train, recipe, provenance)
 
 
-def folds(kind: NDArray[np.int32], family: NDArray[np.int32], prepared: Prepared, seed: int) -> NDArray[np.int64]:
+def folds(kind: NDArray[np.int32], family: NDArray[np.int32], prepared: PreparedData, seed: int) -> NDArray[np.int64]:
     """Return for each type its fold, -1 for those that the training file lacks: dealt like cards, family by family."""
     rows = np.concatenate([prepared.split.train, prepared.split.validation])
     own = np.unique(kind[rows][kind[rows] > 0])

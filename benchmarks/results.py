@@ -44,7 +44,7 @@ from medward.report.plots import (
     scores_described,
 )
 from medward.report.tables import markdown_table, measures_table
-from medward.report.targets import Verdict, over_time_verdicts, paired, verdict_table, verdicts
+from medward.report.targets import TargetVerdict, over_time_verdicts, paired, verdict_table, verdicts
 from medward.studies.study import METHODS, OF_THREE, left_out
 from medward.studies.watch_study import WHOLE, interval, limits_table, price_table, several_prices, watch_table
 
@@ -279,7 +279,7 @@ def targets(runs: list[dict[str, Any]]) -> None:
     print(verdict_table([*verdicts(rows), *_prices(prices), *over_time_verdicts(streams)]))
 
 
-def _prices(runs: list[dict[str, Any]]) -> list[Verdict]:
+def _prices(runs: list[dict[str, Any]]) -> list[TargetVerdict]:
     """Hold the runs of benchmarks/encryption_price.py to a price of 0.2 points of accuracy, paired by seed."""
     found = []
     for data in dict.fromkeys(run["data"] for run in runs):
@@ -295,11 +295,11 @@ def _prices(runs: list[dict[str, Any]]) -> list[Verdict]:
             )
             target = f"{data}: accuracy encrypted with {bits} bits within 0.2 points of the open federation"
             measured = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] points, {len(seeds)} seeds"
-            found.append(Verdict(target, measured, "met" if mean >= -0.2 else f"missed by {-0.2 - mean:.3f}"))
+            found.append(TargetVerdict(target, measured, "met" if mean >= -0.2 else f"missed by {-0.2 - mean:.3f}"))
     return found
 
 
-def kept_runs() -> list[dict[str, Any]]:
+def published_runs() -> list[dict[str, Any]]:
     """Return all kept runs, by protocol and data set."""
     lines = [line for file in sorted(FOLDER.glob("reproduce-*.jsonl")) for line in file.read_text().splitlines()]
     runs = [{"protocol": OVER_TIME, **json.loads(line)} for line in lines]
@@ -331,4 +331,4 @@ PARTS = {
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
-    PARTS[parser.parse_args().part](kept_runs())
+    PARTS[parser.parse_args().part](published_runs())

@@ -33,7 +33,7 @@ from medward.agents.metrics import expected_cost
 from medward.agents.sentinel.model import SentinelModel
 from medward.agents.sentinel.recipe import RECIPES, Recipe
 from medward.cli._data import open_data
-from medward.flows.prepared import Prepared, prepare, prepare_split
+from medward.flows.prepared import PreparedData, prepare, prepare_split
 
 WITHOUT = "without fingerprints"
 FIRST_SPLITS, FIRST = "first splits", len(SEEDS)
@@ -87,7 +87,7 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
             print(group, found, flush=True)
 
 
-def judged(model: SentinelModel, prepared: Prepared) -> dict[str, Any]:
+def judged(model: SentinelModel, prepared: PreparedData) -> dict[str, Any]:
     """Measure a model on validation rows."""
     rows = prepared.split.validation
     scorer, y = model.scorer(), model.labels(prepared.flows.y[rows])
@@ -104,7 +104,7 @@ def judged(model: SentinelModel, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def rival(prepared: Prepared, name: str, caution: float, seed: int, before: dict[Any, Any]) -> dict[str, Any]:
+def rival(prepared: PreparedData, name: str, caution: float, seed: int, before: dict[Any, Any]) -> dict[str, Any]:
     """Measure a tuned baseline with a caution on validation rows; it is fitted once for all of them."""
     data, rows = prepared.dataset.name, prepared.split.validation
     if name not in before:
@@ -126,7 +126,7 @@ def rival(prepared: Prepared, name: str, caution: float, seed: int, before: dict
 
 
 def tried(
-    prepared: Prepared,
+    prepared: PreparedData,
     recipe: Recipe,
     seed: int,
     federated: bool,

@@ -34,7 +34,7 @@ from typing import Any
 
 from medward.bench.rows import machine_description
 from medward.federation.simulation.machines import member_names
-from medward.node.training.data import Settings, plan_of, read_data
+from medward.node.training.data import ParticipantSettings, plan_of, read_data
 from medward.node.trial.launcher import Launcher
 from medward.node.trial.trial import Trial, TrialOptions
 from medward.report.federation_page import FAMILIES
@@ -56,7 +56,7 @@ def disk_speed(folder: Path) -> float:
 
 def measure(sites: int, rounds: int, data: str, rows: int, folder: Path) -> dict[str, Any]:
     """Run one federation and return its figures."""
-    settings = Settings(data=data, rounds=rounds, rows=rows, sites=sites)
+    settings = ParticipantSettings(data=data, rounds=rounds, rows=rows, sites=sites)
     prepared = read_data(settings)
     trial = Trial(folder, TrialOptions(settings, member_names(sites)), plan_of(prepared, settings))
     reports: list[dict[str, Any]] = []

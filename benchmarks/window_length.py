@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 from held_rows import spread
 from numpy.typing import NDArray
-from results import kept_runs as published_runs
+from results import published_runs
 
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
 from medward.flows.datasets import CICIOMT, Dataset
-from medward.flows.prepared import Prepared, prepare_split
+from medward.flows.prepared import PreparedData, prepare_split
 from medward.flows.schema import Flows
 from medward.flows.splits import Split, honest_split
 from medward.studies.finished_runs import keep_run, kept_runs
@@ -63,7 +63,7 @@ def columns_in_tenths(flows: Flows) -> NDArray[np.intp]:
     return np.flatnonzero(in_tenths(flows.x[short]).mean(axis=0) > 0.99)
 
 
-def tenths(dataset: Dataset, flows: Flows, split: Split, seed: int) -> Prepared:
+def tenths(dataset: Dataset, flows: Flows, split: Split, seed: int) -> PreparedData:
     """Return the rows as windows of ten packets would resolve them, without `LEFT_OUT`."""
     rng = np.random.default_rng([seed, 0x7E27])
     x = flows.x.copy()
@@ -76,7 +76,7 @@ def tenths(dataset: Dataset, flows: Flows, split: Split, seed: int) -> Prepared:
     return prepare_split(reduced, replace(flows, schema=reduced.schema, x=x[:, kept]), split, "honest", seed)
 
 
-def hundred_packets(dataset: Dataset, flows: Flows, split: Split, seed: int) -> Prepared:
+def hundred_packets(dataset: Dataset, flows: Flows, split: Split, seed: int) -> PreparedData:
     """Return the rows as windows of 100 packets would have given them; what is left of a block is dropped."""
     flood = is_flood(flows.schema.classes)[flows.y]
     part = np.zeros(len(flows), np.int8)
@@ -98,7 +98,7 @@ def hundred_packets(dataset: Dataset, flows: Flows, split: Split, seed: int) -> 
     return prepare_split(dataset, longer, Split(train, validation, test, None, split.block[row]), "honest", seed)
 
 
-_Hidden = Callable[[Dataset, Flows, Split, int], Prepared]
+_Hidden = Callable[[Dataset, Flows, Split, int], PreparedData]
 HIDDEN: dict[str, _Hidden] = {"tenths": tenths, "100 packets": hundred_packets}
 
 

@@ -6,7 +6,7 @@ it works before anybody has shown who he is; what is said on a connection is the
 
 from collections.abc import Callable
 
-Refused = Callable[[str, str], None]
+RefusalListener = Callable[[str, str], None]
 """Is told why a caller was turned away: in words that are always the same for one reason, and the particulars. Neither
 holds anything secret.
 """

@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from medward.admission import Refused, nobody
+from medward.admission import RefusalListener, nobody
 from medward.admission.rooms import Place, Room, network
 
 _AT_ONCE = 8
@@ -53,7 +53,7 @@ class Door:
         context: ssl.SSLContext | None = None,
         expected: Room | None = None,
         rooms: Iterable[Room] = (),
-        refused: Refused = nobody,
+        refused: RefusalListener = nobody,
     ) -> None:
         self._listeners = listeners
         self._make = make

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from medward.admission import Refused, nobody
+from medward.admission import RefusalListener, nobody
 from medward.admission.door import Door
 from medward.admission.rooms import Place, Room
 
@@ -27,7 +27,7 @@ Greet = Callable[[Place, asyncio.Transport], bool]
 """Is shown each new connection, after its handshake; may move its place. False where it was hung up on."""
 
 
-class Patience(NamedTuple):
+class CallerTimeouts(NamedTuple):
     """How long, in seconds, a caller may take.
 
     Args:
@@ -62,8 +62,8 @@ class HttpServer(uvicorn.Server):
         context: ssl.SSLContext | None = None,
         expected: Room | None = None,
         rooms: tuple[Room, ...] = (),
-        refused: Refused = nobody,
-        patience: Patience = Patience(),  # noqa: B008  (it cannot change)
+        refused: RefusalListener = nobody,
+        patience: CallerTimeouts = CallerTimeouts(),  # noqa: B008  (it cannot change)
         greet: Greet = lambda _place, _transport: True,
     ) -> None:
         logging.getLogger("uvicorn.error").addFilter(_without_what_is_reported)

@@ -1,4 +1,4 @@
-"""What JAX compiles is kept on disk: a node that is started again trains seconds earlier, and nodes share the work."""
+"""JAX's compilation cache on disk: a node that is started again trains seconds earlier, and nodes share the work."""
 
 import hashlib
 import os

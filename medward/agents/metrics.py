@@ -27,26 +27,28 @@ def measures(
         benign ones) is None.
     """
     # Here and not above: it takes two seconds, and a node or an audit, which judge nothing, need only the costs.
-    from sklearn import metrics as sk  # noqa: PLC0415
+    import sklearn.metrics  # noqa: PLC0415
 
     attack, alert = y > 0, decision > 0
     both = bool(attack.any() and not attack.all())
     present = np.unique(y)
     binary = {
         "accuracy": float(np.mean(attack == alert)),
-        "macro_f1": float(sk.f1_score(attack, alert, average="macro", zero_division=0.0)) if both else None,
+        "macro_f1": float(sklearn.metrics.f1_score(attack, alert, average="macro", zero_division=0.0))
+        if both
+        else None,
         "attack_recall": float(np.mean(alert[attack])) if attack.any() else None,
         "false_alarm_rate": float(np.mean(alert[~attack])) if not attack.all() else None,
-        "auroc": float(sk.roc_auc_score(attack, suspicion)) if both else None,
-        "auprc": float(sk.average_precision_score(attack, suspicion)) if both else None,
+        "auroc": float(sklearn.metrics.roc_auc_score(attack, suspicion)) if both else None,
+        "auprc": float(sklearn.metrics.average_precision_score(attack, suspicion)) if both else None,
         "recall_at_0.1%_false_alarms": _recall_at(attack, suspicion, 0.001) if both else None,
         "recall_at_1%_false_alarms": _recall_at(attack, suspicion, 0.01) if both else None,
     }
     multiclass = {
         "accuracy": float(np.mean(y == decision)),
-        "macro_f1": float(sk.f1_score(y, decision, labels=present, average="macro", zero_division=0.0)),
+        "macro_f1": float(sklearn.metrics.f1_score(y, decision, labels=present, average="macro", zero_division=0.0)),
         "per_class_recall": {classes[k]: float(np.mean(decision[y == k] == k)) for k in present},
-        "confusion": sk.confusion_matrix(y, decision, labels=range(len(classes))).tolist(),
+        "confusion": sklearn.metrics.confusion_matrix(y, decision, labels=range(len(classes))).tolist(),
     }
     return {"binary": binary, "multiclass": multiclass}
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medward.audit.findings import Finding, Found
+from medward.audit.findings import AuditResult, Finding
 from medward.audit.pbft_ledger import Replayed, Take, kind_and_author
 from medward.ledger.cometbft.light import header_hash, merkle_root, timestamp, verify_commit
 from medward.ledger.cometbft.reading import StoredBlock, StoredChain
@@ -32,7 +32,9 @@ class CometAudit:
         found: takes what is found.
     """
 
-    def __init__(self, genesis: Genesis, comet_genesis: str, chains: Mapping[str, StoredChain], found: Found) -> None:
+    def __init__(
+        self, genesis: Genesis, comet_genesis: str, chains: Mapping[str, StoredChain], found: AuditResult
+    ) -> None:
         self._genesis, self._chains, self._found = genesis, chains, found
         self._verifier = MemberVerifier()
         document = json.loads(comet_genesis)

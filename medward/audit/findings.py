@@ -39,7 +39,7 @@ class Finding:
 
 
 @dataclass
-class Found:
+class AuditResult:
     """What an audit found, and how much it checked.
 
     Args:
@@ -61,7 +61,7 @@ class Found:
         """Count what was checked."""
         self.checked[kind] = self.checked.get(kind, 0) + number
 
-    def take(self, other: "Found") -> None:
+    def take(self, other: "AuditResult") -> None:
         """Add what another part of the audit found."""
         for kind, number in other.checked.items():
             self.count(kind, number)

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from medward.federation import rules
-from medward.federation.errors import Refused
+from medward.federation.errors import RecordRefused
 from medward.federation.records import Answer, BeginRound, Finish, Record, Respond, Show, Submit, commitment_to
-from medward.federation.round.state import Found, Phase, Round
-from medward.federation.rules import Agreement, Federation, founded
+from medward.federation.round.state import NextModel, Phase, Round
+from medward.federation.rules import Agreement, FederationState, founded
 
 #: Of these a member has one a round, fixed by what its journal keeps: two different ones are no accident.
 _ONCE = (Submit, Show, Answer, Respond)
@@ -37,7 +37,7 @@ class PastRound:
     key_ages: Mapping[str, int] = field(default_factory=dict)
     closing: bytes = b""
     auditing: bytes = b""
-    finishes: dict[str, Found] = field(default_factory=dict)
+    finishes: dict[str, NextModel] = field(default_factory=dict)
     contradicting: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -65,7 +65,7 @@ class History:
     """
 
     def __init__(self, agreement: Agreement) -> None:
-        self.state: Federation = founded(agreement)
+        self.state: FederationState = founded(agreement)
         self.rounds: dict[int, PastRound] = {}
         self.refused: list[RefusedRecord] = []
         self.taken = 0
@@ -89,7 +89,7 @@ class History:
         self._note_said(record, author)
         try:
             self.state = rules.apply(before, record, author, time, block, epoch)
-        except Refused as refused:
+        except RecordRefused as refused:
             self.refused.append(RefusedRecord(height, author, type(record).__name__, str(refused)))
             return
         self.taken += 1
@@ -107,7 +107,7 @@ class History:
             return
         past, kind = self.rounds[record.round], type(record).__name__
         if isinstance(record, Finish):
-            past.finishes.setdefault(author, Found(record.model, record.next))
+            past.finishes.setdefault(author, NextModel(record.model, record.next))
             return
         first = self._once.setdefault((type(record), record.round, author), record)
         if first != record:
@@ -117,7 +117,7 @@ class History:
             if bound != past.now.commitments[author]:
                 past.contradicting.append((author, "wanted to show another contribution than it had committed to"))
 
-    def _note_round(self, before: Federation, record: Record, block: bytes, height: int) -> None:
+    def _note_round(self, before: FederationState, record: Record, block: bytes, height: int) -> None:
         now = self.state.round
         if now is None or now == before.round:
             return

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medward.audit.findings import Finding, Found, Read
+from medward.audit.findings import AuditResult, Finding, Read
 from medward.audit.history import History, PastRound
 from medward.audit.ledgers import read_ledgers
 from medward.audit.pbft_ledger import Replayed
@@ -36,7 +36,7 @@ from medward.audit.sealed_data import audit_data, data_blobs
 from medward.audit.stores import Stores, open_blocks
 from medward.errors import MedwardError
 from medward.federation.application import REFUSED, FederationApplication, encode_state
-from medward.federation.model.plan import Plan, plan_digest
+from medward.federation.model.plan import TrainingPlan, plan_digest
 from medward.federation.records import decode_record
 from medward.federation.rules import Agreement
 from medward.ledger.execution import Executed
@@ -46,7 +46,7 @@ from medward.node.api.client import NodeClient
 from medward.node.errors import InvalidCard, NodeError
 from medward.node.home.audit_copy import read_copy
 from medward.node.home.cards import Card, check_card
-from medward.node.home.federation_file import Federation
+from medward.node.home.federation_file import FederationFile
 from medward.node.home.folder import Home
 from medward.node.training.data import plan_candidates, read_settings
 from medward.node.training.rules import read_agreement
@@ -74,7 +74,7 @@ class Audit:
     federation: str = ""
     fingerprint: str = ""
     homes: tuple[str, ...] = ()
-    groups: dict[str, Found] = field(default_factory=lambda: {name: Found() for name in GROUPS})
+    groups: dict[str, AuditResult] = field(default_factory=lambda: {name: AuditResult() for name in GROUPS})
     height: int = 0
     refused: tuple[Finding, ...] = ()
     outcomes: tuple[tuple[int, str, str], ...] = ()
@@ -179,10 +179,10 @@ def find_homes(folder: Path) -> list[Home]:
     return homes
 
 
-def _read_files(homes: Mapping[str, Home], audit: Audit) -> tuple[Federation, dict[str, Federation]]:
+def _read_files(homes: Mapping[str, Home], audit: Audit) -> tuple[FederationFile, dict[str, FederationFile]]:
     """Return the federation that most homes belong to, and what each home's file says, where it can be read."""
     found = audit.groups["files"]
-    read: dict[str, Federation] = {}
+    read: dict[str, FederationFile] = {}
     for name, home in homes.items():
         found.count("files")
         try:
@@ -204,7 +204,7 @@ def _read_files(homes: Mapping[str, Home], audit: Audit) -> tuple[Federation, di
 
 
 def _audit_cards(
-    homes: Mapping[str, Home], read: Mapping[str, Federation], memberships: Sequence[Membership], found: Found
+    homes: Mapping[str, Home], read: Mapping[str, FederationFile], memberships: Sequence[Membership], found: AuditResult
 ) -> None:
     """Compare the cards in every home with each other, and with the members that the ledger knows."""
     ordered = {(m.name, m.incarnation): m for epoch in memberships for m in epoch.members}
@@ -231,7 +231,7 @@ def _compare_card(
     card: Card,
     own: Card | None,
     ordered: Mapping[tuple[str, int], Member],
-    found: Found,
+    found: AuditResult,
 ) -> None:
     member = card.member
     known = ordered.get((member.name, member.incarnation))
@@ -254,7 +254,7 @@ def _compare_card(
 
 
 def _audit_ledger(
-    homes: Mapping[str, Home], federation: Federation, agreement: Agreement, audit: Audit
+    homes: Mapping[str, Home], federation: FederationFile, agreement: Agreement, audit: Audit
 ) -> tuple[History, Replayed, dict[str, str]]:
     """Verify and replay the ledger; return what it led to, and name -> what it is of every blob that it names."""
     found = audit.groups["ledger"]
@@ -290,7 +290,7 @@ def _audit_ledger(
     return history, replayed, named
 
 
-def _open_stores(homes: Mapping[str, Home], found: Found) -> Stores:
+def _open_stores(homes: Mapping[str, Home], found: AuditResult) -> Stores:
     blocks = {}
     for name, home in homes.items():
         try:
@@ -301,7 +301,7 @@ def _open_stores(homes: Mapping[str, Home], found: Found) -> Stores:
 
 
 def _audit_store(
-    stores: Stores, history: History, named: Mapping[str, str], homes: Mapping[str, Home], found: Found
+    stores: Stores, history: History, named: Mapping[str, str], homes: Mapping[str, Home], found: AuditResult
 ) -> None:
     needed: dict[str, str] = {history.state.agreement.model: "the first model"}
     for past in history.rounds.values():
@@ -322,14 +322,14 @@ def _owners(homes: Mapping[str, Home]) -> set[str]:
     return owners
 
 
-def _audit_round(past: PastRound, protect: str, read: Read, plan: Plan | None) -> Found:
+def _audit_round(past: PastRound, protect: str, read: Read, plan: TrainingPlan | None) -> AuditResult:
     """Return what there is to find in one round; rounds share nothing, so that several can be audited at once."""
-    found = Found()
+    found = AuditResult()
     audit_round(past, sums_of_auditor(protect), read, plan, found)
     return found
 
 
-def _plan(homes: Mapping[str, Home], agreement: Agreement, found: Found) -> Plan | None:
+def _plan(homes: Mapping[str, Home], agreement: Agreement, found: AuditResult) -> TrainingPlan | None:
     """Rebuild the plan from the settings of any home and the schemas that this version knows; no rows are read."""
     for home in homes.values():
         try:

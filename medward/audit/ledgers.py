@@ -5,20 +5,20 @@ import os
 from collections.abc import Mapping
 
 from medward.audit.cometbft_ledger import CometAudit
-from medward.audit.findings import Finding, Found
+from medward.audit.findings import AuditResult, Finding
 from medward.audit.pbft_ledger import LedgerAudit
 from medward.ledger.cometbft.reading import StoredChain, read_chain
 from medward.ledger.errors import LedgerError
 from medward.ledger.pbft.reading import JournalContent, read_journal
 from medward.node.errors import InvalidCard, NodeError
-from medward.node.home.federation_file import Federation
+from medward.node.home.federation_file import FederationFile
 from medward.node.home.folder import Home
 from medward.node.ledger.cometbft import comet_folder, comet_program
 from medward.node.trial.ports import free_ports
 
 
 def read_ledgers(
-    homes: Mapping[str, Home], federation: Federation, found: Found
+    homes: Mapping[str, Home], federation: FederationFile, found: AuditResult
 ) -> tuple[LedgerAudit | CometAudit, Mapping[str, int]]:
     """Return what audits the ledgers of all homes, and the last height of each.
 
@@ -34,7 +34,7 @@ def read_ledgers(
 
 
 def _read_pbft(
-    homes: Mapping[str, Home], federation: Federation, found: Found
+    homes: Mapping[str, Home], federation: FederationFile, found: AuditResult
 ) -> tuple[LedgerAudit, Mapping[str, int]]:
     journals: dict[str, JournalContent] = {}
     for name, home in homes.items():
@@ -47,7 +47,7 @@ def _read_pbft(
 
 
 def _read_comet(
-    homes: Mapping[str, Home], federation: Federation, found: Found
+    homes: Mapping[str, Home], federation: FederationFile, found: AuditResult
 ) -> tuple[CometAudit, Mapping[str, int]]:
     chains: dict[str, StoredChain] = {}
     for name, home in homes.items():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from medward.audit.findings import Finding, Found
+from medward.audit.findings import AuditResult, Finding
 from medward.federation.records import decode_record
 from medward.ledger.certificates import (
     CertifiedBlock,
@@ -61,7 +61,7 @@ class LedgerAudit:
         found: takes what is found.
     """
 
-    def __init__(self, genesis: Genesis, journals: Mapping[str, JournalContent], found: Found) -> None:
+    def __init__(self, genesis: Genesis, journals: Mapping[str, JournalContent], found: AuditResult) -> None:
         self._genesis, self._journals, self._found = genesis, journals, found
         self._chain = genesis.chain
         self._verifier = MemberVerifier()

@@ -12,7 +12,7 @@ than may; where nothing shows which of two members lied, it calls neither so. Wh
 
 from collections.abc import Iterator, Mapping
 
-from medward.audit.findings import Finding, Found, Read
+from medward.audit.findings import AuditResult, Finding, Read
 from medward.audit.history import PastRound
 from medward.audit.sums import (
     RoundAudit,
@@ -24,12 +24,11 @@ from medward.audit.sums import (
 from medward.federation import records
 from medward.federation.blobs import blob_name
 from medward.federation.errors import FederationError
-from medward.federation.model.plan import Plan
+from medward.federation.model.plan import TrainingPlan
 from medward.federation.model.shared_model import MOST_BYTES, from_bytes
 from medward.federation.records import Record
 from medward.federation.round.exposure import Cohort, added, isolates
-from medward.federation.round.state import Found as FoundModel
-from medward.federation.round.state import Phase
+from medward.federation.round.state import NextModel, Phase
 from medward.federation.rules import OLDEST_KEY, SURVEY
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import IntVector, SecureSum
@@ -104,7 +103,7 @@ def named_blobs(record: Record, author: str) -> Iterator[tuple[str, str]]:
 # Between rounds.
 
 
-def audit_cohorts(rounds: Mapping[int, PastRound], found: Found) -> None:
+def audit_cohorts(rounds: Mapping[int, PastRound], found: AuditResult) -> None:
     """Count once more what all sums tell together: a federation that opened too much is named.
 
     Of every sum whose cohort was fixed somebody may know the result, whatever became of its round. Sums of surveys
@@ -133,7 +132,7 @@ def audit_cohorts(rounds: Mapping[int, PastRound], found: Found) -> None:
             exposed = {of: cohorts for of, cohorts in exposed.items() if of in (SURVEY, now.candidate.model)}
 
 
-def audit_sealing_keys(rounds: Mapping[int, PastRound], found: Found) -> None:
+def audit_sealing_keys(rounds: Mapping[int, PastRound], found: AuditResult) -> None:
     """Check the keys that shares were sealed to.
 
     Args:
@@ -160,7 +159,7 @@ def audit_sealing_keys(rounds: Mapping[int, PastRound], found: Found) -> None:
 # Rounds.
 
 
-def audit_round(past: PastRound, sums: SecureSum, read: Read, plan: Plan | None, found: Found) -> None:
+def audit_round(past: PastRound, sums: SecureSum, read: Read, plan: TrainingPlan | None, found: AuditResult) -> None:
     """Check everything that a round's records and blobs let one check.
 
     Args:
@@ -212,7 +211,7 @@ def _check_cohort(audit: RoundAudit) -> None:
         audit.problem(f"its cohort has {len(now.cohort)} members; {least} are needed")
 
 
-def _next_model(audit: RoundAudit, total: IntVector | None, plan: Plan | None) -> FoundModel | None:
+def _next_model(audit: RoundAudit, total: IntVector | None, plan: TrainingPlan | None) -> NextModel | None:
     """Compute the next shared model from the sum; None where it cannot be, which is told if it should be."""
     now, before = audit.now, audit.read(audit.now.model, file_up_to(MOST_BYTES))
     if (total is None and now.task != "skip") or before is None or plan is None:
@@ -223,10 +222,10 @@ def _next_model(audit: RoundAudit, total: IntVector | None, plan: Plan | None) -
         if now.candidate is not None:
             audit.problem(f"no model follows from its sum: {error}", now.model)
         return None
-    return FoundModel(blob_name(after.to_bytes()), after.next)
+    return NextModel(blob_name(after.to_bytes()), after.next)
 
 
-def _check_models(audit: RoundAudit, computed: FoundModel | None) -> None:
+def _check_models(audit: RoundAudit, computed: NextModel | None) -> None:
     """Compare the next model with the one that was agreed on, and name who found another one."""
     agreed = audit.now.candidate
     if computed is not None and agreed is not None:

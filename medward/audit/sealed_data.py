@@ -7,10 +7,10 @@ the encryption is bound, says the same as the record.
 from collections.abc import Collection, Iterator
 from typing import BinaryIO, cast
 
-from medward.audit.findings import Finding, Found
+from medward.audit.findings import AuditResult, Finding
 from medward.audit.stores import Stores
 from medward.errors import MedwardError
-from medward.federation.rules import Federation
+from medward.federation.rules import FederationState
 from medward.federation.sealed_data.format import SealBroken, read_header, sealed_size_fits
 from medward.federation.sealed_data.rules import DataSets, KeptSet
 from medward.fhe.hybrid import PUBLIC_BYTES, check_public
@@ -30,7 +30,7 @@ def data_blobs(data: DataSets, members: Collection[str]) -> dict[str, str]:
     return {**sets, **keys}
 
 
-def audit_data(state: Federation, stores: Stores, found: Found) -> None:
+def audit_data(state: FederationState, stores: Stores, found: AuditResult) -> None:
     """Compare the data records with their blobs, as far as these are in the homes.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from medward.audit.findings import Finding, Found
+from medward.audit.findings import AuditResult, Finding
 from medward.store.blocks import Blocks
 from medward.store.cid import RAW, Cid
 from medward.store.dag import get_inline, walk
@@ -41,7 +41,7 @@ class Stores:
         for store in self._stores.values():
             store.close()
 
-    def verify(self, found: Found) -> None:
+    def verify(self, found: AuditResult) -> None:
         """Read and hash every block of every home; `tell` says later what the corrupt ones belong to."""
         for home, store in self._stores.items():
             verified = store.verify()
@@ -79,7 +79,7 @@ class Stores:
         """Say whether a blob is whole in the homes together."""
         return self._is_whole(name)
 
-    def tell(self, named: Mapping[str, str], needed: Mapping[str, str], found: Found) -> None:
+    def tell(self, named: Mapping[str, str], needed: Mapping[str, str], found: AuditResult) -> None:
         """Tell what is corrupt and to what it belongs, and what is in no home.
 
         Args:

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import comb
 
-from medward.audit.findings import Finding, Found, Read
+from medward.audit.findings import AuditResult, Finding, Read
 from medward.audit.history import PastRound
 from medward.federation.records import Attest, audit_beacon_of
 from medward.federation.round.naming import sizes_of
-from medward.federation.round.state import Found as FoundModel
-from medward.federation.round.state import Phase, Round
-from medward.federation.sums.interface import Decrypted, IntVector, SecureSum, SumTerms, Verdict, WrongSum
+from medward.federation.round.state import NextModel, Phase, Round
+from medward.federation.sums.interface import DealingVerdict, Decrypted, IntVector, SecureSum, SumTerms, WrongSum
 from medward.fhe.reconstruction import EXHAUSTIVE
 from medward.store.limits import file_of
 
@@ -40,7 +39,7 @@ class RoundAudit:
     past: PastRound
     sums: SecureSum
     read: Read
-    found: Found
+    found: AuditResult
 
     @property
     def now(self) -> Round:
@@ -78,7 +77,7 @@ class RoundAudit:
         return {holder: content for holder, content in contents.items() if content is not None}
 
     @property
-    def finishes(self) -> dict[str, FoundModel]:
+    def finishes(self) -> dict[str, NextModel]:
         """What members found, also those whose word came too late to count."""
         return {**self.past.finishes, **self.now.finishes}
 
@@ -118,7 +117,7 @@ def check_dealings(audit: RoundAudit) -> None:
         name, what = now.submissions[dealer].contribution, f"that the dealing of {dealer}"
         verdict = audit.sums.examine(audit.terms, now.beacon, dealer, contribution, response)
         audit.found.count("dealings")
-        if verdict is Verdict.AT_FAULT:
+        if verdict is DealingVerdict.AT_FAULT:
             tell = audit.problem if dealer in now.cohort else audit.remark
             tell(f"the dealing of {dealer} is at fault", name, (dealer,))
             audit.blame(_who("good", dealer, now.verdicts), f, f"attested {what} is good, which it is not", name)

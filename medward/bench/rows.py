@@ -4,11 +4,14 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.table import Table
+
+Progress = Callable[[str], None]
+"""Is told what is being measured now."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What commands say while they work: progress on standard error, results on standard output."""
+"""The console of commands: progress on standard error, results on standard output."""
 
 import json
 import sys

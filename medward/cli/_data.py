@@ -1,4 +1,4 @@
-"""What `--data` means: a data set's name, or the path of a file or folder that holds one."""
+"""The option `--data`: a data set's name, or the path of a file or folder that holds one."""
 
 from typing import TYPE_CHECKING
 

@@ -44,7 +44,7 @@ def audit(
     if (home is None) == (node is None) or (node is None) != (token_file is None):
         raise BadUsage("name what to audit: --home DIR, or a running node with --node URL and --token-file FILE")
     use_one_thread_per_operation()
-    from medward.audit.homes import audit as audited
+    from medward.audit import homes
     from medward.audit.homes import audit_node, document
     from medward.node.api.client import NodeClient
 
@@ -55,7 +55,7 @@ def audit(
             status.update(f"checking {what}")
 
         if home is not None:
-            found = audited(home, only, said)
+            found = homes.audit(home, only, said)
         else:
             assert node is not None
             assert token_file is not None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from medward.agents.sentinel.model import SentinelModel
     from medward.federation.model.shared_model import SharedModel
     from medward.federation.simulation.training import FederatedTraining, Options
-    from medward.flows.prepared import Prepared
+    from medward.flows.prepared import PreparedData
 
 
 def demo(
@@ -138,7 +138,7 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
     return value
 
 
-def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
+def _simulated(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation in this process."""
     from medward.agents.sentinel.recipe import RECIPES
     from medward.federation.simulation.training import FederatedTraining
@@ -157,19 +157,19 @@ def _simulated(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
     return _Outcome(model, log, lambda: _per_hospital(training, model))
 
 
-def _with_nodes(prepared: "Prepared", words: _Words, bars: _Bars) -> _Outcome:
+def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation as processes."""
     from medward.agents.sentinel.recipe import RECIPES
     from medward.federation.simulation.machines import member_names
     from medward.federation.simulation.training import FederatedTraining
-    from medward.node.training.data import Settings, plan_of
+    from medward.node.training.data import ParticipantSettings, plan_of
     from medward.node.trial.trial import Trial, TrialOptions
 
     options = words.options
     # Refuses what no federation could do, before any process starts.
     shares = FederatedTraining(prepared, RECIPES[prepared.dataset.name], options)
     path = Path(words.data)
-    settings = Settings(
+    settings = ParticipantSettings(
         data=str(path.resolve()) if path.exists() else words.data,
         rounds=options.rounds,
         bits=options.bits,
@@ -222,7 +222,7 @@ def _guard(shared: "SharedModel", options: "Options", name: str | None) -> "Sent
     )
 
 
-def _validated(prepared: "Prepared", model: "SentinelModel") -> dict[str, float]:
+def _validated(prepared: "PreparedData", model: "SentinelModel") -> dict[str, float]:
     """Measure a model on validation rows."""
     from medward.agents.sentinel.judgement import judge
 
@@ -236,7 +236,7 @@ def _validated(prepared: "Prepared", model: "SentinelModel") -> dict[str, float]
     }
 
 
-def _finished(prepared: "Prepared", words: _Words, outcome: _Outcome, began: float) -> dict[str, Any]:
+def _finished(prepared: "PreparedData", words: _Words, outcome: _Outcome, began: float) -> dict[str, Any]:
     """Measure the model on test rows, save it, and return the document."""
     from medward.agents.sentinel.judgement import judge
 
@@ -255,7 +255,7 @@ def _finished(prepared: "Prepared", words: _Words, outcome: _Outcome, began: flo
     return document
 
 
-def _document(prepared: "Prepared", words: _Words, result: "Judgement", name: str) -> dict[str, Any]:
+def _document(prepared: "PreparedData", words: _Words, result: "Judgement", name: str) -> dict[str, Any]:
     options, out = words.options, words.out
     return {
         "data": prepared.dataset.name,

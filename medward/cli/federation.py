@@ -8,17 +8,16 @@ import typer
 from medward.cli import running
 from medward.cli._console import print_json
 from medward.cli._data import COURIER_HELP
+from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
-    from medward.node.home.federation_file import Federation
+    from medward.node.home.federation_file import FederationFile
     from medward.node.home.folder import Home
     from medward.node.trial.founding import Agree, Seat
 
 app = typer.Typer(help="Begin a federation, join it, leave it, see how it stands.", no_args_is_help=True)
 
-HomeOption = Annotated[Path, typer.Option("--home", help="The node's home, made by init or join.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 MemberOption = Annotated[
     str | None,
     typer.Option("--member", help="NAME=HOST:PORT at which the others reach this one; it uses PORT to PORT+3."),
@@ -141,7 +140,7 @@ def _plan(train: str, name: str, deadline: float, sums: dict[str, Any]) -> "tupl
     """Return what a federation that trains agrees on, and what its members' node.toml says of it."""
     from medward.flows.datasets import DATASETS
     from medward.node.errors import InvalidConfiguration
-    from medward.node.training.data import Settings, plan_for
+    from medward.node.training.data import ParticipantSettings, plan_for
     from medward.node.training.rules import agreement_parameters
 
     if train not in DATASETS:
@@ -149,7 +148,7 @@ def _plan(train: str, name: str, deadline: float, sums: dict[str, Any]) -> "tupl
     if deadline <= 0 or sums["rounds"] < 1:
         raise BadUsage("--deadline and --rounds: expected numbers above 0")
     try:
-        plan = plan_for(DATASETS[train], Settings(data=train, **sums))
+        plan = plan_for(DATASETS[train], ParticipantSettings(data=train, **sums))
     except InvalidConfiguration as error:
         raise BadUsage(f"--courier and --budget: {error}") from None
     ours = ("courier", "budget", "members")
@@ -213,7 +212,7 @@ def join(
         typer.echo(text)
 
 
-def _check_data(federation: "Federation", data: Path | None) -> None:
+def _check_data(federation: "FederationFile", data: Path | None) -> None:
     """Refuse rows that are not what the federation agreed to train on, before a home is made for them."""
     from medward.flows.reading import recognise
 
@@ -229,7 +228,7 @@ def _check_data(federation: "Federation", data: Path | None) -> None:
         )
 
 
-def _settle(home: "Home", federation: "Federation", data: Path | None, swarm_key: Path | None) -> None:
+def _settle(home: "Home", federation: "FederationFile", data: Path | None, swarm_key: Path | None) -> None:
     """Have a home say what its federation agreed on, and what only this member knows."""
     from medward.node.home.configuration import add_participant, change_key
     from medward.node.training.rules import participant_table

@@ -6,12 +6,12 @@ from typing import Annotated, TypeVar, get_args
 
 import typer
 
+from medward.cli._options import HomeOption
 from medward.errors import BadUsage, MedwardError
 
 app = typer.Typer(help="Run one hospital's node, back it up, restore it.", no_args_is_help=True)
 
 Choice = TypeVar("Choice", bound=str)
-HomeOption = Annotated[Path, typer.Option("--home", help="The node's home, made by `medward federation`.")]
 
 
 @app.callback()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from medward.flows.datasets import Dataset
     from medward.flows.prepared import Protocol
     from medward.flows.schema import Flows
-    from medward.report.targets import Verdict
+    from medward.report.targets import TargetVerdict
 
 
 def reproduce(
@@ -132,7 +132,7 @@ def _print_comparisons(runs: list[dict[str, Any]], quick: bool) -> None:
         _print_targets(verdicts(runs))
 
 
-def _print_targets(rows: "Sequence[Verdict]") -> None:
+def _print_targets(rows: "Sequence[TargetVerdict]") -> None:
     """Print what became of the targets whose runs are there."""
     from medward.report.targets import NOT_RUN, verdict_table
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medward.cli._console import print_json
+from medward.cli._options import JsonOption
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ TokenOption = Annotated[
 CertificateOption = Annotated[
     Path | None, typer.Option("--certificate", help="Certificate to trust where that API has TLS.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -6,10 +6,8 @@ from typing import Annotated
 import typer
 
 from medward.cli._console import print_json
+from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage
-
-HomeOption = Annotated[Path, typer.Option("--home", help="The member's home on this machine.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,7 +36,7 @@ def seal(
     """
     from medward.node.api.client import NodeClient
     from medward.node.home.folder import Home
-    from medward.node.sealed_data.sealing import seal as seal_data
+    from medward.node.sealed_data import sealing
 
     if not path.exists():
         raise BadUsage(f"{path} is no file or folder; name the one that holds the data set.")
@@ -46,7 +44,7 @@ def seal(
     with NodeClient.of_home(member) as client:
         client.get("/datasets")  # before a long reading: does the node answer?
         dataset, schema, rows = ("", b"", 0) if raw else _checked(path)
-        cid = seal_data(member, client, path, schema, rows, to or ())
+        cid = sealing.seal(member, client, path, schema, rows, to or ())
     if as_json:
         print_json({"data": cid, "data_set": dataset or None, "schema": schema.hex(), "rows": rows, "to": to or []})
         return
@@ -72,11 +70,11 @@ def unseal(
     """
     from medward.node.api.client import NodeClient
     from medward.node.home.folder import Home
-    from medward.node.sealed_data.sealing import unseal as unseal_data
+    from medward.node.sealed_data import sealing
 
     member = Home(home)
     with NodeClient.of_home(member) as client:
-        opened = unseal_data(member, what, out, client if client.healthy() else None)
+        opened = sealing.unseal(member, what, out, client if client.healthy() else None)
     origin = opened.header.origin
     if as_json:
         print_json(

@@ -171,14 +171,14 @@ def _source(file: Path, what: str) -> Iterator[BinaryIO]:
     if str(file) == "-":
         yield sys.stdin.buffer
         return
+    from rich import progress
     from rich.console import Console
-    from rich.progress import open as open_with_progress
 
     if file.is_dir():
         raise MedwardError(f"{file} is a folder; name a file, or pack the folder into an archive first")
     console = Console(stderr=True)
     try:
-        with open_with_progress(
+        with progress.open(
             file, "rb", description=what, console=console, transient=True, disable=not console.is_terminal
         ) as content:
             yield content

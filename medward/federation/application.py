@@ -15,11 +15,11 @@ import hashlib
 
 import msgspec
 
-from medward.federation.errors import Refused
+from medward.federation.errors import RecordRefused
 from medward.federation.membership import replica
 from medward.federation.parts import changed_parts, state_of
 from medward.federation.records import Record, decode_record
-from medward.federation.rules import Agreement, Federation, apply, founded
+from medward.federation.rules import Agreement, FederationState, apply, founded
 from medward.ledger.encoding import Structure, decode, encode
 from medward.ledger.errors import NotCanonical, SnapshotMismatch
 from medward.ledger.merkle import MerkleMap, MerkleProof
@@ -42,7 +42,7 @@ class FederationSnapshot(Snapshot):
         federation: the same state, as the rules have it.
     """
 
-    def __init__(self, state: MerkleMap, federation: Federation) -> None:
+    def __init__(self, state: MerkleMap, federation: FederationState) -> None:
         self._state, self._federation = state, federation
 
     @property
@@ -51,7 +51,7 @@ class FederationSnapshot(Snapshot):
         return self._state.root
 
     @property
-    def federation(self) -> Federation:
+    def federation(self) -> FederationState:
         """The state itself."""
         return self._federation
 
@@ -81,10 +81,10 @@ class FederationApplication(Application):
         self._federation = founded(agreement)
         self._block = bytes(32)
         self._map = _written(MerkleMap().set(b"block", self._block), None, self._federation)
-        self._whole: tuple[Federation, bytes] | None = None
+        self._whole: tuple[FederationState, bytes] | None = None
 
     @property
-    def federation(self) -> Federation:
+    def federation(self) -> FederationState:
         """The latest state."""
         return self._federation
 
@@ -143,13 +143,13 @@ class FederationApplication(Application):
         author = before.author(account) or ""
         try:
             after = apply(before, record, author, block.time / 1000, self._block, block.epoch)
-        except Refused as refused:
+        except RecordRefused as refused:
             return TxResult(REFUSED, str(refused).encode()[:_MOST_REASON])
         self._federation = after
         self._note(before, after)
         return TxResult(0, b"")
 
-    def _note(self, before: Federation, after: Federation) -> None:
+    def _note(self, before: FederationState, after: FederationState) -> None:
         """Keep what a later state forgets."""
         now = after.round
         if now is not None and now.over and now != before.round:
@@ -165,24 +165,24 @@ def block_hash(before: bytes, block: Block) -> bytes:
     return hashlib.sha256(b"medward blocks 1" + encode([before, block.height, block.time, said])).digest()
 
 
-def encode_state(state: Federation) -> bytes:
+def encode_state(state: FederationState) -> bytes:
     """Return the one encoding of a federation's state."""
     return _ENCODER.encode(state)
 
 
-def decode_state(data: bytes) -> Federation:
+def decode_state(data: bytes) -> FederationState:
     """Return the state that `encode_state` encoded.
 
     Raises:
         SnapshotMismatch: it is none.
     """
     try:
-        return msgspec.msgpack.decode(data, type=Federation)
+        return msgspec.msgpack.decode(data, type=FederationState)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise SnapshotMismatch(f"this is no state of a federation: {error}") from error
 
 
-def _written(state: MerkleMap, before: Federation | None, after: Federation) -> MerkleMap:
+def _written(state: MerkleMap, before: FederationState | None, after: FederationState) -> MerkleMap:
     """Return the map with the parts of a state that are others than before."""
     parts = changed_parts(before, after)
     for key in (key for key, value in parts.items() if value is None):
@@ -196,7 +196,7 @@ def _with(state: MerkleMap, key: bytes, value: bytes | None) -> MerkleMap:
     return state if state.get(key) == value else state.set(key, value)
 
 
-def _member_updates(before: Federation, after: Federation) -> tuple[MemberUpdate, ...]:
+def _member_updates(before: FederationState, after: FederationState) -> tuple[MemberUpdate, ...]:
     """Return how the ledger's members change with the federation's."""
     then, now = before.membership, after.membership
     gone = [MemberUpdate(name, None) for name in then.names if name not in now.names]

@@ -13,7 +13,7 @@ def blob_name(content: bytes) -> str:
     return str(import_file(content, lambda *_: None).cid)
 
 
-class Blobs:
+class RoundBlobs:
     """The blobs of one round after another, in a store.
 
     Attributes:

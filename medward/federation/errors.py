@@ -11,7 +11,7 @@ class FederationError(MedwardError):
     """Something that keeps a federation from going on."""
 
 
-class Refused(FederationError):
+class RecordRefused(FederationError):
     """A record that breaks a rule of the round; it changes nothing."""
 
 

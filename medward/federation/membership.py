@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from medward.federation.errors import Refused
+from medward.federation.errors import RecordRefused
 from medward.federation.records import Change
 from medward.ledger.encoding import decode
 from medward.ledger.errors import NotCanonical
 from medward.ledger.membership import MAX_MEMBERS, tolerated_faults
 from medward.ledger.types import Member
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 #: After so many seconds of the ledger's time a wish counts no more. Operators of several hospitals must come to say the
 #: same, and a week has five working days wherever weekends and holidays fall; what was not agreed on by then was given
@@ -56,7 +56,7 @@ class Agreed:
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingChange:
     """A change that members want and that has not been made.
 
     Args:
@@ -134,10 +134,12 @@ def wished(state: Members, change: Change, author: str, time: float) -> Members:
     _check(state, change)
     own = state.wishes.get(author, {})
     if change in state.waiting and change in (wish.change for wish in own.values()):
-        raise Refused(f"{author} has asked for this, and it is agreed on: it comes after the round, at a checkpoint.")
+        raise RecordRefused(
+            f"{author} has asked for this, and it is agreed on: it comes after the round, at a checkpoint."
+        )
     if change.name not in own and len(own) >= MOST_WISHES:
         first = min(wish.time for wish in own.values()) + LIFETIME
-        raise Refused(
+        raise RecordRefused(
             f"{author} has {MOST_WISHES} open wishes, the most: take one back (`medward federation retract`), or wait "
             f"until one is fulfilled or expires, the first in {max(first - time, 0) / 3600:.0f} hours."
         )
@@ -158,7 +160,9 @@ def retracted(state: Members, name: str, author: str, time: float) -> Members:
     """
     state = _unexpired(state, time)
     if name not in state.wishes.get(author, {}):
-        raise Refused(f"{author} has no open wish about {name}: look at `medward federation status` for those it has.")
+        raise RecordRefused(
+            f"{author} has no open wish about {name}: look at `medward federation status` for those it has."
+        )
     return _still_wanted(_without(state, lambda by, wish: (by, wish.change.name) == (author, name)))
 
 
@@ -181,7 +185,7 @@ def settled(state: Members, epoch: int | None, number: int, time: float) -> tupl
             continue
         try:
             _check(state, change)
-        except Refused:
+        except RecordRefused:
             # It was possible when it was asked for: another change came between.
             state = _forgotten(state, change)
             continue
@@ -189,7 +193,7 @@ def settled(state: Members, epoch: int | None, number: int, time: float) -> tupl
     return state, None
 
 
-def pending(state: Members, time: float) -> tuple[Pending, ...]:
+def pending(state: Members, time: float) -> tuple[PendingChange, ...]:
     """Return the changes that members want at a time, those that are agreed on first."""
     state = _unexpired(state, time)
     open_ = [wish.change for name in state.names for wish in state.wishes.get(name, {}).values()]
@@ -198,11 +202,11 @@ def pending(state: Members, time: float) -> tuple[Pending, ...]:
         by = state.supporters(change)
         until = min(state.wishes[name][change.name].time for name in by) + LIFETIME
         needed = 1 if change.account is None and change.name in by else state.faulty + 1
-        found.append(Pending(change, by, needed, until, change in state.waiting))
+        found.append(PendingChange(change, by, needed, until, change in state.waiting))
     return tuple(found)
 
 
-def without(of: Mapping[str, Value], name: str) -> Mapping[str, Value]:
+def without(of: Mapping[str, _Value], name: str) -> Mapping[str, _Value]:
     """Return a mapping without a name; the same object where it is not there."""
     return {one: value for one, value in of.items() if one != name} if name in of else of
 
@@ -216,7 +220,7 @@ def replica(name: str, encoded: bytes | None) -> Member:
     try:
         return decode(encoded or b"", Member)
     except NotCanonical:
-        raise Refused(f"The ledger can't read the card of {name}: admit the card that its node wrote.") from None
+        raise RecordRefused(f"The ledger can't read the card of {name}: admit the card that its node wrote.") from None
 
 
 def _check(state: Members, change: Change) -> None:
@@ -224,20 +228,24 @@ def _check(state: Members, change: Change) -> None:
     name, account = change.name, change.account
     if account is None:
         if name not in state.names:
-            raise Refused(f"There is no member {name}: look at `medward federation status` for who is one.")
+            raise RecordRefused(f"There is no member {name}: look at `medward federation status` for who is one.")
         if len(state.names) == 1:
-            raise Refused(f"{name} is the last member, and a federation cannot be empty: stop its node instead.")
+            raise RecordRefused(f"{name} is the last member, and a federation cannot be empty: stop its node instead.")
         if change.replica is not None or change.contact is not None:
-            raise Refused(f"Who goes has no keys and no address: ask that {name} goes without them.")
+            raise RecordRefused(f"Who goes has no keys and no address: ask that {name} goes without them.")
         return
     if not (name.isascii() and name.isprintable()):
-        raise Refused("A member's name is one line of ASCII characters: give the newcomer another one.")
+        raise RecordRefused("A member's name is one line of ASCII characters: give the newcomer another one.")
     if name not in state.names and len(state.names) >= MAX_MEMBERS:
-        raise Refused(f"The federation has {MAX_MEMBERS} members, the most: one must leave before {name} can come.")
+        raise RecordRefused(
+            f"The federation has {MAX_MEMBERS} members, the most: one must leave before {name} can come."
+        )
     comes = replica(name, change.replica)
     keys = [key.data for key in comes.keys]
     if comes.name != name or keys[0] != account or len(account) != 32:
-        raise Refused(f"The card of {name} is not that of a member {name} with this key: admit what its node wrote.")
+        raise RecordRefused(
+            f"The card of {name} is not that of a member {name} with this key: admit what its node wrote."
+        )
     known = {key: other for other, key in state.accounts.items()}
     certificates = {}
     for other, encoded in state.replicas.items():
@@ -247,10 +255,12 @@ def _check(state: Members, change: Change) -> None:
             certificates[member.certificate] = other
     taken = next((known[key] for key in keys if key in known), None)
     if taken is not None or len(set(keys)) < len(keys):
-        raise Refused(f"A key of {name} is {taken or name}'s already: make new ones with `medward federation rotate`.")
+        raise RecordRefused(
+            f"A key of {name} is {taken or name}'s already: make new ones with `medward federation rotate`."
+        )
     if comes.certificate and comes.certificate in certificates:
         owner = certificates[comes.certificate]
-        raise Refused(f"The certificate of {name} is that of {owner}: have another one made.")
+        raise RecordRefused(f"The certificate of {name} is that of {owner}: have another one made.")
 
 
 def _changed(state: Members, change: Change, number: int) -> Members:

@@ -11,20 +11,20 @@ Whose turn it is goes round; the others wait a while longer each, so that one si
 """
 
 from medward.federation import rules
-from medward.federation.errors import Refused
-from medward.federation.records import BeginRound, Record, RoundRecord, SealingKey, Tick
-from medward.federation.round.effects import Effect, Event, Order
-from medward.federation.round.member import Member
+from medward.federation.errors import RecordRefused
+from medward.federation.records import BeginRound, Record, RoundRecord, RoundTick, SealingKey
+from medward.federation.round.effects import OrderRecord, RoundEffect, RoundEvent
+from medward.federation.round.member import RoundMember
 from medward.federation.round.naming import sizes_of
 from medward.federation.round.telling import awaited
-from medward.federation.rules import Federation
+from medward.federation.rules import FederationState
 from medward.federation.sums.interface import SecureSum
 
 #: Which part of a deadline each next member waits before it does what is another's turn.
 PATIENCE = 1 / 16
 
 
-class Participant:
+class FederationMember:
     """One member.
 
     Args:
@@ -33,10 +33,10 @@ class Participant:
         sums: its part in sums.
     """
 
-    def __init__(self, name: str, state: Federation, sums: SecureSum) -> None:
+    def __init__(self, name: str, state: FederationState, sums: SecureSum) -> None:
         self.name, self.state = name, state
         self._sums = sums
-        self._member = Member(name, sums)
+        self._member = RoundMember(name, sums)
         self._next_key: SealingKey | None = None
         self._handed_in: dict[Record, float] = {}
 
@@ -49,12 +49,14 @@ class Participant:
         """Return how long each blob is that was named in the present round (`naming.sizes_of`)."""
         return {} if self.state.round is None else sizes_of(self.state.round, self._sums)
 
-    def begin(self) -> list[Effect]:
+    def begin(self) -> list[RoundEffect]:
         """Return what is to be done at the start, also in the middle of a round."""
         now = self.state.round
         return [] if now is None or now.over else self._member.follow(now, None)
 
-    def ordered(self, record: Record, author: str, time: float, block: bytes, epoch: int | None = None) -> list[Effect]:
+    def ordered(
+        self, record: Record, author: str, time: float, block: bytes, epoch: int | None = None
+    ) -> list[RoundEffect]:
         """Take an ordered record; one that breaks a rule changes nothing.
 
         Args:
@@ -67,10 +69,10 @@ class Participant:
         before = self.state
         try:
             self.state = rules.apply(before, record, author, time, block, epoch)
-        except Refused:
+        except RecordRefused:
             return []
         # A tick that came before the ledger's time had passed the deadline is no refusal, and has done nothing.
-        if not isinstance(record, Tick):
+        if not isinstance(record, RoundTick):
             self._handed_in.pop(record, None)
         if isinstance(record, RoundRecord) and self.state.round is not None and self.state.round is not before.round:
             effects = self._member.follow(self.state.round, record)
@@ -81,7 +83,7 @@ class Participant:
             return effects
         return []
 
-    def step(self, event: Event) -> list[Effect]:
+    def step(self, event: RoundEvent) -> list[RoundEffect]:
         """Take what an effect led to."""
         return self._member.step(event)
 
@@ -89,9 +91,9 @@ class Participant:
         """Return the time at which `duties` may have something to hand in."""
         return min((time for _, time in self._duties()), default=float("inf"), key=float)
 
-    def duties(self, now: float) -> list[Effect]:
+    def duties(self, now: float) -> list[RoundEffect]:
         """Return what is to be handed in at a time because nobody else has."""
-        effects: list[Effect] = []
+        effects: list[RoundEffect] = []
         # What was handed in while the clock was ahead is waited for no longer once it is right.
         latest = now + self.state.terms.deadline
         self._handed_in = {record: min(until, latest) for record, until in self._handed_in.items()}
@@ -102,16 +104,16 @@ class Participant:
                 effects.append(self._hand_in(record, now))
         return effects
 
-    def _hand_in(self, record: Record, now: float) -> Order:
+    def _hand_in(self, record: Record, now: float) -> OrderRecord:
         """Hand a record in; what is lost on the way is handed in again after a deadline.
 
         A tick that this member's clock led it to too early is repeated once the others have had their turn: the
         ledger's time may be a little behind, and a member whose clock is hours ahead must not fill the ledger.
         """
         waiting = {other: until for other, until in self._handed_in.items() if until > now}
-        turns = min(1.0, PATIENCE * len(self.state.terms.members)) if isinstance(record, Tick) else 1.0
+        turns = min(1.0, PATIENCE * len(self.state.terms.members)) if isinstance(record, RoundTick) else 1.0
         self._handed_in = {**waiting, record: now + turns * self.state.terms.deadline}
-        return Order(record)
+        return OrderRecord(record)
 
     def _duties(self) -> list[tuple[Record | None, float]]:
         """What is to be handed in next, and from when on; None stands for what the round's machine says itself."""
@@ -122,11 +124,11 @@ class Participant:
         wait = self._place() * PATIENCE * state.terms.deadline
         if not state.busy and state.membership.agreed:
             # It waits for the ledger to follow the change before, and for a record to be made by.
-            due.append((Tick(state.number), state.idle_since + PATIENCE * state.terms.deadline + wait))
+            due.append((RoundTick(state.number), state.idle_since + PATIENCE * state.terms.deadline + wait))
         if state.stopped is not None or state.next is None:
             return self._not_yet_handed_in(due)
         if state.round is not None and not state.round.over:
-            due += [(Tick(state.round.number), state.round.due + wait), (None, self._member.hastens_at)]
+            due += [(RoundTick(state.round.number), state.round.due + wait), (None, self._member.hastens_at)]
         elif (begins := state.begins_at) is not None:
             due.append((state.expected(), begins + wait))
         if state.needs_sealing_key(self.name):

@@ -18,20 +18,20 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 import msgspec
 
 from medward.federation.membership import Members
-from medward.federation.round.state import Audit, Round
-from medward.federation.rules import Agreement, Federation
+from medward.federation.round.state import AnswerAudit, Round
+from medward.federation.rules import Agreement, FederationState
 from medward.federation.sealed_data.rules import DataSets
 from medward.federation.terms import Terms
 
 FOLDER = "state"
-_FOLDERS = (Federation, Members, DataSets, Round, Audit)
+_FOLDERS = (FederationState, Members, DataSets, Round, AnswerAudit)
 _OPTIONAL = ("round", "audit")
 #: What hardly ever changes stands beside the head.
 _VALUES = (Agreement, Terms)
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 
 
-def changed_parts(before: Federation | None, after: Federation) -> dict[bytes, bytes | None]:
+def changed_parts(before: FederationState | None, after: FederationState) -> dict[bytes, bytes | None]:
     """Return what is to be written to come from one state to the next: the new value of each key, None for one less.
 
     What is the same object before and after is not looked into, so the work is that of what changed.
@@ -40,7 +40,7 @@ def changed_parts(before: Federation | None, after: Federation) -> dict[bytes, b
     return {key.encode(): None if value is None else _ENCODER.encode(value[0]) for key, value in found}
 
 
-def state_of(items: Mapping[bytes, bytes]) -> Federation:
+def state_of(items: Mapping[bytes, bytes]) -> FederationState:
     """Return the state that all parts together make.
 
     Raises:
@@ -49,7 +49,7 @@ def state_of(items: Mapping[bytes, bytes]) -> Federation:
     """
     folder = f"{FOLDER}/".encode()
     parts = {key.decode(): value for key, value in sorted(items.items()) if key.startswith(folder)}
-    state: Federation | None = _read(FOLDER, Federation, _tree(parts))
+    state: FederationState | None = _read(FOLDER, FederationState, _tree(parts))
     if state is None:
         raise msgspec.ValidationError("it has no state of a federation")
     return state
@@ -127,7 +127,7 @@ def _head_form(of: type) -> Any:
 def _tree(parts: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
     """Return the parts by the folder, or the mapping, that they are in."""
     tree: dict[str, dict[str, bytes]] = {}
-    known = {f"{path}/" for path in _paths(FOLDER, Federation)}
+    known = {f"{path}/" for path in _paths(FOLDER, FederationState)}
     for key, value in parts.items():
         folder = max((path for path in known if key.startswith(path)), key=len)
         tree.setdefault(folder, {})[key.removeprefix(folder)] = value

@@ -76,7 +76,7 @@ class BeginRound(Structure, frozen=True, tag="begin"):
     dispatch: Dispatch = AT_ONCE
 
 
-class Commit(Structure, frozen=True, tag="commit"):
+class Commitment(Structure, frozen=True, tag="commit"):
     """`member` is bound to a contribution that nobody has seen yet (`commitment_to`)."""
 
     round: Count
@@ -166,7 +166,7 @@ class Finish(Structure, frozen=True, tag="finish"):
     next: Next | None
 
 
-class Vote(Structure, frozen=True, tag="vote"):
+class ModelVote(Structure, frozen=True, tag="vote"):
     """`member` tried the next model on its own validation rows and accepts it, or not."""
 
     round: Count
@@ -174,7 +174,7 @@ class Vote(Structure, frozen=True, tag="vote"):
     accept: bool
 
 
-class Tick(Structure, frozen=True, tag="tick"):
+class RoundTick(Structure, frozen=True, tag="tick"):
     """A reminder that time has passed: the round's deadlines are looked at again."""
 
     round: Count
@@ -240,7 +240,20 @@ class Withdraw(Structure, frozen=True, tag="data.withdraw"):
     data: BlobName
 
 
-RoundRecord = BeginRound | Commit | Submit | Attest | Show | Answer | NoFit | Respond | Complain | Finish | Vote | Tick
+RoundRecord = (
+    BeginRound
+    | Commitment
+    | Submit
+    | Attest
+    | Show
+    | Answer
+    | NoFit
+    | Respond
+    | Complain
+    | Finish
+    | ModelVote
+    | RoundTick
+)
 DataRecord = DataKey | SealedData | Withdraw
 Record = RoundRecord | DataRecord | SealingKey | Announce | Change | Retract | Resume
 

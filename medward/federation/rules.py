@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from medward.federation.errors import Refused
+from medward.federation.errors import RecordRefused
 from medward.federation.membership import Members, retracted, settled, wished, without
 from medward.federation.records import (
     Announce,
@@ -31,12 +31,11 @@ from medward.federation.records import (
     Resume,
     Retract,
     RoundRecord,
+    RoundTick,
     SealingKey,
-    Tick,
 )
 from medward.federation.round.exposure import Cohort, added
-from medward.federation.round.rules import TOO_CLOSE, begin_round
-from medward.federation.round.rules import apply as apply_to_round
+from medward.federation.round.rules import TOO_CLOSE, apply_to_round, begin_round
 from medward.federation.round.state import Phase, Round
 from medward.federation.sealed_data.rules import DataSets, apply_to_data, without_member
 from medward.federation.terms import Terms
@@ -99,7 +98,7 @@ class HeldKey(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Federation:
+class FederationState:
     """The state of a federation.
 
     Args:
@@ -193,7 +192,7 @@ class Federation:
             Refused: the plan is fulfilled.
         """
         if self.next is None:
-            raise Refused("The plan is fulfilled: there is no next round.")
+            raise RecordRefused("The plan is fulfilled: there is no next round.")
         then = self.next
         shape = (then.counts, then.values, then.dispatch)
         return BeginRound(self.number, then.task, self.model, self.invited(), *shape)
@@ -213,15 +212,15 @@ class Federation:
         return hashlib.sha256(text.encode()).digest()
 
 
-def founded(agreement: Agreement) -> Federation:
+def founded(agreement: Agreement) -> FederationState:
     """Return a federation's first state."""
     members = Members(agreement.members, agreement.accounts)
-    return Federation(agreement, members, 0, agreement.model, agreement.first)
+    return FederationState(agreement, members, 0, agreement.model, agreement.first)
 
 
 def apply(
-    state: Federation, record: Record, author: str, time: float, block: bytes, epoch: int | None = None
-) -> Federation:
+    state: FederationState, record: Record, author: str, time: float, block: bytes, epoch: int | None = None
+) -> FederationState:
     """Return the federation's state after one more ordered record.
 
     Args:
@@ -237,23 +236,25 @@ def apply(
         Refused: the record breaks a rule; `state` stays as it is.
     """
     if author not in state.terms.members or getattr(record, "member", author) != author:
-        raise Refused(f"{author} cannot say this for {getattr(record, 'member', 'the federation')}.")
-    if isinstance(record, Tick) and not state.busy:
+        raise RecordRefused(f"{author} cannot say this for {getattr(record, 'member', 'the federation')}.")
+    if isinstance(record, RoundTick) and not state.busy:
         if (after := _settled(state, time, epoch)) is not state:
             return after
-        raise Refused("No round is under way, and no change of the members waits that could be made now.")
+        raise RecordRefused("No round is under way, and no change of the members waits that could be made now.")
     return _settled(_applied(state, record, author, time, block, epoch), time, epoch)
 
 
 def _applied(
-    state: Federation, record: Record, author: str, time: float, block: bytes, epoch: int | None
-) -> Federation:
+    state: FederationState, record: Record, author: str, time: float, block: bytes, epoch: int | None
+) -> FederationState:
     match record:
         case Announce():
             return replace(state, contacts={**state.contacts, author: record.contact})
         case Change():
             if epoch is None:
-                raise Refused("This ledger's members never change: begin another federation, or use the engine pbft.")
+                raise RecordRefused(
+                    "This ledger's members never change: begin another federation, or use the engine pbft."
+                )
             return replace(state, membership=wished(state.membership, record, author, time))
         case Retract():
             return replace(state, membership=retracted(state.membership, record.name, author, time))
@@ -264,15 +265,15 @@ def _applied(
     if isinstance(record, Resume):
         return _resumed(state, author)
     if state.stopped is not None:
-        raise Refused(f"The federation has stopped: {state.stopped}.")
+        raise RecordRefused(f"The federation has stopped: {state.stopped}.")
     if isinstance(record, BeginRound):
         return _begin(state, record, time, block)
     return _in_round(state, record, time, block)
 
 
-def _resumed(state: Federation, author: str) -> Federation:
+def _resumed(state: FederationState, author: str) -> FederationState:
     if state.stopped is None or author in state.resuming:
-        raise Refused("There is nothing to resume.")
+        raise RecordRefused("There is nothing to resume.")
     resuming = state.resuming | {author}
     if len(resuming) <= state.terms.faulty:
         return replace(state, resuming=resuming)
@@ -280,41 +281,41 @@ def _resumed(state: Federation, author: str) -> Federation:
     return replace(state, stopped=None, fruitless=fruitless, resuming=frozenset())
 
 
-def _renew(state: Federation, record: SealingKey, time: float) -> Federation:
+def _renew(state: FederationState, record: SealingKey, time: float) -> FederationState:
     """Take a member's next sealing key, once it is known that something can be sealed to it."""
     try:
         check_public(record.key)
     except ValueError as error:
-        raise Refused(f"The sealing key of {record.member} is no key that can be sealed to: {error}.") from None
+        raise RecordRefused(f"The sealing key of {record.member} is no key that can be sealed to: {error}.") from None
     if any(held.key == record.key for held in state.sealing.values()):
-        raise Refused(f"The sealing key of {record.member} is in use already.")
+        raise RecordRefused(f"The sealing key of {record.member} is in use already.")
     # The first round waits for all holders' keys from the first of them on.
     since = state.idle_since if state.sealing else max(state.idle_since, time)
     held = {**state.sealing, record.member: HeldKey(record.key, state.number)}
     return replace(state, sealing=held, idle_since=since)
 
 
-def _begin(state: Federation, record: BeginRound, time: float, block: bytes) -> Federation:
+def _begin(state: FederationState, record: BeginRound, time: float, block: bytes) -> FederationState:
     if state.busy:
-        raise Refused("A round is under way.")
+        raise RecordRefused("A round is under way.")
     if record != state.expected():
-        raise Refused(f"This is not how round {state.number} begins.")
+        raise RecordRefused(f"This is not how round {state.number} begins.")
     if state.begins_at is None or time < state.begins_at:
-        raise Refused(f"Round {state.number} waits for the sealing keys of more holders.")
+        raise RecordRefused(f"Round {state.number} waits for the sealing keys of more holders.")
     begun = begin_round(state.terms, state.present, record, time, block)
     begun = replace(begun, known=state.exposed.get(unknowns(record), ()), refused=state.refused)
     return replace(state, round=begun, number=state.number + 1)
 
 
-def _in_round(state: Federation, record: RoundRecord, time: float, block: bytes) -> Federation:
+def _in_round(state: FederationState, record: RoundRecord, time: float, block: bytes) -> FederationState:
     if state.round is None:
-        raise Refused("No round is under way.")
+        raise RecordRefused("No round is under way.")
     now = apply_to_round(state.round, record, time, block)
     state = replace(state, round=now)
     return _closed(state, now, time) if now.over else state
 
 
-def _closed(state: Federation, now: Round, time: float) -> Federation:
+def _closed(state: FederationState, now: Round, time: float) -> FederationState:
     """Take a round's end: its model, and what it may have shown."""
     state = replace(state, idle_since=time)
     state = replace(state, exposed=_expose(state, now))
@@ -344,12 +345,12 @@ def unknowns(record: BeginRound) -> str:
     return SURVEY if record.task == "survey" else record.model
 
 
-def surveyed(state: Federation) -> Cohort:
+def surveyed(state: FederationState) -> Cohort:
     """Return whose rows the scaler, the classes and the frozen counts come from; the same must answer to a survey."""
     return frozenset[str]().union(*state.exposed.get(SURVEY, ()))
 
 
-def _expose(state: Federation, now: Round) -> Mapping[str, tuple[Cohort, ...]]:
+def _expose(state: FederationState, now: Round) -> Mapping[str, tuple[Cohort, ...]]:
     """Note the cohort of a round whose sum may be known, whatever became of the round."""
     if not now.exposed:
         return state.exposed
@@ -357,7 +358,7 @@ def _expose(state: Federation, now: Round) -> Mapping[str, tuple[Cohort, ...]]:
     return {**state.exposed, of: added(state.exposed.get(of, ()), frozenset(now.cohort))}
 
 
-def _settled(state: Federation, time: float, epoch: int | None) -> Federation:
+def _settled(state: FederationState, time: float, epoch: int | None) -> FederationState:
     """Make the next change of membership that is agreed on, once nothing is under way."""
     if state.busy:
         return state

@@ -9,17 +9,15 @@ Why this proves that the dealt secret is short and that of the check block: spec
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.contribution import SALT_BYTES, Contribution, fits_digest, share_bytes
 from medward.fhe.dealing import expand_share
-from medward.fhe.encoding import HEADER_BYTES, Kind, body, check_residues, residue_bytes, unpack_residues
+from medward.fhe.encoding import HEADER_BYTES, EncodingKind, body, check_residues, residue_bytes, unpack_residues
 from medward.fhe.errors import DealingFault, MalformedEncoding, ShareFault
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS
 from medward.fhe.ring import polynomials
-
-Doubles = NDArray[np.float64]
 
 
 def response_bytes(context: SumContext) -> int:
@@ -38,7 +36,7 @@ def read_response(context: SumContext, data: bytes) -> Doubles:
     Raises:
         MalformedEncoding: the bytes are no response in this sum.
     """
-    return _values(context, Kind.RESPONSE, data, TESTS)
+    return _values(context, EncodingKind.RESPONSE, data, TESTS)
 
 
 def read_audit_response(context: SumContext, data: bytes) -> Doubles:
@@ -47,10 +45,10 @@ def read_audit_response(context: SumContext, data: bytes) -> Doubles:
     Raises:
         MalformedEncoding: the bytes are no response to the audit in this sum.
     """
-    return _values(context, Kind.AUDIT_RESPONSE, data, AUDITS)
+    return _values(context, EncodingKind.AUDIT_RESPONSE, data, AUDITS)
 
 
-def _values(context: SumContext, kind: Kind, data: bytes, width: int) -> Doubles:
+def _values(context: SumContext, kind: EncodingKind, data: bytes, width: int) -> Doubles:
     parameters = context.parameters
     count = parameters.threshold * width
     rest = body(kind, context.digest, data, residue_bytes(count))
@@ -148,7 +146,7 @@ def read_shown(
         ShareFault: a share is not the one that was dealt.
     """
     ordered = sorted(holders)
-    rest = body(Kind.SHOWN_SHARES, context.digest, shown, shown_bytes(context, ordered) - HEADER_BYTES)
+    rest = body(EncodingKind.SHOWN_SHARES, context.digest, shown, shown_bytes(context, ordered) - HEADER_BYTES)
     at, out = 0, {}
     for holder in ordered:
         share = bytes(rest[at : at + share_bytes(context, holder)])

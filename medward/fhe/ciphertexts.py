@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.fhe import lanes
+from medward.fhe.arrays import Integers
 from medward.fhe.context import SumContext
 from medward.fhe.encoding import add_residues, pack_residues, residue_bytes
 from medward.fhe.parameters import SIGMA
 from medward.fhe.ring.kernels import compiled
 from medward.fhe.ring.ring import Element
 from medward.fhe.sampling import KeyStream, gaussian
-
-Integers = NDArray[np.int64]
 
 
 def encrypt(context: SumContext, secret: Integers, values: Integers, stream: KeyStream) -> bytes:

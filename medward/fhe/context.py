@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles
 from medward.fhe.encoding import DIGEST_BYTES
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS, SumParameters
 from medward.fhe.ring import polynomials
@@ -21,7 +22,6 @@ from medward.fhe.ring.modular import reduced, times_constant
 from medward.fhe.ring.ring import Element, Ring, ring
 from medward.fhe.sampling import KeyStream, expand_element, expand_vector, framed, uniform_vector
 
-Doubles = NDArray[np.float64]
 Signs = NDArray[np.int8]
 
 #: Residues are cut into two parts of at most this many bits, so that sums of 2^11 of them are exact doubles.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from medward.fhe import hybrid
 from medward.fhe.context import SumContext
-from medward.fhe.encoding import HEADER_BYTES, Kind, body, header, residue_bytes
+from medward.fhe.encoding import HEADER_BYTES, EncodingKind, body, header, residue_bytes
 
 SEED_BYTES = 32
 SALT_BYTES = 32
@@ -54,7 +54,7 @@ def write_contribution(
 ) -> bytes:
     """Return the bytes of a contribution from its packed parts."""
     dealt = [digests[holder] for holder in context.present] + [boxes[holder] for holder in context.present]
-    return header(Kind.CONTRIBUTION, context.digest) + check_block + blocks + b"".join(dealt)
+    return header(EncodingKind.CONTRIBUTION, context.digest) + check_block + blocks + b"".join(dealt)
 
 
 def read_contribution(context: SumContext, data: bytes) -> Contribution:
@@ -63,7 +63,7 @@ def read_contribution(context: SumContext, data: bytes) -> Contribution:
     Raises:
         MalformedEncoding: another length, kind, version or sum.
     """
-    rest = body(Kind.CONTRIBUTION, context.digest, data, contribution_bytes(context) - HEADER_BYTES)
+    rest = body(EncodingKind.CONTRIBUTION, context.digest, data, contribution_bytes(context) - HEADER_BYTES)
     element = residue_bytes(context.parameters.degree)
     check_block, blocks = rest[:element], rest[element : (1 + context.blocks) * element]
     at = (1 + context.blocks) * element

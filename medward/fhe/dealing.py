@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medward.fhe import ciphertexts, hybrid
+from medward.fhe.arrays import Doubles, Integers
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.contribution import (
     SALT_BYTES,
@@ -24,13 +24,10 @@ from medward.fhe.contribution import (
     share_label,
     write_contribution,
 )
-from medward.fhe.encoding import Kind, header, pack_residues
+from medward.fhe.encoding import EncodingKind, header, pack_residues
 from medward.fhe.parameters import AUDITS, DEGREE, SIGMA, TESTS, SumParameters
 from medward.fhe.ring import polynomials
 from medward.fhe.sampling import KeyStream, expand_vector, framed, gaussian, uniform_vector
-
-Integers = NDArray[np.int64]
-Doubles = NDArray[np.float64]
 
 COIN_BYTES = 32
 
@@ -144,16 +141,16 @@ class Dealing:
         p = self._context.parameters.prime
         tested = challenge.tests(np.ascontiguousarray(self.values[:, :DEGREE]))
         response = polynomials.add(tested, self.values[:, DEGREE : DEGREE + TESTS], p)
-        return header(Kind.RESPONSE, self._context.digest) + pack_residues(response, p)
+        return header(EncodingKind.RESPONSE, self._context.digest) + pack_residues(response, p)
 
     def respond_to_audit(self, rows: Doubles) -> bytes:
         """Return the response to an audit's rows, float64[AUDITS, N]; never to be shown for two audits."""
         p = self._context.parameters.prime
         tested = polynomials.products(rows, np.ascontiguousarray(self.values[:, :DEGREE]), p)
         response = polynomials.add(tested, self.values[:, DEGREE + TESTS :], p)
-        return header(Kind.AUDIT_RESPONSE, self._context.digest) + pack_residues(response, p)
+        return header(EncodingKind.AUDIT_RESPONSE, self._context.digest) + pack_residues(response, p)
 
     def show(self, holders: Sequence[int]) -> bytes:
         """Return these holders' shares in the open, in the order of the holders."""
         shares = self.shares(sorted(holders))
-        return header(Kind.SHOWN_SHARES, self._context.digest) + b"".join(shares[j] for j in sorted(holders))
+        return header(EncodingKind.SHOWN_SHARES, self._context.digest) + b"".join(shares[j] for j in sorted(holders))

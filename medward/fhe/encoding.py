@@ -10,14 +10,11 @@ before anything is allocated.
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles, Words
 from medward.fhe.errors import MalformedEncoding
 from medward.fhe.ring.kernels import compiled
 from medward.fhe.ring.primes import PRIME_BITS
-
-Words = NDArray[np.uint64]
-Doubles = NDArray[np.float64]
 
 _MAGIC = b"MWF2"
 #: So many residues fill so many words; the kernels go from group to group.
@@ -27,7 +24,7 @@ HEADER_BYTES = 24
 DIGEST_BYTES = 16
 
 
-class Kind(IntEnum):
+class EncodingKind(IntEnum):
     """What an encoding holds."""
 
     CONTRIBUTION = 1
@@ -37,15 +34,15 @@ class Kind(IntEnum):
     AUDIT_RESPONSE = 5
 
 
-_NAMES = {kind: kind.name.lower().replace("_", " ") for kind in Kind}
+_NAMES = {kind: kind.name.lower().replace("_", " ") for kind in EncodingKind}
 
 
-def header(kind: Kind, digest: bytes) -> bytes:
+def header(kind: EncodingKind, digest: bytes) -> bytes:
     """Return the 24 bytes that every encoding of this kind in this sum starts with."""
     return _MAGIC + bytes([kind, 0, 0, 0]) + digest
 
 
-def body(kind: Kind, digest: bytes, data: bytes, size: int) -> memoryview:
+def body(kind: EncodingKind, digest: bytes, data: bytes, size: int) -> memoryview:
     """Check the length and header of `data` and return what follows the header.
 
     Raises:

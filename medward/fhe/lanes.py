@@ -11,14 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles, Integers
 from medward.fhe.errors import LaneOverflow
 from medward.fhe.parameters import MOST_BLOCKS, SumParameters
 from medward.fhe.ring.kernels import compiled
 from medward.fhe.ring.modular import reduced
 from medward.fhe.ring.ring import Element
-
-Integers = NDArray[np.int64]
-Doubles = NDArray[np.float64]
 
 #: Width of a count: each member's counts are from 0 to 2^COUNT_BITS - 1.
 COUNT_BITS = 30

@@ -11,17 +11,14 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles, Integers
 from medward.fhe.errors import UnsafeParameters
 from medward.fhe.parameters import UPDATE_BITS
 from medward.fhe.sampling import KeyStream
 
 #: Width of a value in a sum that is not encrypted: as good as not quantised.
 PLAIN_BITS = 32
-
-Doubles = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

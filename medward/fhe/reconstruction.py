@@ -13,18 +13,15 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles, Integers
 from medward.fhe.checking import contradicts_audit
 from medward.fhe.context import SumContext
-from medward.fhe.encoding import HEADER_BYTES, Kind, body, header, pack_residues, residue_bytes, unpack_residues
+from medward.fhe.encoding import HEADER_BYTES, EncodingKind, body, header, pack_residues, residue_bytes, unpack_residues
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS, SumParameters
 from medward.fhe.ring import polynomials
 from medward.fhe.ring.ring import Element
 from medward.fhe.sampling import KeyStream, framed, uniform_vector
-
-Integers = NDArray[np.int64]
-Doubles = NDArray[np.float64]
 
 #: Up to so many subsets are all tried (of 16 holders 4,368 sets of 11); of more, MOST_SUBSETS in an agreed order.
 EXHAUSTIVE = 4368
@@ -62,7 +59,7 @@ def answer(context: SumContext, parts: Sequence[Doubles]) -> bytes:
     total = np.zeros(DEGREE + AUDITS)
     for part in parts:
         total = polynomials.add(total, part, p)
-    return header(Kind.ANSWER, context.digest) + pack_residues(total, p)
+    return header(EncodingKind.ANSWER, context.digest) + pack_residues(total, p)
 
 
 def read_answer(context: SumContext, data: bytes) -> Doubles:
@@ -71,7 +68,7 @@ def read_answer(context: SumContext, data: bytes) -> Doubles:
     Raises:
         MalformedEncoding: the bytes are no answer in this sum.
     """
-    rest = body(Kind.ANSWER, context.digest, data, residue_bytes(DEGREE + AUDITS))
+    rest = body(EncodingKind.ANSWER, context.digest, data, residue_bytes(DEGREE + AUDITS))
     return unpack_residues(rest, context.parameters.prime, DEGREE + AUDITS)
 
 

@@ -11,15 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles, Integers, Words
 from medward.fhe.ring.kernels import compiled
 from medward.fhe.ring.primes import PRIME_BITS
 from medward.fhe.ring.ring import Element, Ring
-
-Words = NDArray[np.uint64]
-Integers = NDArray[np.int64]
-Doubles = NDArray[np.float64]
 
 KEY_BYTES = 32
 #: Bits of a cumulative table; one more random bit gives the sign.

@@ -1,4 +1,4 @@
-"""What a gateway remembers of a device's stream: running averages, the last row, and how long ago an event was.
+"""A gateway's memory of a device's stream: running averages, the last row, and how long ago an event was.
 
 The memory is causal and costs a few numbers per device, whatever the stream's length. Where the data set's order key
 counts time, the averages decay with it: a stream of which some rows were lost gives nearly the same averages.

@@ -17,7 +17,7 @@ Protocol = Literal["honest", "random", "paper"]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedData:
     """A data set made ready for learning.
 
     Args:
@@ -46,7 +46,7 @@ class Prepared:
 
 def prepare(
     dataset: Dataset, flows: Flows, protocol: Protocol, seed: int, densities: Sequence[float] | None = None
-) -> Prepared:
+) -> PreparedData:
     """Split a data set and build its features.
 
     Args:
@@ -70,7 +70,7 @@ def prepare_split(
     protocol: Protocol,
     seed: int,
     densities: Sequence[float] | None = None,
-) -> Prepared:
+) -> PreparedData:
     """Build the features of a data set that was split in some other way; the arguments are those of `prepare`.
 
     Args:
@@ -86,4 +86,4 @@ def prepare_split(
     if protocol != "paper" and space.history:
         wanted = dataset.densities if densities is None else densities
         flows, split, x = with_thinned_rows(flows, split, space, x, wanted, seed)
-    return Prepared(dataset, flows, split, space, x, protocol, seed)
+    return PreparedData(dataset, flows, split, space, x, protocol, seed)

@@ -1,4 +1,4 @@
-"""An ordered log that survives liars: the application interface, PBFT, and CometBFT behind the same seam.
+"""An ordered log that survives liars: the application interface, PBFT, and CometBFT behind the same interface.
 
 Open `types.py` first; spec/ledger.md states the protocol.
 """

@@ -49,7 +49,7 @@ class ChangeMembers(Structure, frozen=True, tag="members"):
     updates: tuple[MemberUpdate, ...]
 
 
-Order = Deposit | Transfer | Balance | Note | ChangeMembers
+BankOrder = Deposit | Transfer | Balance | Note | ChangeMembers
 
 
 class _Form(Structure, frozen=True):
@@ -125,14 +125,14 @@ class Bank(Application):
         self._state = MerkleMap().update(dict(form.items))
         return self._state.root
 
-    def _permit(self, transaction: Transaction, order: Order | None) -> TxResult:
+    def _permit(self, transaction: Transaction, order: BankOrder | None) -> TxResult:
         if order is None:
             return TxResult(UNREADABLE, b"")
         if isinstance(order, ChangeMembers) and transaction.client != self._governor:
             return TxResult(NOT_ALLOWED, b"")
         return TxResult(0, b"")
 
-    def _carry_out(self, order: Order) -> TxResult:
+    def _carry_out(self, order: BankOrder) -> TxResult:
         if isinstance(order, Deposit):
             return self._put(order.account, self._balance(order.account) + order.amount)
         if isinstance(order, Transfer):
@@ -166,9 +166,9 @@ class Bank(Application):
 
 
 @lru_cache(maxsize=1024)
-def _read(payload: bytes) -> Order | None:
+def _read(payload: bytes) -> BankOrder | None:
     try:
-        order: Order = decode_form(payload, Order, thinnest=16)
+        order: BankOrder = decode_form(payload, BankOrder, thinnest=16)
     except NotCanonical:
         return None
     return order

@@ -1,4 +1,4 @@
-"""What a light client or an auditor checks alone: certified blocks, checkpoints, and the way from epoch to epoch.
+"""Certificates that a light client or an auditor checks alone: of blocks, checkpoints, and the way between epochs.
 
 See spec/ledger.md, "Certificates".
 """

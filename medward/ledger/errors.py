@@ -39,7 +39,7 @@ class SnapshotMismatch(LedgerError):
     """A snapshot whose content is not the one that the certificate names."""
 
 
-class Refused(LedgerError):
+class TransactionRefused(LedgerError):
     """A transaction that the ledger does not take; the text says why and whether to try again.
 
     Args:

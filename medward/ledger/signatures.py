@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
-from cryptography.exceptions import InvalidSignature as OpenSSLInvalidSignature
+from cryptography import exceptions
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
@@ -23,10 +23,12 @@ from medward.ledger.encoding import Structure
 ED25519: Final = "ed25519"
 ML_DSA_65: Final = "ml-dsa-65"
 
-Kind = Literal[
+SignatureKind = Literal[
     "transaction", "transactions", "pre-prepare", "prepare", "commit", "checkpoint", "view-change", "new-view"
 ]
-_PREFIXES: dict[str, bytes] = {kind: b"medward/ledger/1" + kind.encode().ljust(16, b"\0") for kind in get_args(Kind)}
+_PREFIXES: dict[str, bytes] = {
+    kind: b"medward/ledger/1" + kind.encode().ljust(16, b"\0") for kind in get_args(SignatureKind)
+}
 _NUMBERS = struct.Struct(">QQQ")
 _PROVED = 2048
 MAX_SIGNATURE_BYTES: Final = 4096
@@ -57,7 +59,7 @@ class Domain(msgspec.Struct, frozen=True, gc=False):
     """
 
     chain: bytes
-    kind: Kind
+    kind: SignatureKind
     epoch: int
     view: int
     height: int
@@ -167,6 +169,6 @@ class MemberVerifier(Verifier):
                 MLDSA65PublicKey.from_public_bytes(key.data).verify(signature, message)
             else:
                 return False
-        except (OpenSSLInvalidSignature, ValueError):
+        except (exceptions.InvalidSignature, ValueError):
             return False
         return True

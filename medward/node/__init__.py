@@ -1,4 +1,4 @@
 """One hospital's process: configuration, identity, store, ledger, participant, supervision, HTTP API.
 
-Open `seam.py` first: it says what a federation's rules and a participant must offer to run here.
+Open `interfaces.py` first: it says what a federation's rules and a participant must offer to run here.
 """

@@ -12,7 +12,7 @@ from medward.ledger.encoding import decode, encode
 from medward.ledger.errors import NotCanonical
 from medward.ledger.types import MemberUpdate
 from medward.node.home.cards import Contact
-from medward.node.interfaces import Host, Ordered, Participant, Query, Rules
+from medward.node.interfaces import Host, Ordered, Participant, Rules, StateReader
 
 
 class BankRules(Rules):
@@ -38,7 +38,7 @@ class BankRules(Rules):
         """Return a note of the contact."""
         return encode(Note(f"contact/{contact.name}", encode(contact)))
 
-    def contact(self, name: str, query: Query) -> Contact | None:
+    def contact(self, name: str, query: StateReader) -> Contact | None:
         """Return what was noted last."""
         noted = query(f"contact/{name}")
         if noted is None:

@@ -1,4 +1,4 @@
-"""The seam between a node and a federation: the ledger's rules, and a participant that lives by them.
+"""Interfaces between a node and a federation: the ledger's rules, and a participant that lives by them.
 
 The node is a shell. It keeps a store, a ledger and their connections going and knows nothing of rounds: `Rules` gives
 it the application, the payloads that change the members and what stands in the state; a `Participant` gets what was
@@ -29,7 +29,7 @@ from medward.store.interface import BlobStore
 #: What to do about a federation that has stopped.
 HOW_TO_RESUME = "once the cause is mended, f + 1 members say `medward federation resume`"
 
-Query = Callable[[str], bytes | None]
+StateReader = Callable[[str], bytes | None]
 """Gives the value at a path of the ledger's latest state here."""
 
 
@@ -47,14 +47,14 @@ class Restored(msgspec.Struct, frozen=True):
     state: Snapshot
 
 
-Event = Ordered | Restored
+LedgerEvent = Ordered | Restored
 
 
 class Ledger(ABC):
     """The ledger, as a participant sees it."""
 
     @abstractmethod
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[LedgerEvent]:
         """Yield what happens, from the present state on, until the node stops. One reader at a time."""
 
     @abstractmethod
@@ -198,7 +198,7 @@ class Rules(ABC):
         """Return the payload by which a member says that its store has moved, None where the rules have none."""
 
     @abstractmethod
-    def contact(self, name: str, query: Query) -> Contact | None:
+    def contact(self, name: str, query: StateReader) -> Contact | None:
         """Return where a member's store is reached as the ledger has it, None where it says nothing."""
 
 

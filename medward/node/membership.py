@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 
 from medward.errors import MedwardError
-from medward.ledger.errors import Refused
+from medward.ledger.errors import TransactionRefused
 from medward.ledger.types import Member, MemberUpdate
 from medward.node.errors import InvalidCard, InvalidConfiguration, NodeError, Retired
 from medward.node.home.cards import Card, Contact
 from medward.node.home.configuration import split_address
-from medward.node.home.federation_file import Federation, check_distinct
+from medward.node.home.federation_file import FederationFile, check_distinct
 from medward.node.home.folder import Home
-from medward.node.interfaces import Query, Rules
+from medward.node.interfaces import Rules, StateReader
 from medward.node.ledger.pbft import Consensus, check_not_replaced
 from medward.node.ledger.submitter import Submitter
-from medward.node.store.blobs import Blobs
+from medward.node.store.blobs import NodeStore
 
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.5
@@ -26,7 +26,7 @@ _RECONNECT_SECONDS = 30.0
 _ORDER_SECONDS = 100.0
 
 
-class Membership:
+class MembershipWatcher:
     """The members, watched.
 
     Args:
@@ -43,11 +43,11 @@ class Membership:
         self,
         home: Home,
         mine: Card,
-        federation: Federation,
+        federation: FederationFile,
         rules: Rules,
         consensus: Consensus,
-        query: Query,
-        blobs: Blobs,
+        query: StateReader,
+        blobs: NodeStore,
     ) -> None:
         self._home = home
         self._mine = mine
@@ -60,7 +60,7 @@ class Membership:
         self.leaving = False
 
     @property
-    def federation(self) -> Federation:
+    def federation(self) -> FederationFile:
         """The federation, with the members as they are now."""
         return self._federation
 
@@ -104,7 +104,7 @@ class Membership:
         try:
             await submitter.submit(payload)
             _LOG.info("told the others that the store of %s is at %s", contact.name, contact.gateway)
-        except Refused as error:
+        except TransactionRefused as error:
             _LOG.warning("the ledger did not take the store's address: %s", error)
 
     async def admit(self, card: Card, submitter: Submitter) -> Mapping[str, Any]:
@@ -137,7 +137,7 @@ class Membership:
             self.leaving = True
         try:
             return await self._change(MemberUpdate(name, None), None, submitter)
-        except Refused:
+        except TransactionRefused:
             self.leaving = self.leaving and name != self._mine.name
             raise
 

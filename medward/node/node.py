@@ -16,16 +16,16 @@ from medward.node.errors import InvalidConfiguration, NodeError
 from medward.node.home.audit_copy import write_copy
 from medward.node.home.cards import Card
 from medward.node.home.configuration import Configuration
-from medward.node.home.federation_file import Federation, members_to_call, render_federation
+from medward.node.home.federation_file import FederationFile, members_to_call, render_federation
 from medward.node.home.folder import Home
-from medward.node.interfaces import Event, Host, Ledger, Participant, Program
+from medward.node.interfaces import Host, Ledger, LedgerEvent, Participant, Program
 from medward.node.ledger.cometbft import CometConsensus
 from medward.node.ledger.feed import Feed, observed
 from medward.node.ledger.pbft import Consensus, PbftConsensus
 from medward.node.ledger.submitter import Nonces, Submitter
-from medward.node.membership import Membership
+from medward.node.membership import MembershipWatcher
 from medward.node.refused_requests import TurnedAway
-from medward.node.store.blobs import Blobs
+from medward.node.store.blobs import NodeStore
 from medward.node.supervision import Restarts, keep_running, run_once
 
 _LOG = logging.getLogger("medward.node")
@@ -43,7 +43,7 @@ class _LedgerSeen(Ledger):
         self._feed = feed
         self._submitter = submitter
 
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[LedgerEvent]:
         """See `Ledger.events`."""
         return self._feed.events()
 
@@ -91,7 +91,7 @@ class Node(Shown):
         members = members_to_call(federation)
         self._turned_away = TurnedAway()
         share = places_share()
-        self._blobs = Blobs(
+        self._blobs = NodeStore(
             home, configuration.name, configuration.store, members, self._turned_away.at("store"), share
         )
         make = observed(self._rules.make_application, self._feed)
@@ -104,7 +104,7 @@ class Node(Shown):
             self._consensus = PbftConsensus(home, table, federation, card.member, self._identity, make, refused, share)
         engine = self._consensus.engine
         chain = federation.genesis.chain
-        self._membership = Membership(
+        self._membership = MembershipWatcher(
             home, card, federation, self._rules, self._consensus, self._feed.query, self._blobs
         )
         self._submitter = Submitter(engine, chain, self._identity.signer, Nonces(home.ledger / "nonce"))
@@ -344,7 +344,7 @@ def _task(name: str, work: Awaitable[None]) -> asyncio.Task[None]:
     return asyncio.create_task(run(), name=name)
 
 
-def _check_home(home: Home, configuration: Configuration, federation: Federation, card: Card) -> None:
+def _check_home(home: Home, configuration: Configuration, federation: FederationFile, card: Card) -> None:
     """Check that the files of a home fit each other."""
     file, name = home.configuration_file, configuration.name
     if card.name != name:

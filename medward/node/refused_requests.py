@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from medward.admission import Refused
+from medward.admission import RefusalListener
 from medward.node.api.guard import Allowance
 
 _LOG = logging.getLogger("medward.node")
@@ -22,7 +22,7 @@ class TurnedAway:
         self._lines = Allowance(_LINES_PER_SECOND)
         self._lock = threading.Lock()
 
-    def at(self, port: str) -> Refused:
+    def at(self, port: str) -> RefusalListener:
         """Return what a port is to tell; it may do so from any thread.
 
         Args:

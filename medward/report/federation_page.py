@@ -1,4 +1,4 @@
-"""What `medward demo` leaves behind: metrics.json for programs, and report.html, one page for people.
+"""Documents that `medward demo` leaves behind: metrics.json for programs, and report.html, one page for people.
 
 The page stands alone: no script, nothing from elsewhere, the same bytes for the same document. Its Content-Security-
 Policy holds it to that, whatever a data file calls its classes.

@@ -1,4 +1,4 @@
-"""What Sentinel was set out to reach on each data set, and whether the runs at hand reach it.
+"""Sentinel's targets on each data set, and whether the runs at hand reach them.
 
 A *floor* is a number. To *win* is to beat another method on the same splits: the differences are paired seed by seed,
 and their mean stands with its 95 % interval (Student's t over the seeds; splits of one data set share rows, so that the
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from scipy.stats import t as student
+from scipy import stats
 
 from medward.report.tables import COLUMNS, spread
 from medward.studies.study import WITHOUT
@@ -101,7 +101,7 @@ TARGETS: tuple[Floor | Rival, ...] = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TargetVerdict:
     """What the runs say about one target.
 
     Args:
@@ -115,7 +115,7 @@ class Verdict:
     verdict: str
 
 
-def verdicts(runs: Sequence[dict[str, Any]], targets: Iterable[Floor | Rival] = TARGETS) -> list[Verdict]:
+def verdicts(runs: Sequence[dict[str, Any]], targets: Iterable[Floor | Rival] = TARGETS) -> list[TargetVerdict]:
     """Hold the runs of `medward reproduce` to the targets.
 
     Args:
@@ -125,7 +125,7 @@ def verdicts(runs: Sequence[dict[str, Any]], targets: Iterable[Floor | Rival] = 
     return [_floor(runs, t) if isinstance(t, Floor) else _rival(runs, t) for t in targets]
 
 
-def over_time_verdicts(runs: Sequence[dict[str, Any]]) -> list[Verdict]:
+def over_time_verdicts(runs: Sequence[dict[str, Any]]) -> list[TargetVerdict]:
     """Hold the runs of `medward reproduce --over-time` to the target: cheaper than each rule and than no foresight.
 
     The interval resamples the test part's blocks within each seed. The false alarms must not be more than the rival's
@@ -143,7 +143,7 @@ def over_time_verdicts(runs: Sequence[dict[str, Any]]) -> list[Verdict]:
             seeds = sorted(set(own) & set(other))
             target = f"{data}, over time: costs less than {_article(rival)} at no more false alarms"
             if not seeds:
-                found.append(Verdict(target, "–", NOT_RUN))
+                found.append(TargetVerdict(target, "–", NOT_RUN))
                 continue
             pair = [own[s] for s in seeds], [other[s] for s in seeds]
             cost, low, high = (1000 * v for v in interval(*pair, "cost", "windows"))
@@ -153,11 +153,11 @@ def over_time_verdicts(runs: Sequence[dict[str, Any]]) -> list[Verdict]:
             verdict = "lost" if low > 0 else "tie: not won"
             if high < 0:
                 verdict = "won" if alarms_low <= 0 else "not won: cheaper, with more false alarms"
-            found.append(Verdict(target, measured, verdict))
+            found.append(TargetVerdict(target, measured, verdict))
     return found
 
 
-def verdict_table(rows: Sequence[Verdict]) -> str:
+def verdict_table(rows: Sequence[TargetVerdict]) -> str:
     """Return the verdicts as a table."""
     lines = ["| target | measured | verdict |", "|---|---|---|"]
     return "\n".join([*lines, *(f"| {row.target} | {row.measured} | {row.verdict} |" for row in rows)])
@@ -169,24 +169,24 @@ def paired(values: Sequence[float], others: Sequence[float]) -> tuple[float, flo
     mean = fmean(change)
     if len(change) < 2:
         return mean, float("-inf"), float("inf")
-    reach = float(student.ppf(0.975, len(change) - 1)) * stdev(change) / len(change) ** 0.5
+    reach = float(stats.t.ppf(0.975, len(change) - 1)) * stdev(change) / len(change) ** 0.5
     return mean, mean - reach, mean + reach
 
 
-def _floor(runs: Sequence[dict[str, Any]], floor: Floor) -> Verdict:
+def _floor(runs: Sequence[dict[str, Any]], floor: Floor) -> TargetVerdict:
     target = f"{floor.data}{_protocol(floor.protocol)}: {floor.measure} of {floor.least:g}"
     target += "" if floor.method == FEDERATED else f" by {floor.method}"
     values = list(_values(runs, floor.data, floor.protocol, floor.method, floor.measure).values())
     if not values:
-        return Verdict(target, "–", NOT_RUN)
+        return TargetVerdict(target, "–", NOT_RUN)
     mean = fmean(values)
     missed = floor.least - mean
     # By the table's three places, so that no reader finds a number missed that reads as met.
     verdict = "met" if round(mean, 3) >= floor.least else f"missed by {missed:.3f}"
-    return Verdict(target, f"{spread(values)}, {_seeds(len(values))}", verdict)
+    return TargetVerdict(target, f"{spread(values)}, {_seeds(len(values))}", verdict)
 
 
-def _rival(runs: Sequence[dict[str, Any]], rival: Rival) -> Verdict:
+def _rival(runs: Sequence[dict[str, Any]], rival: Rival) -> TargetVerdict:
     wanted = f"within {rival.margin:g} of" if rival.margin else "above"
     target = f"{rival.data}{_protocol(rival.protocol)}: {rival.measure} {wanted} {rival.rival}"
     target += "" if rival.method == FEDERATED else f", by {rival.method}"
@@ -195,7 +195,7 @@ def _rival(runs: Sequence[dict[str, Any]], rival: Rival) -> Verdict:
     )
     seeds = sorted(set(own) & set(other))
     if not seeds:
-        return Verdict(target, "–", NOT_RUN)
+        return TargetVerdict(target, "–", NOT_RUN)
     mean, low, high = paired([own[s] for s in seeds], [other[s] for s in seeds])
     measured = f"{mean:+.4f}, {_seeds(1)}" if len(seeds) == 1 else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
     if len(seeds) > 1:
@@ -206,7 +206,7 @@ def _rival(runs: Sequence[dict[str, Any]], rival: Rival) -> Verdict:
         verdict = "won"
     else:
         verdict = "lost" if high < 0 else "tie: not won"
-    return Verdict(target, measured, verdict)
+    return TargetVerdict(target, measured, verdict)
 
 
 def _values(runs: Sequence[dict[str, Any]], data: str, protocol: str, method: str, measure: str) -> dict[int, float]:

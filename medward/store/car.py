@@ -10,7 +10,7 @@ from typing import BinaryIO
 from medward.store.cid import SHA2_256, Cid
 from medward.store.errors import InvalidCar, InvalidCid, InvalidRecord
 from medward.store.limits import DEFAULT_LIMITS, MAX_BLOCK_BYTES
-from medward.store.records import Value, decode_record, encode_record
+from medward.store.records import RecordValue, decode_record, encode_record
 from medward.store.varint import MAX_BYTES, decode_varint, encode_varint
 
 MAX_HEADER_BYTES = 32 * 1024
@@ -20,7 +20,7 @@ _READ_BYTES = 64 * 1024
 
 def car_header(roots: Sequence[Cid]) -> bytes:
     """Return the header section of a CAR whose roots are `roots`."""
-    links: list[Value] = list(roots)
+    links: list[RecordValue] = list(roots)
     header = encode_record({"roots": links, "version": 1})
     return encode_varint(len(header)) + header
 
@@ -154,7 +154,7 @@ def _decode_section(section: bytes) -> tuple[Cid, bytes]:
     return cid, block
 
 
-def _require_cid(value: Value) -> Cid:
+def _require_cid(value: RecordValue) -> Cid:
     if not isinstance(value, Cid):
         raise InvalidCar("a root of the CAR is not a CID")
     return value

@@ -9,7 +9,7 @@ from medward.store.cid import DAG_CBOR, DAG_PB, RAW, Cid
 from medward.store.dagpb import decode_node
 from medward.store.errors import InvalidDag, LimitExceeded
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
-from medward.store.reader import GetBlock
+from medward.store.reader import BlockGetter
 from medward.store.records import decode_record, links_of_value
 
 
@@ -31,7 +31,7 @@ def links_of(cid: Cid, block: bytes) -> Sequence[Cid]:
     raise InvalidDag(f"{cid}: the links of codec 0x{cid.codec:x} are not known here (raw, dag-pb and dag-cbor are)")
 
 
-def get_inline(cid: Cid, get: GetBlock) -> bytes:
+def get_inline(cid: Cid, get: BlockGetter) -> bytes:
     """Return the block's bytes: from the CID itself where it carries them, else from `get`."""
     inline = cid.inline
     return get(cid) if inline is None else inline
@@ -39,7 +39,7 @@ def get_inline(cid: Cid, get: GetBlock) -> bytes:
 
 def walk(
     root: Cid,
-    get: GetBlock,
+    get: BlockGetter,
     limits: DagLimits = DEFAULT_LIMITS,
     repeat: bool = False,
     links: Callable[[Cid, bytes], Sequence[Cid]] = links_of,

@@ -23,7 +23,7 @@ from medward.store.errors import InvalidRecord, LimitExceeded, StoreError
 from medward.store.importer import UNIXFS_V1_2025, Content, Profile
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.reader import read_file
-from medward.store.records import Value, decode_record
+from medward.store.records import RecordValue, decode_record
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9/_.-]{0,127}")
 
@@ -101,7 +101,7 @@ class BlobStore(ABC):
         """
 
     @abstractmethod
-    def put_record(self, value: Value, *, pin: str) -> Cid:
+    def put_record(self, value: RecordValue, *, pin: str) -> Cid:
         """Store a record and return its CID; InvalidRecord if the value has no canonical form.
 
         Its pin keeps the record alone: what it links to need not be here and is kept by pins of its own.
@@ -198,7 +198,7 @@ class BlobStore(ABC):
         """Return all bytes of a blob, which must be as long as is due (`file_of`, `file_up_to`); see also `stream`."""
         return b"".join(self.stream(root, limits=limits))
 
-    def get_record(self, cid: Cid) -> Value:
+    def get_record(self, cid: Cid) -> RecordValue:
         """Return a record's value, from a peer where it is not here; what it links to is not fetched."""
         if cid.codec != DAG_CBOR:
             raise InvalidRecord(f"{cid} names no record: its codec is not dag-cbor")

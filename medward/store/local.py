@@ -17,7 +17,7 @@ from medward.store.interface import BlobStore, Collected, Pin, Usage, Verificati
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.pins import PinTable
 from medward.store.reader import check_root
-from medward.store.records import Value, encode_record, record_cid
+from medward.store.records import RecordValue, encode_record, record_cid
 
 
 class Exchange(Protocol):
@@ -64,7 +64,7 @@ class LocalStore(BlobStore):
             self._pins.add(Pin(root, pin))
         return root
 
-    def put_record(self, value: Value, *, pin: str) -> Cid:
+    def put_record(self, value: RecordValue, *, pin: str) -> Cid:
         """See `BlobStore.put_record`."""
         block = encode_record(value)
         cid = record_cid(block)

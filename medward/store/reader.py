@@ -9,7 +9,7 @@ from medward.store.errors import InvalidDag, LimitExceeded
 from medward.store.limits import DEFAULT_LIMITS, LEAST_BLOCK_BYTES, SLACK_BLOCKS, DagLimits, file_of
 from medward.store.unixfs import NodeType, UnixFs, decode_unixfs
 
-GetBlock = Callable[[Cid], bytes]
+BlockGetter = Callable[[Cid], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def decode_unixfs_block(cid: Cid, block: bytes) -> tuple[PbNode, UnixFs]:
 
 
 def read_file(
-    root: Cid, get: GetBlock, start: int = 0, stop: int | None = None, limits: DagLimits = DEFAULT_LIMITS
+    root: Cid, get: BlockGetter, start: int = 0, stop: int | None = None, limits: DagLimits = DEFAULT_LIMITS
 ) -> Iterator[bytes]:
     """Yield the bytes `start` to `stop` (exclusive; None: to the end) of the file `root`, in order.
 
@@ -87,7 +87,7 @@ def limits_of_root(root: Cid, block: bytes) -> DagLimits:
 
 def walk_file(
     root: Cid,
-    get: GetBlock,
+    get: BlockGetter,
     start: int = 0,
     stop: int | None = None,
     limits: DagLimits = DEFAULT_LIMITS,

@@ -20,12 +20,12 @@ MAX_ITEMS = 2**16  # numbers, texts, lists and the like; each takes many times i
 MAX_RECORD_LINKS = 1024  # the library takes 0.2 ms for each
 MAX_DEPTH = 64  # fixed, so that every node refuses the same records however deep its own call stack is
 
-Value = None | bool | int | float | str | bytes | Cid | list["Value"] | dict[str, "Value"]
+RecordValue = None | bool | int | float | str | bytes | Cid | list["RecordValue"] | dict[str, "RecordValue"]
 
 _NEEDS_BYTES, _NEEDS_ITEMS, _NEEDS_PAIRS, _TAG = (2, 3), 4, 5, 6
 
 
-def encode_record(value: Value) -> bytes:
+def encode_record(value: RecordValue) -> bytes:
     """Return the canonical DAG-CBOR bytes of `value`; a `Cid` inside it becomes a link.
 
     Raises InvalidRecord if the value has no such form (a number beyond 64 bits, NaN, a key that is no text), is nested
@@ -41,7 +41,7 @@ def encode_record(value: Value) -> bytes:
     return encoded
 
 
-def decode_record(encoded: bytes) -> Value:
+def decode_record(encoded: bytes) -> RecordValue:
     """Return the value of which `encoded` is the canonical form; InvalidRecord if it is that of none."""
     if len(encoded) > MAX_RECORD_BYTES:
         raise InvalidRecord(f"a record of {len(encoded)} bytes is longer than 1 MiB")
@@ -65,7 +65,7 @@ def record_cid(encoded: bytes) -> Cid:
     return Cid.of(encoded, DAG_CBOR)
 
 
-def links_of_value(value: Value) -> list[Cid]:
+def links_of_value(value: RecordValue) -> list[Cid]:
     """Return the links inside a record's value, in the order in which its bytes hold them."""
     if isinstance(value, Cid):
         return [value]
@@ -88,14 +88,14 @@ def _with_library_links(value: Any, depth: int) -> Any:
     return value
 
 
-def _with_our_links(value: Any) -> Value:
+def _with_our_links(value: Any) -> RecordValue:
     if isinstance(value, CID):
         return Cid.decode(bytes(value))
     if isinstance(value, dict):
         return {key: _with_our_links(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_our_links(item) for item in value]
-    result: Value = value
+    result: RecordValue = value
     return result
 
 

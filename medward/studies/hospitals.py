@@ -1,4 +1,4 @@
-"""What hospitals have of a federation: each one's Sentinel alone, and the hospital that is served worst."""
+"""Hospitals alone and together: each one's Sentinel alone, and the hospital that is served worst."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -13,13 +13,13 @@ from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.recipe import Recipe
 from medward.flows.errors import BadSplit
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 
 _KEPT = {"binary_macro_f1": "binary", "multiclass_macro_f1": "multiclass"}
 
 
 def trained_alone(
-    prepared: Prepared, shares: Sequence[NDArray[np.intp]], recipe: Recipe, seed: int
+    prepared: PreparedData, shares: Sequence[NDArray[np.intp]], recipe: Recipe, seed: int
 ) -> list[SentinelModel]:
     """Train a Sentinel in each hospital, on its own rows and nothing else.
 
@@ -49,7 +49,7 @@ def trained_alone(
     return models
 
 
-def alone(models: Sequence[SentinelModel], prepared: Prepared) -> dict[str, Any]:
+def alone(models: Sequence[SentinelModel], prepared: PreparedData) -> dict[str, Any]:
     """Measure each hospital's own model on the whole test part.
 
     Returns:
@@ -72,7 +72,7 @@ def alone(models: Sequence[SentinelModel], prepared: Prepared) -> dict[str, Any]
 
 
 def worst_hospital(
-    models: Sequence[SentinelModel], prepared: Prepared, shares: Sequence[NDArray[np.intp]]
+    models: Sequence[SentinelModel], prepared: PreparedData, shares: Sequence[NDArray[np.intp]]
 ) -> dict[str, float] | None:
     """Return the lowest binary and the lowest multi-class macro-F1 among hospitals, each on its own test rows.
 
@@ -91,14 +91,14 @@ def worst_hospital(
     )
 
 
-def measured(model: SentinelModel, prepared: Prepared, rows: NDArray[np.intp]) -> dict[str, Any]:
+def measured(model: SentinelModel, prepared: PreparedData, rows: NDArray[np.intp]) -> dict[str, Any]:
     """Measure a model on rows of its data set, over the classes of the schema, those it cannot name among them."""
     decision, suspicion = decided(model, prepared, rows)
     return measures(prepared.flows.y[rows], decision, suspicion, prepared.flows.schema.classes)
 
 
 def decided(
-    model: SentinelModel, prepared: Prepared, rows: NDArray[np.intp]
+    model: SentinelModel, prepared: PreparedData, rows: NDArray[np.intp]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return a model's decision on each row, in the schema's numbers, and its suspicion."""
     scores = model.scorer().score(prepared.x[rows])

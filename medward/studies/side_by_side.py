@@ -17,7 +17,7 @@ from typing import Any
 
 from medward.errors import MedwardError
 from medward.flows.datasets import Dataset
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from medward.flows.schema import Flows
 from medward.studies.finished_runs import keep_run, kept_runs
 from medward.studies.study import Study, left_out, run_method
@@ -218,7 +218,7 @@ def _work(orders: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     at: tuple[str, int] | None = None
-    prepared: Prepared | None = None
+    prepared: PreparedData | None = None
     while True:
         order: _Order = orders.recv()
         try:

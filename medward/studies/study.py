@@ -17,7 +17,7 @@ from medward.agents.sentinel.recipe import RECIPES, SEVERAL_MEMBERS, Recipe, rec
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
 from medward.flows.errors import BadSplit
-from medward.flows.prepared import Prepared, Protocol
+from medward.flows.prepared import PreparedData, Protocol
 from medward.flows.splits import unseen_rows
 from medward.studies.hospitals import alone, decided, mean, trained_alone, worst_hospital
 
@@ -69,7 +69,7 @@ def left_out(method: str, dataset: Dataset) -> str | None:
     return next((baseline.needs(dataset) for baseline in BASELINES if baseline.name == method), None)
 
 
-def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict[str, Any]:
+def run_method(study: Study, prepared: PreparedData, method: str, seed: int) -> dict[str, Any]:
     """Train a method on a split data set and measure it on its test rows.
 
     Args:
@@ -110,14 +110,14 @@ def run_method(study: Study, prepared: Prepared, method: str, seed: int) -> dict
     }
 
 
-def _pooled(prepared: Prepared, method: str, recipe: Recipe, seed: int) -> SentinelModel:
+def _pooled(prepared: PreparedData, method: str, recipe: Recipe, seed: int) -> SentinelModel:
     if method.endswith(_INCAUTIOUS):
         recipe = replace(recipe, caution=0.0)
     provenance = Provenance("central", None, 1, "none", prepared.flows.schema.synthetic, seed, prepared.protocol)
     return train_centrally(prepared, prepared.split.train, recipe, provenance)
 
 
-def _hospitals(prepared: Prepared, method: str, recipe: Recipe, seed: int) -> dict[str, Any]:
+def _hospitals(prepared: PreparedData, method: str, recipe: Recipe, seed: int) -> dict[str, Any]:
     """Measure hospitals that train together, or alone on the same shares."""
     training = FederatedTraining(prepared, recipe, Options(SITES, recipe.rounds, protect="none", seed=seed))
     if method == ALONE:
@@ -134,7 +134,7 @@ def _hospitals(prepared: Prepared, method: str, recipe: Recipe, seed: int) -> di
     return outcome
 
 
-def _sentinel(model: SentinelModel, prepared: Prepared) -> dict[str, Any]:
+def _sentinel(model: SentinelModel, prepared: PreparedData) -> dict[str, Any]:
     test, validation = prepared.split.test, prepared.split.validation
     result = judge(model, prepared.x[test], prepared.flows.y[test])
     chosen = judge(model, prepared.x[validation], prepared.flows.y[validation])
@@ -147,11 +147,11 @@ def _sentinel(model: SentinelModel, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _is_unseen(prepared: Prepared) -> Any:
+def _is_unseen(prepared: PreparedData) -> Any:
     return unseen_rows(prepared.x, prepared.split.train, prepared.split.test)
 
 
-def _unseen(prepared: Prepared, decision: Any, suspicion: Any) -> dict[str, Any] | None:
+def _unseen(prepared: PreparedData, decision: Any, suspicion: Any) -> dict[str, Any] | None:
     """Return the macro-F1s on test rows whose features stand on no training row, where there are both kinds."""
     unseen = _is_unseen(prepared)
     y = prepared.flows.y[prepared.split.test][unseen]

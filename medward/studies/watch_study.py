@@ -19,8 +19,8 @@ from medward.agents.watch.environment import SIGHTS, Watched, watched
 from medward.agents.watch.episodes import Episodes, episodes_of
 from medward.agents.watch.judgement import (
     Margins,
-    Policy,
     Tuned,
+    WatchPolicy,
     learned_policy,
     rule_policy,
     tuned_margins,
@@ -30,17 +30,17 @@ from medward.agents.watch.judgement import (
 from medward.agents.watch.learner import learn
 from medward.agents.watch.network import WatchNetwork, WatchRecipe
 from medward.agents.watch.perception import cross_fitted
-from medward.agents.watch.rules import Grid, Rule
+from medward.agents.watch.rules import Rule, TuningGrid
 from medward.flows.datasets import DATASETS, Dataset
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from medward.flows.schema import Flows, Schema
 from medward.studies.finished_runs import keep_run, kept_runs
 
 # Whether a rule buys evidence by lack of confidence, and the settings that are tried.
-_SPARING = Grid(spare=(False, True))
-RULES: dict[str, tuple[bool, Grid]] = {
-    "two-threshold rule": (False, Grid()),
-    "confidence rule": (True, Grid()),
+_SPARING = TuningGrid(spare=(False, True))
+RULES: dict[str, tuple[bool, TuningGrid]] = {
+    "two-threshold rule": (False, TuningGrid()),
+    "confidence rule": (True, TuningGrid()),
     # With twice the settings: they may also buy no evidence while they are quiet, which pays where bytes are dear.
     "two-threshold rule, sparing": (False, _SPARING),
     "confidence rule, sparing": (True, _SPARING),
@@ -162,7 +162,7 @@ def at_price(runs: Sequence[dict[str, Any]], price: float = PRICE) -> list[dict[
     return [run for run in runs if run.get("byte_price", PRICE) == price]
 
 
-def staged(prepared: Prepared, costs: WatchCosts) -> Stage:
+def staged(prepared: PreparedData, costs: WatchCosts) -> Stage:
     """Train window networks on a seed's training rows, and return its episodes as they see them."""
     name, flows, seed = prepared.dataset.name, prepared.flows, prepared.seed
     known = np.unique(flows.y[prepared.split.train])
@@ -195,7 +195,7 @@ def _measured(study: WatchStudy, stage: Stage, base: Sequence[Tuned], method: st
         free, *limited = base if method == BASE else _tuned(method, stage, costs)
         chosen, weights = free, 0
 
-        def make(setting: Any) -> Policy:
+        def make(setting: Any) -> WatchPolicy:
             return rule_policy(Rule(*setting))
 
     else:
@@ -206,7 +206,7 @@ def _measured(study: WatchStudy, stage: Stage, base: Sequence[Tuned], method: st
         chosen, free, *limited = tuned_margins(network, within, recipe, limits)
         weights = _weights(network)
 
-        def make(setting: Any) -> Policy:
+        def make(setting: Any) -> WatchPolicy:
             return learned_policy(network, Margins(*setting), recipe)
 
     blocks = {tuned.setting: _by_block(make(tuned.setting), stage, costs) for tuned in (chosen, free, *limited)}
@@ -233,7 +233,7 @@ def _weights(network: WatchNetwork) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(network))
 
 
-def _by_block(policy: Policy, stage: Stage, costs: WatchCosts) -> dict[str, list[float]]:
+def _by_block(policy: WatchPolicy, stage: Stage, costs: WatchCosts) -> dict[str, list[float]]:
     """Return what happened on test episodes, summed for each block."""
     tally = jax.jit(lambda logged: walk(policy, logged, jnp.arange(len(logged.row)), costs))(stage.test)
     blocks, place = np.unique(stage.block, return_inverse=True)

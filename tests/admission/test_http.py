@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from medward.admission.http import HttpServer, Patience
+from medward.admission.http import CallerTimeouts, HttpServer
 from medward.admission.rooms import Room
 from tests.admission.world import LOOPS, Called, bound, call, until, within
 
-PATIENCE = Patience(head=1.0, body=1.0, idle=1.0, stalled=2.0)
+PATIENCE = CallerTimeouts(head=1.0, body=1.0, idle=1.0, stalled=2.0)
 HALF, SLOW, DEAF = "half a request", "a slow answer", "a caller that did not read its answer"
 
 

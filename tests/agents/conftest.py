@@ -7,7 +7,7 @@ import pytest
 
 from medward.agents.sentinel.recipe import Recipe
 from medward.flows.datasets import Cut, Dataset
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from medward.flows.schema import Feature, Flows, Group, Schema
 
 SCHEMA = Schema(
@@ -53,7 +53,7 @@ def toy_flows(rows: int, seed: int) -> Flows:
 
 
 @pytest.fixture(scope="session")
-def prepared() -> Prepared:
+def prepared() -> PreparedData:
     """The toy data set, split honestly."""
     dataset = Dataset(schema=SCHEMA, home="nowhere", cut=Cut.BLOCKS, block_rows=20)
     return prepare(dataset, toy_flows(2000, 0), "honest", 0)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from medward.federation.application import FederationApplication
-from medward.federation.blobs import Blobs
+from medward.federation.blobs import RoundBlobs
 from medward.federation.model.hospital import Hospital, trial_secret
 from medward.federation.model.shared_model import SharedModel, first_model
 from medward.federation.records import (
@@ -31,18 +31,17 @@ from medward.federation.records import (
     Respond,
     Resume,
     Retract,
+    RoundTick,
     SealedData,
-    Tick,
     Withdraw,
     encode_record,
 )
-from medward.federation.round.effects import Effect, Order
+from medward.federation.round.effects import OrderRecord, RoundEffect
 from medward.federation.round.state import Phase
-from medward.federation.rules import Agreement, Federation, founded
+from medward.federation.rules import Agreement, FederationState, founded
 from medward.federation.sealed_data.format import Origin, seal_data
 from medward.federation.simulation.log import Entry
-from medward.federation.simulation.machines import Settings as SimulationSettings
-from medward.federation.simulation.machines import Simulation
+from medward.federation.simulation.machines import Simulation, SimulationSettings
 from medward.federation.sums.interface import IntVector
 from medward.fhe.hybrid import HybridKey
 from medward.ledger.certificates import (
@@ -61,11 +60,11 @@ from medward.ledger.pbft.effects import Append, BatchKept, SaveChunk, StoreBlock
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.messages import Evidence, Prepare, encode_message
 from medward.ledger.pbft.replica.checkpoints import SnapshotForm, extend_history
-from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from medward.ledger.signatures import Domain, MemberSigner
 from medward.ledger.transactions import encode_transaction, sign_transaction
 from medward.node.home.folder import Home
-from medward.node.training.data import OwnSide, Settings, own_side
+from medward.node.training.data import OwnSide, ParticipantSettings, own_side
 from medward.node.training.rules import agreement_parameters, read_agreement
 from medward.node.trial.founding import Seat, found_on_one_machine
 from medward.store.local import LocalStore, open_directory
@@ -119,7 +118,7 @@ class Ledger:
     def write(self, home: Home, without: str) -> None:
         """Write what a replica keeps; the votes are those of all members but one."""
         votes = [name for name in self._signers if name != without]
-        with Journal.create(home.ledger / "journal", digest([self._genesis.chain, without])) as journal:
+        with ReplicaJournal.create(home.ledger / "journal", digest([self._genesis.chain, without])) as journal:
             journal.write([StoreBlock(self._certified(*block, votes), block[2]) for block in self.blocks])
             assert self.snapshot is not None
             journal.write([self.snapshot])
@@ -167,7 +166,7 @@ class _Guessing(Hospital):
         return self._draw.integers(-100, 101, shared.values).astype(np.int64)
 
 
-class _Kept(Blobs):
+class _Kept(RoundBlobs):
     """Blobs of which none is let go."""
 
     def forget(self, label: str) -> None:
@@ -181,20 +180,20 @@ class _Federation(Simulation):
         self._agreement = agreement
         super().__init__(*arguments)  # type: ignore[arg-type]
 
-    def _founded(self, names: tuple[str, ...], settings: SimulationSettings) -> Federation:
+    def _founded(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
         del names, settings
         self._blobs.put(self.shared.to_bytes(), "model")
         return founded(self._agreement)
 
-    def _carry_out(self, name: str, effect: Effect) -> None:
-        if isinstance(effect, Order):
+    def _carry_out(self, name: str, effect: RoundEffect) -> None:
+        if isinstance(effect, OrderRecord):
             record = effect.record
             if isinstance(record, Answer) and (name, record.round) == ("hospital-3", SILENT_ROUND):
                 return
             now = self._participants[name].state.round
             checking = now is not None and now.phase is Phase.CHECKING
             if isinstance(record, Attest) and checking and (name, record.round) == ("hospital-1", LYING_ROUND):
-                effect = Order(_lied(record))
+                effect = OrderRecord(_lied(record))
         super()._carry_out(name, effect)
 
 
@@ -216,7 +215,7 @@ def _data_records(store: LocalStore, federation: str) -> Iterator[Record]:
 def _missing_records(ledger: Ledger) -> Iterator[Record]:
     """Yield a record of every kind that this federation had no need of; most are refused, and kept all the same."""
     made: dict[type[Record], Record] = {
-        Tick: Tick(0),
+        RoundTick: RoundTick(0),
         NoFit: NoFit(0, OWNER, NAMES[:3]),
         Respond: Respond(0, OWNER, b"a response"),
         Complain: Complain(0, OWNER, "hospital-1", "bafk"),
@@ -231,7 +230,7 @@ def _missing_records(ledger: Ledger) -> Iterator[Record]:
 
 def found_homes(folder: Path) -> dict[str, Home]:
     """Make the homes of four hospitals that ran three surveys and one training round."""
-    sides = [own_side(Settings(**TABLE, site=number), b"") for number in range(len(NAMES))]  # type: ignore[arg-type]
+    sides = [own_side(ParticipantSettings(**TABLE, site=number), b"") for number in range(len(NAMES))]  # type: ignore[arg-type]
     plan = sides[0].plan
     homes = found_on_one_machine(
         folder,

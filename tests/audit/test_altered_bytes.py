@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from medward.audit.findings import Finding, Found
+from medward.audit.findings import AuditResult, Finding
 from medward.audit.homes import audit
 from medward.audit.pbft_ledger import LedgerAudit
 from medward.federation.application import FederationApplication
@@ -91,7 +91,7 @@ def as_rows(home: Home, table: str, changes: Sequence[tuple[str, object, object]
 
 def ledger_problems(homes: Mapping[str, Home]) -> list[Finding]:
     federation = next(iter(homes.values())).federation()
-    found = Found()
+    found = AuditResult()
     journals = {name: read_journal(home.ledger / "journal") for name, home in homes.items()}
     application = FederationApplication(read_agreement(federation.application.parameters))
     LedgerAudit(federation.genesis, journals, found).run(application, lambda *_: None)

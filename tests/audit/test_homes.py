@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from medward.audit.findings import Finding, Found
+from medward.audit.findings import AuditResult, Finding
 from medward.audit.homes import Audit, audit, audit_node, read_history
 from medward.audit.rounds import round_blobs
 from medward.audit.sealed_data import audit_data
@@ -25,7 +25,7 @@ from medward.node.api.client import NodeClient
 from medward.node.errors import EarlierFormat, NodeError
 from medward.node.home.federation_file import write_federation
 from medward.node.home.folder import Home
-from medward.node.training.data import Settings, plan_candidates
+from medward.node.training.data import ParticipantSettings, plan_candidates
 from medward.node.training.rules import agreement_parameters
 from medward.node.trial.launcher import Launcher
 from medward.store.cid import RAW, Cid
@@ -155,7 +155,7 @@ def test_record_that_says_other_than_what_was_sealed_is_named(
     state = read_history(folder).state
     [(name, one)] = state.data.sets.items()
     lied = replace(state, data=replace(state.data, sets={name: replace(one, **said)}))  # type: ignore[arg-type]
-    stores, found = Stores({OWNER: open_blocks(homes[OWNER].store)}), Found()
+    stores, found = Stores({OWNER: open_blocks(homes[OWNER].store)}), AuditResult()
     try:
         audit_data(lied, stores, found)
     finally:
@@ -169,7 +169,7 @@ def test_blob_that_is_no_sealed_data_and_key_that_is_none_are_named(homes: dict[
     state = read_history(folder).state
     [(name, one)] = state.data.sets.items()
     data = DataSets(keys={OWNER: name}, sets={state.agreement.model: one})
-    stores, found = Stores({OWNER: open_blocks(homes[OWNER].store)}), Found()
+    stores, found = Stores({OWNER: open_blocks(homes[OWNER].store)}), AuditResult()
     try:
         audit_data(replace(state, data=data), stores, found)
     finally:
@@ -403,7 +403,7 @@ def _audit_from_afar(client: NodeClient, home: Home) -> None:
 
 async def _trained(folder: Path) -> None:
     """Let four nodes train one round; audit them while they run; end one of them as a power failure would."""
-    sides = Settings(**TABLE)  # type: ignore[arg-type]
+    sides = ParticipantSettings(**TABLE)  # type: ignore[arg-type]
     plan = next(plan for plan in plan_candidates(sides) if plan.space.schema.dataset == "ward")
     launcher = Launcher.found(
         folder,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medward.audit.findings import Found
+from medward.audit.findings import AuditResult
 from medward.audit.history import History, PastRound
 from medward.audit.rounds import (
     audit_cohorts,
@@ -19,19 +19,18 @@ from medward.audit.rounds import (
 )
 from medward.federation.errors import FederationError
 from medward.federation.records import (
-    Commit,
+    Commitment,
 )
-from medward.federation.round.state import Found as FoundModel
-from medward.federation.round.state import Phase
-from medward.federation.sums.interface import SumRefused, Verdict
-from medward.flows.prepared import Prepared
+from medward.federation.round.state import NextModel, Phase
+from medward.federation.sums.interface import DealingVerdict, SumRefused
+from medward.flows.prepared import PreparedData
 from tests.federation.lies import NAMES, Recorded, finds, flipped, named, told, unfitting
 
 ONE, TWO, THREE, FOUR = NAMES
 
 
 @pytest.fixture(scope="module")
-def past(prepared: Prepared) -> Recorded:
+def past(prepared: PreparedData) -> Recorded:
     """A federation of four in which all are honest."""
     recorded = Recorded(prepared)
     recorded.run_all()
@@ -39,7 +38,7 @@ def past(prepared: Prepared) -> Recorded:
 
 
 @pytest.fixture
-def four(prepared: Prepared) -> Recorded:
+def four(prepared: PreparedData) -> Recorded:
     """Four members that have not begun."""
     return Recorded(prepared)
 
@@ -66,7 +65,7 @@ def test_every_blob_that_a_round_rests_on_is_named_by_a_record(past: Recorded) -
         assert round_blobs(one).keys() <= named
 
 
-def test_federation_in_the_open_is_audited_too(prepared: Prepared) -> None:
+def test_federation_in_the_open_is_audited_too(prepared: PreparedData) -> None:
     plain = Recorded(prepared, protect="none")
     plain.run_all()
     assert told(plain.audited_all()) == ""
@@ -75,13 +74,13 @@ def test_federation_in_the_open_is_audited_too(prepared: Prepared) -> None:
     assert "leads to the model" in problems[0].what
 
 
-def test_wrong_answer_in_the_open_is_named(prepared: Prepared) -> None:
+def test_wrong_answer_in_the_open_is_named(prepared: PreparedData) -> None:
     plain = Recorded(prepared, protect="none")
     plain.lies(TWO, answer=lambda honest, *about: honest.answer(*about) + b"!")
     named(plain, TWO)
 
 
-def test_round_after_one_that_was_rolled_back_takes_half_the_step(prepared: Prepared) -> None:
+def test_round_after_one_that_was_rolled_back_takes_half_the_step(prepared: PreparedData) -> None:
     past = Recorded(prepared, protect="none")
     for hospital in past.simulation._hospitals.values():
         verdicts = chain([False], repeat(True))
@@ -109,7 +108,7 @@ def test_auditor_can_neither_contribute_nor_answer(past: Recorded) -> None:
 # What nobody may alter.
 
 
-def _tampered(four: Recorded, **changes: Any) -> Found:
+def _tampered(four: Recorded, **changes: Any) -> AuditResult:
     return four.audited(four.round(**changes))
 
 
@@ -154,20 +153,20 @@ def test_federation_that_opened_too_much_is_named(past: Recorded) -> None:
     for number in (1, 2, 3):
         known = (frozenset(NAMES), frozenset(NAMES[:3]))[:number]
         rounds[number] = replace(one, now=replace(rounds[number].now, known=known, cohort=NAMES[:3]))
-    found = Found()
+    found = AuditResult()
     audit_cohorts(rounds, found)
     told = [(problem.round, problem.what) for problem in found.problems]
     assert told == [(1, "its sum, with others of the same unknowns, tells of fewer than 3 hospitals")]
 
 
-def test_exposed_cohort_that_a_later_round_was_not_measured_against_is_a_problem(prepared: Prepared) -> None:
+def test_exposed_cohort_that_a_later_round_was_not_measured_against_is_a_problem(prepared: PreparedData) -> None:
     """A round that ends as void after an answer counts as opened."""
     four = Recorded(prepared)
     unfitting(four)
     four.run(2)
     rounds = four.history().rounds
     assert (rounds[0].now.phase, rounds[1].now.known) == (Phase.VOID, (frozenset(NAMES),))
-    found = Found()
+    found = AuditResult()
     audit_cohorts(rounds, found)
     assert found.problems == []
     audit_cohorts({**rounds, 1: replace(rounds[1], now=replace(rounds[1].now, known=()))}, found)
@@ -176,7 +175,7 @@ def test_exposed_cohort_that_a_later_round_was_not_measured_against_is_a_problem
 
 def test_sealing_key_that_is_old_or_none_is_a_problem(past: Recorded) -> None:
     one = past.round()
-    old, none, found = replace(one, key_ages={ONE: 9}), past.round(sealing_keys={ONE: bytes(1216)}), Found()
+    old, none, found = replace(one, key_ages={ONE: 9}), past.round(sealing_keys={ONE: bytes(1216)}), AuditResult()
     audit_sealing_keys({0: one}, found)
     assert found.problems == []
     audit_sealing_keys({0: old, 1: none}, found)
@@ -186,7 +185,7 @@ def test_sealing_key_that_is_old_or_none_is_a_problem(past: Recorded) -> None:
 def test_model_that_the_sum_does_not_lead_to_is_a_problem(past: Recorded) -> None:
     now = past.round().now
     assert now.candidate is not None
-    other = FoundModel(past.simulation.state.agreement.model, now.candidate.next)
+    other = NextModel(past.simulation.state.agreement.model, now.candidate.next)
     found = _tampered(past, candidate=other, finishes=dict.fromkeys(now.finishes, other))
     assert [problem.name for problem in found.problems] == [other.model]
     assert now.candidate.model in found.problems[0].what
@@ -214,10 +213,10 @@ def _blob(one: PastRound, kind: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def complained(prepared: Prepared) -> Recorded:
+def complained(prepared: PreparedData) -> Recorded:
     """A federation in which a holder complained, so that every kind of blob is there."""
     four = Recorded(prepared)
-    four.lies(FOUR, examine=finds(Verdict.COMPLAINT, TWO))
+    four.lies(FOUR, examine=finds(DealingVerdict.COMPLAINT, TWO))
     four.run()
     return four
 
@@ -248,14 +247,14 @@ def test_blob_other_than_members_saw_it_is_noticed(complained: Recorded, kind: s
 def test_record_against_the_rules_is_kept_with_its_reason(past: Recorded) -> None:
     history = History(past.simulation.state.agreement)
     account = history.state.accounts[ONE]
-    history.take(Commit(0, ONE, bytes(32)), account, 0.0, bytes(32), 7)
-    history.take(Commit(0, ONE, bytes(32)), b"a stranger", 0.0, bytes(32), 8)
+    history.take(Commitment(0, ONE, bytes(32)), account, 0.0, bytes(32), 7)
+    history.take(Commitment(0, ONE, bytes(32)), b"a stranger", 0.0, bytes(32), 8)
     assert [(one.height, one.author) for one in history.refused] == [(7, ONE), (8, "")]
-    assert all(one.kind == "Commit" and one.why for one in history.refused)
+    assert all(one.kind == "Commitment" and one.why for one in history.refused)
     assert history.taken == 0
 
 
 def test_audit_without_a_plan_says_what_it_can(past: Recorded) -> None:
-    found = Found()
+    found = AuditResult()
     audit_round(past.round(), sums_of_auditor("aggregate"), lambda name, _: past.blobs.get(name), None, found)
     assert (found.problems, found.checked["sums"], "models" in found.checked) == ([], 1, False)

@@ -23,11 +23,11 @@ from medward.federation.records import (
     commitment_to,
 )
 from medward.federation.round.state import Phase, Round
-from medward.federation.sums.interface import Verdict
+from medward.federation.sums.interface import DealingVerdict
 from medward.fhe import reconstruction
 from medward.fhe.parameters import sum_parameters
 from medward.fhe.ring import polynomials
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from tests.federation.lies import (
     NAMES,
     Recorded,
@@ -45,7 +45,7 @@ ONE, TWO, THREE, FOUR = NAMES
 
 
 @pytest.fixture
-def four(prepared: Prepared) -> Recorded:
+def four(prepared: PreparedData) -> Recorded:
     """Four members that have not begun."""
     return Recorded(prepared)
 
@@ -68,19 +68,19 @@ def test_dealer_with_a_wrong_response_is_named(four: Recorded) -> None:
 
 def test_holder_that_attests_a_wrong_dealing_is_named_beside_its_dealer(four: Recorded) -> None:
     four.lies(TWO, **spoiled(30))
-    four.lies(FOUR, examine=finds(Verdict.GOOD, TWO))
+    four.lies(FOUR, examine=finds(DealingVerdict.GOOD, TWO))
     named(four, TWO, FOUR, says="hospital-4 attested that the dealing of hospital-2 is good, which it is not")
 
 
 def test_holder_that_calls_a_good_dealing_wrong_is_named(four: Recorded) -> None:
-    four.lies(FOUR, examine=finds(Verdict.AT_FAULT, TWO))
+    four.lies(FOUR, examine=finds(DealingVerdict.AT_FAULT, TWO))
     named(four, FOUR, says="hospital-4 attested that the dealing of hospital-2 is at fault, which it is not")
 
 
 def test_more_false_attestations_than_may_be_are_a_problem(four: Recorded) -> None:
     four.lies(TWO, **spoiled(30))
     for name in (ONE, FOUR):
-        four.lies(name, examine=finds(Verdict.GOOD, TWO))
+        four.lies(name, examine=finds(DealingVerdict.GOOD, TWO))
     four.run()
     found = four.audited()
     assert found.guilty == {ONE, TWO, FOUR}
@@ -90,11 +90,11 @@ def test_more_false_attestations_than_may_be_are_a_problem(four: Recorded) -> No
 # Complaints.
 
 
-def test_complaint_accuses_nobody_where_nothing_shows_who_lied(prepared: Prepared) -> None:
+def test_complaint_accuses_nobody_where_nothing_shows_who_lied(prepared: PreparedData) -> None:
     """A box that does not open, and a holder that says so of one that does, look the same to everybody else."""
     spoils, complains = Recorded(prepared), Recorded(prepared)
     spoils.lies(TWO, **spoiled(-1))
-    complains.lies(FOUR, examine=finds(Verdict.COMPLAINT, TWO))
+    complains.lies(FOUR, examine=finds(DealingVerdict.COMPLAINT, TWO))
     for four in (spoils, complains):
         found = named(four, says="hospital-4 complained of the share dealt by hospital-2, which showed")
         assert (found.checked["complaints"], found.checked["shown"]) == (1, 1)
@@ -109,13 +109,13 @@ def test_dealer_of_whom_more_complain_than_may_lie_is_named(four: Recorded) -> N
 
 
 def test_dealer_that_shows_nothing_is_told_and_not_accused(four: Recorded) -> None:
-    four.lies(FOUR, examine=finds(Verdict.COMPLAINT, TWO))
+    four.lies(FOUR, examine=finds(DealingVerdict.COMPLAINT, TWO))
     four.orders(TWO, silent(Show))
     named(four, says="hospital-4 complained of the share dealt by hospital-2, which showed nothing")
 
 
 def test_dealer_that_shows_something_else_is_named(four: Recorded) -> None:
-    four.lies(FOUR, examine=finds(Verdict.COMPLAINT, TWO))
+    four.lies(FOUR, examine=finds(DealingVerdict.COMPLAINT, TWO))
     four.lies(TWO, show=lambda honest, *about: flipped(honest.show(*about), -1))
     named(four, TWO, says="what hospital-2 showed is not what it dealt")
 
@@ -130,7 +130,7 @@ def test_dealer_that_dealt_a_wrong_share_is_named_by_what_it_shows(four: Recorde
 @pytest.mark.parametrize("right", [True, False])
 def test_holder_that_judges_what_was_shown_falsely_is_named(four: Recorded, right: bool) -> None:
     if right:
-        four.lies(FOUR, examine=finds(Verdict.COMPLAINT, TWO), examine_shown=lambda *_: False)
+        four.lies(FOUR, examine=finds(DealingVerdict.COMPLAINT, TWO), examine_shown=lambda *_: False)
         named(four, FOUR, says="hospital-4 attested that what hospital-2 showed is wrong, which it is not")
     else:
         four.lies(TWO, **WrongShare(4).verbs)
@@ -183,7 +183,7 @@ def test_late_complaint_that_proves_nothing_names_its_author(four: Recorded, sha
 
 def test_holder_that_attested_the_wrong_share_that_it_publishes_is_named_too(four: Recorded) -> None:
     four.lies(TWO, **WrongShare(4).verbs)
-    four.lies(FOUR, examine=finds(Verdict.GOOD, TWO))
+    four.lies(FOUR, examine=finds(DealingVerdict.GOOD, TWO))
     _complains(four, FOUR, TWO, lambda now: _dealt(four, now, TWO, FOUR))
     named(four, TWO, FOUR, says="hospital-4 attested that its share of hospital-2 is good, and published it")
 
@@ -198,14 +198,14 @@ def test_wrong_answer_is_named(four: Recorded, at: int) -> None:
     assert (found.checked["sums"], found.checked["models"]) == (1, 1)
 
 
-def test_all_wrong_answers_of_two_in_seven_are_named(prepared: Prepared) -> None:
+def test_all_wrong_answers_of_two_in_seven_are_named(prepared: PreparedData) -> None:
     seven = Recorded(prepared, sites=7)
     for number in (2, 6):
         seven.lies(f"hospital-{number}", answer=shifted(number))
     named(seven, "hospital-2", "hospital-6")
 
 
-def test_liars_whose_errors_cancel_have_nobody_else_named(prepared: Prepared) -> None:
+def test_liars_whose_errors_cancel_have_nobody_else_named(prepared: PreparedData) -> None:
     """Two answers of seven are wrong so that the first five give the sum; what is off them is honest."""
     seven = Recorded(prepared, sites=7)
     prime = sum_parameters(bits=8, contributors=7, holders=7, faulty=2, threshold=5).prime
@@ -294,7 +294,7 @@ def test_answer_that_the_audit_contradicts_is_told_and_its_author_not_accused(fo
 
 @pytest.mark.slow
 def test_sum_of_many_holders_is_found_by_the_audit_of_their_answers(
-    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+    prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 19 answers 6 are wrong; no set of 13 that is tried fits, and those that the dealers' responses confirm do."""
     # Of the 27,132 sets 1,000 are tried, and in one round of 27 the right one is among them.

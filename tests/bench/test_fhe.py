@@ -63,7 +63,7 @@ def test_what_a_member_sends_and_fetches_is_what_the_wire_says(small: RoundTimes
 
 
 def test_rows_stand_beside_the_same_work_of_another_system(small: RoundTimes) -> None:
-    other = others.Measured("another", encrypt=2.0, add=0.5, decrypt=1.0, size=80.0, error=0.25)
+    other = others.CostPerValue("another", encrypt=2.0, add=0.5, decrypt=1.0, size=80.0, error=0.25)
     measured = {row.what: row for row in measures.round_rows(small, other)}
     whole = measured["a member's whole part, 8 bits, 4 members"]
     assert whole.other == pytest.approx(1e6 / (2.0 + 3 * 0.5 + 1.0))
@@ -79,7 +79,7 @@ def test_pieces_are_left_out_that_another_system_cannot_do() -> None:
     pieces = measures.piece_times(4, 8, weights=9000, runs=3)
     assert pieces.encrypt > 0
     assert pieces.decrypt > 0
-    other = others.Measured("another", encrypt=2.0, add=None, decrypt=1.0, size=80.0, error=None)
+    other = others.CostPerValue("another", encrypt=2.0, add=None, decrypt=1.0, size=80.0, error=None)
     assert [row.what.split(";")[0] for row in measures.piece_rows(pieces, "x", other)] == [
         "encrypt", "decrypt", "ciphertext"
     ]  # fmt: skip

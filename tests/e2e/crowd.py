@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from medward.ledger.encoding import encode
-from medward.ledger.pbft.client_protocol import GetBlock, GetStatus, Query, Watch
+from medward.ledger.pbft.client_protocol import GetBlock, GetStatus, StateQuery, WatchTransactions
 from medward.ledger.pbft.runtime.transport import frame
 
 #: From so many addresses come those that do not share one with the nodes.
@@ -185,7 +185,11 @@ class Crowd:
         await self._drained(reader)
 
     async def _questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        one = encode(self._random.choice((GetStatus(), GetStatus(), GetBlock(1), Query("a"), Watch(b"\1" * 32, 1, 64))))
+        one = encode(
+            self._random.choice(
+                (GetStatus(), GetStatus(), GetBlock(1), StateQuery("a"), WatchTransactions(b"\1" * 32, 1, 64))
+            )
+        )
         burst = frame(one) * max(1, _PIPELINED // len(frame(one)))
 
         async def pump() -> None:

@@ -17,16 +17,16 @@ import msgspec
 import numpy as np
 
 from medward.federation.model.shared_model import SharedModel
-from medward.federation.records import Answer, Commit, Record, RoundRecord, Show, Submit, Vote
-from medward.federation.round.effects import Effect, Event, Order, Produced, Store, Work
+from medward.federation.records import Answer, Commitment, ModelVote, Record, RoundRecord, Show, Submit
+from medward.federation.round.effects import OrderRecord, Produced, RoundEffect, RoundEvent, Store, Work
 from medward.federation.rules import Agreement
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.interface import IntVector, SecureSum, SumTerms, Verdict
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.interface import DealingVerdict, IntVector, SecureSum, SumTerms
+from medward.federation.sums.journal import AnswerJournal
 from medward.fhe.checking import read_response
 from medward.fhe.ciphertexts import add_elements
 from medward.fhe.contribution import read_contribution, write_contribution
-from medward.fhe.encoding import Kind, header, pack_residues
+from medward.fhe.encoding import EncodingKind, header, pack_residues
 from medward.node.interfaces import Host, Program
 from medward.node.process import run_node
 from medward.node.training.participant import TrainingParticipant
@@ -37,7 +37,7 @@ COMMAND = (sys.executable, "-m", "tests.e2e.faulty_node")
 FILE = "faults.json"
 #: What is not said by a member that is silent in this way.
 UNSAID: dict[str, tuple[type[Record], ...]] = {
-    "silent at commit": (Commit,),
+    "silent at commit": (Commitment,),
     "silent at submit": (Submit,),
     "does not show": (Show,),
     "silent at answer": (Answer,),
@@ -45,7 +45,7 @@ UNSAID: dict[str, tuple[type[Record], ...]] = {
 #: How the failure is called of one that fails once.
 ASKED_FOR = "the test asked for it"
 #: What is the last that a member wants to say.
-_LAST: dict[str, type[Record]] = {"dies at commit": Commit, "dies at submit": Submit, "dies at answer": Answer}
+_LAST: dict[str, type[Record]] = {"dies at commit": Commitment, "dies at submit": Submit, "dies at answer": Answer}
 
 
 class Faults:
@@ -75,7 +75,7 @@ class FaultySum(EncryptedSum):
         home: gets the marks that the test looks for.
     """
 
-    def __init__(self, member: str, journal: Journal, secret: bytes, faults: Faults, home: Path) -> None:
+    def __init__(self, member: str, journal: AnswerJournal, secret: bytes, faults: Faults, home: Path) -> None:
         super().__init__(member, journal, secret)
         self._name, self._faults, self._home = member, faults, home
         self._poison = np.zeros(0, np.int64)
@@ -110,16 +110,18 @@ class FaultySum(EncryptedSum):
         context = self._sum(terms).context
         values = read_response(context, response)
         values[0] = (values[0] + 2.0**40) % context.parameters.prime
-        return header(Kind.RESPONSE, context.digest) + pack_residues(values, context.parameters.prime)
+        return header(EncodingKind.RESPONSE, context.digest) + pack_residues(values, context.parameters.prime)
 
-    def examine(self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes) -> Verdict:
+    def examine(
+        self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes
+    ) -> DealingVerdict:
         found = super().examine(terms, beacon, dealer, contribution, response)
         self._examined.add((terms.round, dealer))
         examined = sum(number == terms.round for number, _ in self._examined)
         (self._home / f"examined.{terms.round}.{examined}").touch()
         accused = terms.contributors[terms.contributors.index(self._name) - 1]
         false = dealer == accused and self._faults.has("complains falsely", terms.round)
-        return Verdict.COMPLAINT if false else found
+        return DealingVerdict.COMPLAINT if false else found
 
     def answer(self, terms: SumTerms, cohort: Sequence[str]) -> bytes:
         answer = super().answer(terms, cohort)
@@ -160,17 +162,17 @@ class FaultyParticipant(TrainingParticipant):
         self._faults = Faults(self._home)
 
     def _make_sums(self, agreement: Agreement) -> SecureSum:
-        self._journal = Journal(self._files.answers)
+        self._journal = AnswerJournal(self._files.answers)
         self._faulty = FaultySum(
             *(self._host.name, self._journal, self._files.secret()),
             *(self._faults, self._home),
         )
         return self._faulty
 
-    async def _carry_out(self, effect: Effect) -> None:
+    async def _carry_out(self, effect: RoundEffect) -> None:
         if isinstance(effect, Store) and effect.content in self._faulty.withheld:
             return
-        if isinstance(effect, Order):
+        if isinstance(effect, OrderRecord):
             record = effect.record
             number = record.round if isinstance(record, RoundRecord) else -1
             if any(self._faults.has(kind, number) and isinstance(record, last) for kind, last in _LAST.items()):
@@ -178,8 +180,8 @@ class FaultyParticipant(TrainingParticipant):
             if any(self._faults.has(kind, number) and isinstance(record, said) for kind, said in UNSAID.items()):
                 (self._home / unsaid(number, type(record))).touch()
                 return
-            if isinstance(record, Vote) and self._faults.has("poisons", number):
-                effect = Order(msgspec.structs.replace(record, accept=True))
+            if isinstance(record, ModelVote) and self._faults.has("poisons", number):
+                effect = OrderRecord(msgspec.structs.replace(record, accept=True))
         await super()._carry_out(effect)
 
     async def _work(self, effect: Work) -> None:
@@ -193,7 +195,7 @@ class FaultyParticipant(TrainingParticipant):
         self._last_shared = await self._bench.shared(effect.model)
         await super()._work(effect)
 
-    def _step(self, event: Event) -> list[Effect]:
+    def _step(self, event: RoundEvent) -> list[RoundEffect]:
         if isinstance(event, Produced) and self._faults.has("poisons", event.round):
             assert self._bench.own is not None
             event = Produced(event.round, poisoned(self._last_shared, event.values))

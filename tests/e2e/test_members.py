@@ -20,17 +20,16 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from medward.federation.records import Answer as AnswerRecord
-from medward.federation.records import Tick, decode_record, encode_record
+from medward.federation.records import Answer, RoundTick, decode_record, encode_record
 from medward.federation.round.state import Round
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import AnswerJournal
 from medward.fhe.hybrid import HybridKey
-from medward.flows.datasets import ward as ward_data
+from medward.flows.datasets.ward import write_csv
 from medward.ledger.encoding import decode_form, encode
-from medward.ledger.errors import LedgerError, Refused
+from medward.ledger.errors import LedgerError, TransactionRefused
 from medward.ledger.pbft.client import PbftClient
-from medward.ledger.pbft.client_protocol import Answer, Refusal, ServerMessage, Submit
+from medward.ledger.pbft.client_protocol import Receipts, Refusal, ServerMessage, SubmitTransactions
 from medward.ledger.pbft.identity import NodeIdentity, pinned_context
 from medward.ledger.pbft.messages import Status, encode_message
 from medward.ledger.pbft.runtime.transport import frame, read_frame
@@ -75,7 +74,7 @@ class Newcomer:
         self.home = Home(folder / NEWCOMER)
         rows = folder / "flows"
         rows.mkdir(parents=True)
-        ward_data.write_csv(rows / "flows.csv", ROWS, seed=77)
+        write_csv(rows / "flows.csv", ROWS, seed=77)
         federation = folder / "federation.json"
         federation.write_text(ward.launcher.client("h1").text("/federation"))
         self.stand_ins: dict[str, object] = {
@@ -240,7 +239,7 @@ async def opens_nothing(ward: Ward, newcomer: Newcomer, number: int) -> None:
     """Try, with all that the one who left keeps, what was dealt after it left, and the answers of all but enough."""
     seen = Watched(ward, await on_the_ledger(ward, number))
     terms = seen.now.sum_terms
-    with Journal(TrainingFiles(newcomer.home.participant).answers) as journal:
+    with AnswerJournal(TrainingFiles(newcomer.home.participant).answers) as journal:
         keys = [HybridKey.from_bytes(secret) for secret in journal.sealing_keys().values()]
     assert keys
     assert {key.public for key in keys}.isdisjoint(terms.sealing_keys)
@@ -274,7 +273,7 @@ async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, numbe
 
     # What was ordered once is not ordered again: answered as before while that is known, and then refused.
     replayed = await an_old_transaction(genesis, home)
-    while isinstance(answer := await handed_in(h0, replayed), Answer):
+    while isinstance(answer := await handed_in(h0, replayed), Receipts):
         await asyncio.sleep(1)
     assert isinstance(answer, Refusal)
     assert answer.reason == "this nonce was used long ago"
@@ -285,8 +284,8 @@ async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, numbe
         await asyncio.sleep(1)
     for signer in (gone.signer, MemberSigner(Ed25519PrivateKey.generate())):
         client = PbftClient(genesis, signer, first_nonce=time.time_ns() // 1000, patience=0.5)
-        for record in (Tick(number + 1), AnswerRecord(number + 1, NEWCOMER, told["answers"][NEWCOMER])):
-            with pytest.raises(Refused, match="code 2"):  # only members speak here
+        for record in (RoundTick(number + 1), Answer(number + 1, NEWCOMER, told["answers"][NEWCOMER])):
+            with pytest.raises(TransactionRefused, match="code 2"):  # only members speak here
                 await client.submit(encode_record(record), give_up=60)
         await client.close()
 
@@ -365,7 +364,7 @@ async def handed_in(member: Member, encoded: bytes) -> ServerMessage:
     """Hand in a transaction as a client does, and return the answer."""
     host, _, port = member.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port), ssl=pinned_context(member))
-    writer.write(frame(encode(Submit((encoded,)))))
+    writer.write(frame(encode(SubmitTransactions((encoded,)))))
     async with asyncio.timeout(60):
         answer: ServerMessage = decode_form(await read_frame(reader), ServerMessage, thinnest=4)
     writer.close()

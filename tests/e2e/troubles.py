@@ -21,7 +21,7 @@ import numpy as np
 from medward.audit.homes import audit
 from medward.federation.blobs import blob_name
 from medward.federation.model.shared_model import SharedModel, first_model
-from medward.federation.records import Commit
+from medward.federation.records import Commitment
 from medward.federation.round.rules import FOUND_WORSE
 from medward.node.errors import NodeError
 from medward.node.home.federation_file import read_federation
@@ -194,7 +194,7 @@ class Troubles:
             return False
         # Whoever is silent has come to where it would have spoken: what it did before is the same in every run.
         homes = [self._ward.launcher.homes[name].folder for name in waits_for - away]
-        return state["phase"] != "committing" or all((home / unsaid(number, Commit)).exists() for home in homes)
+        return state["phase"] != "committing" or all((home / unsaid(number, Commitment)).exists() for home in homes)
 
     def _is_withheld(self, state: Mapping[str, Any]) -> bool:
         """Whether everybody has examined all that can be had in the present round, and something is withheld."""

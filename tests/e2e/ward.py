@@ -11,13 +11,13 @@ import numpy as np
 
 from medward.federation.blobs import blob_name
 from medward.federation.model.hospital import trial_secret
-from medward.federation.model.plan import Plan
+from medward.federation.model.plan import TrainingPlan
 from medward.federation.model.shared_model import SharedModel, first_model, from_bytes
 from medward.ledger.membership import ChainParameters
 from medward.node.errors import NodeError
 from medward.node.home.configuration import LedgerEngine
 from medward.node.home.folder import Home
-from medward.node.training.data import OwnSide, Settings, own_side, plan_of, read_data
+from medward.node.training.data import OwnSide, ParticipantSettings, own_side, plan_of, read_data
 from medward.node.training.files import TrainingFiles
 from medward.node.training.rules import agreement_parameters
 from medward.node.trial.launcher import Launcher
@@ -52,7 +52,7 @@ class Ward:
         clock: the nodes' clock, where the test keeps it.
     """
 
-    def __init__(self, launcher: Launcher, plan: Plan, clock: Clock | None = None) -> None:
+    def __init__(self, launcher: Launcher, plan: TrainingPlan, clock: Clock | None = None) -> None:
         self.launcher, self.plan, self.clock = launcher, plan, clock
 
     @property
@@ -119,8 +119,8 @@ class Ward:
         return first
 
 
-def settings(rounds: int, hospitals: int = len(NAMES)) -> Settings:
-    return Settings(data="ward", rows=ROWS, rounds=rounds, seed=1, sites=hospitals, trial=True)
+def settings(rounds: int, hospitals: int = len(NAMES)) -> ParticipantSettings:
+    return ParticipantSettings(data="ward", rows=ROWS, rounds=rounds, seed=1, sites=hospitals, trial=True)
 
 
 def run(
@@ -188,7 +188,7 @@ def own_sides(rounds: int, hospitals: int = len(NAMES)) -> list[OwnSide]:
     """What each hospital has for itself, in this process."""
     shared = settings(rounds, hospitals)
     return [
-        own_side(Settings(**{**vars_of(shared), "site": site}), trial_secret(shared.seed, site))
+        own_side(ParticipantSettings(**{**vars_of(shared), "site": site}), trial_secret(shared.seed, site))
         for site in range(hospitals)
     ]
 
@@ -203,5 +203,5 @@ def undisturbed(rounds: int, hospitals: int = len(NAMES)) -> str:
     return blob_name(model.to_bytes())
 
 
-def vars_of(shared: Settings) -> dict[str, Any]:
+def vars_of(shared: ParticipantSettings) -> dict[str, Any]:
     return {field: getattr(shared, field) for field in shared.__struct_fields__}

@@ -8,21 +8,21 @@ import pytest
 from medward.agents.sentinel.recipe import Recipe
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.datasets import Cut, Dataset
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from tests.agents.conftest import RECIPE, SCHEMA, toy_flows
 
 Start = Callable[..., FederatedTraining]
 
 
 @pytest.fixture(scope="session")
-def prepared() -> Prepared:
+def prepared() -> PreparedData:
     """The toy data set, split honestly."""
     dataset = Dataset(schema=SCHEMA, home="nowhere", cut=Cut.BLOCKS, block_rows=20)
     return prepare(dataset, toy_flows(2000, 0), "honest", 0)
 
 
 @pytest.fixture
-def federation(prepared: Prepared) -> Start:
+def federation(prepared: PreparedData) -> Start:
     """Return a function that makes a federation; its keyword arguments are `Options` fields. Sums are in the open."""
 
     def start(recipe: Recipe = RECIPE, **fields: object) -> FederatedTraining:

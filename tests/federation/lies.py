@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from medward.audit.findings import Found
+from medward.audit.findings import AuditResult
 from medward.audit.history import History, PastRound
 from medward.audit.rounds import audit_cohorts, audit_round, audit_sealing_keys, sums_of_auditor
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.records import Answer, Record
-from medward.federation.round.effects import Effect, Order
+from medward.federation.round.effects import OrderRecord, RoundEffect
 from medward.federation.round.state import Round
 from medward.federation.simulation.training import FederatedTraining, Options
-from medward.federation.sums.interface import IntVector, SumTerms, Verdict
+from medward.federation.sums.interface import DealingVerdict, IntVector, SumTerms
 from medward.fhe import reconstruction
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 
 NAMES = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
@@ -50,7 +50,7 @@ class Recorded:
         options: as `Options` has them.
     """
 
-    def __init__(self, prepared: Prepared, **options: Any) -> None:
+    def __init__(self, prepared: PreparedData, **options: Any) -> None:
         self.training = FederatedTraining(
             prepared, RECIPE, replace(Options(sites=4, rounds=1, protect="aggregate", seed=1, bits=8), **options)
         )
@@ -77,7 +77,7 @@ class Recorded:
 
     def order(self, member: str, record: Record) -> None:
         """Order a record of a member's, whatever its machine says."""
-        self._carry_out(member, Order(record))
+        self._carry_out(member, OrderRecord(record))
 
     def run(self, rounds: int = 1) -> None:
         """Run so many rounds."""
@@ -103,17 +103,17 @@ class Recorded:
         past = self.history().rounds[number]
         return replace(past, now=replace(past.now, **changes))
 
-    def audited(self, past: PastRound | int = 0, blobs: dict[str, bytes] | None = None) -> Found:
+    def audited(self, past: PastRound | int = 0, blobs: dict[str, bytes] | None = None) -> AuditResult:
         """Return what an audit finds in one round."""
-        found, past = Found(), self.round(past) if isinstance(past, int) else past
+        found, past = AuditResult(), self.round(past) if isinstance(past, int) else past
         sums = sums_of_auditor(self.simulation.state.agreement.protect)
         held = self.blobs if blobs is None else blobs
         audit_round(past, sums, lambda name, _: held.get(name), self.plan, found)
         return found
 
-    def audited_all(self) -> Found:
+    def audited_all(self) -> AuditResult:
         """Return what an audit finds in all rounds and between them."""
-        found, rounds = Found(), self.history().rounds
+        found, rounds = AuditResult(), self.history().rounds
         audit_cohorts(rounds, found)
         audit_sealing_keys(rounds, found)
         for past in rounds.values():
@@ -125,12 +125,12 @@ class Recorded:
         self.blobs[name] = content
         return name
 
-    def _changed(self, name: str, effect: Effect) -> None:
+    def _changed(self, name: str, effect: RoundEffect) -> None:
         now = self.simulation._participants[name].state.round
-        if not isinstance(effect, Order) or name not in self.changes or now is None:
+        if not isinstance(effect, OrderRecord) or name not in self.changes or now is None:
             return self._carry_out(name, effect)
         for record in self.changes[name](effect.record, now):
-            self._carry_out(name, Order(record))
+            self._carry_out(name, OrderRecord(record))
         return None
 
 
@@ -150,11 +150,11 @@ def silent(*kinds: type[Record]) -> Change:
     return change
 
 
-def told(found: Found) -> str:
+def told(found: AuditResult) -> str:
     return "\n".join(map(str, (*found.problems, *found.remarks)))
 
 
-def named(recorded: Recorded, *liars: str, says: str = "", number: int = 0) -> Found:
+def named(recorded: Recorded, *liars: str, says: str = "", number: int = 0) -> AuditResult:
     """Run one round and check that its audit names these, nobody else, and has no problem; return what it found."""
     recorded.run()
     found = recorded.audited(number)
@@ -199,11 +199,11 @@ class WrongShare:
         return self._contributed[terms]
 
 
-def finds(verdict: Verdict, *dealers: str) -> Callable[..., Verdict]:
+def finds(verdict: DealingVerdict, *dealers: str) -> Callable[..., DealingVerdict]:
     """Return the verb of a holder that finds so of these dealers, whatever is so."""
 
-    def examine(honest: Any, terms: SumTerms, beacon: bytes, dealer: str, *blobs: bytes) -> Verdict:
-        found: Verdict = honest.examine(terms, beacon, dealer, *blobs)
+    def examine(honest: Any, terms: SumTerms, beacon: bytes, dealer: str, *blobs: bytes) -> DealingVerdict:
+        found: DealingVerdict = honest.examine(terms, beacon, dealer, *blobs)
         return verdict if dealer in dealers else found
 
     return examine

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from medward.federation.application import REFUSED, STRANGER, FederationApplication
 from medward.federation.membership import LIFETIME, pending
-from medward.federation.records import Announce, Change, Record, Resume, Retract, Tick, encode_record
+from medward.federation.records import Announce, Change, Record, Resume, Retract, RoundTick, encode_record
 from medward.ledger.encoding import encode
 from medward.ledger.membership import Membership, next_membership
 from medward.ledger.signatures import AlgorithmBytes
@@ -122,7 +122,7 @@ class History:
             if self.busy:
                 self._round()
             self._epoch_ends()
-            self._order((self._anybody(), Tick(self.application.federation.number)))
+            self._order((self._anybody(), RoundTick(self.application.federation.number)))
 
     def _liar_wishes(self) -> None:
         liars = sorted(self.liars & set(self.model.keys))
@@ -208,7 +208,7 @@ class History:
         elif self.busy:
             self.now += 100
             assert state.round is not None
-            self._order((author, Tick(state.round.number)))
+            self._order((author, RoundTick(state.round.number)))
         else:
             self._order((author, state.expected()))
 
@@ -234,7 +234,7 @@ class History:
         self.application = again
 
     def _anything(self) -> None:
-        self._order((self._anybody(), self.random.choice((Tick(0), Announce(b"here")))))
+        self._order((self._anybody(), self.random.choice((RoundTick(0), Announce(b"here")))))
 
     def _takes_back(self) -> None:
         wishes = self.model.open_wishes(self.now) or [None]
@@ -283,10 +283,10 @@ class History:
             if not self.model.take_back(author, record.name, self.now):
                 return REFUSED, None
             self.honest.pop((author, record.name), None)
-        elif isinstance(record, Tick) and not self.busy:
+        elif isinstance(record, RoundTick) and not self.busy:
             if not self.model.line or self.model.changed_in == epoch:
                 return REFUSED, None
-        elif isinstance(record, Tick):
+        elif isinstance(record, RoundTick):
             state = self.application.federation
             if state.round is None or record.round != state.round.number:
                 return REFUSED, None

@@ -15,16 +15,16 @@ from medward.federation.application import (
     decode_state,
     encode_state,
 )
-from medward.federation.errors import Refused
+from medward.federation.errors import RecordRefused
 from medward.federation.records import (
     Announce,
     Change,
-    Commit,
+    Commitment,
     Next,
     Record,
     Resume,
+    RoundTick,
     SealingKey,
-    Tick,
     decode_record,
     encode_record,
 )
@@ -82,7 +82,7 @@ def _replica(name: str, key: str | None = None) -> bytes:
 
 def test_strangers_and_what_cannot_be_read_are_refused_and_change_nothing(ledger: Ledger) -> None:
     before = ledger.application.federation
-    codes = ledger.codes(("x", Tick(0)), ("a", b"\x00"), ("a", encode(["tick", "zero"])), ("a", Tick(0)))
+    codes = ledger.codes(("x", RoundTick(0)), ("a", b"\x00"), ("a", encode(["tick", "zero"])), ("a", RoundTick(0)))
     assert codes == [STRANGER, UNREADABLE, UNREADABLE, REFUSED]
     assert ledger.application.federation == before
 
@@ -90,7 +90,7 @@ def test_strangers_and_what_cannot_be_read_are_refused_and_change_nothing(ledger
 def test_member_cannot_speak_for_another(ledger: Ledger) -> None:
     opening = ledger.application.federation.expected()
     assert ledger.codes(("a", opening)) == [0]
-    assert ledger.codes(("a", Commit(0, "b", bytes(32))), ("b", Commit(0, "b", bytes(32)))) == [REFUSED, 0]
+    assert ledger.codes(("a", Commitment(0, "b", bytes(32))), ("b", Commitment(0, "b", bytes(32)))) == [REFUSED, 0]
 
 
 def test_round_begins_once_and_only_as_agreed(ledger: Ledger) -> None:
@@ -106,7 +106,7 @@ def test_snapshot_restores_to_the_same_root_and_goes_on_alike(ledger: Ledger) ->
     snapshot = ledger.application.snapshot()
     assert other.restore(snapshot.encode()) == snapshot.app_hash
     twin = Ledger(other, ledger.height, ledger.nonce)
-    said = (("a", Commit(0, "a", bytes(32))), ("c", Tick(0)))
+    said = (("a", Commitment(0, "a", bytes(32))), ("c", RoundTick(0)))
     assert ledger.order(*said).app_hash == twin.order(*said).app_hash
     with pytest.raises(SnapshotMismatch):
         other.restore(b"\x80")
@@ -121,10 +121,10 @@ def test_value_is_proved_against_the_root(ledger: Ledger) -> None:
 
 def test_hash_of_the_blocks_depends_on_all_of_them(ledger: Ledger) -> None:
     twin = Ledger(FederationApplication(AGREEMENT))
-    ledger.order(("a", Tick(0)))
-    twin.order(("b", Tick(0)))
+    ledger.order(("a", RoundTick(0)))
+    twin.order(("b", RoundTick(0)))
     for one in (ledger, twin):
-        one.order(("c", Tick(0)))
+        one.order(("c", RoundTick(0)))
     assert ledger.application.snapshot().block != twin.application.snapshot().block
 
 
@@ -137,7 +137,7 @@ def test_newcomer_needs_two_of_four_and_leaving_is_ones_own_word(ledger: Ledger)
     assert ledger.application.federation.terms.members == (*NAMES, "e")
     gone = ledger.order(("b", Change("b", None, None)))
     assert [(update.name, update.member) for update in gone.member_updates] == [("b", None)]
-    assert ledger.codes(("b", Tick(0))) == [STRANGER]
+    assert ledger.codes(("b", RoundTick(0))) == [STRANGER]
     assert ledger.codes(("e", ledger.application.federation.expected())) == [0]
 
 
@@ -145,14 +145,14 @@ def test_members_change_only_between_rounds(ledger: Ledger) -> None:
     ledger.order(("a", ledger.application.federation.expected()))
     applied = ledger.order(("a", Change("a", None, None)))
     assert not applied.member_updates
-    applied = ledger.order(("b", Tick(0)), time=100.0)
+    applied = ledger.order(("b", RoundTick(0)), time=100.0)
     assert [update.name for update in applied.member_updates] == ["a"]
 
 
 def test_lost_disk_comes_back_under_new_keys_and_the_old_ones_are_a_strangers(ledger: Ledger) -> None:
     for name in ("a", "b"):
         ledger.order((name, Change("d", b"D" * 32, _replica("d", "D"))))
-    assert ledger.codes(("d", Tick(0))) == [STRANGER]
+    assert ledger.codes(("d", RoundTick(0))) == [STRANGER]
     assert ledger.application.federation.terms.members == NAMES
     assert ledger.application.federation.accounts["d"] == b"D" * 32
 
@@ -163,7 +163,7 @@ def test_three_fruitless_rounds_stop_the_federation_until_two_resume_it(ledger: 
         time += 100.0
         assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [0]
         time += 100.0
-        ledger.order(("b", Tick(ledger.application.federation.number - 1)), time=time)
+        ledger.order(("b", RoundTick(ledger.application.federation.number - 1)), time=time)
     assert ledger.application.federation.stopped is not None
     assert "led to no model" in ledger.application.federation.stopped
     assert ledger.codes(("a", ledger.application.federation.expected()), time=time) == [REFUSED]
@@ -233,21 +233,21 @@ def test_what_a_round_began_with_stays_whoever_comes_goes_or_renews(encrypted: L
     now = encrypted.application.federation
     assert now.round == begun
     assert now.terms.members == NAMES
-    encrypted.order(("b", Tick(0)), time=100.0)
+    encrypted.order(("b", RoundTick(0)), time=100.0)
     assert encrypted.application.federation.terms.members == ("a", "b", "c")
-    encrypted.order(("b", Tick(1)), time=101.0)
+    encrypted.order(("b", RoundTick(1)), time=101.0)
     after = encrypted.application.federation
     assert after.terms.members == ("a", "b", "c", "e")
     assert set(after.sealing) == {"a", "b", "c"}
 
 
 def test_what_was_said_once_is_refused_again_also_in_the_next_round(ledger: Ledger) -> None:
-    opening, said = ledger.application.federation.expected(), Commit(0, "a", bytes(32))
+    opening, said = ledger.application.federation.expected(), Commitment(0, "a", bytes(32))
     assert ledger.codes(("a", opening), ("a", said), ("a", said), ("b", said)) == [0, 0, REFUSED, REFUSED]
-    ledger.order(("b", Tick(0)), time=100.0)
+    ledger.order(("b", RoundTick(0)), time=100.0)
     assert ledger.codes(("a", opening), ("a", ledger.application.federation.expected()), time=200.0) == [REFUSED, 0]
     before = ledger.application.federation
-    assert ledger.codes(("a", said), ("b", Tick(0)), time=201.0) == [REFUSED, REFUSED]
+    assert ledger.codes(("a", said), ("b", RoundTick(0)), time=201.0) == [REFUSED, REFUSED]
     assert ledger.application.federation == before
 
 
@@ -278,7 +278,7 @@ def test_every_state_of_a_federation_has_one_encoding(federation: Start) -> None
 def test_rules_take_nothing_from_who_is_no_member(ledger: Ledger) -> None:
     """The application knows nobody but members; the rules refuse a stranger's word themselves."""
     state = ledger.application.federation
-    with pytest.raises(Refused, match="cannot say this"):
+    with pytest.raises(RecordRefused, match="cannot say this"):
         apply(state, state.expected(), "x", 1.0, bytes(32))
     assert apply(state, state.expected(), "a", 1.0, bytes(32)).busy
 
@@ -286,5 +286,5 @@ def test_rules_take_nothing_from_who_is_no_member(ledger: Ledger) -> None:
 def test_no_round_begins_within_another(ledger: Ledger) -> None:
     ledger.order(("a", ledger.application.federation.expected()))
     state = ledger.application.federation
-    with pytest.raises(Refused, match="A round is under way"):
+    with pytest.raises(RecordRefused, match="A round is under way"):
         apply(state, state.expected(), "a", 1.0, bytes(32))

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from medward.audit.findings import Found
+from medward.audit.findings import AuditResult
 from medward.audit.rounds import audit_round, sums_of_auditor
 from medward.federation.errors import FederationError
 from medward.federation.model.shared_model import MOST_BYTES, first_model, from_bytes
-from medward.federation.records import Answer, Attest, Commit, Record, Show, Submit, commitment_to
-from medward.federation.round.effects import Effect, Order
+from medward.federation.records import Answer, Attest, Commitment, Record, Show, Submit, commitment_to
+from medward.federation.round.effects import OrderRecord, RoundEffect
 from medward.federation.round.naming import authors_of, sizes_of
 from medward.federation.round.state import Round
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from medward.store.limits import DagLimits
 from tests.federation.lies import NAMES, Change, Recorded, told
 from tests.store import bombs
@@ -24,7 +24,7 @@ SEVERAL = (bombs.swelling, bombs.tiny_leaf, bombs.inline_crowd, bombs.exabyte, b
 
 
 @pytest.fixture
-def four(prepared: Prepared) -> Recorded:
+def four(prepared: PreparedData) -> Recorded:
     """Four members that have not begun."""
     return Recorded(prepared)
 
@@ -40,7 +40,7 @@ def names_it(bomb: str, what: str) -> Change:
     def change(record: Record, now: Round) -> Iterator[Record]:
         member = getattr(record, "member", "")
         match record:
-            case Commit() if what == "contribution":
+            case Commitment() if what == "contribution":
                 yield replace_record(record, commitment=commitment_to(now.terms.name, now.number, member, bomb))
             case Submit() if what == "response":
                 yield replace_record(record, response=bomb)
@@ -60,12 +60,12 @@ def lies(recorded: Recorded, bomb: str, what: str) -> list[Record]:
     recorded.orders(TWO, names_it(bomb, what))
     carry_out = recorded.simulation._carry_out
 
-    def watch(member: str, effect: Effect) -> None:
-        record = effect.record if isinstance(effect, Order) else None
+    def watch(member: str, effect: RoundEffect) -> None:
+        record = effect.record if isinstance(effect, OrderRecord) else None
         if isinstance(record, Submit) and what == "contribution" and not any(isinstance(r, Submit) for r in ordered):
             # Its own machine shows nothing that it did not commit to.
             ordered.append(record)
-            carry_out(TWO, Order(Submit(record.round, TWO, bomb, record.response)))
+            carry_out(TWO, OrderRecord(Submit(record.round, TWO, bomb, record.response)))
         ordered.extend([] if record is None else [record])
         carry_out(member, effect)
 
@@ -107,7 +107,7 @@ def test_audit_names_the_author_of_a_bomb(four: Recorded) -> None:
     def read(wanted: str, limits: DagLimits) -> bytes | None:
         return four.simulation._blobs.get(wanted, limits) if wanted == name else four.blobs.get(wanted)
 
-    found = Found()
+    found = AuditResult()
     audit_round(four.round(), sums_of_auditor("aggregate"), read, four.plan, found)
     assert found.problems == [], told(found)
     assert found.guilty == {TWO}

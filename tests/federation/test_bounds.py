@@ -14,23 +14,23 @@ from medward.federation.records import (
     Answer,
     Attest,
     Change,
-    Commit,
+    Commitment,
     Complain,
     DataKey,
     Dispatch,
     Finish,
+    ModelVote,
     Next,
     Record,
     Resume,
     SealedData,
     Submit,
-    Vote,
     Withdraw,
     commitment_to,
     decode_record,
     encode_record,
 )
-from medward.federation.rules import Federation
+from medward.federation.rules import FederationState
 from medward.federation.sealed_data.rules import MOST_SETS
 from medward.ledger.encoding import encode
 from medward.ledger.signatures import AlgorithmBytes
@@ -61,7 +61,7 @@ class Federated:
         self.taken = 0
 
     @property
-    def state(self) -> Federation:
+    def state(self) -> FederationState:
         return self.application.federation
 
     def order(self, author: str, record: Record, time: float = 1.0) -> bool:
@@ -141,7 +141,7 @@ def play_round(federated: Federated, liar: str) -> int:
     others = [name for name in NAMES if name != liar]
     federated.order(others[0], federated.state.expected())
     for name in NAMES:
-        federated.order(name, Commit(number, name, commitment_to("test", number, name, BLOB)))
+        federated.order(name, Commitment(number, name, commitment_to("test", number, name, BLOB)))
     for name in NAMES:
         federated.order(name, Submit(number, name, BLOB, BLOB))
 
@@ -159,7 +159,7 @@ def play_round(federated: Federated, liar: str) -> int:
     blocks = tuple(2**62 - k for k in range(MOST_BLOCKS))
     say(
         Finish(number, liar, BLOB, Next("train", 2**62, 2**62, Dispatch(2**62, blocks, 2**62))),
-        Vote(number, liar, True),
+        ModelVote(number, liar, True),
     )
     now = federated.state.round
     assert now is not None
@@ -203,8 +203,8 @@ def test_record_writes_no_more_because_others_hold_much() -> None:
         number = federated.state.number
         federated.order(NAME, federated.state.expected())
         for name in NAMES[1:-1] if full else NAMES[1:2]:
-            federated.order(name, Commit(number, name, commitment_to("test", number, name, BLOB)))
-        told.append(federated.cost(NAME, Commit(number, NAME, commitment_to("test", number, NAME, BLOB))))
+            federated.order(name, Commitment(number, name, commitment_to("test", number, name, BLOB)))
+        told.append(federated.cost(NAME, Commitment(number, NAME, commitment_to("test", number, NAME, BLOB))))
         costs.append(told)
     few, many = costs
     assert all(more - less <= MORE_BYTES for less, more in zip(few, many, strict=True)), (few, many)

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from medward.federation.application import REFUSED, STRANGER, FederationApplication
 from medward.federation.membership import LIFETIME, MOST_WISHES, pending
-from medward.federation.participant import Participant
-from medward.federation.records import Announce, Change, Resume, Retract, Tick, encode_record
-from medward.federation.round.effects import Order
+from medward.federation.participant import FederationMember
+from medward.federation.records import Announce, Change, Resume, Retract, RoundTick, encode_record
+from medward.federation.round.effects import OrderRecord
 from medward.federation.sums.plain import PlainSum
 from medward.ledger.cometbft.server import AbciApplication
 from medward.ledger.encoding import encode
@@ -126,9 +126,9 @@ def test_two_changes_are_never_made_in_one_epoch_of_the_ledger() -> None:
 def test_change_that_waits_is_made_by_a_tick_and_a_tick_that_makes_none_is_refused() -> None:
     ledger = founded("abcd")
     ledger.order(("a", goes("d")), ("b", goes("d")), ("c", goes("c")))
-    assert ledger.codes(("a", Tick(0))) == [REFUSED]
+    assert ledger.codes(("a", RoundTick(0))) == [REFUSED]
     next_epoch(ledger)
-    assert ledger.codes(("a", Tick(0)), ("a", Tick(0))) == [0, REFUSED]
+    assert ledger.codes(("a", RoundTick(0)), ("a", RoundTick(0))) == [0, REFUSED]
     assert members(ledger) == ("a", "b")
 
 
@@ -138,15 +138,15 @@ def test_members_tick_for_a_change_that_waits_where_nothing_else_is_ordered(stop
     ledger = founded("abcd")
     ledger.order(("a", goes("d")), ("b", goes("d")), ("c", goes("c")), time=100.0)
     waiting = dataclasses.replace(ledger.application.federation, next=None, stopped=stopped)
-    machines = {name: Participant(name, waiting, PlainSum(name)) for name in "ab"}
+    machines = {name: FederationMember(name, waiting, PlainSum(name)) for name in "ab"}
     wakes = {name: machine.wake() for name, machine in machines.items()}
     assert 100.0 < min(wakes.values()) < max(wakes.values()) < 100.0 + waiting.terms.deadline
     for name, machine in machines.items():
         assert machine.duties(wakes[name] - 0.01) == []
-        assert machine.duties(wakes[name]) == [Order(Tick(waiting.number))]
+        assert machine.duties(wakes[name]) == [OrderRecord(RoundTick(waiting.number))]
         assert machine.duties(wakes[name] + 0.01) == [], "it is handed in again only after a deadline"
-        assert machine.duties(wakes[name] + waiting.terms.deadline) == [Order(Tick(waiting.number))]
-    assert machines["a"].ordered(Tick(waiting.number), "b", 107.0, b"", 1) == []
+        assert machine.duties(wakes[name] + waiting.terms.deadline) == [OrderRecord(RoundTick(waiting.number))]
+    assert machines["a"].ordered(RoundTick(waiting.number), "b", 107.0, b"", 1) == []
     assert machines["a"].state.terms.members == ("a", "b")
     assert machines["a"].wake() == float("inf")
 
@@ -181,7 +181,7 @@ def test_fewer_members_are_no_reason_to_make_what_was_agreed_on() -> None:
     ledger = founded("abcd")
     ledger.order(("a", ledger.application.federation.expected()))
     ledger.order(("a", goes("a")), ("a", comes("x")), ("d", comes("x")), time=2.0)
-    ledger.order(("b", Tick(0)), time=50.0)
+    ledger.order(("b", RoundTick(0)), time=50.0)
     assert members(ledger) == ("b", "c", "d")
     settle(ledger)
     assert members(ledger) == ("b", "c", "d")
@@ -197,7 +197,7 @@ def test_wish_to_resume_of_one_who_went_counts_no_more() -> None:
         time += 100.0
         ledger.order(("a", ledger.application.federation.expected()), time=time)
         time += 100.0
-        ledger.order(("b", Tick(ledger.application.federation.number - 1)), time=time)
+        ledger.order(("b", RoundTick(ledger.application.federation.number - 1)), time=time)
     assert ledger.application.federation.stopped is not None
     ledger.order(("d", Resume()), ("d", goes("d")), time=time)
     assert ledger.application.federation.resuming == frozenset()
@@ -238,7 +238,7 @@ def test_wish_that_is_taken_back_counts_no_more() -> None:
     assert members(ledger) == tuple("abcd")
     ledger.order(("a", ledger.application.federation.expected()))
     ledger.order(("b", comes("x")), ("d", goes("d")), ("b", Retract("x")), ("d", Retract("d")), time=2.0)
-    ledger.order(("b", Tick(0)), time=50.0)
+    ledger.order(("b", RoundTick(0)), time=50.0)
     settle(ledger)
     assert members(ledger) == tuple("abcd")
 

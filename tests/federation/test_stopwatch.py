@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medward.federation.stopwatch import ACTIVITIES, Activity, Stopwatch, timed
-from medward.federation.sums.interface import SumTerms, Verdict
+from medward.federation.sums.interface import DealingVerdict, SumTerms
 from medward.federation.sums.plain import PlainSum
 
 
@@ -92,7 +92,7 @@ def test_timed_sum_does_what_the_sum_inside_does() -> None:
     values = np.array([3, -1, 5])
     contribution = watched.contribute(terms, values)
     assert contribution == plain.contribute(terms, values) == watched.contributed(terms)
-    assert watched.examine(terms, b"", "a", contribution, watched.respond(terms, b"")) is Verdict.GOOD
+    assert watched.examine(terms, b"", "a", contribution, watched.respond(terms, b"")) is DealingVerdict.GOOD
     answer = watched.answer(terms, ("a",))
     found = watched.decrypt(terms, ("a",), {"a": contribution}, {"a": answer})
     assert found is not None

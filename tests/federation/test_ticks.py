@@ -1,9 +1,9 @@
 """Members whose clocks are wrong move rounds on no sooner, and fill no ledger (threat T3)."""
 
 from medward.federation.application import FederationApplication
-from medward.federation.participant import PATIENCE, Participant
-from medward.federation.records import BeginRound, Tick
-from medward.federation.round.effects import Order
+from medward.federation.participant import PATIENCE, FederationMember
+from medward.federation.records import BeginRound, RoundTick
+from medward.federation.round.effects import OrderRecord
 from medward.federation.sums.plain import PlainSum
 from tests.federation.test_application import AGREEMENT, Ledger
 
@@ -17,18 +17,18 @@ class Node:
     def __init__(self, off: float) -> None:
         self.ledger = Ledger(FederationApplication(AGREEMENT))
         self.off, self.now, self.ticks = off, 1.0, 0
-        self.participant = Participant("b", self.ledger.application.federation, PlainSum("b"))
+        self.participant = FederationMember("b", self.ledger.application.federation, PlainSum("b"))
         self.order(self.ledger.application.federation.expected())
 
-    def order(self, record: BeginRound | Tick) -> None:
+    def order(self, record: BeginRound | RoundTick) -> None:
         assert self.ledger.codes(("b", record), time=self.now) == [0]
         self.participant.ordered(record, "b", self.now, self.ledger.application.snapshot().block)
 
     def look(self) -> None:
         """Let the member look at its clock until it hands nothing more in."""
         for _ in range(20):
-            orders = [e.record for e in self.participant.duties(self.now + self.off) if isinstance(e, Order)]
-            ticks = [record for record in orders if isinstance(record, Tick)]
+            orders = [e.record for e in self.participant.duties(self.now + self.off) if isinstance(e, OrderRecord)]
+            ticks = [record for record in orders if isinstance(record, RoundTick)]
             for tick in ticks:
                 self.ticks += 1
                 self.order(tick)

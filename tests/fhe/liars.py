@@ -6,7 +6,7 @@ from medward.fhe.checking import read_share
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.contribution import SALT_BYTES, SEED_BYTES
 from medward.fhe.dealing import Dealing
-from medward.fhe.encoding import Kind, header, pack_residues, unpack_residues
+from medward.fhe.encoding import EncodingKind, header, pack_residues, unpack_residues
 from medward.fhe.parameters import DEGREE, SIGMA, TESTS
 from medward.fhe.ring import polynomials
 from medward.fhe.sampling import KeyStream, gaussian, uniform_vector
@@ -122,7 +122,7 @@ class Ghost(Dealing):
             vector = self.vector(j)
             rows.append(polynomials.add(challenge.tests(vector[None, :DEGREE])[0], vector[DEGREE : DEGREE + TESTS], p))
         weights = polynomials.weights((0, *self.served), range(parameters.threshold), p)
-        return header(Kind.RESPONSE, self._context.digest) + pack_residues(
+        return header(EncodingKind.RESPONSE, self._context.digest) + pack_residues(
             polynomials.combine(weights, np.stack(rows), p), p
         )
 
@@ -137,4 +137,4 @@ class Ghost(Dealing):
         ]
         weights = polynomials.weights((0, *self.served), range(parameters.threshold), p)
         values = polynomials.combine(weights, np.stack([np.zeros_like(told[0]), *told]), p)
-        return header(Kind.AUDIT_RESPONSE, self._context.digest) + pack_residues(values, p)
+        return header(EncodingKind.AUDIT_RESPONSE, self._context.digest) + pack_residues(values, p)

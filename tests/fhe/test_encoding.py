@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medward.fhe.encoding import (
     HEADER_BYTES,
-    Kind,
+    EncodingKind,
     add_residues,
     body,
     check_residues,
@@ -76,9 +76,9 @@ def test_thousand_contributions_add_up_exactly() -> None:
 
 
 def test_header_says_kind_version_and_sum() -> None:
-    good = header(Kind.ANSWER, DIGEST) + bytes(8)
+    good = header(EncodingKind.ANSWER, DIGEST) + bytes(8)
     assert len(good) == HEADER_BYTES + 8
-    assert bytes(body(Kind.ANSWER, DIGEST, good, 8)) == bytes(8)
+    assert bytes(body(EncodingKind.ANSWER, DIGEST, good, 8)) == bytes(8)
     for wrong, text in (
         (b"MWF1" + good[4:], "version"),
         (good[:4] + b"\x01" + good[5:], "kind"),
@@ -89,14 +89,14 @@ def test_header_says_kind_version_and_sum() -> None:
         (b"", "bytes"),
     ):
         with pytest.raises(MalformedEncoding, match=text):
-            body(Kind.ANSWER, DIGEST, wrong, 8)
+            body(EncodingKind.ANSWER, DIGEST, wrong, 8)
 
 
 def test_wrong_length_is_refused_before_anything_is_allocated() -> None:
     huge = bytes(50_000_000)
     tracemalloc.start()
     with pytest.raises(MalformedEncoding):
-        body(Kind.CONTRIBUTION, DIGEST, huge, 1000)
+        body(EncodingKind.CONTRIBUTION, DIGEST, huge, 1000)
     with pytest.raises(MalformedEncoding):
         unpack_residues(huge, P, 2048)
     _, peak = tracemalloc.get_traced_memory()

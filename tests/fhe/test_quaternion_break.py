@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from medward.bench.fhe.lipschitz import Matrix, Quaternion, QuaternionScheme, multiply, row_reduced
+from medward.bench.fhe.lipschitz import LipschitzMatrix, Quaternion, QuaternionScheme, multiply, row_reduced
 
 # Two primes of 256 bits; their product is public, the attacks never use them.
 P = 2**256 - 189
@@ -26,7 +26,7 @@ def test_scheme_adds_and_multiplies_as_published() -> None:
     assert scheme.decrypt(multiply(x, y, N))[0] == real
 
 
-def _coordinates(ciphertext: Matrix, dimension: int) -> list[int]:
+def _coordinates(ciphertext: LipschitzMatrix, dimension: int) -> list[int]:
     """The 4 d^2 independent entries: the first column of each 4 x 4 block."""
     return [ciphertext[4 * i + k][4 * j] for i in range(dimension) for j in range(dimension) for k in range(4)]
 

@@ -8,14 +8,14 @@ import pytest
 from medward.flows.datasets import Cut, Dataset
 from medward.flows.history import FeatureSpace, streams_of
 from medward.flows.partition import partition_rows
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from tests.agents.conftest import SCHEMA, toy_flows
 
 DATASET = Dataset(schema=SCHEMA, home="nowhere", cut=Cut.BLOCKS, block_rows=20)
 FLOWS = toy_flows(2000, 3)
 
 
-def _prepared(densities: tuple[float, ...], protocol: str = "honest") -> Prepared:
+def _prepared(densities: tuple[float, ...], protocol: str = "honest") -> PreparedData:
     return prepare(DATASET, FLOWS, protocol, 0, densities)  # type: ignore[arg-type]
 
 

@@ -14,13 +14,13 @@ import msgspec
 from medward.ledger.bank import Bank
 from medward.ledger.encoding import decode, encode
 from medward.ledger.membership import ChainParameters, Genesis
-from medward.ledger.pbft.effects import Broadcast, Effect, Send
+from medward.ledger.pbft.effects import Broadcast, ReplicaEffect, Send
 from medward.ledger.pbft.messages import PrePrepare
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.runtime import journal
 from medward.ledger.pbft.runtime.engine import NodeSettings, PbftEngine, prepare_folder
 from medward.ledger.pbft.runtime.event_loop import run
-from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from medward.ledger.pbft.runtime.transport import Outgoing
 from medward.ledger.pbft.runtime.witness import Witness
 from medward.ledger.types import Member
@@ -122,16 +122,16 @@ def arrange_death(point: str, number: int) -> None:
         setattr(owner, name, replaced)
 
     if point == "before a commit":
-        die_in(Journal, "flush", first=True)
+        die_in(ReplicaJournal, "flush", first=True)
     elif point == "before its witness":
         die_in(Witness, "write", first=True)
     elif point == "before anything is sent":
-        die_in(Journal, "flush", first=False)
+        die_in(ReplicaJournal, "flush", first=False)
     elif point == "amid sending":
         die_in(Outgoing, "send", first=False)
     elif point == "after a fold":
         journal._FOLD_BYTES, journal._FOLD_COMMITS = 0, 2
-        die_in(Journal, "fold", first=False)
+        die_in(ReplicaJournal, "fold", first=False)
 
 
 class SlowLeader(PbftEngine):
@@ -139,7 +139,7 @@ class SlowLeader(PbftEngine):
 
     delay = 0.0
 
-    def _carry_out(self, effect: Effect) -> None:
+    def _carry_out(self, effect: ReplicaEffect) -> None:
         if isinstance(effect, Broadcast | Send) and isinstance(effect.message, PrePrepare):
             asyncio.get_running_loop().call_later(self.delay, super()._carry_out, effect)
         else:

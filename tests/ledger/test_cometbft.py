@@ -12,7 +12,7 @@ from medward.ledger.cometbft.engine import CometEngine, CometSettings
 from medward.ledger.cometbft.light import verify_commit
 from medward.ledger.cometbft.process import CometProcess, Ports, find_program, write_genesis
 from medward.ledger.encoding import encode
-from medward.ledger.errors import InvalidCertificate, Refused
+from medward.ledger.errors import InvalidCertificate, TransactionRefused
 from medward.ledger.execution import Execution
 from medward.ledger.signatures import MemberSigner
 from medward.ledger.transactions import sign_transaction
@@ -86,7 +86,7 @@ def test_four_validators_give_the_state_that_a_replay_gives_and_survive_kill_9(t
             first = client.deposit()
             await engines[1].submit(first)
             assert (await engines[1].submit(first)).result.code == 0
-            with pytest.raises(Refused):
+            with pytest.raises(TransactionRefused):
                 await engines[2].submit(sign_transaction(bytes(32), client.signer, 99, encode(Deposit("a", 1))))
             processes[3].kill()
             await submit_many(engines[0], client, 10)

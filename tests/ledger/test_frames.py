@@ -15,15 +15,15 @@ from medward.ledger.bank import Deposit
 from medward.ledger.encoding import decode_form, encode
 from medward.ledger.errors import NotCanonical
 from medward.ledger.pbft.client_protocol import (
-    Answer,
     ClientMessage,
     GetBlock,
     GetStatus,
-    Query,
+    Receipts,
     Refusal,
     ServerMessage,
-    Submit,
-    Watch,
+    StateQuery,
+    SubmitTransactions,
+    WatchTransactions,
 )
 from medward.ledger.pbft.effects import Received
 from medward.ledger.pbft.messages import Message, decode_message, encode_message
@@ -69,13 +69,13 @@ def make_corpus() -> dict[str, bytes]:
     world.run(90_000)
     client = bytes(range(32))
     frames = dict(world.frames)
-    frames["client Submit"] = encode(Submit((b"first", b"second")))
-    frames["client Watch"] = encode(Watch(client, 3, 2))
-    frames["client Query"] = encode(Query("account/a"))
+    frames["client Submit"] = encode(SubmitTransactions((b"first", b"second")))
+    frames["client Watch"] = encode(WatchTransactions(client, 3, 2))
+    frames["client Query"] = encode(StateQuery("account/a"))
     frames["client GetBlock"] = encode(GetBlock(7))
     frames["client GetStatus"] = encode(GetStatus())
     frames["server Answer"] = encode(
-        Answer(client, ((Receipt(3, TxResult(0, b"x")), (1, 4)), (Receipt(3, TxResult(5, b"")), (2,))))
+        Receipts(client, ((Receipt(3, TxResult(0, b"x")), (1, 4)), (Receipt(3, TxResult(5, b"")), (2,))))
     )
     frames["server Refusal"] = encode(Refusal(client, 4, TxResult(9, b""), "too many"))
     return frames

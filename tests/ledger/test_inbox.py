@@ -8,10 +8,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from medward.admission.rooms import Place
 from medward.ledger.bank import Note
 from medward.ledger.encoding import decode_form, encode
-from medward.ledger.errors import LedgerError, NotCanonical, Refused
+from medward.ledger.errors import LedgerError, NotCanonical, TransactionRefused
 from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft.client import PbftClient
-from medward.ledger.pbft.client_protocol import Answer, ClientMessage, Refusal, ServerMessage, Submit, Watch
+from medward.ledger.pbft.client_protocol import (
+    ClientMessage,
+    Receipts,
+    Refusal,
+    ServerMessage,
+    SubmitTransactions,
+    WatchTransactions,
+)
 from medward.ledger.pbft.messages import MAX_FRAME, Request, Status, decode_message, encode_message
 from medward.ledger.pbft.runtime.client_desk import ClientDesk, Submission
 from medward.ledger.pbft.runtime.inbox import SHARE_MESSAGES, Inbox, Share
@@ -128,8 +135,8 @@ def test_a_client_that_hands_in_much_does_not_keep_the_others_or_the_node_itself
         connections = [Connection(), Connection()]
 
         flood = [transaction(many, nonce + 1).encoded for nonce in range(64)]
-        connections[0].reader.feed_data(frame(encode(Submit(tuple(flood)))) * 50)
-        connections[1].reader.feed_data(frame(encode(Submit((transaction(few, 1).encoded,)))))
+        connections[0].reader.feed_data(frame(encode(SubmitTransactions(tuple(flood)))) * 50)
+        connections[1].reader.feed_data(frame(encode(SubmitTransactions((transaction(few, 1).encoded,)))))
         serving = [asyncio.create_task(desk.serve(client(connection.reader, Writer()))) for connection in connections]
         await asyncio.sleep(0.05)
         desk.hand_in(transaction(own, 1))
@@ -166,15 +173,15 @@ def test_who_only_watches_is_answered_as_who_handed_in():
         desk, watcher = ClientDesk(lambda: None, lambda message: None), Writer()
         key = MemberSigner(Ed25519PrivateKey.generate()).public_keys[0].data
         connection = Connection()
-        connection.reader.feed_data(frame(encode(Watch(key, 7, 3))))
+        connection.reader.feed_data(frame(encode(WatchTransactions(key, 7, 3))))
         serving = asyncio.create_task(desk.serve(client(connection.reader, watcher)))
         await asyncio.sleep(0.05)
-        assert desk.take(10) == [Watch(key, 7, 3)]
+        assert desk.take(10) == [WatchTransactions(key, 7, 3)]
         done, other = Receipt(4, TxResult(0, b"")), Receipt(4, TxResult(2, b"why"))
         for nonce, receipt in ((6, done), (7, done), (8, other), (9, done), (10, done)):
             desk.settle(key, nonce, receipt)
         desk.flush()
-        assert watcher.said == [Answer(key, ((done, (7, 9)), (other, (8,))))]
+        assert watcher.said == [Receipts(key, ((done, (7, 9)), (other, (8,))))]
         # Each is answered once.
         desk.settle(key, 7, done)
         desk.flush()
@@ -187,7 +194,7 @@ def test_who_only_watches_is_answered_as_who_handed_in():
 def test_watching_without_end_is_read_no_further_than_the_replica_takes_it():
     async def story():
         desk, connection = ClientDesk(lambda: None, lambda message: None), Connection()
-        many = b"".join(frame(encode(Watch(bytes(32), 64 * number, 64))) for number in range(2000))
+        many = b"".join(frame(encode(WatchTransactions(bytes(32), 64 * number, 64))) for number in range(2000))
         connection.reader.feed_data(many)
         serving = asyncio.create_task(desk.serve(client(connection.reader, Writer())))
         await asyncio.sleep(0.05)
@@ -225,23 +232,28 @@ def test_a_client_asks_one_replica_at_first_and_all_when_that_one_refuses():
         payloads = [encode(Note("a", bytes([number]))) for number in range(3)]
         waiting = [asyncio.create_task(client.submit(payload)) for payload in payloads]
         await asyncio.sleep(0.05)
-        watch = Watch(client._client, 1, 3)
-        assert [name for name, message in sent if isinstance(message, Submit)] == ["h0"]
+        watch = WatchTransactions(client._client, 1, 3)
+        assert [name for name, message in sent if isinstance(message, SubmitTransactions)] == ["h0"]
         assert sorted(name for name, message in sent if message == watch) == ["h1", "h2", "h3"]
         no = Refusal(client._client, 2, TxResult(5, b""), "not now")
         client._hear("h0", encode(no))
         await asyncio.sleep(0.05)
         # Long before its patience ends.
-        assert [name for name, message in sent[4:] if isinstance(message, Submit)] == ["h0", "h1", "h2", "h3"]
+        assert [name for name, message in sent[4:] if isinstance(message, SubmitTransactions)] == [
+            "h0",
+            "h1",
+            "h2",
+            "h3",
+        ]
         client._hear("h0", encode(no))
         await asyncio.sleep(0.05)
         assert len(sent) == 8
         client._hear("h1", encode(no))
-        yes = Answer(client._client, ((Receipt(1, TxResult(0, b"")), (1, 3)),))
+        yes = Receipts(client._client, ((Receipt(1, TxResult(0, b"")), (1, 3)),))
         for name in ("h2", "h3"):
             client._hear(name, encode(yes))
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [Receipt, Refused, Receipt]
+        assert [type(outcome) for outcome in outcomes] == [Receipt, TransactionRefused, Receipt]
         await client.close()
 
     asyncio.run(story())

@@ -13,7 +13,7 @@ import pytest
 from medward.ledger.bank import Deposit
 from medward.ledger.errors import JournalCorrupt, JournalError, JournalRolledBack
 from medward.ledger.pbft.effects import Accepted, Append, CheckpointTaken, Compact, Prepared, StoreBlock, StoreSnapshot
-from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from tests.ledger.simulator.world import World
 
 IDENTITY = b"i" * 32
@@ -36,13 +36,13 @@ def units():
 
 
 def write_all(folder, units):
-    with Journal.create(folder, IDENTITY) as journal:
+    with ReplicaJournal.create(folder, IDENTITY) as journal:
         for unit in units:
             journal.commit(unit)
 
 
 def content(folder):
-    with Journal(folder) as journal:
+    with ReplicaJournal(folder) as journal:
         return journal.recover()
 
 
@@ -50,7 +50,7 @@ def test_what_was_committed_is_read_back(tmp_path, units):
     world = World(7, 4)
     disk = world.nodes["h01"].disk
     disk.units = []
-    with Journal.create(tmp_path / "j", IDENTITY) as journal:
+    with ReplicaJournal.create(tmp_path / "j", IDENTITY) as journal:
         for unit in units:
             journal.commit(unit)
             disk.units.append(unit)
@@ -61,20 +61,20 @@ def test_what_was_committed_is_read_back(tmp_path, units):
 
 def test_a_missing_journal_is_never_made_silently(tmp_path):
     with pytest.raises(JournalError, match="new incarnation"):
-        Journal(tmp_path)
+        ReplicaJournal(tmp_path)
 
 
 def test_a_folder_that_was_used_is_not_used_again(tmp_path, units):
     write_all(tmp_path, units[:3])
     (tmp_path / "journal.sqlite").unlink()
     with pytest.raises(JournalError, match="empty folder"):
-        Journal.create(tmp_path, IDENTITY)
+        ReplicaJournal.create(tmp_path, IDENTITY)
 
 
 def copy_of_open_journal(tmp_path, units):
     """A journal as a crash leaves it: with its write-ahead log, not yet copied into the database."""
     folder, copy = tmp_path / "live", tmp_path / "crashed"
-    journal = Journal.create(folder, IDENTITY)
+    journal = ReplicaJournal.create(folder, IDENTITY)
     for unit in units:
         journal.commit(unit)
     shutil.copytree(folder, copy)
@@ -155,7 +155,7 @@ def copied(folder: Path, to: Path) -> Path:
 def test_an_old_copy_of_the_database_is_recognised_by_the_witness(tmp_path, units):
     write_all(tmp_path / "j", units[:10])
     backup = copied(tmp_path / "j", tmp_path / "backup")
-    with Journal(tmp_path / "j") as journal:
+    with ReplicaJournal(tmp_path / "j") as journal:
         for unit in units[10:20]:
             journal.commit(unit)
     shutil.copy(backup / "journal.sqlite", tmp_path / "j" / "journal.sqlite")
@@ -167,7 +167,7 @@ def test_a_database_with_as_many_units_as_the_witness_saw_but_other_ones_is_reco
     votes = [unit for unit in units if any(isinstance(write, Append) for write in unit)]
     for name, last in (("one", votes[3]), ("other", votes[4])):
         write_all(tmp_path / name, [*votes[:3], last])
-    with Journal(tmp_path / "one") as one, Journal(tmp_path / "other") as other:
+    with ReplicaJournal(tmp_path / "one") as one, ReplicaJournal(tmp_path / "other") as other:
         assert one.commits == other.commits
     shutil.copy(tmp_path / "other" / "journal.sqlite", tmp_path / "one" / "journal.sqlite")
     with pytest.raises(JournalRolledBack):
@@ -217,12 +217,12 @@ def test_a_record_that_is_gone_or_changed_is_recognised(tmp_path, units, damage)
 WRITER = """
 import os, pickle, signal, sys
 from pathlib import Path
-from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from medward.ledger.pbft.runtime.witness import Witness
-import medward.ledger.pbft.runtime.journal as module
+from medward.ledger.pbft.runtime import journal as module
 units = pickle.load(open(sys.argv[2], "rb"))
 stop_at, place = int(sys.argv[3]), sys.argv[4]
-journal = Journal(Path(sys.argv[1]))
+journal = ReplicaJournal(Path(sys.argv[1]))
 journal.allocate()
 write_witness = Witness.write
 def dying(self, unit, chain):
@@ -247,7 +247,7 @@ def test_kill_9_at_a_commit_loses_nothing_that_was_acknowledged(tmp_path, units,
     (tmp_path / "units").write_bytes(pickle.dumps([list(map(strip, unit)) for unit in units]))
     for stop_at in (0, 5, len(units) // 2, len(units) - 1):
         folder = tmp_path / f"{stop_at}"
-        Journal.create(folder, IDENTITY).close()
+        ReplicaJournal.create(folder, IDENTITY).close()
         command = [sys.executable, "-c", WRITER, str(folder), str(tmp_path / "units"), str(stop_at), place]
         run = subprocess.run(command, capture_output=True, check=False)
         assert run.returncode == -signal.SIGKILL, run.stderr
@@ -265,7 +265,7 @@ def strip(write):
 
 def test_room_for_the_log_is_taken_at_once_and_changes_nothing_else(tmp_path, units):
     write_all(tmp_path / "plain", units)
-    with Journal.create(tmp_path / "j", IDENTITY) as journal:
+    with ReplicaJournal.create(tmp_path / "j", IDENTITY) as journal:
         journal.allocate()
         log = tmp_path / "j" / "journal.sqlite-wal"
         size, of_database = log.stat().st_size, (tmp_path / "j" / "journal.sqlite").stat().st_size
@@ -282,7 +282,7 @@ def test_room_for_the_log_is_taken_at_once_and_changes_nothing_else(tmp_path, un
 
 def test_a_log_that_gets_no_room_grows_as_it_may(tmp_path, units):
     write_all(tmp_path / "plain", units)
-    with Journal.create(tmp_path / "j", IDENTITY) as journal:
+    with ReplicaJournal.create(tmp_path / "j", IDENTITY) as journal:
         journal._database.execute("PRAGMA max_page_count = 1000")
         journal.allocate()
         for unit in units:
@@ -292,7 +292,7 @@ def test_a_log_that_gets_no_room_grows_as_it_may(tmp_path, units):
 
 def test_a_full_disk_is_an_error_before_anything_is_sent(tmp_path, units):
     write_all(tmp_path / "j", units[:4])
-    journal = Journal(tmp_path / "j")
+    journal = ReplicaJournal(tmp_path / "j")
     journal._database.execute("PRAGMA max_page_count = 1")
     many = [write for _ in range(200) for unit in units for write in unit if isinstance(write, Append)]
     with pytest.raises(JournalError, match="does not take"):

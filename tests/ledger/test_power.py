@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler for
 WRITER = """
 import os, pickle, signal, sys
 from pathlib import Path
-from medward.ledger.pbft.runtime.journal import Journal
-Journal.create(Path(sys.argv[1]), bytes.fromhex(sys.argv[4])).close()
-journal = Journal(Path(sys.argv[1]))
+from medward.ledger.pbft.runtime.journal import ReplicaJournal
+ReplicaJournal.create(Path(sys.argv[1]), bytes.fromhex(sys.argv[4])).close()
+journal = ReplicaJournal(Path(sys.argv[1]))
 journal._database.execute(f"PRAGMA synchronous = {sys.argv[3]}")
 journal.allocate()
 for unit in pickle.load(open(sys.argv[2], "rb")):

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from medward.ledger.bank import ChangeMembers, Deposit, Note
 from medward.ledger.encoding import encode
-from medward.ledger.errors import NotCanonical, Refused
+from medward.ledger.errors import NotCanonical, TransactionRefused
 from medward.ledger.pbft.audit import verify_evidence
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.identity import NodeIdentity
@@ -307,9 +307,9 @@ def test_a_client_gets_proved_answers_and_plain_refusals(cluster):
         assert answer.value is not None
         assert 1 <= int.from_bytes(answer.value, "big") <= 20
         assert (await client.query("nothing")).value is None
-        with pytest.raises(Refused, match="the rules refuse it"):
+        with pytest.raises(TransactionRefused, match="the rules refuse it"):
             await client.submit(b"not an order")
-        with pytest.raises(Refused, match="the rules refuse it"):
+        with pytest.raises(TransactionRefused, match="the rules refuse it"):
             await client.submit(encode(ChangeMembers(())))
         await client.submit(encode(Note("large", b"x" * 60_000)))
         await client.close()
@@ -328,7 +328,7 @@ def test_what_is_signed_together_is_refused_and_applied_one_by_one(cluster):
             if number == 7:
                 assert isinstance(outcome, NotCanonical)
             elif number % 5 == 0:
-                assert isinstance(outcome, Refused)
+                assert isinstance(outcome, TransactionRefused)
             else:
                 assert outcome.result.code == 0
         balances = {int.from_bytes(o.result.data, "big") for o in outcomes if not isinstance(o, Exception)}

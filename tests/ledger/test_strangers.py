@@ -13,7 +13,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from medward.admission.rooms import Room
 from medward.ledger.encoding import encode
 from medward.ledger.membership import ChainParameters, Genesis
-from medward.ledger.pbft.client_protocol import GetBlock, GetStatus, NodeStatus, Query, QueryAnswer, Refusal, Submit
+from medward.ledger.pbft.client_protocol import (
+    GetBlock,
+    GetStatus,
+    NodeStatus,
+    QueryAnswer,
+    Refusal,
+    StateQuery,
+    SubmitTransactions,
+)
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.runtime import client_desk
 from medward.ledger.pbft.runtime.allotment import Allotment
@@ -122,12 +130,12 @@ def test_anonymous_clients_have_few_places_and_a_member_has_its_own(tmp_path: Pa
         assert await port.come(30, source="127.0.0.2") > 4
         assert len(places.anonymous) <= 4
         asking, voting = await port.call_as_member(asking=True), await port.call_as_member(asking=False)
-        assert await asked(asking, Query("a")) == encode(QueryAnswer(None))
+        assert await asked(asking, StateQuery("a")) == encode(QueryAnswer(None))
         voting[1].write(b"x")
         await asyncio.sleep(0.3)
         assert [caller.name for caller in port.replicas] == ["north"]
         await port.come(30, source="127.0.0.2")
-        assert await asked(asking, Query("a")) == encode(QueryAnswer(None))
+        assert await asked(asking, StateQuery("a")) == encode(QueryAnswer(None))
         # As a client it has places apart from the one that it votes on.
         more = [await port.call_as_member(asking=True) for _ in range(5)]
         await asyncio.sleep(0.3)
@@ -146,11 +154,11 @@ def test_anonymous_client_that_says_nothing_is_hung_up_on(tmp_path: Path) -> Non
         half[1].write((100).to_bytes(4, "big"))
         for _ in range(8):
             half[1].write(b"z")  # a frame that drips
-            await asked(useful, Query("a"))
+            await asked(useful, StateQuery("a"))
             await asyncio.sleep(0.25)
         assert idle[0].at_eof() or await idle[0].read() == b""
         assert half[0].at_eof() or await half[0].read() == b""
-        await asked(useful, Query("a"))
+        await asked(useful, StateQuery("a"))
 
     live(port, story)
 
@@ -170,7 +178,7 @@ def test_questions_of_strangers_take_their_share_of_the_time_and_no_more(
         async def flood() -> None:
             nonlocal answered
             reader, writer = await port.call()
-            writer.write(frame(encode(Query("a"))) * 1000)
+            writer.write(frame(encode(StateQuery("a"))) * 1000)
             while time.monotonic() < end:
                 await read_frame(reader)
                 answered += 1
@@ -180,7 +188,7 @@ def test_questions_of_strangers_take_their_share_of_the_time_and_no_more(
         begun, waits = time.monotonic(), []
         while time.monotonic() < end:
             asking = time.monotonic()
-            await asked(member, Query("a"))
+            await asked(member, StateQuery("a"))
             waits.append(time.monotonic() - asking)
             await asyncio.sleep(0.05)
         elapsed = time.monotonic() - begun
@@ -280,7 +288,7 @@ def test_strangers_whose_transactions_are_refused_are_read_less_often(tmp_path: 
         stranger = await port.call()
         for group in range(60):
             many = sign_transactions(bytes(32), signer, [(64 * group + nonce, b"x") for nonce in range(1, 65)])
-            stranger[1].write(frame(encode(Submit(tuple(map(encode_transaction, many))))))
+            stranger[1].write(frame(encode(SubmitTransactions(tuple(map(encode_transaction, many))))))
         begun = time.monotonic()
         while time.monotonic() - begun < 2:
             for wish in port.desk.take(512):

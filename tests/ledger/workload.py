@@ -7,7 +7,7 @@ from random import Random
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from medward.ledger.bank import Balance, Deposit, Order, Transfer
+from medward.ledger.bank import Balance, BankOrder, Deposit, Transfer
 from medward.ledger.certificates import follow_handovers
 from medward.ledger.encoding import encode
 from medward.ledger.errors import LedgerError
@@ -21,7 +21,7 @@ from tests.ledger.simulator.linearizability import check_history
 
 @dataclass
 class Done:
-    order: Order
+    order: BankOrder
     invoked: int
     returned: int | None = None
     receipt: Receipt | None = None
@@ -43,7 +43,7 @@ class Workload:
         while not self.stopping:
             account, other = self.random.choice("abc"), self.random.choice("abc")
             amount, kind = self.random.randint(1, 9), self.random.random()
-            order: Order = Deposit(account, amount)
+            order: BankOrder = Deposit(account, amount)
             if kind > 0.5:
                 order = Balance(account) if kind > 0.75 else Transfer(account, other, amount)
             done = Done(order, time.monotonic_ns())

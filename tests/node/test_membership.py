@@ -12,7 +12,7 @@ from medward.node.home.cards import Contact
 from medward.node.home.folder import Home
 from medward.node.ledger.pbft import check_not_replaced
 from medward.node.membership import _can_be_called
-from medward.node.store.blobs import Blobs
+from medward.node.store.blobs import NodeStore
 from medward.node.store.exchange import MembersExchange
 from medward.node.store.gateway_keys import make_gateway_identity, write_trusted
 from medward.store.errors import BlockNotFound, StoreError
@@ -105,7 +105,7 @@ def test_a_fetch_under_way_ends_well_although_the_members_change(homes: dict[str
 def test_a_dead_gateway_is_started_again_and_one_that_restarts_meanwhile_is_left_alone(homes: dict[str, Home]) -> None:
     north, south = homes.values()
     table, both = north.configuration().store, members(homes)
-    blobs = Blobs(north, "north", table, both)
+    blobs = NodeStore(north, "north", table, both)
     try:
         blobs.serve()
         assert not blobs.keep_serving()

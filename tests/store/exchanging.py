@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from medward.store.cid import Cid
 from medward.store.dag import walk
 from medward.store.gateway.exchange import PeerExchange
-from medward.store.gateway.peer import Patience, Peer
+from medward.store.gateway.peer import Peer, PeerTimeouts
 from medward.store.gateway.server import GatewayServer
 from medward.store.importer import Profile, import_file
 from medward.store.local import LocalStore, in_memory
@@ -13,8 +13,10 @@ from medward.store.local import LocalStore, in_memory
 from . import vectors
 
 CONTENT = vectors.content(5 * 1024 * 1024 + 321, "exchange")
-HASTY = Patience(connect=5, block=5.0, hedge=0.2, fetch=60)  # enough for an honest peer on a busy machine
-VERY_HASTY = Patience(connect=2, block=0.4, hedge=0.2, fetch=60)  # where nobody is honest, or what is late is repeated
+HASTY = PeerTimeouts(connect=5, block=5.0, hedge=0.2, fetch=60)  # enough for an honest peer on a busy machine
+VERY_HASTY = PeerTimeouts(
+    connect=2, block=0.4, hedge=0.2, fetch=60
+)  # where nobody is honest, or what is late is repeated
 SMALL = Profile("small", 1, 1024, 1024, True)
 
 
@@ -27,7 +29,7 @@ def served(stack: ExitStack, content: bytes | None = None, profile: Profile | No
     return store, Peer(f"honest-{server.port}", server.url)
 
 
-def fetching(stack: ExitStack, peers: list[Peer], patience: Patience = HASTY) -> LocalStore:
+def fetching(stack: ExitStack, peers: list[Peer], patience: PeerTimeouts = HASTY) -> LocalStore:
     return stack.enter_context(in_memory(exchange=PeerExchange(peers, patience=patience)))
 
 

@@ -12,7 +12,7 @@ from medward.store.errors import BlockNotFound, InvalidCar, InvalidRecord, Limit
 from medward.store.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Imported, import_file
 from medward.store.interface import BlobStore, Pin
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
-from medward.store.records import Value
+from medward.store.records import RecordValue
 
 from . import vectors
 
@@ -62,7 +62,7 @@ def test_a_range_comes_back(store: BlobStore) -> None:
 
 def test_records_come_back_under_the_cid_of_their_canonical_form(store: BlobStore) -> None:
     blob = store.add(b"ciphertext", pin="round/1")
-    value: Value = {"round": 1, "update": blob, "proof": b"\x00\x01", "mask": [True, None, -1, 0.5]}
+    value: RecordValue = {"round": 1, "update": blob, "proof": b"\x00\x01", "mask": [True, None, -1, 0.5]}
     cid = store.put_record(value, pin="round/1")
     assert store.get_record(cid) == value
     with pytest.raises(InvalidRecord):

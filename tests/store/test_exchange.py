@@ -13,7 +13,7 @@ from medward.store.dag import walk
 from medward.store.dagpb import PbLink, encode_node
 from medward.store.errors import BlockNotFound, InvalidDag, LimitExceeded, StoreError, StoreFull
 from medward.store.gateway.exchange import PeerExchange
-from medward.store.gateway.peer import Patience, Peer
+from medward.store.gateway.peer import Peer, PeerTimeouts
 from medward.store.gateway.server import GatewayServer
 from medward.store.importer import import_directory, import_file
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
@@ -85,7 +85,7 @@ def test_its_author_is_asked_first_and_who_had_one_block_for_the_others(
 
     for store in others:
         count(store)
-    patient = Patience(connect=30, block=30.0, hedge=30.0, fetch=60)  # nobody else is asked for being late
+    patient = PeerTimeouts(connect=30, block=30.0, hedge=30.0, fetch=60)  # nobody else is asked for being late
     fetching(stack, [*ways, author], patient).fetch(cid_of(content), likely=author.name if known else None)
     assert list(asked.values()) == [misses, misses]
 
@@ -243,7 +243,7 @@ def test_a_malformed_block_under_its_right_name_ends_the_fetch(stack: ExitStack)
 def test_several_fetches_at_once_do_not_disturb_each_other(stack: ExitStack, tmp_path: Path) -> None:
     source, peer = served(stack, CONTENT)
     other = source.add(CONTENT[::-1], pin="test")
-    exchange = PeerExchange([peer], patience=Patience())
+    exchange = PeerExchange([peer], patience=PeerTimeouts())
     store = stack.enter_context(open_directory(tmp_path / "store", exchange=exchange))
     results: list[bytes] = []
     wanted = [cid_of(CONTENT), other, cid_of(CONTENT), other]

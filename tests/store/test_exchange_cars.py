@@ -12,7 +12,7 @@ from medward.bench.store.memory_program import peak_beyond_now
 from medward.store.car import car_header, car_section_head, write_car
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound
-from medward.store.gateway.peer import Patience, Peer
+from medward.store.gateway.peer import Peer, PeerTimeouts
 from medward.store.limits import DEFAULT_LIMITS, MAX_BLOCK_BYTES, DagLimits
 from medward.store.local import LocalStore
 from medward.store.varint import encode_varint
@@ -137,11 +137,11 @@ def fetched_from(stack: ExitStack, peers: list[Peer], cid: Cid) -> LocalStore:
     """
     limits = DagLimits(max_bytes=20_000_000, max_blocks=1000)
     for block in (1.5, 6.0):
-        store = fetching(stack, peers, Patience(connect=5, block=block, hedge=0.2, fetch=60))
+        store = fetching(stack, peers, PeerTimeouts(connect=5, block=block, hedge=0.2, fetch=60))
         with suppress(BlockNotFound):
             store.fetch(cid, limits)
             return store
-    store = fetching(stack, peers, Patience(connect=30, block=25.0, hedge=0.2, fetch=300))
+    store = fetching(stack, peers, PeerTimeouts(connect=30, block=25.0, hedge=0.2, fetch=300))
     store.fetch(cid, limits)
     return store
 

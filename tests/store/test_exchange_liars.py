@@ -9,7 +9,7 @@ from medward.bench.store.measures import MEMORY_LIMIT_MIB
 from medward.bench.store.memory_program import peak_beyond_now
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound
-from medward.store.gateway.peer import Patience
+from medward.store.gateway.peer import PeerTimeouts
 from medward.store.limits import DEFAULT_LIMITS
 
 from .exchanging import CONTENT, VERY_HASTY, cid_of, fetching, served, small_file_blocks
@@ -161,6 +161,6 @@ def test_a_fetch_as_a_whole_ends_however_slowly_honest_looking_blocks_drip_in(st
         request.send(block)
 
     hostile = stack.enter_context(hostile_peer(just_in_time))
-    patience = Patience(block=1.0, hedge=0.2, fetch=2.0)
+    patience = PeerTimeouts(block=1.0, hedge=0.2, fetch=2.0)
     with pytest.raises(BlockNotFound, match="took longer than 2 s"):
         fetching(stack, [hostile.peer], patience).fetch(next(iter(blocks)))

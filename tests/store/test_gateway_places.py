@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from medward.admission.http import Patience
+from medward.admission.http import CallerTimeouts
 from medward.admission.rooms import Room
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.node.store.gateway_keys import Signers, make_gateway_identity
@@ -72,7 +72,7 @@ def test_half_requests_of_one_member_keep_no_other_one_out(tmp_path: Path) -> No
 
 def test_half_a_request_is_hung_up_on(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "federation")
-    patience = Patience(head=1.0, body=1.0, idle=1.0, stalled=1.0)
+    patience = CallerTimeouts(head=1.0, body=1.0, idle=1.0, stalled=1.0)
     with serving(federation.member("alice"), rooms=rooms(), patience=patience) as (server, _, told):
         half = tls_to(server.port, federation.member("bob").client_context())
         half.sendall(HALF)

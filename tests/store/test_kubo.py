@@ -19,7 +19,7 @@ from medward.store.cid import Cid
 from medward.store.dag import walk
 from medward.store.errors import BlockNotFound, CorruptBlock, KuboUnavailable, LimitExceeded, StoreError
 from medward.store.gateway.exchange import PeerExchange
-from medward.store.gateway.peer import Patience, Peer
+from medward.store.gateway.peer import Peer, PeerTimeouts
 from medward.store.gateway.server import GatewayServer
 from medward.store.importer import Profile
 from medward.store.interface import Pin, Usage
@@ -290,7 +290,7 @@ def test_raw_blocks_and_cars_are_fetched_from_kubos_gateway(start: Start) -> Non
     with in_memory() as ours:
         many_small = ours.add(CONTENT[:500_000], pin="round/1", profile=Profile("small", 1, 4096, 1024, True))
         at_kubo.import_car(io.BytesIO(b"".join(ours.export_car(many_small))), pin="round/1")
-    exchange = PeerExchange([Peer("kubo", daemon.gateway_url)], patience=Patience(block=20))
+    exchange = PeerExchange([Peer("kubo", daemon.gateway_url)], patience=PeerTimeouts(block=20))
     with in_memory(exchange=exchange) as fetching:
         assert fetching.read(few_large, DEFAULT_LIMITS) == CONTENT
         assert fetching.read(many_small, DEFAULT_LIMITS) == CONTENT[:500_000]

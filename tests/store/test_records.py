@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from medward.store.cid import Cid
 from medward.store.errors import InvalidRecord
-from medward.store.records import MAX_DEPTH, Value, decode_record, encode_record, links_of_value, record_cid
+from medward.store.records import MAX_DEPTH, RecordValue, decode_record, encode_record, links_of_value, record_cid
 
 from . import vectors
 
@@ -30,7 +30,7 @@ values = st.recursive(
 )
 
 
-def from_dag_json(value: Any) -> Value:
+def from_dag_json(value: Any) -> RecordValue:
     if isinstance(value, dict) and set(value) == {"/"}:
         inner = value["/"]
         if isinstance(inner, str):
@@ -41,7 +41,7 @@ def from_dag_json(value: Any) -> Value:
         return {key: from_dag_json(item) for key, item in value.items()}
     if isinstance(value, list):
         return [from_dag_json(item) for item in value]
-    result: Value = value
+    result: RecordValue = value
     return result
 
 
@@ -98,7 +98,7 @@ def test_malformed_and_non_canonical_bytes_are_refused(encoded: str, why: str) -
 
 
 @given(values)
-def test_every_value_has_one_form_and_comes_back(value: Value) -> None:
+def test_every_value_has_one_form_and_comes_back(value: RecordValue) -> None:
     encoded = encode_record(value)
     assert decode_record(encoded) == value
     assert encode_record(decode_record(encoded)) == encoded
@@ -114,7 +114,7 @@ def test_arbitrary_bytes_are_the_only_form_of_a_value_or_refused(data: bytes) ->
 
 
 @given(values, st.data())
-def test_a_record_with_one_byte_changed_is_another_record_or_refused(value: Value, data: st.DataObject) -> None:
+def test_a_record_with_one_byte_changed_is_another_record_or_refused(value: RecordValue, data: st.DataObject) -> None:
     encoded = bytearray(encode_record(value))
     place = data.draw(st.integers(0, len(encoded) - 1))
     encoded[place] ^= data.draw(st.integers(1, 255))
@@ -146,7 +146,7 @@ def test_depth_is_bounded_the_same_on_every_machine() -> None:
         decode_record(nested(MAX_DEPTH + 2))
     with pytest.raises(InvalidRecord, match="deeper"):
         decode_record(nested(100_000))
-    value: Value = 0
+    value: RecordValue = 0
     for _ in range(MAX_DEPTH + 1):
         value = [value]
     with pytest.raises(InvalidRecord, match="deeper"):

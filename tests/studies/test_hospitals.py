@@ -11,7 +11,7 @@ from medward.agents.sentinel.recipe import Recipe
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.datasets import DATASETS, ward
 from medward.flows.errors import BadSplit
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from medward.studies.hospitals import alone, measured, trained_alone, worst_hospital
 from medward.studies.study import SITES
 
@@ -19,22 +19,22 @@ RECIPE = Recipe(scaler="standard", cells=64, surveys=2, embedding=0, hidden=(8,)
 
 
 @pytest.fixture(scope="module")
-def prepared() -> Prepared:
+def prepared() -> PreparedData:
     return prepare(DATASETS["ward"], ward.generate(6000, 3), "honest", 3)
 
 
 @pytest.fixture(scope="module")
-def training(prepared: Prepared) -> FederatedTraining:
+def training(prepared: PreparedData) -> FederatedTraining:
     return FederatedTraining(prepared, RECIPE, Options(SITES, 1, protect="none", seed=3))
 
 
 @pytest.fixture(scope="module")
-def models(prepared: Prepared, training: FederatedTraining) -> list[SentinelModel]:
+def models(prepared: PreparedData, training: FederatedTraining) -> list[SentinelModel]:
     return trained_alone(prepared, training.shares, RECIPE, 3)
 
 
 def test_hospital_knows_its_own_classes_and_rows_only(
-    prepared: Prepared, training: FederatedTraining, models: list[SentinelModel]
+    prepared: PreparedData, training: FederatedTraining, models: list[SentinelModel]
 ) -> None:
     names = prepared.flows.schema.classes
     for model, share in zip(models, training.shares, strict=True):
@@ -49,7 +49,7 @@ def test_hospital_knows_its_own_classes_and_rows_only(
 
 
 def test_metrics_are_means_over_hospitals_and_worst_is_one_of_them(
-    prepared: Prepared, models: list[SentinelModel]
+    prepared: PreparedData, models: list[SentinelModel]
 ) -> None:
     found = alone(models, prepared)
     each = [measured(model, prepared, prepared.split.test) for model in models]
@@ -62,7 +62,7 @@ def test_metrics_are_means_over_hospitals_and_worst_is_one_of_them(
     assert np.sum(found["metrics"]["multiclass"]["confusion"]) == pytest.approx(len(prepared.split.test))
 
 
-def test_class_that_a_hospital_lacks_counts_as_never_found(prepared: Prepared, training: FederatedTraining) -> None:
+def test_class_that_a_hospital_lacks_counts_as_never_found(prepared: PreparedData, training: FederatedTraining) -> None:
     y, share = prepared.flows.y, training.shares[0]
     lacking = int(y[prepared.split.test].max())
     (model,) = trained_alone(prepared, [share[y[share] != lacking]], RECIPE, 3)
@@ -74,7 +74,7 @@ def test_class_that_a_hospital_lacks_counts_as_never_found(prepared: Prepared, t
 
 
 def test_worst_hospital_is_the_least_over_shares_with_both_kinds(
-    prepared: Prepared, models: list[SentinelModel]
+    prepared: PreparedData, models: list[SentinelModel]
 ) -> None:
     test, y = prepared.split.test, prepared.flows.y
     benign, halves = test[y[test] == 0], np.array_split(test, 2)
@@ -87,7 +87,7 @@ def test_worst_hospital_is_the_least_over_shares_with_both_kinds(
     assert worst_hospital(models[:1], prepared, [benign]) is None
 
 
-def test_hospital_without_attacks_cannot_train_alone(prepared: Prepared, training: FederatedTraining) -> None:
+def test_hospital_without_attacks_cannot_train_alone(prepared: PreparedData, training: FederatedTraining) -> None:
     share = training.shares[1]
     with pytest.raises(BadSplit, match="Hospital 1 holds rows of one kind only"):
         trained_alone(prepared, [training.shares[0], share[prepared.flows.y[share] == 0]], RECIPE, 3)

@@ -1,4 +1,4 @@
-"""What Sentinel is compared with: trained on the same rows and features, tuned on the same validation rows.
+"""Baselines on rows: trained on the same rows and features as Sentinel, tuned on the same validation rows.
 
 Each method has a small grid; the setting with the best macro-F1 over the classes on validation rows is kept. Where a
 method takes weights and its leaves need no number of rows, repeated training rows are folded into one with a weight,
@@ -37,10 +37,10 @@ from medward.agents.metrics import measures
 from medward.agents.sentinel.central import fitted_scaler
 from medward.agents.sentinel.recipe import Recipe
 from medward.flows.datasets import Dataset
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from medward.flows.scaling import Scaler
 
-Matrix = NDArray[np.float32]
+FeatureMatrix = NDArray[np.float32]
 _FAR_OFF = -999.0
 
 
@@ -110,13 +110,13 @@ class Consecutive:
         self._wrapped = wrapped
         self.classes_ = np.zeros(0, np.int32)
 
-    def fit(self, x: Matrix, y: NDArray[np.int32], sample_weight: NDArray[np.float64] | None = None) -> Any:
+    def fit(self, x: FeatureMatrix, y: NDArray[np.int32], sample_weight: NDArray[np.float64] | None = None) -> Any:
         """Fit to rows."""
         self.classes_, numbered = np.unique(y, return_inverse=True)
         self._wrapped.fit(x, numbered, sample_weight=sample_weight)
         return self
 
-    def predict_proba(self, x: Matrix) -> NDArray[np.float64]:
+    def predict_proba(self, x: FeatureMatrix) -> NDArray[np.float64]:
         """Return each row's probability of each class."""
         chance: NDArray[np.float64] = self._wrapped.predict_proba(x)
         return chance
@@ -249,7 +249,7 @@ class FittedBaseline:
     setting: dict[str, Any]
     validation: float
     classifier: Classifier
-    x: Matrix | Sequences
+    x: FeatureMatrix | Sequences
 
     def chance(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return the probability of each class, float64[rows, classes]; the classes are `classifier.classes_`."""
@@ -267,7 +267,7 @@ class FittedBaseline:
         return decision
 
 
-def fit_baseline(baseline: Baseline, prepared: Prepared, recipe: Recipe, seed: int) -> FittedBaseline:
+def fit_baseline(baseline: Baseline, prepared: PreparedData, recipe: Recipe, seed: int) -> FittedBaseline:
     """Fit a baseline to training rows in each setting, and return the one that is best on validation rows."""
     split, y = prepared.split, prepared.flows.y
     x, rows, weight = _inputs(baseline, prepared, recipe)
@@ -288,7 +288,7 @@ def fit_baseline(baseline: Baseline, prepared: Prepared, recipe: Recipe, seed: i
     return best
 
 
-def run_baseline(baseline: Baseline, prepared: Prepared, recipe: Recipe, seed: int) -> BaselineResult:
+def run_baseline(baseline: Baseline, prepared: PreparedData, recipe: Recipe, seed: int) -> BaselineResult:
     """Tune a baseline on validation rows, and measure the chosen setting, with its caution if any, on test rows."""
     test, fitted = prepared.split.test, fit_baseline(baseline, prepared, recipe, seed)
     chance = fitted.chance(test)
@@ -300,8 +300,8 @@ def run_baseline(baseline: Baseline, prepared: Prepared, recipe: Recipe, seed: i
 
 
 def _inputs(
-    baseline: Baseline, prepared: Prepared, recipe: Recipe
-) -> tuple[Matrix | Sequences, NDArray[np.intp], NDArray[np.float64]]:
+    baseline: Baseline, prepared: PreparedData, recipe: Recipe
+) -> tuple[FeatureMatrix | Sequences, NDArray[np.intp], NDArray[np.float64]]:
     """Return what the method takes of all rows, and the distinct training rows with how often each occurred."""
     x, rows = prepared.x, prepared.split.train
     keyed = np.ascontiguousarray(np.concatenate([x[rows], prepared.flows.y[rows, None].astype(np.float32)], axis=1))
@@ -316,7 +316,7 @@ def _inputs(
     return x, rows[first], count.astype(np.float64)
 
 
-def _sequences(prepared: Prepared, scaler: Scaler) -> Sequences:
+def _sequences(prepared: PreparedData, scaler: Scaler) -> Sequences:
     """Return the rows as sequences of their own columns, and beside them what memory sums up of their past."""
     encoded, train = scaler.encode(prepared.x), prepared.split.train
     history = np.array([column.history for column in prepared.space.columns])

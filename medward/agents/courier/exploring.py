@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 
 from medward.agents.courier.observation import Decision, Observation
-from medward.agents.courier.policies import Policy
+from medward.agents.courier.policies import CourierPolicy
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Exploring:
         seed: what the draws derive from.
     """
 
-    policy: Policy
+    policy: CourierPolicy
     menu: tuple[Decision, ...]
     odds: tuple[int, ...]
     share: int

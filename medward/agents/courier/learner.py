@@ -26,7 +26,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from numpy.typing import NDArray
 
 from medward.agents.courier.observation import FEATURES, ONE, Decision, Observation
-from medward.agents.courier.policies import Learned, fixed_network
+from medward.agents.courier.policies import LearnedPolicy, fixed_network
 from medward.agents.sentinel.layers import Linear
 
 
@@ -118,7 +118,7 @@ class CourierNetwork(eqx.Module):
         return [*((np.asarray(layer.weight), np.asarray(layer.bias)) for layer in self.hidden), (weight, bias)]
 
 
-def exported(networks: Sequence[CourierNetwork], menu: tuple[Decision, ...]) -> Learned:
+def exported(networks: Sequence[CourierNetwork], menu: tuple[Decision, ...]) -> LearnedPolicy:
     """Return the mean of networks of one shape as a policy in integers: one network of blocks side by side."""
     first, *between, last = zip(*(network.layers() for network in networks), strict=True)
     layers = [(np.concatenate([w for w, _ in first], axis=1), np.concatenate([b for _, b in first]))]
@@ -155,7 +155,7 @@ def log_of(
     )
 
 
-def learn(log: Log, menu: tuple[Decision, ...], recipe: CourierRecipe, seed: int) -> Learned:
+def learn(log: Log, menu: tuple[Decision, ...], recipe: CourierRecipe, seed: int) -> LearnedPolicy:
     """Learn a policy from a log; the same arguments give the same policy on the same machine."""
     start_key, key = jax.random.split(jax.random.key(seed))
     starts = jax.random.split(start_key, recipe.networks)

@@ -1,4 +1,4 @@
-"""What Courier sees and what it decides, in integers, so that every member decides alike on any machine."""
+"""Observations and decisions of Courier, in integers, so that every member decides alike on any machine."""
 
 import math
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ NEWEST = "learned-1"
 WEIGHT_BITS = 12
 
 
-class Policy(Protocol):
+class CourierPolicy(Protocol):
     """A public rule from the public record to a decision."""
 
     def decide(self, seen: Observation) -> Decision:
@@ -49,7 +49,7 @@ class Every:
 
 
 @dataclass(frozen=True)
-class Event:
+class EventTriggered:
     """Sum when the change that is waiting to be sent is expected to be large enough.
 
     A period is expected to change the weights as much as each of the last sum's periods did.
@@ -100,7 +100,7 @@ class Random:
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedPolicy:
     """A small network of integers: layers of weights and biases, ReLU between, the largest value decides.
 
     Values have 16 fractional bits, weights WEIGHT_BITS; a layer is (x W >> WEIGHT_BITS) + b in 64-bit integers, so that
@@ -133,7 +133,9 @@ class Learned:
         return _text("learned", asdict(self))
 
 
-def fixed_network(menu: tuple[Decision, ...], layers: list[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> Learned:
+def fixed_network(
+    menu: tuple[Decision, ...], layers: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+) -> LearnedPolicy:
     """Return a trained network in integers.
 
     Args:
@@ -144,7 +146,7 @@ def fixed_network(menu: tuple[Decision, ...], layers: list[tuple[NDArray[np.floa
     def whole(values: NDArray[np.float32], unit: int) -> NDArray[np.int64]:
         return np.rint(np.asarray(values, np.float64) * unit).astype(np.int64)
 
-    return Learned(
+    return LearnedPolicy(
         menu,
         tuple(
             (
@@ -160,7 +162,7 @@ def _text(kind: str, fields: object) -> str:
     return json.dumps([kind, fields], separators=(",", ":"), sort_keys=True)
 
 
-def read_policy(text: str) -> Policy:
+def read_policy(text: str) -> CourierPolicy:
     """Return the policy that a text names: what `text` wrote, a schedule in short, or what was learned.
 
         every:PERIODS   event:THRESHOLD   random:MEAN, each with :BITS and :CIPHERTEXTS behind it if wanted
@@ -177,12 +179,12 @@ def read_policy(text: str) -> Policy:
     return policy
 
 
-def policy_name(policy: Policy) -> str:
+def policy_name(policy: CourierPolicy) -> str:
     """Return the short name that `read_policy` takes; a hash of the text of a policy that medward does not bring."""
     match policy:
         case Every():
             return f"every:{policy.periods}:{policy.bits}:{policy.ciphertexts}"
-        case Event(longest=8):
+        case EventTriggered(longest=8):
             return f"event:{policy.threshold}:{policy.bits}:{policy.ciphertexts}"
         case Random(seed=0):
             return f"random:{policy.mean}:{policy.bits}:{policy.ciphertexts}"
@@ -191,14 +193,14 @@ def policy_name(policy: Policy) -> str:
     return f"unnamed-{hashlib.sha256(policy.text().encode()).hexdigest()[:16]}"
 
 
-def _shipped(name: str) -> Policy:
+def _shipped(name: str) -> CourierPolicy:
     file = resources.files(__package__) / f"{NEWEST if name == 'learned' else name}.json"
     if not file.is_file():
         raise ValueError(f"medward brings no {name}")
     return _read(file.read_text(encoding="utf-8"))
 
 
-def _short(text: str) -> Policy:
+def _short(text: str) -> CourierPolicy:
     if re.fullmatch(r"learned(-\d+)?", text):
         return _shipped(text)
     kind, first, *rest = text.split(":")
@@ -209,13 +211,13 @@ def _short(text: str) -> Policy:
         case "every":
             return Every(int(first), **how)
         case "event":
-            return Event(int(first), **how)
+            return EventTriggered(int(first), **how)
         case "random":
             return Random(int(first), **how)
     raise ValueError(f"no schedule is called {kind}")
 
 
-def _read(text: str) -> Policy:
+def _read(text: str) -> CourierPolicy:
     kind, fields = json.loads(text)
     if kind == "learned":
         menu = tuple(Decision(**entry) for entry in fields["menu"])
@@ -223,16 +225,16 @@ def _read(text: str) -> Policy:
             (tuple(tuple(int(w) for w in row) for row in weights), tuple(int(b) for b in biases))
             for weights, biases in fields["layers"]
         )
-        return Learned(menu, layers)
-    kinds = {"every": Every, "event": Event, "random": Random}
-    policy: Policy = kinds[kind](**fields)
+        return LearnedPolicy(menu, layers)
+    kinds = {"every": Every, "event": EventTriggered, "random": Random}
+    policy: CourierPolicy = kinds[kind](**fields)
     return policy
 
 
-def _check(policy: Policy) -> None:
+def _check(policy: CourierPolicy) -> None:
     """Refuse what could not be carried out."""
     match policy:
-        case Learned():
+        case LearnedPolicy():
             wanted, width = list(policy.menu), FEATURES
             for weights, biases in policy.layers:
                 if len(weights) != width or any(len(row) != len(biases) for row in weights):
@@ -242,13 +244,13 @@ def _check(policy: Policy) -> None:
                 raise ValueError("a learned policy's values do not fit its menu")
         case Every():
             wanted = [Decision(policy.periods, policy.bits, policy.ciphertexts)]
-        case Event():
+        case EventTriggered():
             wanted = [Decision(policy.longest, policy.bits, policy.ciphertexts)]
         case Random():
             wanted = [Decision(policy.mean, policy.bits, policy.ciphertexts)]
         case _:
             return
     for decision in wanted:
-        least = 0 if isinstance(policy, Learned) else 1
+        least = 0 if isinstance(policy, LearnedPolicy) else 1
         if decision.periods < least or decision.bits not in WIDTHS or decision.ciphertexts < 0:
             raise ValueError(f"{decision} cannot be carried out; bits are one of {', '.join(map(str, WIDTHS))}")

@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from medward.agents.sentinel.environment import Environment
 from medward.agents.sentinel.layers import Linear
 from medward.agents.sentinel.replay import Replay
-from medward.agents.sentinel.traffic import Traffic
+from medward.agents.sentinel.traffic import TrainingTraffic
 
 FORESIGHT = 0.001
 RANDOM_PICKS = 0.8
@@ -105,7 +105,7 @@ class Adversary(NamedTuple):
     row: Int[Array, " walks"]
 
 
-def begin(traffic: Traffic, walks: int, key: PRNGKeyArray) -> Adversary:
+def begin(traffic: TrainingTraffic, walks: int, key: PRNGKeyArray) -> Adversary:
     """Return an adversary that knows nothing yet; its walks start at windows drawn as usual."""
     picker_key, row_key = jax.random.split(key)
     picker = Picker(traffic.encoded.shape[1], traffic.environment.escalate, picker_key)
@@ -114,7 +114,7 @@ def begin(traffic: Traffic, walks: int, key: PRNGKeyArray) -> Adversary:
 
 
 def pick(
-    adversary: Adversary, traffic: Traffic, entries: ByClass, key: PRNGKeyArray
+    adversary: Adversary, traffic: TrainingTraffic, entries: ByClass, key: PRNGKeyArray
 ) -> tuple[Int[Array, " walks"], Int[Array, " walks"], Float[Array, " walks"]]:
     """Pick a class for each walk and draw a window of it.
 
@@ -131,7 +131,7 @@ def pick(
 
 def learn(
     adversary: Adversary,
-    traffic: Traffic,
+    traffic: TrainingTraffic,
     entries: ByClass,
     picked: Int[Array, " walks"],
     row: Int[Array, " walks"],

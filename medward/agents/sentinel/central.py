@@ -11,7 +11,7 @@ from medward.agents.sentinel.network import layout_of
 from medward.agents.sentinel.recipe import Recipe
 from medward.agents.sentinel.traffic import traffic_of
 from medward.flows.history import FeatureSpace
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from medward.flows.scaling import Scaler, fit_scaler
 from medward.flows.sketch import coarse_grid, count, refine
 
@@ -30,7 +30,7 @@ def fitted_scaler(space: FeatureSpace, x: NDArray[np.float32], recipe: Recipe) -
 
 
 def train_centrally(
-    prepared: Prepared, rows: NDArray[np.intp], recipe: Recipe, provenance: Provenance
+    prepared: PreparedData, rows: NDArray[np.intp], recipe: Recipe, provenance: Provenance
 ) -> SentinelModel:
     """Train a Sentinel on the given rows of a data set.
 

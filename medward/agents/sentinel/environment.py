@@ -1,4 +1,4 @@
-"""What Sentinel decides in: a device's stream of windows, evidence that can be bought, and what each choice costs.
+"""Sentinel's environment: a device's stream of windows, evidence that can be bought, and the cost of each choice.
 
 A state is a window (a row) and whether its expensive evidence was bought. The actions are
 
@@ -23,7 +23,7 @@ ALLOW = 0
 STREAM_END = -1
 
 
-class State(NamedTuple):
+class StreamState(NamedTuple):
     """Where a batch of streams stands.
 
     Args:
@@ -35,7 +35,7 @@ class State(NamedTuple):
     bought: Bool[Array, " batch"]
 
 
-class Outcome(NamedTuple):
+class StepOutcome(NamedTuple):
     """What an action brings.
 
     Args:
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
     """
 
     reward: Float[Array, " batch"]
-    state: State
+    state: StreamState
     ended: Bool[Array, " batch"]
     waited: Bool[Array, " batch"]
 
@@ -71,7 +71,7 @@ class Environment(NamedTuple):
         """The action that buys evidence: the last one."""
         return int(self.cost.shape[1])
 
-    def step(self, state: State, action: Int[Array, " batch"]) -> Outcome:
+    def step(self, state: StreamState, action: Int[Array, " batch"]) -> StepOutcome:
         """Return what `action` brings in `state`. ESCALATE with the evidence already bought is no action."""
         escalates = action == self.escalate
         decision = jnp.minimum(action, self.escalate - 1)
@@ -79,7 +79,7 @@ class Environment(NamedTuple):
         following = self.following[state.row]
         ended = ~escalates & (following == STREAM_END)
         row = jnp.where(escalates | ended, state.row, following)
-        return Outcome(reward, State(row, escalates | (ended & state.bought)), ended, ~escalates)
+        return StepOutcome(reward, StreamState(row, escalates | (ended & state.bought)), ended, ~escalates)
 
 
 def cost_matrix(classes: int, costs: Costs) -> NDArray[np.float32]:

@@ -22,13 +22,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from medward.agents.sentinel import adversary as adversarial
+from medward.agents.sentinel import adversary
 from medward.agents.sentinel.adversary import Adversary, ByClass
-from medward.agents.sentinel.environment import State
+from medward.agents.sentinel.environment import StreamState
 from medward.agents.sentinel.muon import scale_by_muon_or_adam
 from medward.agents.sentinel.network import Layout, SentinelNetwork, Streams
 from medward.agents.sentinel.recipe import Recipe
-from medward.agents.sentinel.traffic import Traffic
+from medward.agents.sentinel.traffic import TrainingTraffic
 
 
 class Targets(NamedTuple):
@@ -46,7 +46,12 @@ class Targets(NamedTuple):
 
 
 def bellman_targets(
-    online: SentinelNetwork, target: SentinelNetwork, layout: Layout, traffic: Traffic, state: State, discount: float
+    online: SentinelNetwork,
+    target: SentinelNetwork,
+    layout: Layout,
+    traffic: TrainingTraffic,
+    state: StreamState,
+    discount: float,
 ) -> Targets:
     """Return the targets of a batch of states; see this module's head for the formulas."""
     environment = traffic.environment
@@ -54,7 +59,7 @@ def bellman_targets(
     decisions = environment.escalate
     batch = len(state.row)
 
-    def rated(at: State, options: int) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+    def rated(at: StreamState, options: int) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """The target network's value and advantage of what the online network would choose among `options`."""
         encoded, bought = traffic.encoded[at.row], at.bought.astype(jnp.float32)
         choice = online(layout, encoded, bought).advantage[:, :options].argmax(axis=1)
@@ -67,7 +72,7 @@ def bellman_targets(
     _, informed = rated(escalated.state, decisions)
     advantage = jnp.concatenate([each.reward.T, (escalated.reward + informed)[:, None]], axis=1)
     # Every decision leads to the same next window, so ALLOW's outcome stands for all.
-    value, best = rated(State(each.state.row[0], each.state.bought[0]), decisions + 1)
+    value, best = rated(StreamState(each.state.row[0], each.state.bought[0]), decisions + 1)
     follows = jnp.where(each.ended[0], 0.0, discount * (value + best))
     known = jnp.ones((batch, decisions + 1)).at[:, decisions].set(1.0 - state.bought)
     return Targets(follows, jnp.clip(1.0 + advantage / highest, 0.0, 1.0), known)
@@ -86,7 +91,7 @@ def temporal_difference_loss(
 _Batch = tuple[Float[Array, "batch width"], Targets, Float[Array, "batch classes"]]
 
 
-class Progress(NamedTuple):
+class TrainingProgress(NamedTuple):
     """Where training stands.
 
     Args:
@@ -100,10 +105,10 @@ class Progress(NamedTuple):
     optimiser: optax.OptState
 
 
-def start(network: SentinelNetwork, recipe: Recipe) -> Progress:
+def start(network: SentinelNetwork, recipe: Recipe) -> TrainingProgress:
     """Return the progress from which training of `network` starts; the target is the network itself."""
     begin = _optimiser(recipe).init
-    return Progress(network, network, begin(network) if recipe.members == 1 else jax.vmap(begin)(network))
+    return TrainingProgress(network, network, begin(network) if recipe.members == 1 else jax.vmap(begin)(network))
 
 
 def _optimiser(recipe: Recipe) -> optax.GradientTransformationExtraArgs:
@@ -123,13 +128,13 @@ def learning_rates(recipe: Recipe, steps: int) -> Float[Array, " steps"]:
 
 @eqx.filter_jit
 def train(
-    progress: Progress,
+    progress: TrainingProgress,
     layout: Layout,
-    traffic: Traffic,
+    traffic: TrainingTraffic,
     recipe: Recipe,
     rates: Float[Array, " steps"],
     key: PRNGKeyArray,
-) -> tuple[Progress, Float[Array, " steps"]]:
+) -> tuple[TrainingProgress, Float[Array, " steps"]]:
     """Make one update for each learning rate; of several members, each makes as many, without regard to the others.
 
     Args:
@@ -153,29 +158,29 @@ def train(
 
 
 def _train_one(
-    progress: Progress,
+    progress: TrainingProgress,
     layout: Layout,
-    traffic: Traffic,
+    traffic: TrainingTraffic,
     recipe: Recipe,
     rates: Float[Array, " steps"],
     key: PRNGKeyArray,
-) -> tuple[Progress, Float[Array, " steps"]]:
+) -> tuple[TrainingProgress, Float[Array, " steps"]]:
     """Train one network; see `train`."""
     factor = _class_factors(traffic, recipe.class_power)
     walks = round(recipe.adversary * recipe.batch)
-    entries = adversarial.by_class(traffic.replay, traffic.environment) if walks else None
-    opponent = adversarial.begin(traffic, walks, jax.random.fold_in(key, 1)) if walks else None
+    entries = adversary.by_class(traffic.replay, traffic.environment) if walks else None
+    opponent = adversary.begin(traffic, walks, jax.random.fold_in(key, 1)) if walks else None
 
     def update(
-        carried: tuple[Progress, Adversary | None], step: tuple[Float[Array, ""], PRNGKeyArray]
-    ) -> tuple[tuple[Progress, Adversary | None], Float[Array, ""]]:
+        carried: tuple[TrainingProgress, Adversary | None], step: tuple[Float[Array, ""], PRNGKeyArray]
+    ) -> tuple[tuple[TrainingProgress, Adversary | None], Float[Array, ""]]:
         (at, opponent), (rate, own) = carried, step
         draw_key, history_key, dropout_key, mix_key = jax.random.split(own, 4)
         row, weight = traffic.replay.draw(draw_key, recipe.batch)
         if opponent is not None and entries is not None:
             opponent, row, weight = _opposed(at.network, layout, traffic, recipe, opponent, entries, (row, weight), own)
         # Draws are independent, so the first ones of a batch may be those whose evidence is bought.
-        state = State(row, jnp.arange(recipe.batch) < round(recipe.informed_share * recipe.batch))
+        state = StreamState(row, jnp.arange(recipe.batch) < round(recipe.informed_share * recipe.batch))
         targets = jax.lax.stop_gradient(
             bellman_targets(at.network, at.average, layout, traffic, state, recipe.discount)
         )
@@ -199,7 +204,7 @@ def _train_one(
         change, optimiser = _optimiser(recipe).update(gradient, at.optimiser, at.network)
         network = jax.tree.map(lambda w, d: w - rate * d, at.network, change)
         average = jax.tree.map(lambda a, w: recipe.average * a + (1 - recipe.average) * w, at.average, network)
-        return (Progress(network, average, optimiser), opponent), lost
+        return (TrainingProgress(network, average, optimiser), opponent), lost
 
     (progress, _), lost = jax.lax.scan(update, (progress, opponent), (rates, jax.random.split(key, len(rates))))
     return progress, lost
@@ -208,7 +213,7 @@ def _train_one(
 def _opposed(
     network: SentinelNetwork,
     layout: Layout,
-    traffic: Traffic,
+    traffic: TrainingTraffic,
     recipe: Recipe,
     opponent: Adversary,
     entries: ByClass,
@@ -221,17 +226,17 @@ def _opposed(
     """
     row, weight = drawn
     walks = len(opponent.row)
-    picked, given, own_weight = adversarial.pick(opponent, traffic, entries, jax.random.fold_in(key, 4))
+    picked, given, own_weight = adversary.pick(opponent, traffic, entries, jax.random.fold_in(key, 4))
     place = jnp.arange(walks) * recipe.batch // walks
     bought = (place < round(recipe.informed_share * recipe.batch)).astype(jnp.float32)
     environment = traffic.environment
     decision = network(layout, traffic.encoded[given], bought).advantage[:, : environment.escalate].argmax(axis=1)
     reward = environment.cost[environment.label[given], decision] / environment.cost.max()
-    opponent = adversarial.learn(opponent, traffic, entries, picked, given, reward)
+    opponent = adversary.learn(opponent, traffic, entries, picked, given, reward)
     return opponent, row.at[place].set(given), weight.at[place].set(own_weight)
 
 
-def _class_factors(traffic: Traffic, power: float) -> Float[Array, " classes"]:
+def _class_factors(traffic: TrainingTraffic, power: float) -> Float[Array, " classes"]:
     """Return each class's factor on the loss: its share of the draws' weight to the minus `power`, 1 on average."""
     replay = traffic.replay
     mass = jnp.diff(replay.reach, prepend=0.0) * replay.weight

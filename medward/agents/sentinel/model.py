@@ -16,10 +16,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from medward.agents.sentinel.recipe import Recipe
 from medward.agents.sentinel.scorer import Scorer, Weights
@@ -108,7 +107,7 @@ class SentinelModel:
             arrays[f"network.{part}"] = getattr(self.weights, part)
         for number, (matrix, bias) in enumerate(zip(self.weights.matrices, self.weights.biases, strict=True)):
             arrays[f"network.hidden{number}.weight"], arrays[f"network.hidden{number}.bias"] = matrix, bias
-        return save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
     def save(self, folder: Path) -> str:
         """Write the model into `folder`, replacing a model there; return its name.
@@ -163,7 +162,7 @@ def load_model(folder: Path) -> SentinelModel:
             f"{folder / 'weights.safetensors'} is not the file that model.json describes: copy the whole folder again."
         )
     try:
-        return _decoded(description, load_arrays(arrays))
+        return _decoded(description, safetensors.numpy.load(arrays))
     except (KeyError, TypeError, ValueError, msgspec.ValidationError, SafetensorError) as error:
         raise BadModel(f"{folder} does not describe a model ({error}): copy the whole folder again.") from None
 

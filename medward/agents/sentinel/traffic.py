@@ -1,4 +1,4 @@
-"""What one hospital's Sentinel learns from, made of its rows and a fitted scaler."""
+"""The training traffic of one hospital's Sentinel, made of its rows and a fitted scaler."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from medward.agents.sentinel.replay import Replay, fold
 from medward.flows.scaling import Scaler
 
 
-class Traffic(NamedTuple):
+class TrainingTraffic(NamedTuple):
     """What one hospital learns from.
 
     Args:
@@ -36,7 +36,7 @@ def traffic_of(
     classes: int,
     costs: Costs,
     size: int | None = None,
-) -> Traffic:
+) -> TrainingTraffic:
     """Return rows as the learner takes them.
 
     Args:
@@ -53,7 +53,7 @@ def traffic_of(
     rest = 0 if size is None else size - total
     own = np.arange(total)
     following = following_rows(own, stream, order, total)
-    return Traffic(
+    return TrainingTraffic(
         encoded=jnp.asarray(np.pad(scaler.encode(x), ((0, rest), (0, 0)))),
         environment=Environment(
             label=jnp.asarray(np.pad(y, (0, rest))),

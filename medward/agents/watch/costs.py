@@ -1,4 +1,4 @@
-"""What the watch over a stream costs, in one currency: missed attack windows, with bytes at a price."""
+"""The costs of a watch over a stream, in one currency: missed attack windows, with bytes at a price."""
 
 from dataclasses import dataclass
 

@@ -58,7 +58,7 @@ class Watched(NamedTuple):
         return int(self.glance.shape[2]) - 1
 
 
-class Watch(NamedTuple):
+class WatchState(NamedTuple):
     """Where the watch over some streams stands.
 
     Args:
@@ -86,7 +86,7 @@ class Watch(NamedTuple):
     means: Float[Array, "streams 2 decisions"]
 
 
-class Outcome(NamedTuple):
+class WatchOutcome(NamedTuple):
     """What an action brings.
 
     Args:
@@ -97,7 +97,7 @@ class Outcome(NamedTuple):
     """
 
     reward: Float[Array, " streams"]
-    watch: Watch
+    watch: WatchState
     ended: Bool[Array, " streams"]
     waited: Bool[Array, " streams"]
 
@@ -116,11 +116,11 @@ def watched(episodes: Episodes, glance: NDArray[np.float32], escalation: float) 
     )
 
 
-def begin(logged: Watched, episode: Int[Array, " streams"]) -> Watch:
+def begin(logged: Watched, episode: Int[Array, " streams"]) -> WatchState:
     """Return the watch at the first window of episodes; nothing is remembered, nobody is busy."""
     zero = jnp.zeros(len(episode), jnp.int32)
     first = logged.glance[logged.row[episode, 0], 0, :-1]
-    return Watch(
+    return WatchState(
         episode=episode,
         at=zero,
         evidence=zero,
@@ -134,19 +134,19 @@ def begin(logged: Watched, episode: Int[Array, " streams"]) -> Watch:
     )
 
 
-def glances(logged: Watched, watch: Watch) -> Float[Array, "streams actions"]:
+def glances(logged: Watched, watch: WatchState) -> Float[Array, "streams actions"]:
     """Return what the present windows look like, with the evidence where it comes."""
     return logged.glance[logged.row[watch.episode, watch.at], (watch.evidence > 0).astype(jnp.int32)]
 
 
-def named(logged: Watched, watch: Watch) -> Int[Array, " streams"]:
+def named(logged: Watched, watch: WatchState) -> Int[Array, " streams"]:
     """Return the class that an alert would name: the likeliest attack, by this window and the last ones."""
     seen = glances(logged, watch)[:, :-1] + watch.means[:, 0]
     return 1 + seen[:, 1:].argmax(axis=1)
 
 
 def observe(
-    logged: Watched, watch: Watch, costs: WatchCosts, sees: Collection[Sight] = SIGHTS
+    logged: Watched, watch: WatchState, costs: WatchCosts, sees: Collection[Sight] = SIGHTS
 ) -> Float[Array, "streams inputs"]:
     """Return what the agent sees; what is not in `sees` is 0.
 
@@ -190,18 +190,18 @@ def suspicion(seen: Float[Array, "streams decisions"]) -> Float[Array, " streams
     return seen[:, 1:].max(axis=1) - seen[:, 0]
 
 
-def step(logged: Watched, watch: Watch, action: Int[Array, " streams"], costs: WatchCosts) -> Outcome:
+def step(logged: Watched, watch: WatchState, action: Int[Array, " streams"], costs: WatchCosts) -> WatchOutcome:
     """Return what `action` brings. ESCALATE where evidence comes already is no action and must not be asked for."""
     escalates = action == logged.escalate
     reward = _reward(logged, watch, action, costs)
     bought = watch._replace(evidence=jnp.full_like(watch.evidence, costs.kept))
     passed, ended = _passed(logged, watch, jnp.where(escalates, 0, action), costs)
     after = jax.tree.map(lambda a, b: jnp.where(escalates.reshape(-1, *(1,) * (a.ndim - 1)), a, b), bought, passed)
-    return Outcome(reward, after, ended & ~escalates, ~escalates)
+    return WatchOutcome(reward, after, ended & ~escalates, ~escalates)
 
 
 def _reward(
-    logged: Watched, watch: Watch, action: Int[Array, " streams"], costs: WatchCosts
+    logged: Watched, watch: WatchState, action: Int[Array, " streams"], costs: WatchCosts
 ) -> Float[Array, " streams"]:
     here = (watch.episode, watch.at)
     label, onset = logged.label[here], logged.onset[here]
@@ -216,8 +216,8 @@ def _reward(
 
 
 def _passed(
-    logged: Watched, watch: Watch, names: Int[Array, " streams"], costs: WatchCosts
-) -> tuple[Watch, Bool[Array, " streams"]]:
+    logged: Watched, watch: WatchState, names: Int[Array, " streams"], costs: WatchCosts
+) -> tuple[WatchState, Bool[Array, " streams"]]:
     """Let the window pass; an alert, which `names` a class and not 0, takes its place in the queue first."""
     here, alert = (watch.episode, watch.at), names > 0
     attack = logged.label[here] > 0
@@ -232,7 +232,7 @@ def _passed(
     rates = jnp.array(RATES)[None, :, None]
     now = glances(logged, watch)[:, None, :-1]
     return (
-        Watch(
+        WatchState(
             episode=watch.episode,
             at=following[1],
             evidence=jnp.maximum(watch.evidence - 1, 0),

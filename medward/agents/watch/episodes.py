@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medward.agents.watch.costs import WatchCosts
 from medward.flows.errors import BadSplit
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 
 SHORTEST_RUN, LONGEST_RUN = 5, 40
 # A quiet stretch before, between and after attacks; with runs of 5 to 40 windows about a quarter of all is attack.
@@ -49,7 +49,7 @@ class Episodes:
 
 
 def episodes_of(
-    prepared: Prepared, part: NDArray[np.intp], windows: int, costs: WatchCosts, seed: int, times: int = 1
+    prepared: PreparedData, part: NDArray[np.intp], windows: int, costs: WatchCosts, seed: int, times: int = 1
 ) -> Episodes:
     """Return episodes made of one part of a split.
 
@@ -81,7 +81,7 @@ def episodes_of(
     return Episodes(row.astype(np.int32), label, onset.astype(np.int32), begins, background, block)
 
 
-def _cut(prepared: Prepared, part: NDArray[np.intp], windows: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+def _cut(prepared: PreparedData, part: NDArray[np.intp], windows: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
     """Cut each stream into pieces of `windows` rows; a shorter rest is left out."""
     assert prepared.split.stream is not None
     stream, order = prepared.split.stream[part], prepared.flows.order
@@ -96,7 +96,7 @@ def _cut(prepared: Prepared, part: NDArray[np.intp], windows: int) -> tuple[NDAr
 
 
 def _composed(
-    prepared: Prepared, part: NDArray[np.intp], windows: int, rng: np.random.Generator, times: int
+    prepared: PreparedData, part: NDArray[np.intp], windows: int, rng: np.random.Generator, times: int
 ) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
     """Let attack runs interrupt benign blocks; each attack block belongs to one group of benign blocks only."""
     block, y = prepared.split.block, prepared.flows.y

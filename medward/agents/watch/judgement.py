@@ -15,14 +15,14 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
 from medward.agents.watch.costs import WatchCosts
-from medward.agents.watch.environment import Watch, Watched, begin, glances, step, suspicion
+from medward.agents.watch.environment import Watched, WatchState, begin, glances, step, suspicion
 from medward.agents.watch.learner import judge
 from medward.agents.watch.network import WatchNetwork, WatchRecipe, greedy, without_alerts
-from medward.agents.watch.rules import Grid, Quiet, Rule, follow, quiet_start, settings
+from medward.agents.watch.rules import Quiet, Rule, TuningGrid, follow, quiet_start, settings
 
 NO_FLOOR = -99.0
 # What a policy does in a state, given what it remembers; which streams still run.
-Policy = Callable[[Watched, Watch, Quiet, Array], tuple[Array, Quiet]]
+WatchPolicy = Callable[[Watched, WatchState, Quiet, Array], tuple[Array, Quiet]]
 
 
 class Tally(NamedTuple):
@@ -51,7 +51,7 @@ class Tally(NamedTuple):
     escalations: Int[Array, " episodes"]
 
 
-def walk(policy: Policy, logged: Watched, episodes: Int[Array, " episodes"], costs: WatchCosts) -> Tally:
+def walk(policy: WatchPolicy, logged: Watched, episodes: Int[Array, " episodes"], costs: WatchCosts) -> Tally:
     """Run a policy through episodes from their first window to their last."""
     count, windows = len(episodes), logged.row.shape[1]
     zero = jnp.zeros(count, jnp.int32)
@@ -65,7 +65,9 @@ def walk(policy: Policy, logged: Watched, episodes: Int[Array, " episodes"], cos
         *(zero,) * 4,
     )
 
-    def decision(at: tuple[Watch, Quiet, Array, Tally], _: None) -> tuple[tuple[Watch, Quiet, Array, Tally], None]:
+    def decision(
+        at: tuple[WatchState, Quiet, Array, Tally], _: None
+    ) -> tuple[tuple[WatchState, Quiet, Array, Tally], None]:
         watch, quiet, runs, tally = at
         action, quiet = policy(logged, watch, quiet, runs)
         after = step(logged, watch, action, costs)
@@ -112,10 +114,10 @@ class Margins(NamedTuple):
     tail: float = 1.0
 
 
-def learned_policy(network: WatchNetwork, margins: Any, recipe: WatchRecipe) -> Policy:
+def learned_policy(network: WatchNetwork, margins: Any, recipe: WatchRecipe) -> WatchPolicy:
     """Return the greedy policy of a trained watch."""
 
-    def decide(logged: Watched, watch: Watch, quiet: Quiet, runs: Array) -> tuple[Array, Quiet]:
+    def decide(logged: Watched, watch: WatchState, quiet: Quiet, runs: Array) -> tuple[Array, Quiet]:
         judged = judge(network, logged, watch, recipe)
         seen = (1 - margins.smooth) * glances(logged, watch)[:, :-1] + margins.smooth * watch.means[:, 0]
         judged = without_alerts(judged, suspicion(seen) < margins.floor)
@@ -125,7 +127,7 @@ def learned_policy(network: WatchNetwork, margins: Any, recipe: WatchRecipe) -> 
     return decide
 
 
-def rule_policy(rule: Rule) -> Policy:
+def rule_policy(rule: Rule) -> WatchPolicy:
     """Return a rule as a policy."""
     return lambda logged, watch, quiet, runs: follow(rule, logged, watch, quiet, runs)
 
@@ -144,7 +146,7 @@ _FIRST_LOOK, _SECOND_LOOK = 32, 128
 
 
 def tune(
-    make: Callable[[Any], Policy], options: Any, logged: Watched, costs: WatchCosts, limits: Sequence[float | None]
+    make: Callable[[Any], WatchPolicy], options: Any, logged: Watched, costs: WatchCosts, limits: Sequence[float | None]
 ) -> list[Tuned]:
     """Return for each limit the setting with the lowest cost a window on validation episodes.
 
@@ -178,7 +180,7 @@ def tune(
 
 
 def _rated(
-    make: Callable[[Any], Policy], options: Any, logged: Watched, costs: WatchCosts, episodes: NDArray[np.intp]
+    make: Callable[[Any], WatchPolicy], options: Any, logged: Watched, costs: WatchCosts, episodes: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each setting's cost a window and false alarms a benign window."""
 
@@ -202,10 +204,10 @@ def tuned_rule(
     logged: Watched,
     costs: WatchCosts,
     limits: Sequence[float | None] = (None,),
-    grid: Grid | None = None,
+    grid: TuningGrid | None = None,
 ) -> list[Tuned]:
     """Tune the two-threshold rule or the confidence rule on validation episodes, for each limit (see `tune`)."""
-    options = settings(by_confidence, grid or Grid())
+    options = settings(by_confidence, grid or TuningGrid())
     return tune(lambda setting: rule_policy(Rule(*setting)), options, logged, costs, limits)
 
 

@@ -23,8 +23,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from medward.agents.watch.environment import Watch, Watched, begin, inputs, named, observe, step
-from medward.agents.watch.network import Judged, WatchNetwork, WatchRecipe, greedy
+from medward.agents.watch.environment import Watched, WatchState, begin, inputs, named, observe, step
+from medward.agents.watch.network import WatchNetwork, WatchRecipe, WatchValues, greedy
 
 
 class Returns(NamedTuple):
@@ -41,17 +41,19 @@ class Returns(NamedTuple):
     known: Float[Array, "batch actions"]
 
 
-def judge(network: WatchNetwork, logged: Watched, watch: Watch, recipe: WatchRecipe) -> Judged:
+def judge(network: WatchNetwork, logged: Watched, watch: WatchState, recipe: WatchRecipe) -> WatchValues:
     """Return what a network says of the states that streams stand in."""
     return network(observe(logged, watch, recipe.costs, recipe.sees), named(logged, watch))
 
 
-def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: Watch, recipe: WatchRecipe) -> Returns:
+def returns(
+    online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: WatchState, recipe: WatchRecipe
+) -> Returns:
     """Return what every action brings in every state; see this module's head for the formula."""
     costs, batch = recipe.costs, len(watch.at)
     escalate = logged.escalate
 
-    def decide(at: Watch) -> Array:
+    def decide(at: WatchState) -> Array:
         return greedy(judge(online, logged, at, recipe), at.evidence > 0)
 
     def follow(action: Array) -> tuple[Array, Array, Array]:
@@ -59,7 +61,7 @@ def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: 
         first = step(logged, watch, action, costs)
         gain = jnp.where(first.waited, recipe.discount, 1.0) * ~first.ended
 
-        def onward(now: tuple[Watch, Array, Array], _: None) -> tuple[tuple[Watch, Array, Array], None]:
+        def onward(now: tuple[WatchState, Array, Array], _: None) -> tuple[tuple[WatchState, Array, Array], None]:
             at, total, gain = now
             then = step(logged, at, decide(at), costs)
             rest = gain * jnp.where(then.waited, recipe.discount, 1.0) * ~then.ended
@@ -84,7 +86,7 @@ def returns(online: WatchNetwork, target: WatchNetwork, logged: Watched, watch: 
     return Returns(allow, all_actions - allow[:, None], known.astype(jnp.float32))
 
 
-def loss_of(judged: Judged, wanted: Returns, recipe: WatchRecipe) -> Float[Array, ""]:
+def loss_of(judged: WatchValues, wanted: Returns, recipe: WatchRecipe) -> Float[Array, ""]:
     """Return the loss of both streams against the returns."""
     value = recipe.value_weight * jnp.mean((judged.value - wanted.allow) ** 2)
     difference = jnp.where(wanted.known[:, :, None] > 0, wanted.effect[:, :, None] - judged.effect, 0.0)
@@ -96,7 +98,7 @@ def loss_of(judged: Judged, wanted: Returns, recipe: WatchRecipe) -> Float[Array
     return value + jnp.mean((each * wanted.known)[:, 1:].sum(axis=1))
 
 
-class Learned(NamedTuple):
+class TrainedWatch(NamedTuple):
     """A trained watch.
 
     Args:
@@ -108,7 +110,7 @@ class Learned(NamedTuple):
     losses: Float[Array, " updates"]
 
 
-def learn(logged: Watched, recipe: WatchRecipe, seed: int) -> Learned:
+def learn(logged: Watched, recipe: WatchRecipe, seed: int) -> TrainedWatch:
     """Train a watch on logged episodes; the same arguments give the same network."""
     key = jax.random.key(seed)
     start_key, walk_key = jax.random.split(key)
@@ -118,7 +120,7 @@ def learn(logged: Watched, recipe: WatchRecipe, seed: int) -> Learned:
 
 
 @eqx.filter_jit
-def _learn(network: WatchNetwork, logged: Watched, recipe: WatchRecipe, key: PRNGKeyArray) -> Learned:
+def _learn(network: WatchNetwork, logged: Watched, recipe: WatchRecipe, key: PRNGKeyArray) -> TrainedWatch:
     rates = optax.warmup_cosine_decay_schedule(
         0.0, recipe.learning_rate, recipe.updates // 20, max(recipe.updates, 2), recipe.learning_rate * 0.01
     )
@@ -164,4 +166,4 @@ def _learn(network: WatchNetwork, logged: Watched, recipe: WatchRecipe, key: PRN
     begun = (network, network, optimiser.init(eqx.filter(network, eqx.is_array)), watch)
     steps = (jnp.arange(recipe.updates), jax.random.split(key, recipe.updates))
     (_, average, _, _), losses = jax.lax.scan(update, begun, steps)
-    return Learned(average, losses)
+    return TrainedWatch(average, losses)

@@ -58,7 +58,7 @@ class WatchRecipe:
 OUT_OF_QUESTION = -1e6
 
 
-class Judged(eqx.Module):
+class WatchValues(eqx.Module):
     """What the network says of a batch of states.
 
     Args:
@@ -100,7 +100,7 @@ class WatchNetwork(eqx.Module):
         self.effect = Linear(widths[-1], 2 * recipe.quantiles, keys[1], gain=0.1)
         self.actions = actions
 
-    def __call__(self, seen: Float[Array, "batch inputs"], named: Int[Array, " batch"]) -> Judged:
+    def __call__(self, seen: Float[Array, "batch inputs"], named: Int[Array, " batch"]) -> WatchValues:
         """Return what the network says of observed states, in which an alert would name the class `named`."""
         first = self.hidden[0].weight
         width = first.shape[-2] * (4 if first.ndim == 3 else 1)
@@ -110,20 +110,20 @@ class WatchNetwork(eqx.Module):
         alert, escalate = jnp.split(self.effect(x), 2, axis=1)
         classes = jnp.arange(1, self.actions - 1)
         alerts = jnp.where((classes == named[:, None])[:, :, None], alert[:, None], OUT_OF_QUESTION)
-        return Judged(
+        return WatchValues(
             self.value(x)[:, 0], jnp.concatenate([jnp.zeros_like(alert)[:, None], alerts, escalate[:, None]], axis=1)
         )
 
 
-def without_alerts(judged: Judged, where: Bool[Array, " batch"]) -> Judged:
+def without_alerts(judged: WatchValues, where: Bool[Array, " batch"]) -> WatchValues:
     """Return the network's answer with alerts out of the question in some states."""
     alerts = judged.effect[:, 1:-1]
     held = jnp.where(where[:, None, None], OUT_OF_QUESTION, alerts)
-    return Judged(judged.value, judged.effect.at[:, 1:-1].set(held))
+    return WatchValues(judged.value, judged.effect.at[:, 1:-1].set(held))
 
 
 def greedy(
-    judged: Judged,
+    judged: WatchValues,
     evidence: Bool[Array, " batch"],
     alert_margin: float | Float[Array, ""] = 0.0,
     escalate_margin: float | Float[Array, ""] = 0.0,

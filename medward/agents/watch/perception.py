@@ -1,4 +1,4 @@
-"""What each window looks like to the window network, with and without its evidence: the watch decides on these.
+"""The window network's view of each window, with and without its evidence: the watch decides on these.
 
 A network is surer of rows that it was trained on than of any others, and a watch that learned from such rows would
 trust it too much. So training rows are looked at by networks that were trained on the other folds' blocks.
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.model import SentinelModel
 from medward.agents.sentinel.recipe import Recipe
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 
 # A logit beyond it says no more than "certainly": a chance of under a thousandth.
 _FARTHEST = 7.0
@@ -39,7 +39,7 @@ def glances_of(model: SentinelModel, x: NDArray[np.float32], classes: tuple[str,
 
 
 def cross_fitted(
-    prepared: Prepared, recipe: Recipe, model: SentinelModel, folds: int, classes: tuple[str, ...]
+    prepared: PreparedData, recipe: Recipe, model: SentinelModel, folds: int, classes: tuple[str, ...]
 ) -> NDArray[np.float32]:
     """Return the glances of all rows: training rows by networks that never saw their blocks, others by `model`.
 

@@ -1,4 +1,4 @@
-"""What the learned watch is compared with: rules that see the same windows, tuned on the same validation episodes.
+"""Rules beside the learned watch: they see the same windows, and are tuned on the same validation episodes.
 
 Both smooth what the windows look like, ask for evidence when in doubt, alert when sure, and then hold their peace:
 
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from medward.agents.watch.environment import Watch, Watched, glances, suspicion
+from medward.agents.watch.environment import Watched, WatchState, glances, suspicion
 
 ANY = -1e6
 
@@ -53,7 +53,7 @@ class Quiet(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Grid:
+class TuningGrid:
     """The settings that tuning tries.
 
     Args:
@@ -77,7 +77,7 @@ class Grid:
     spare: tuple[bool, ...] = (False,)
 
 
-def settings(by_confidence: bool, grid: Grid) -> Rule:
+def settings(by_confidence: bool, grid: TuningGrid) -> Rule:
     """Return all of a rule's settings, each field an array over them."""
     low = grid.confidence if by_confidence else grid.low
     axes = (grid.high, low, grid.smooth, grid.quiet, grid.fall, grid.renew, grid.spare)
@@ -87,7 +87,7 @@ def settings(by_confidence: bool, grid: Grid) -> Rule:
 
 
 def follow(
-    rule: Rule, logged: Watched, watch: Watch, quiet: Quiet, passing: Bool[Array, " streams"] | bool = True
+    rule: Rule, logged: Watched, watch: WatchState, quiet: Quiet, passing: Bool[Array, " streams"] | bool = True
 ) -> tuple[Int[Array, " streams"], Quiet]:
     """Return what a rule does, and what it remembers then; `passing` says which streams this decision is about."""
     now = glances(logged, watch)

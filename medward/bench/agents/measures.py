@@ -24,10 +24,10 @@ from medward.agents.sentinel.learner import new_network, start, train
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.network import Layout, layout_of
 from medward.agents.sentinel.recipe import RECIPES, Recipe
-from medward.agents.sentinel.traffic import Traffic, traffic_of
+from medward.agents.sentinel.traffic import TrainingTraffic, traffic_of
 from medward.bench.rows import BenchmarkRow
 from medward.flows.datasets import DATASETS, ward
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 
 ROWS = 20_000
 # The ward's own columns without history, about as many as CICIoMT2024's, learned by the recipes of both data sets.
@@ -46,7 +46,7 @@ def measure(updates: int, repeats: int) -> list[BenchmarkRow]:
     return rows + _scoring_rows(model, prepared.x, repeats)
 
 
-def _training_rows(name: str, recipe: Recipe, prepared: Prepared, updates: int, repeats: int) -> list[BenchmarkRow]:
+def _training_rows(name: str, recipe: Recipe, prepared: PreparedData, updates: int, repeats: int) -> list[BenchmarkRow]:
     model, layout, traffic = _sentinel(prepared, recipe)
     learners: dict[str, Callable[[], None]] = {"medward": _medward_learner(model, layout, traffic, updates)}
     if importlib.util.find_spec("torch"):
@@ -59,13 +59,13 @@ def _training_rows(name: str, recipe: Recipe, prepared: Prepared, updates: int, 
     return [BenchmarkRow(what, ours, rate, other, ours / rate, "updates/s") for other, rate in rates.items()]
 
 
-def _prepared() -> Prepared:
+def _prepared() -> PreparedData:
     """The ward without history, whose columns are as many as CICIoMT2024's."""
     dataset = DATASETS["ward"]
     return prepare(dataset, ward.generate(ROWS, 0), "honest", 0)
 
 
-def _sentinel(prepared: Prepared, recipe: Recipe) -> tuple[SentinelModel, Layout, Traffic]:
+def _sentinel(prepared: PreparedData, recipe: Recipe) -> tuple[SentinelModel, Layout, TrainingTraffic]:
     own = len(prepared.space.schema.columns)
     space = type(prepared.space)(prepared.space.schema, history=False)
     x = np.ascontiguousarray(prepared.x[:, :own])
@@ -93,7 +93,9 @@ def _sentinel(prepared: Prepared, recipe: Recipe) -> tuple[SentinelModel, Layout
     return model, layout, traffic
 
 
-def _medward_learner(model: SentinelModel, layout: Layout, traffic: Traffic, updates: int) -> Callable[[], None]:
+def _medward_learner(
+    model: SentinelModel, layout: Layout, traffic: TrainingTraffic, updates: int
+) -> Callable[[], None]:
     recipe = model.recipe
     begun = start(new_network(layout, len(model.classes), recipe, 0), recipe)
     rates = jnp.full(updates, 1e-3, jnp.float32)
@@ -105,7 +107,9 @@ def _medward_learner(model: SentinelModel, layout: Layout, traffic: Traffic, upd
     return run
 
 
-def _torch_learners(layout: Layout, traffic: Traffic, recipe: Recipe, updates: int) -> dict[str, Callable[[], None]]:
+def _torch_learners(
+    layout: Layout, traffic: TrainingTraffic, recipe: Recipe, updates: int
+) -> dict[str, Callable[[], None]]:
     import torch
 
     from medward.bench.agents.torch_sentinel import TorchSentinel

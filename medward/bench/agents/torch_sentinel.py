@@ -1,4 +1,4 @@
-"""What Sentinel's learner is timed against: the same rule in eager PyTorch, and stable-baselines3's DQN."""
+"""Rivals of Sentinel's learner in speed: the same rule in eager PyTorch, and stable-baselines3's DQN."""
 
 from collections.abc import Callable
 from itertools import pairwise

@@ -9,24 +9,24 @@ import math
 import secrets
 from collections.abc import Callable
 
-Matrix = list[list[int]]
+LipschitzMatrix = list[list[int]]
 Quaternion = tuple[int, int, int, int]
 
 
-def left_representation(x: Quaternion, n: int) -> Matrix:
+def left_representation(x: Quaternion, n: int) -> LipschitzMatrix:
     """Return the 4 x 4 integer matrix of left multiplication by x."""
     a, b, c, d = x
     rows = [[a, -b, -c, -d], [b, a, -d, c], [c, d, a, -b], [d, -c, b, a]]
     return [[value % n for value in row] for row in rows]
 
 
-def multiply(x: Matrix, y: Matrix, n: int) -> Matrix:
+def multiply(x: LipschitzMatrix, y: LipschitzMatrix, n: int) -> LipschitzMatrix:
     """Return x y mod n."""
     columns = list(zip(*y, strict=True))
     return [[sum(a * b for a, b in zip(row, column, strict=True)) % n for column in columns] for row in x]
 
 
-def row_reduced(rows: Matrix, columns: int, n: int) -> list[int]:
+def row_reduced(rows: LipschitzMatrix, columns: int, n: int) -> list[int]:
     """Bring the first `columns` columns of `rows` into reduced echelon form in place; return the pivots' columns."""
     pivots: list[int] = []
     for column in range(columns):
@@ -64,19 +64,19 @@ class QuaternionScheme:
                 self._inverse = [row[size:] for row in rows]
                 return
 
-    def encrypt(self, message: Quaternion) -> Matrix:
+    def encrypt(self, message: Quaternion) -> LipschitzMatrix:
         """Return the ciphertext, integers [4 d, 4 d] mod n."""
         zero = (0, 0, 0, 0)
         plain = self._blocks(lambda i, j: message if i == j == 0 else self._random() if j >= i else zero)
         return multiply(multiply(self._key, plain, self.modulus), self._inverse, self.modulus)
 
-    def decrypt(self, ciphertext: Matrix) -> Quaternion:
+    def decrypt(self, ciphertext: LipschitzMatrix) -> Quaternion:
         """Return the message of a ciphertext, or of sums and products of ciphertexts."""
         first = [[row[0]] for row in self._key]
         column = multiply(self._inverse, multiply(ciphertext, first, self.modulus), self.modulus)
         return column[0][0], column[1][0], column[2][0], column[3][0]
 
-    def add(self, x: Matrix, y: Matrix) -> Matrix:
+    def add(self, x: LipschitzMatrix, y: LipschitzMatrix) -> LipschitzMatrix:
         """Return the ciphertext of the sum."""
         return [[(a + b) % self.modulus for a, b in zip(p, q, strict=True)] for p, q in zip(x, y, strict=True)]
 
@@ -84,8 +84,8 @@ class QuaternionScheme:
         n = self.modulus
         return secrets.randbelow(n), secrets.randbelow(n), secrets.randbelow(n), secrets.randbelow(n)
 
-    def _blocks(self, entry: Callable[[int, int], Quaternion]) -> Matrix:
-        out: Matrix = [[] for _ in range(4 * self.dimension)]
+    def _blocks(self, entry: Callable[[int, int], Quaternion]) -> LipschitzMatrix:
+        out: LipschitzMatrix = [[] for _ in range(4 * self.dimension)]
         for i in range(self.dimension):
             for j in range(self.dimension):
                 for k, row in enumerate(left_representation(entry(i, j), self.modulus)):

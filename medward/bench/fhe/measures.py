@@ -1,15 +1,14 @@
 """Encrypted sums beside what others offer: processor time on one thread, medians of runs in this process."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from medward.bench.fhe import others
 from medward.bench.fhe.member_part import WEIGHTS, RoundTimes, round_times
-from medward.bench.fhe.others import Measured
+from medward.bench.fhe.others import CostPerValue
 from medward.bench.fhe.transforms import transform_rows
-from medward.bench.rows import BenchmarkRow
+from medward.bench.rows import BenchmarkRow, Progress
 from medward.federation.model.wire import sum_set
 from medward.fhe import ciphertexts
 from medward.fhe.context import SumContext
@@ -18,7 +17,6 @@ from medward.fhe.lanes import BlockLayout
 from medward.fhe.parameters import SIGMA
 from medward.fhe.sampling import KeyStream, gaussian
 
-Progress = Callable[[str], None]
 #: Members and how many rounds are timed; so many that a cell takes some ten seconds.
 CELLS = ((4, 9), (16, 7), (64, 3))
 WIDTHS = (8, 16)
@@ -76,7 +74,7 @@ def piece_times(members: int, bits: int, weights: int = WEIGHTS, runs: int = 7) 
     )
 
 
-def round_rows(times: RoundTimes, reference: Measured | None) -> list[BenchmarkRow]:
+def round_rows(times: RoundTimes, reference: CostPerValue | None) -> list[BenchmarkRow]:
     """Return the rows of one cell: a member's whole part, its steps, and what it sends, fetches and gets wrong."""
     label = f"{times.parameters.bits} bits, {times.members} members"
     theirs = None if reference is None else _whole(reference, times.members)
@@ -103,14 +101,14 @@ def round_rows(times: RoundTimes, reference: Measured | None) -> list[BenchmarkR
     return rows + [BenchmarkRow(f"{what}, {label}", spent * 1e3, None, None, None, "ms") for what, spent in steps]
 
 
-def _whole(other: Measured, members: int) -> float | None:
+def _whole(other: CostPerValue, members: int) -> float | None:
     """Return another system's weights a second for one member's part: encrypt, add the other members' and decrypt."""
     if other.add is None:
         return None
     return 1e6 / (other.encrypt + (members - 1) * other.add + other.decrypt)
 
 
-def piece_rows(times: PieceTimes, label: str, other: Measured) -> list[BenchmarkRow]:
+def piece_rows(times: PieceTimes, label: str, other: CostPerValue) -> list[BenchmarkRow]:
     """Return the rows beside one other system."""
     rows = [_rate(f"encrypt; {label}", times.weights / times.encrypt, 1e6 / other.encrypt, other.name)]
     if other.add is not None:
@@ -145,7 +143,7 @@ def _rate(what: str, ours: float, theirs: float | None, name: str | None) -> Ben
     return BenchmarkRow(what, ours, theirs, name, ratio, "weights/s")
 
 
-def _size(what: str, ours: float, other: Measured | None) -> BenchmarkRow:
+def _size(what: str, ours: float, other: CostPerValue | None) -> BenchmarkRow:
     if other is None:
         return BenchmarkRow(what, ours, None, None, None, "bytes a weight")
     return BenchmarkRow(what, ours, other.size, other.name, other.size / ours, "bytes a weight")

@@ -12,8 +12,8 @@ import numpy as np
 
 from medward.federation.model.wire import sum_set
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.interface import IntVector, SumTerms, Verdict
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.interface import DealingVerdict, IntVector, SumTerms
+from medward.federation.sums.journal import AnswerJournal
 from medward.federation.terms import Terms
 from medward.fhe.encoding import residue_bytes
 from medward.fhe.lanes import BlockLayout
@@ -118,7 +118,7 @@ class _Federation:
         self._agreed = Terms("bench", tuple(f"hospital-{i}" for i in range(1, members + 1)))
         self._bits, self._weights = bits, weights
         self._parts = {
-            name: EncryptedSum(name, stack.enter_context(Journal(folder / f"{name}.sqlite")), name.encode())
+            name: EncryptedSum(name, stack.enter_context(AnswerJournal(folder / f"{name}.sqlite")), name.encode())
             for name in self._agreed.members
         }
         self._publics = tuple(part.sealing_key() for part in self._parts.values())
@@ -172,5 +172,5 @@ class _Federation:
     def _examine(self, terms: SumTerms, one: _Round, name: str) -> None:
         for dealer, contribution in one.contributions.items():
             verdict = self._parts[name].examine(terms, _BEACON, dealer, contribution, one.responses[dealer])
-            if verdict is not Verdict.GOOD:
+            if verdict is not DealingVerdict.GOOD:
                 raise AssertionError(f"{name} finds the dealing of {dealer} {verdict.value}; its time means nothing")

@@ -1,4 +1,4 @@
-"""What others offer for encrypted sums, each measured on the same job: encrypt, add and decrypt one member's values."""
+"""Encrypted sums of other libraries, each measured on the same job: encrypt, add and decrypt one member's values."""
 
 import importlib
 import importlib.util
@@ -35,7 +35,7 @@ _GROUP_14 = int(
 
 
 @dataclass(frozen=True)
-class Measured:
+class CostPerValue:
     """Microseconds and bytes per value of one system.
 
     Args:
@@ -72,7 +72,7 @@ def installed(module: str) -> Any | None:
         return None
 
 
-def tenseal() -> Measured | None:
+def tenseal() -> CostPerValue | None:
     """TenSEAL's CKKS vectors at its usual 128-bit setting, one thread."""
     library = installed("tenseal")
     if library is None:
@@ -85,7 +85,7 @@ def tenseal() -> Measured | None:
     listed = values.tolist()
     first, second = (library.ckks_vector(context, listed) for _ in range(2))
     total = first + second
-    return Measured(
+    return CostPerValue(
         f"TenSEAL {version('tenseal')} CKKS",
         seconds(lambda: library.ckks_vector(context, listed)) / 4096 * 1e6,
         seconds(lambda: first + second) / 4096 * 1e6,
@@ -95,7 +95,7 @@ def tenseal() -> Measured | None:
     )
 
 
-def openfhe() -> Measured | None:
+def openfhe() -> CostPerValue | None:
     """OpenFHE's CKKS, one thread, timed by a program of its own.
 
     Its builds load on one Python version each. It runs with this Python where `openfhe` is installed here, or with the
@@ -119,10 +119,10 @@ def openfhe() -> Measured | None:
         raise MedwardError(
             f"MEDWARD_OPENFHE_PYTHON = {other} cannot run OpenFHE ({error}); install `openfhe` there"
         ) from error
-    return Measured(**json.loads(done.stdout))
+    return CostPerValue(**json.loads(done.stdout))
 
 
-def paillier() -> Measured | None:
+def paillier() -> CostPerValue | None:
     """Paillier with 2048-bit keys (phe on gmpy2), one value a ciphertext as phe offers it."""
     library = installed("phe")
     if library is None:
@@ -130,7 +130,7 @@ def paillier() -> Measured | None:
     public, private = library.generate_paillier_keypair(n_length=2048)
     first, second = public.encrypt(0.25), public.encrypt(0.5)
     backend = "gmpy2" if installed("gmpy2") else "Python integers"
-    return Measured(
+    return CostPerValue(
         f"Paillier-2048 (phe {version('phe')}, {backend})",
         seconds(lambda: public.encrypt(0.25)) * 1e6,
         seconds(lambda: first + second) * 1e6,
@@ -140,13 +140,13 @@ def paillier() -> Measured | None:
     )
 
 
-def rsa_oaep() -> Measured:
+def rsa_oaep() -> CostPerValue:
     """RSA-2048 with OAEP, 190 one-byte values in a ciphertext; ciphertexts cannot be added."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     scheme = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
     message = secrets.token_bytes(190)
     ciphertext = key.public_key().encrypt(message, scheme)
-    return Measured(
+    return CostPerValue(
         "RSA-2048-OAEP",
         seconds(lambda: key.public_key().encrypt(message, scheme)) / 190 * 1e6,
         None,
@@ -156,7 +156,7 @@ def rsa_oaep() -> Measured:
     )
 
 
-def elgamal() -> Measured:
+def elgamal() -> CostPerValue:
     """ElGamal in the exponent in a 2048-bit group with 256-bit exponents; small sums by baby steps and giant steps."""
     library = installed("gmpy2")
     power: Callable[[int, int, int], int] = library.powmod if library else pow
@@ -185,7 +185,7 @@ def elgamal() -> Measured:
         return x[0] * y[0] % p, x[1] * y[1] % p
 
     first, second = encrypt(100), encrypt(27)
-    return Measured(
+    return CostPerValue(
         f"ElGamal-2048 in the exponent ({'gmpy2' if library else 'Python integers'})",
         seconds(lambda: encrypt(100)) * 1e6,
         seconds(lambda: add(first, second)) * 1e6,
@@ -195,13 +195,13 @@ def elgamal() -> Measured:
     )
 
 
-def quaternion() -> Measured:
+def quaternion() -> CostPerValue:
     """The historical quaternion matrix scheme, four values a ciphertext; broken, see lipschitz.py."""
     modulus = (2**256 - 189) * (2**255 - 19)
     scheme = QuaternionScheme(modulus, 2)
     first, second = scheme.encrypt((1, 2, 3, 4)), scheme.encrypt((10, 20, 30, 40))
     total = scheme.decrypt(scheme.add(first, second))
-    return Measured(
+    return CostPerValue(
         "quaternion matrices (2019; broken)",
         seconds(lambda: scheme.encrypt((1, 2, 3, 4))) / 4 * 1e6,
         seconds(lambda: scheme.add(first, second)) / 4 * 1e6,
@@ -211,12 +211,12 @@ def quaternion() -> Measured:
     )
 
 
-def aes_gcm() -> Measured:
+def aes_gcm() -> CostPerValue:
     """AES-256-GCM: what encryption costs when nothing is to be computed; it cannot add."""
     aead = importlib.import_module("cryptography.hazmat.primitives.ciphers.aead").AESGCM(secrets.token_bytes(32))
     message = secrets.token_bytes(1 << 20)
     box = aead.encrypt(bytes(12), message, None)
-    return Measured(
+    return CostPerValue(
         "AES-256-GCM (cannot add)",
         seconds(lambda: aead.encrypt(bytes(12), message, None)) / len(message) * 1e6,
         None,

@@ -8,7 +8,7 @@ import msgspec
 
 from medward.ledger.errors import LedgerError
 
-Submit = Callable[[int], Awaitable[None]]
+SubmitOne = Callable[[int], Awaitable[None]]
 """Sends one transaction of worker number `int` and returns once it is durable and applied."""
 
 
@@ -27,7 +27,7 @@ class Figures(msgspec.Struct, frozen=True):
     failed: int
 
 
-async def measure(submit: Submit, workers: int, seconds: float, *, latencies: bool = True) -> Figures:
+async def measure(submit: SubmitOne, workers: int, seconds: float, *, latencies: bool = True) -> Figures:
     """Measure the peak for `seconds`, then, unless only that is wanted, the latencies at half of it for as long."""
     await asyncio.gather(*(submit(worker) for worker in range(workers)))
     peak, failed_at_peak = await _closed_loop(submit, workers, seconds)
@@ -43,7 +43,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
-async def _closed_loop(submit: Submit, workers: int, seconds: float) -> tuple[float, int]:
+async def _closed_loop(submit: SubmitOne, workers: int, seconds: float) -> tuple[float, int]:
     done = failed = 0
     started = time.perf_counter()
     end = started + seconds
@@ -63,7 +63,7 @@ async def _closed_loop(submit: Submit, workers: int, seconds: float) -> tuple[fl
     return done / seconds, failed
 
 
-async def _steady_rate(submit: Submit, workers: int, rate: float, seconds: float) -> tuple[list[float], int]:
+async def _steady_rate(submit: SubmitOne, workers: int, rate: float, seconds: float) -> tuple[list[float], int]:
     """Start one transaction every 1/rate seconds, whether or not the ones before are done."""
     latencies: list[float] = []
     failed = 0

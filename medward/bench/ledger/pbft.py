@@ -20,8 +20,8 @@ from medward.ledger.execution import NONCE_WINDOW
 from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.pbft.parameters import Parameters
+from medward.ledger.pbft.runtime import event_loop
 from medward.ledger.pbft.runtime.engine import NodeSettings, PbftEngine, prepare_folder
-from medward.ledger.pbft.runtime.event_loop import run as run_loop
 from medward.ledger.signatures import Domain, MemberSigner, MemberVerifier
 
 _TIMERS = Parameters(request_timeout=10_000, status_interval=1000)
@@ -144,4 +144,4 @@ async def _serve(root: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    run_loop(_serve(Path(sys.argv[1]), sys.argv[2]))
+    event_loop.run(_serve(Path(sys.argv[1]), sys.argv[2]))

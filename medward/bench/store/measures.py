@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from medward.bench.ledger.certificate import Certificate
-from medward.bench.rows import BenchmarkRow
+from medward.bench.rows import BenchmarkRow, Progress
 from medward.store.cid import Cid
 from medward.store.errors import KuboUnavailable
 from medward.store.gateway.exchange import PeerExchange
@@ -31,8 +31,7 @@ from medward.store.local import LocalStore, open_directory
 
 MEMORY_LIMIT_MIB = 64.0
 
-Progress = Callable[[str], None]
-Measured = tuple[list[float], list[float]]
+TimedPair = tuple[list[float], list[float]]
 Kubos = tuple[KuboDaemon, KuboDaemon]
 
 
@@ -189,9 +188,9 @@ def _copy_and_flush(source: Path, target: Path) -> None:
     target.unlink()
 
 
-def _in_turns(repeats: int, ours: Callable[[], float], other: Callable[[], float]) -> Measured:
+def _in_turns(repeats: int, ours: Callable[[], float], other: Callable[[], float]) -> TimedPair:
     """Measure both so many times, now this one first, now that one."""
-    measured: Measured = ([], [])
+    measured: TimedPair = ([], [])
     for turn in range(repeats):
         for side in (0, 1) if turn % 2 == 0 else (1, 0):
             measured[side].append((ours, other)[side]())
@@ -204,11 +203,11 @@ def _seconds(work: Callable[..., object], *arguments: object) -> float:
     return time.perf_counter() - began
 
 
-def _time_row(what: str, measured: Measured, other_name: str) -> BenchmarkRow:
+def _time_row(what: str, measured: TimedPair, other_name: str) -> BenchmarkRow:
     ours, other = (median(seconds) for seconds in measured)
     return BenchmarkRow(what, ours, other, other_name, other / ours, "s")
 
 
-def _speed_row(what: str, size: int, measured: Measured, other_name: str) -> BenchmarkRow:
+def _speed_row(what: str, size: int, measured: TimedPair, other_name: str) -> BenchmarkRow:
     ours, other = (size / median(seconds) / 1e6 for seconds in measured)
     return BenchmarkRow(what, ours, other, other_name, ours / other, "MB/s")

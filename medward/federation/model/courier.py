@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.agents.courier.observation import NOTHING, ONE, Decision, Observation, fixed_log2
-from medward.agents.courier.policies import Policy, read_policy
+from medward.agents.courier.policies import CourierPolicy, read_policy
 from medward.federation.errors import FederationError
 from medward.federation.model.wire import sum_bytes, sum_set
 from medward.federation.records import Dispatch
@@ -36,7 +36,7 @@ class Courier:
         budget: the bytes that all training sums together may take; 0 for no limit.
     """
 
-    policy: Policy
+    policy: CourierPolicy
     members: int
     budget: int = 0
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medward.agents.metrics import window_costs
 from medward.agents.sentinel.learner import start, train
 from medward.agents.sentinel.model import Provenance, SentinelModel
-from medward.agents.sentinel.traffic import Traffic, traffic_of
+from medward.agents.sentinel.traffic import TrainingTraffic, traffic_of
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import COST_UNIT
 from medward.federation.model.shared_model import SIZES, SharedModel
@@ -87,7 +87,7 @@ class Hospital:
         self, secret: bytes, rows: TrainingRows, validation: TrainingRows | None = None, room: int = 0
     ) -> None:
         self._secret, self._rows, self._validation, self.room = secret, rows, validation, room
-        self._traffic: Traffic | None = None
+        self._traffic: TrainingTraffic | None = None
         self.carried: Carried | None = None
 
     def work(self, shared: SharedModel, number: int) -> IntVector:
@@ -215,7 +215,7 @@ def _incautious(shared: SharedModel, *, averaged: bool) -> SentinelModel:
     return shared.guard(provenance, averaged=averaged, cautious=False)
 
 
-def _traffic(rows: TrainingRows, shared: SharedModel, room: int) -> Traffic:
+def _traffic(rows: TrainingRows, shared: SharedModel, room: int) -> TrainingTraffic:
     """Return the hospital's rows as the learner takes them."""
     assert shared.scaler is not None
     classes, y = shared.classes, _numbered(rows, shared)

@@ -12,7 +12,7 @@ from medward.flows.history import FeatureSpace
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What the members agreed to do, before the first round.
 
     Args:
@@ -53,7 +53,7 @@ class Plan:
         return Quantiser(bits, sum(self.clip(number) for number in range(first, last + 1)))
 
 
-def plan_digest(plan: Plan) -> str:
+def plan_digest(plan: TrainingPlan) -> str:
     """Return a hash of everything in the plan, which two members compare before they start."""
     text = json.dumps(
         [

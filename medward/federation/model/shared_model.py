@@ -13,11 +13,10 @@ import jax
 import jax.numpy as jnp
 import msgspec
 import numpy as np
+import safetensors.numpy
 from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from medward.agents.sentinel.export import exported
 from medward.agents.sentinel.learner import new_network
@@ -25,7 +24,7 @@ from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.network import Layout, SentinelNetwork, layout_of
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import COUNTS, NO_SIGNALS, Signals, blocks_of, spans, update_energy
-from medward.federation.model.plan import Plan, plan_digest
+from medward.federation.model.plan import TrainingPlan, plan_digest
 from medward.federation.records import Dispatch, Next, Task
 from medward.federation.sums.interface import IntVector
 from medward.fhe.quantise import Quantiser
@@ -90,7 +89,7 @@ class SharedModel:
         skipped: how many rounds went on without a sum.
     """
 
-    plan: Plan
+    plan: TrainingPlan
     step: int
     grid: Grid
     classes: tuple[int, ...] = ()
@@ -404,18 +403,20 @@ class SharedModel:
             sort_keys=True,
         )
         # One key only: safetensors writes several in no fixed order.
-        content = save_arrays({name: np.ascontiguousarray(value) for name, value in arrays.items()}, {"head": head})
+        content = safetensors.numpy.save(
+            {name: np.ascontiguousarray(value) for name, value in arrays.items()}, {"head": head}
+        )
         if len(content) > MOST_BYTES:
             raise FederationError(f"A shared model of {len(content)} bytes is too long; at most {MOST_BYTES} are read.")
         return content
 
 
-def first_model(plan: Plan) -> SharedModel:
+def first_model(plan: TrainingPlan) -> SharedModel:
     """Return the shared model before the first sum."""
     return SharedModel(plan, 0, coarse_grid(len(plan.space.columns)))
 
 
-def from_bytes(plan: Plan, content: bytes) -> SharedModel:
+def from_bytes(plan: TrainingPlan, content: bytes) -> SharedModel:
     """Read what `to_bytes` wrote.
 
     Raises:
@@ -428,7 +429,7 @@ def from_bytes(plan: Plan, content: bytes) -> SharedModel:
         if size > _MOST_HEADER:
             raise ValueError(f"its header says that it has {size} bytes")
         head = msgspec.json.decode(msgspec.json.decode(content[8 : 8 + size], type=_Header).metadata.head, type=_Head)
-        arrays = load_arrays(content)
+        arrays = safetensors.numpy.load(content)
         for name, array in arrays.items():
             _check_array(name, array)
         scaler = {name.removeprefix("scaler."): array for name, array in arrays.items() if name.startswith("scaler.")}

@@ -46,7 +46,7 @@ class Judged:
     accept: bool
 
 
-Event = Produced | Fetched | Advanced | Judged
+RoundEvent = Produced | Fetched | Advanced | Judged
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Order:
+class OrderRecord:
     """Effect: hand a record to the log."""
 
     record: Record
@@ -102,4 +102,4 @@ class Judge:
     after: str
 
 
-Effect = Work | Store | Order | Fetch | Advance | Judge
+RoundEffect = Work | Store | OrderRecord | Fetch | Advance | Judge

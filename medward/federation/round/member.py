@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from medward.federation import records
 from medward.federation.blobs import blob_name
 from medward.federation.records import RoundRecord
-from medward.federation.round import effects as do
-from medward.federation.round.effects import Effect, Event, Fetch, Order, Store
+from medward.federation.round import effects
+from medward.federation.round.effects import Fetch, OrderRecord, RoundEffect, RoundEvent, Store
 from medward.federation.round.state import Phase, Round
-from medward.federation.sums.interface import SecureSum, SumRefused, SumTerms, Verdict, WrongSum
+from medward.federation.sums.interface import DealingVerdict, SecureSum, SumRefused, SumTerms, WrongSum
 
 
-class Member:
+class RoundMember:
     """One member in one round after another.
 
     Args:
@@ -32,13 +32,13 @@ class Member:
     def _forget(self) -> None:
         """Forget what belongs to a round that is over."""
         self._blobs: dict[str, bytes] = {}
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[str, DealingVerdict] = {}
         self._judged: dict[str, bool] = {}
         self._said: set[object] = set()
         self._hasty: Phase | None = None
         self._finish: records.Finish | None = None
 
-    def follow(self, now: Round, record: RoundRecord | None) -> list[Effect]:
+    def follow(self, now: Round, record: RoundRecord | None) -> list[RoundEffect]:
         """Take the state that a record led to (None: in the middle of a round); return what is to be done, in order."""
         before, self.round = self.round, now
         if before is None or before.number != now.number or now.over:
@@ -47,24 +47,24 @@ class Member:
             return self._enter(now)
         return self._fetch(now) if isinstance(record, records.Answer) else []
 
-    def step(self, event: Event) -> list[Effect]:
+    def step(self, event: RoundEvent) -> list[RoundEffect]:
         """Take what an effect led to, and return what is to be done about it, in order."""
         now = self.round
         if now is None or now.over or event.round != now.number:
             return []
         match event:
-            case do.Produced() if now.phase is Phase.COMMITTING:
+            case effects.Produced() if now.phase is Phase.COMMITTING:
                 contributed = self._sums.contributed(now.sum_terms)
                 return self._commit(now, contributed or self._sums.contribute(now.sum_terms, event.values))
-            case do.Fetched():
+            case effects.Fetched():
                 self._blobs.update(event.blobs)
                 return self._proceed(now)
-            case do.Advanced():
+            case effects.Advanced():
                 name, store = self._keep(now, event.model)
                 self._finish = records.Finish(now.number, self.name, name, event.next)
                 return [store, *self._finished(now)]
-            case do.Judged() if now.phase is Phase.VOTING:
-                return [Order(records.Vote(now.number, self.name, event.accept))]
+            case effects.Judged() if now.phase is Phase.VOTING:
+                return [OrderRecord(records.ModelVote(now.number, self.name, event.accept))]
         return []
 
     @property
@@ -75,19 +75,19 @@ class Member:
             return float("inf")
         return float("inf") if self._hasty is now.phase else now.since + now.terms.deadline / 2
 
-    def hasten(self) -> list[Effect]:
+    def hasten(self) -> list[RoundEffect]:
         """Say what this member knows by now; what is withheld from it stops nobody."""
         self._hasty = None if self.round is None else self.round.phase
         return [] if self.round is None else self._proceed(self.round)
 
-    def _enter(self, now: Round) -> list[Effect]:
+    def _enter(self, now: Round) -> list[RoundEffect]:
         """What a new phase asks of this member."""
         terms, name = now.sum_terms, self.name
         try:
             match now.phase:
                 case Phase.COMMITTING if name in now.invited:
                     contributed = self._sums.contributed(terms)
-                    work: list[Effect] = [do.Work(now.number, now.task, now.model)]
+                    work: list[RoundEffect] = [effects.Work(now.number, now.task, now.model)]
                     return work if contributed is None else self._commit(now, contributed)
                 case Phase.SUBMITTING if name in now.commitments:
                     return self._submit(now, terms)
@@ -97,22 +97,22 @@ class Member:
                     return [*again, *self._fetch(now), *self._proceed(now)]
                 case Phase.SHOWING if name in now.must_show:
                     shown, store = self._keep(now, self._sums.show(terms, now.complainers(name)))
-                    return [store, Order(records.Show(now.number, name, shown))]
+                    return [store, OrderRecord(records.Show(now.number, name, shown))]
                 case Phase.AUDITING if now.audit is not None and name in now.cohort:
                     response = self._sums.respond_to_audit(terms, now.audit.beacon)
-                    return [Order(records.Respond(now.number, name, response))]
+                    return [OrderRecord(records.Respond(now.number, name, response))]
                 case Phase.VOTING if now.candidate is not None:
-                    return [do.Judge(now.number, now.model, now.candidate.model)]
+                    return [effects.Judge(now.number, now.model, now.candidate.model)]
         except (WrongSum, SumRefused):
             return []
         return [*self._finished(now), *self._fetch(now), *self._proceed(now)]
 
-    def _commit(self, now: Round, contribution: bytes) -> list[Effect]:
+    def _commit(self, now: Round, contribution: bytes) -> list[RoundEffect]:
         name, store = self._keep(now, contribution)
         commitment = records.commitment_to(now.terms.name, now.number, self.name, name)
-        return [store, Order(records.Commit(now.number, self.name, commitment))]
+        return [store, OrderRecord(records.Commitment(now.number, self.name, commitment))]
 
-    def _submit(self, now: Round, terms: SumTerms) -> list[Effect]:
+    def _submit(self, now: Round, terms: SumTerms) -> list[RoundEffect]:
         """Show the contribution and the response; both come from the journal, whatever the store has lost."""
         contribution = self._sums.contributed(terms)
         if contribution is None:
@@ -122,7 +122,7 @@ class Member:
             return []  # another process with this member's key committed
         again = [] if name in self._blobs else [self._keep(now, contribution)[1]]
         response, store = self._keep(now, self._sums.respond(terms, now.beacon))
-        return [*again, store, Order(records.Submit(now.number, self.name, name, response))]
+        return [*again, store, OrderRecord(records.Submit(now.number, self.name, name, response))]
 
     def _keep(self, now: Round, content: bytes) -> tuple[str, Store]:
         """Return the name of a blob of this member's, and the effect that stores it."""
@@ -130,7 +130,7 @@ class Member:
         self._blobs[name] = content
         return name, Store(f"round/{now.number}", content)
 
-    def _fetch(self, now: Round) -> list[Effect]:
+    def _fetch(self, now: Round) -> list[RoundEffect]:
         """Ask for the blobs that the present phase needs and that are not here yet."""
         about: dict[Phase, Iterable[str]] = {Phase.CHECKING: now.submissions, Phase.JUDGING: now.shown}
         about |= dict.fromkeys((Phase.ANSWERING, Phase.FINISHING), now.cohort)
@@ -142,7 +142,7 @@ class Member:
         missing = tuple(dict.fromkeys(name for name in needed if name not in self._blobs))
         return [Fetch(now.number, now.phase, missing)] if missing else []
 
-    def _proceed(self, now: Round) -> list[Effect]:
+    def _proceed(self, now: Round) -> list[RoundEffect]:
         """Do what can be done with the blobs that are here."""
         hasty = self._hasty is now.phase
         try:
@@ -188,17 +188,17 @@ class Member:
         said = now.judgements if now.phase is Phase.JUDGING else now.verdicts
         return self.name in said or self.name not in now.sealing_keys or now.phase in self._said
 
-    def _attest(self, now: Round, enough: bool) -> list[Effect]:
+    def _attest(self, now: Round, enough: bool) -> list[RoundEffect]:
         if not enough or self._spoke(now):
             return []
         self._said.add(now.phase)
-        found: dict[str, Verdict] = dict(self._verdicts)
+        found: dict[str, DealingVerdict] = dict(self._verdicts)
         if now.phase is Phase.JUDGING:
-            found = {d: Verdict.GOOD if good else Verdict.AT_FAULT for d, good in self._judged.items()}
-        named = (tuple(d for d, verdict in found.items() if verdict is kind) for kind in Verdict)
-        return [Order(records.Attest(now.number, self.name, *named))]
+            found = {d: DealingVerdict.GOOD if good else DealingVerdict.AT_FAULT for d, good in self._judged.items()}
+        named = (tuple(d for d, verdict in found.items() if verdict is kind) for kind in DealingVerdict)
+        return [OrderRecord(records.Attest(now.number, self.name, *named))]
 
-    def _answer(self, now: Round) -> list[Effect]:
+    def _answer(self, now: Round) -> list[RoundEffect]:
         """Answer once every share of the cohort is checked; complain, late, of one that is provably wrong."""
         if self.name in now.answers or self.name not in now.sealing_keys or records.Answer in self._said:
             return []
@@ -206,13 +206,13 @@ class Member:
             self._examine(now, now.cohort)
             self._judge_shown(now)
             if not self._sums.ready(now.sum_terms, now.cohort):
-                late = (d for d in now.cohort if self._verdicts.get(d) is Verdict.COMPLAINT)
+                late = (d for d in now.cohort if self._verdicts.get(d) is DealingVerdict.COMPLAINT)
                 return [e for d in late if self.name not in now.complainers(d) for e in self._complain(now, d)]
         self._said.add(records.Answer)
         name, store = self._keep(now, self._sums.answer(now.sum_terms, now.cohort))
-        return [store, Order(records.Answer(now.number, self.name, name))]
+        return [store, OrderRecord(records.Answer(now.number, self.name, name))]
 
-    def _complain(self, now: Round, dealer: str) -> list[Effect]:
+    def _complain(self, now: Round, dealer: str) -> list[RoundEffect]:
         """Publish a share that proves its dealer at fault; where it proves nothing, say nothing."""
         blobs, said = self._dealing(now, dealer), now.accusations.get(dealer, {})
         share = None if blobs is None else self._sums.dealt(now.sum_terms, dealer, blobs[0])
@@ -223,23 +223,27 @@ class Member:
             return []
         self._said.add(dealer)
         name, store = self._keep(now, share)
-        return [store, Order(records.Complain(now.number, self.name, dealer, name))]
+        return [store, OrderRecord(records.Complain(now.number, self.name, dealer, name))]
 
-    def _decrypt(self, now: Round, *, hasty: bool) -> list[Effect]:
+    def _decrypt(self, now: Round, *, hasty: bool) -> list[RoundEffect]:
         """Find the sum from the answers that are here, or say that none of them fit."""
         answers = {h: self._blobs[name] for h, name in now.answers.items() if name in self._blobs}
         skips, turnout = now.task == "skip", (len(now.invited), len(now.cohort))
-        if do.Advance in self._said or self._finish is not None or len(answers) < now.terms.threshold * (not skips):
+        if (
+            effects.Advance in self._said
+            or self._finish is not None
+            or len(answers) < now.terms.threshold * (not skips)
+        ):
             return []
         if skips:
-            self._said.add(do.Advance)
-            return [do.Advance(now.number, now.model, None, turnout, now.refused)]
+            self._said.add(effects.Advance)
+            return [effects.Advance(now.number, now.model, None, turnout, now.refused)]
         names = {dealer: now.submissions[dealer].contribution for dealer in now.cohort}
         contributions = {dealer: self._blobs[name] for dealer, name in names.items() if name in self._blobs}
         terms, audit = now.sum_terms, now.audit
         if len(contributions) < len(now.cohort) or (audit is not None and not set(audit.answers) <= set(answers)):
             return []
-        complaints: list[Effect] = []
+        complaints: list[RoundEffect] = []
         if audit is not None:
             right = self._sums.audit(terms, audit.beacon, now.cohort, audit.responses, answers)
             answers = {holder: answers[holder] for holder in right if holder in audit.answers}
@@ -247,16 +251,16 @@ class Member:
                 complaints = [effect for dealer in now.cohort for effect in self._complain(now, dealer)]
         found = self._sums.decrypt(terms, now.cohort, contributions, answers)
         if found is not None:
-            self._said.add(do.Advance)
-            return [*complaints, do.Advance(now.number, now.model, found.total, turnout, now.refused)]
+            self._said.add(effects.Advance)
+            return [*complaints, effects.Advance(now.number, now.model, found.total, turnout, now.refused)]
         if audit is not None:
             return complaints
         if now.phase is Phase.FINISHING and not self._spoke(now) and (hasty or len(answers) == len(now.answers)):
             self._said.add(records.NoFit)
-            return [Order(records.NoFit(now.number, self.name, tuple(answers)))]
+            return [OrderRecord(records.NoFit(now.number, self.name, tuple(answers)))]
         return []
 
-    def _finished(self, now: Round) -> list[Effect]:
+    def _finished(self, now: Round) -> list[RoundEffect]:
         """Say which model this member found, as soon as it may be said."""
         may = now.phase in (Phase.ANSWERING, Phase.FINISHING) and self.name not in now.finishes
-        return [Order(self._finish)] if may and self._finish is not None else []
+        return [OrderRecord(self._finish)] if may and self._finish is not None else []

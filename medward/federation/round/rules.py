@@ -9,10 +9,10 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from medward.federation import records
-from medward.federation.errors import Refused
+from medward.federation.errors import RecordRefused
 from medward.federation.records import RoundRecord
 from medward.federation.round.exposure import allowed
-from medward.federation.round.state import Audit, Found, Phase, Round
+from medward.federation.round.state import AnswerAudit, NextModel, Phase, Round
 from medward.federation.terms import Terms
 
 #: The outcome of a round whose model was refused by the votes.
@@ -31,32 +31,36 @@ def begin_round(
         Refused: a stranger is invited, somebody twice, too few for a cohort or for decrypting, or nothing is summed.
     """
     if not set(record.invited) <= set(terms.members) or len(set(record.invited)) != len(record.invited):
-        raise Refused(f"Round {record.round} invites somebody who is no member, or somebody twice.")
+        raise RecordRefused(f"Round {record.round} invites somebody who is no member, or somebody twice.")
     if len(record.invited) < terms.least_cohort:
-        raise Refused(f"Round {record.round} invites {len(record.invited)} members; {terms.least_cohort} are needed.")
+        raise RecordRefused(
+            f"Round {record.round} invites {len(record.invited)} members; {terms.least_cohort} are needed."
+        )
     skips = record.task == "skip"
     if record.counts < 0 or record.values < 0 or skips != (record.counts + record.values < 1):
-        raise Refused(f"Round {record.round} sums {record.counts} counts and {record.values} values.")
+        raise RecordRefused(f"Round {record.round} sums {record.counts} counts and {record.values} values.")
     if len(sealing_keys) < terms.threshold:
-        raise Refused(f"Round {record.round} has {len(sealing_keys)} holders present; {terms.threshold} are needed.")
+        raise RecordRefused(
+            f"Round {record.round} has {len(sealing_keys)} holders present; {terms.threshold} are needed."
+        )
     begun = (record.round, record.task, record.model, record.invited, record.counts, record.values)
     phase = Phase.FINISHING if skips else Phase.COMMITTING
     return Round(terms, *begun, phase, time, block, sealing_keys, record.dispatch)
 
 
-def apply(state: Round, record: RoundRecord, time: float, block: bytes) -> Round:
+def apply_to_round(state: Round, record: RoundRecord, time: float, block: bytes) -> Round:
     """Return the round's state after one more record, ordered at a time in seconds in a block of this hash.
 
     Raises:
         Refused: the record breaks a rule.
     """
     if isinstance(record, records.BeginRound):
-        raise Refused(f"Round {state.number} has begun already.")
+        raise RecordRefused(f"Round {state.number} has begun already.")
     if record.round != state.number:
-        raise Refused(f"The record is of round {record.round}, not {state.number}.")
+        raise RecordRefused(f"The record is of round {record.round}, not {state.number}.")
     if state.over:
-        raise Refused(f"Round {state.number} is {state.phase.value}.")
-    if not isinstance(record, records.Tick):
+        raise RecordRefused(f"Round {state.number} is {state.phase.value}.")
+    if not isinstance(record, records.RoundTick):
         state = _take(state, record)
     while not state.over:
         after = _leave(state, time, block, late=time >= state.due)
@@ -69,13 +73,15 @@ def apply(state: Round, record: RoundRecord, time: float, block: bytes) -> Round
 def _take(state: Round, record: RoundRecord) -> Round:
     """Take what a member said, if it may say it now."""
     match record:
-        case records.Commit(member=member):
+        case records.Commitment(member=member):
             return _say(state, Phase.COMMITTING, member, state.invited, "commitments", record.commitment)
         case records.Submit(member=member):
             _needs(state, Phase.SUBMITTING, member, state.commitments, state.submissions)
             committed = records.commitment_to(state.terms.name, state.number, member, record.contribution)
             if committed != state.commitments[member]:
-                raise Refused(f"{member} shows another contribution in round {state.number} than it committed to.")
+                raise RecordRefused(
+                    f"{member} shows another contribution in round {state.number} than it committed to."
+                )
             return replace(state, submissions={**state.submissions, member: record})
         case records.Attest(member=member):
             return _attest(state, record, member)
@@ -83,7 +89,7 @@ def _take(state: Round, record: RoundRecord) -> Round:
             return _say(state, Phase.SHOWING, member, state.must_show, "shown", record.shown)
         case records.Answer(member=member):
             return _say(state, Phase.ANSWERING, member, state.sealing_keys, "answers", record.answer)
-        case records.Vote(member=member):
+        case records.ModelVote(member=member):
             return _say(state, Phase.VOTING, member, state.terms.members, "votes", record.accept)
     return _take_of_sum(state, record)
 
@@ -93,12 +99,12 @@ def _take_of_sum(state: Round, record: RoundRecord) -> Round:
     match record:
         case records.Finish(member=member):
             phase = Phase.ANSWERING if state.phase is Phase.ANSWERING else Phase.FINISHING
-            return _say(state, phase, member, state.terms.members, "finishes", Found(record.model, record.next))
+            return _say(state, phase, member, state.terms.members, "finishes", NextModel(record.model, record.next))
         case records.NoFit(member=member):
             if state.audit is not None or not set(record.answers) <= set(state.answers):
-                raise Refused(f"{member} names answers in round {state.number} that are not to be audited.")
+                raise RecordRefused(f"{member} names answers in round {state.number} that are not to be audited.")
             if len(set(record.answers)) < max(state.terms.threshold, len(record.answers)):
-                raise Refused(f"{member} holds too few answers of round {state.number} to say that none fit.")
+                raise RecordRefused(f"{member} holds too few answers of round {state.number} to say that none fit.")
             return _say(state, Phase.FINISHING, member, state.terms.members, "unfitting", record.answers)
         case records.Respond(member=member) if (audit := state.audit) is not None:
             _needs(state, Phase.AUDITING, member, state.cohort, audit.responses)
@@ -107,9 +113,9 @@ def _take_of_sum(state: Round, record: RoundRecord) -> Round:
             said = state.accusations.get(dealer, {})
             _needs(state, state.phase, member, state.sealing_keys, said)
             if state.phase not in _SUMMED or dealer not in state.cohort:
-                raise Refused(f"{member} cannot complain of {dealer} now in round {state.number}.")
+                raise RecordRefused(f"{member} cannot complain of {dealer} now in round {state.number}.")
             return replace(state, accusations={**state.accusations, dealer: {**said, member: record.share}})
-    raise Refused(f"Round {state.number} takes no such record now.")
+    raise RecordRefused(f"Round {state.number} takes no such record now.")
 
 
 def _say(state: Round, phase: Phase, member: str, entitled: Container[str], what: str, said: object) -> Round:
@@ -121,11 +127,11 @@ def _say(state: Round, phase: Phase, member: str, entitled: Container[str], what
 
 def _needs(state: Round, phase: Phase, member: str, entitled: Container[str], before: Container[str]) -> None:
     if state.phase is not phase:
-        raise Refused(f"Round {state.number} is {state.phase.value}, not {phase.value}.")
+        raise RecordRefused(f"Round {state.number} is {state.phase.value}, not {phase.value}.")
     if member not in entitled:
-        raise Refused(f"It is not for {member} to say this in round {state.number}.")
+        raise RecordRefused(f"It is not for {member} to say this in round {state.number}.")
     if member in before:
-        raise Refused(f"{member} said this already in round {state.number}.")
+        raise RecordRefused(f"{member} said this already in round {state.number}.")
 
 
 def _attest(state: Round, record: records.Attest, member: str) -> Round:
@@ -134,7 +140,7 @@ def _attest(state: Round, record: records.Attest, member: str) -> Round:
     judging = state.phase is Phase.JUDGING
     about = set(state.shown if judging else state.submissions)
     if len(set(named)) != len(named) or not set(named) <= about or (judging and record.complaints):
-        raise Refused(f"{member} attests to something in round {state.number} that is not to be checked now.")
+        raise RecordRefused(f"{member} attests to something in round {state.number} that is not to be checked now.")
     phase, what = (Phase.JUDGING, "judgements") if judging else (Phase.CHECKING, "verdicts")
     return _say(state, phase, member, state.sealing_keys, what, record)
 
@@ -218,7 +224,7 @@ def _begin_audit(state: Round, time: float, block: bytes) -> Round:
     if len(answers) < state.terms.threshold:
         return _void(state, f"{len(answers)} answers could be had; {state.terms.threshold} are needed")
     beacon = records.audit_beacon_of(state.terms.name, state.number, block, answers)
-    return replace(_enter(state, Phase.AUDITING, time), audit=Audit(beacon, answers))
+    return replace(_enter(state, Phase.AUDITING, time), audit=AnswerAudit(beacon, answers))
 
 
 def _count_votes(state: Round, time: float, *, late: bool) -> Round:

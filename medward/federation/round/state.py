@@ -32,7 +32,7 @@ OVER = (Phase.FINAL, Phase.ROLLED_BACK, Phase.VOID)
 
 
 @dataclass(frozen=True)
-class Found:
+class NextModel:
     """What a member found behind a decrypted sum: the next shared model, and what the sum after it is for."""
 
     model: str
@@ -40,7 +40,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Audit:
+class AnswerAudit:
     """An audit of answers, of which no set fitted: its beacon, the answers that count, the dealers' responses."""
 
     beacon: bytes
@@ -94,10 +94,10 @@ class Round:
     cohort: tuple[str, ...] = ()
     answers: Mapping[str, str] = field(default_factory=dict)
     unfitting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    audit: Audit | None = None
+    audit: AnswerAudit | None = None
     accusations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    finishes: Mapping[str, Found] = field(default_factory=dict)
-    candidate: Found | None = None
+    finishes: Mapping[str, NextModel] = field(default_factory=dict)
+    candidate: NextModel | None = None
     votes: Mapping[str, bool] = field(default_factory=dict)
     outcome: str | None = None
 

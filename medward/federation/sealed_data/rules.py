@@ -11,7 +11,7 @@ record with the blob.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from medward.federation.errors import Refused
+from medward.federation.errors import RecordRefused
 from medward.federation.records import DataKey, SealedData, Withdraw
 from medward.store.cid import Cid
 from medward.store.errors import StoreError
@@ -71,13 +71,13 @@ def apply_to_data(
         case DataKey(key=key):
             _check_name(key)
             if state.keys.get(author) == key:
-                raise Refused(f"{author} has named this key already.")
+                raise RecordRefused(f"{author} has named this key already.")
             return replace(state, keys={**state.keys, author: key})
         case SealedData():
             return replace(state, sets={**state.sets, record.data: _kept(state, record, author, members, time)})
     kept = state.sets.get(record.data)
     if kept is None or kept.member != author:
-        raise Refused(f"{author} keeps no data set {record.data}.")
+        raise RecordRefused(f"{author} keeps no data set {record.data}.")
     return replace(state, sets={name: one for name, one in state.sets.items() if name != record.data})
 
 
@@ -90,14 +90,14 @@ def without_member(state: DataSets, member: str) -> DataSets:
 def _kept(state: DataSets, record: SealedData, author: str, members: tuple[str, ...], time: float) -> KeptSet:
     _check_name(record.data)
     if record.data in state.sets:
-        raise Refused(f"The data set {record.data} is on record already.")
+        raise RecordRefused(f"The data set {record.data} is on record already.")
     if len(record.schema) not in (0, 32):
-        raise Refused("A schema is named by a SHA-256 digest, or not at all.")
+        raise RecordRefused("A schema is named by a SHA-256 digest, or not at all.")
     strangers = [name for name in record.readers if name not in members]
     if strangers or author not in record.readers or len(set(record.readers)) < len(record.readers):
-        raise Refused("A data set's readers are its owner and other members, each once.")
+        raise RecordRefused("A data set's readers are its owner and other members, each once.")
     if sum(one.member == author for one in state.sets.values()) >= MOST_SETS:
-        raise Refused(f"{author} keeps {MOST_SETS} data sets already; withdraw one.")
+        raise RecordRefused(f"{author} keeps {MOST_SETS} data sets already; withdraw one.")
     return KeptSet(author, record.schema, record.rows, record.readers, time)
 
 
@@ -107,4 +107,4 @@ def _check_name(name: str) -> None:
     except StoreError:
         canonical = False
     if not canonical:
-        raise Refused("A blob is named by its CID, as this store writes it.")
+        raise RecordRefused("A blob is named by its CID, as this store writes it.")

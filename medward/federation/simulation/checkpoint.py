@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from medward.federation.errors import FederationError
 from medward.federation.model.hospital import Carried
@@ -48,7 +47,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
             arrays[f"before.{number}"], arrays[f"after.{number}"] = carried.before, carried.after
     beside = folder / "state.new"
     with beside.open("wb") as file:
-        for part in (json.dumps(head).encode(), save_arrays(arrays), checkpoint.model):
+        for part in (json.dumps(head).encode(), safetensors.numpy.save(arrays), checkpoint.model):
             file.write(len(part).to_bytes(8, "little") + part)
         file.flush()
         os.fsync(file.fileno())
@@ -68,7 +67,7 @@ def load(folder: Path, options: str) -> Checkpoint:
     try:
         encoded, carried, model = _parts(content)
         head = json.loads(encoded)
-        arrays = load_arrays(carried)
+        arrays = safetensors.numpy.load(carried)
         reports = [_report(fields) for fields in head["reports"]]
     except (ValueError, TypeError, KeyError, SafetensorError):
         raise FederationError(f"{folder / 'state'} is damaged: start without --resume.") from None

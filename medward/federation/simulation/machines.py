@@ -13,34 +13,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from medward.federation.blobs import Blobs, blob_name
+from medward.federation.blobs import RoundBlobs, blob_name
 from medward.federation.errors import FederationError, MissingBlob
 from medward.federation.model.hospital import Hospital
 from medward.federation.model.plan import plan_digest
 from medward.federation.model.shared_model import MOST_BYTES, SharedModel, from_bytes
-from medward.federation.participant import Participant
+from medward.federation.participant import FederationMember
 from medward.federation.round.effects import (
     Advance,
     Advanced,
-    Effect,
-    Event,
     Fetch,
     Fetched,
     Judge,
     Judged,
-    Order,
+    OrderRecord,
     Produced,
+    RoundEffect,
+    RoundEvent,
     Store,
     Work,
 )
 from medward.federation.round.state import Phase, Round
 from medward.federation.round.telling import checks
-from medward.federation.rules import Agreement, Federation, founded
+from medward.federation.rules import Agreement, FederationState, founded
 from medward.federation.simulation.log import MemoryLog
 from medward.federation.stopwatch import Stopwatch, timed
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import SecureSum
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import AnswerJournal
 from medward.federation.sums.plain import PlainSum
 from medward.store.limits import DagLimits, file_of, file_up_to
 
@@ -82,7 +82,7 @@ class RoundReport:
 
 
 @dataclass(frozen=True)
-class Settings:
+class SimulationSettings:
     """How a simulated federation is set up.
 
     Args:
@@ -114,7 +114,12 @@ class Simulation:
     """
 
     def __init__(
-        self, hospitals: Sequence[Hospital], shared: SharedModel, blobs: Blobs, journals: Path, settings: Settings
+        self,
+        hospitals: Sequence[Hospital],
+        shared: SharedModel,
+        blobs: RoundBlobs,
+        journals: Path,
+        settings: SimulationSettings,
     ) -> None:
         names = member_names(len(hospitals))
         if settings.silent - set(names):
@@ -124,17 +129,19 @@ class Simulation:
         self._blobs, self._log = blobs, MemoryLog()
         self._read = 0
         self._next: tuple[tuple[int, bytes | None], SharedModel, bytes] | None = None
-        self._journals: dict[str, Journal] = {}
+        self._journals: dict[str, AnswerJournal] = {}
         self._watch = Stopwatch()
         self._folder = journals
         self._shared_blobs: dict[str, bytes] = {}
         state = self._founded(names, settings)
         self._participants = {
-            name: Participant(name, state, self._sums_of(name, state)) for name in names if name not in settings.silent
+            name: FederationMember(name, state, self._sums_of(name, state))
+            for name in names
+            if name not in settings.silent
         }
         self._report: RoundReport | None = None
 
-    def _founded(self, names: tuple[str, ...], settings: Settings) -> Federation:
+    def _founded(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
         shared = self.shared
         assert shared.next is not None
         assert settings.protect != "outsourced"
@@ -152,16 +159,16 @@ class Simulation:
         )
         return replace(founded(agreement), number=settings.first_round, refused=settings.refused)
 
-    def _sums_of(self, name: str, state: Federation) -> SecureSum:
+    def _sums_of(self, name: str, state: FederationState) -> SecureSum:
         if state.agreement.protect == "none":
             return PlainSum(name)
         folder = self._folder / state.agreement.name
         folder.mkdir(parents=True, exist_ok=True)
-        self._journals[name] = Journal(folder / f"{name}.sqlite")
+        self._journals[name] = AnswerJournal(folder / f"{name}.sqlite")
         return timed(EncryptedSum(name, self._journals[name], secrets.token_bytes(32)), self._watch)
 
     @property
-    def state(self) -> Federation:
+    def state(self) -> FederationState:
         """The federation's state, on which all members agree."""
         states = [participant.state for participant in self._participants.values()]
         if any(state != states[0] for state in states):
@@ -219,7 +226,7 @@ class Simulation:
         self._blobs.forget(f"round/{now.number}")
         return report
 
-    def _let_time_pass(self, state: Federation) -> None:
+    def _let_time_pass(self, state: FederationState) -> None:
         """Nobody has anything to do: the clock jumps to where somebody has."""
         if state.stopped is not None:
             raise FederationError(f"The federation has stopped: {state.stopped}.")
@@ -237,7 +244,7 @@ class Simulation:
         """Give every member what was ordered, and do what it asks for."""
         for entry in self._log.read(self._read):
             self._read += 1
-            effects: list[tuple[str, Effect]] = []
+            effects: list[tuple[str, RoundEffect]] = []
             for name, participant in self._participants.items():
                 follows = participant.ordered(entry.record, entry.author, entry.time, entry.block, entry.epoch)
                 effects += [(name, effect) for effect in follows]
@@ -257,13 +264,13 @@ class Simulation:
         for name, own in zip(names, values, strict=True):
             self._give(name, Produced(report.round, own))
 
-    def _carry_out(self, name: str, effect: Effect) -> None:
+    def _carry_out(self, name: str, effect: RoundEffect) -> None:
         """Do what a member asked for, and give it what comes back."""
         match effect:
             case Store():
                 with self._watch.doing("store"):
                     self._blobs.put(effect.content, effect.label)
-            case Order():
+            case OrderRecord():
                 self._log.append(effect.record, name)
             case Fetch():
                 self._give(name, Fetched(effect.round, self._fetched(name, effect)))
@@ -281,7 +288,7 @@ class Simulation:
             case Work():
                 pass
 
-    def _give(self, name: str, event: Event) -> None:
+    def _give(self, name: str, event: RoundEvent) -> None:
         for effect in self._participants[name].step(event):
             self._carry_out(name, effect)
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from medward.agents.courier.observation import Decision, Observation
-from medward.agents.courier.policies import Every, Policy
+from medward.agents.courier.policies import CourierPolicy, Every
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import COST_UNIT
 from medward.federation.model.hospital import Hospital
@@ -47,7 +47,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Episode:
+class CourierEpisode:
     """One training from the end of the surveys on.
 
     Args:
@@ -87,7 +87,7 @@ class Rehearsal:
         # Refused at once rather than after the first training.
         self._cost(self._begun)
 
-    def play(self, policy: Policy) -> Episode:
+    def play(self, policy: CourierPolicy) -> CourierEpisode:
         """Train once, asking `policy` once before every sum."""
         for hospital in self._hospitals:
             hospital.carried = None
@@ -115,7 +115,7 @@ class Rehearsal:
         gains = [before - after for before, after in pairwise(costs)]
         gains += [0.0] * (len(steps) - len(gains))
         told = tuple(replace(step, gain=gain) for step, gain in zip(steps, gains, strict=True))
-        return Episode(told, costs[-1], shared)
+        return CourierEpisode(told, costs[-1], shared)
 
     def _sum(self, shared: SharedModel, number: int) -> IntVector:
         total: IntVector = np.sum([hospital.work(shared, number) for hospital in self._hospitals], axis=0)

@@ -13,24 +13,24 @@ from numpy.typing import NDArray
 
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.recipe import Recipe
-from medward.federation.blobs import Blobs
+from medward.federation.blobs import RoundBlobs
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import courier_of
 from medward.federation.model.hospital import Hospital, training_rows, trial_secret
-from medward.federation.model.plan import Plan
+from medward.federation.model.plan import TrainingPlan
 from medward.federation.model.shared_model import SharedModel, first_model, from_bytes
 from medward.federation.model.wire import sum_set
 from medward.federation.round.rules import FOUND_WORSE
 from medward.federation.simulation import checkpoint
 from medward.federation.simulation.checkpoint import Checkpoint
-from medward.federation.simulation.machines import Protect, RoundReport, Settings, Simulation, member_names
+from medward.federation.simulation.machines import Protect, RoundReport, Simulation, SimulationSettings, member_names
 from medward.federation.terms import Terms
 from medward.fhe.errors import UnsafeParameters
 from medward.fhe.parameters import UPDATE_BITS
 from medward.fhe.quantise import PLAIN_BITS
 from medward.flows.errors import BadSplit
 from medward.flows.partition import Partition, partition_rows
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from medward.store.local import in_memory, open_directory
 
 
@@ -82,17 +82,17 @@ class FederatedTraining:
         BadSplit: a hospital would get no rows.
     """
 
-    def __init__(self, prepared: Prepared, recipe: Recipe, options: Options, home: Path | None = None) -> None:
+    def __init__(self, prepared: PreparedData, recipe: Recipe, options: Options, home: Path | None = None) -> None:
         refuse_impossible(options)
         self.prepared, self.options = prepared, options
         self.shares = self._dealt(prepared.split.train)
         courier = courier_of(options.courier, options.sites, options.budget)
-        self.plan = Plan(prepared.space, recipe, options.rounds, options.seed, options.bits, courier)
+        self.plan = TrainingPlan(prepared.space, recipe, options.rounds, options.seed, options.bits, courier)
         self.reports: list[RoundReport] = []
         self._hospitals = self._admitted()
         self._temporary = TemporaryDirectory(prefix="medward-")
         self._journals = (home or Path(self._temporary.name)) / "journals"
-        self._blobs = Blobs(open_directory(home / "store") if home else in_memory())
+        self._blobs = RoundBlobs(open_directory(home / "store") if home else in_memory())
         self._simulation = self._simulate(first_model(self.plan))
 
     @property
@@ -178,7 +178,7 @@ class FederatedTraining:
     def _simulate(self, shared: SharedModel) -> Simulation:
         options = self.options
         since_final = takewhile(lambda report: report.outcome != "final", reversed(self.reports))
-        settings = Settings(
+        settings = SimulationSettings(
             protect=options.protect,
             sample=options.sample,
             silent=frozenset(options.silent),

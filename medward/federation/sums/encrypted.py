@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medward.federation.sums.interface import Blob, Decrypted, IntVector, SumRefused, SumTerms, Verdict, WrongSum
-from medward.federation.sums.journal import Journal, Kind
+from medward.federation.sums.interface import Blob, DealingVerdict, Decrypted, IntVector, SumRefused, SumTerms, WrongSum
+from medward.federation.sums.journal import AnswerJournal, ShownKind
 from medward.federation.sums.state import SumState
 from medward.fhe import ciphertexts, reconstruction
+from medward.fhe.arrays import Doubles
 from medward.fhe.checking import (
     check_dealing,
     check_own_share,
@@ -38,8 +38,6 @@ from medward.fhe.errors import DealingFault, MalformedEncoding, ShareFault
 from medward.fhe.hybrid import HybridKey
 from medward.fhe.sampling import framed, hedged_key
 
-Doubles = NDArray[np.float64]
-
 
 class EncryptedSum:
     """One member's part in encrypted sums, as contributor and as holder; a `SecureSum`.
@@ -52,7 +50,7 @@ class EncryptedSum:
 
     name = "aggregate"
 
-    def __init__(self, member: str, journal: Journal | None, secret: bytes) -> None:
+    def __init__(self, member: str, journal: AnswerJournal | None, secret: bytes) -> None:
         self._member, self._journal, self._secret = member, journal, secret
         self._sums: dict[SumTerms, SumState] = {}
         self._opened_keys: dict[bytes, HybridKey] = {}
@@ -121,7 +119,9 @@ class EncryptedSum:
         question = self._question(current, beacon)
         return self._once(current, "response", question, lambda: dealing.respond(current.challenge(beacon)))
 
-    def examine(self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes) -> Verdict:
+    def examine(
+        self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes
+    ) -> DealingVerdict:
         """Check a dealing, and this holder's share of it."""
         current = self._sum(terms)
         number = current.dealer(dealer)
@@ -132,19 +132,19 @@ class EncryptedSum:
             values = read_response(current.context, response)
             check_dealing(challenge, content, values)
         except (MalformedEncoding, DealingFault):
-            return Verdict.AT_FAULT
+            return DealingVerdict.AT_FAULT
         holder = current.holders.get(self._member)
         if holder not in current.keys:
-            return Verdict.GOOD
+            return DealingVerdict.GOOD
         share = self._unsealed(current, number, content)
         if share is None:
-            return Verdict.COMPLAINT
+            return DealingVerdict.COMPLAINT
         try:
             vector = check_own_share(challenge, holder, share, values)
         except ShareFault:
-            return Verdict.COMPLAINT
+            return DealingVerdict.COMPLAINT
         current.shares[number] = reconstruction.answered_part(vector)
-        return Verdict.GOOD
+        return DealingVerdict.GOOD
 
     def dealt(self, terms: SumTerms, dealer: str, contribution: bytes) -> bytes | None:
         """Return the share, with its salt, that a dealer sealed to this holder; None if it does not fit its digest."""
@@ -326,7 +326,7 @@ class EncryptedSum:
         return contradicts_audit(context, context.audit_rows(audit[0]), receiver, part, told)
 
     @property
-    def _own_journal(self) -> Journal:
+    def _own_journal(self) -> AnswerJournal:
         if self._journal is None:
             raise SumRefused(f"{self._member} has no journal, and shows nothing.")
         return self._journal
@@ -385,5 +385,5 @@ class EncryptedSum:
     def _question(self, current: SumState, *parts: bytes | str | int) -> bytes:
         return hashlib.sha256(framed(current.digest, *parts)).digest()
 
-    def _once(self, current: SumState, kind: Kind, question: bytes, make: Callable[[], bytes]) -> bytes:
+    def _once(self, current: SumState, kind: ShownKind, question: bytes, make: Callable[[], bytes]) -> bytes:
         return self._own_journal.once(current.terms.federation, current.terms.round, kind, question, make)

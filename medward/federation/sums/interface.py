@@ -31,7 +31,7 @@ class SumRefused(FederationError):
 Blob = Literal["contribution", "response", "shown", "answer", "share"]
 
 
-class Verdict(Enum):
+class DealingVerdict(Enum):
     """What a holder finds of a dealing."""
 
     GOOD = "good"
@@ -141,7 +141,9 @@ class SecureSum(Protocol):
             SumRefused: it did not contribute, or responded to another beacon of this round.
         """
 
-    def examine(self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes) -> Verdict:
+    def examine(
+        self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes
+    ) -> DealingVerdict:
         """Check a dealing, and this holder's share of it; keep the share where it is good.
 
         A member that is no holder, or an absent one, checks only what everybody can.

@@ -16,7 +16,7 @@ from typing import Literal
 
 from medward.federation.sums.interface import SumRefused
 
-Kind = Literal["secret", "contribution", "response", "shown", "answer", "audit"]
+ShownKind = Literal["secret", "contribution", "response", "shown", "answer", "audit"]
 
 _SCHEMA_VERSION = 2
 
@@ -37,7 +37,7 @@ CREATE TABLE sealing_keys (
 """
 
 
-class Journal:
+class AnswerJournal:
     """The answers and secrets of one member.
 
     Args:
@@ -69,7 +69,7 @@ class Journal:
             self._connection.close()
             raise
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> "AnswerJournal":
         return self
 
     def __exit__(
@@ -81,7 +81,7 @@ class Journal:
         """Close the file."""
         self._connection.close()
 
-    def once(self, federation: str, round: int, kind: Kind, question: bytes, make: Callable[[], bytes]) -> bytes:
+    def once(self, federation: str, round: int, kind: ShownKind, question: bytes, make: Callable[[], bytes]) -> bytes:
         """Return the answer stored in a place, or make, durably store and return one.
 
         Looking up, making and storing are one transaction that locks out every other process with the same file. `make`
@@ -114,14 +114,14 @@ class Journal:
             ) from error
         return answer
 
-    def given(self, federation: str, round: int, kind: Kind, question: bytes | None = None) -> bytes | None:
+    def given(self, federation: str, round: int, kind: ShownKind, question: bytes | None = None) -> bytes | None:
         """Return the answer in a place; None if there is none, it was erased, or it is to another question."""
         row = self._row(federation, round, kind)
         if row is None or (question is not None and row[0] != question):
             return None
         return row[2]
 
-    def was_given(self, federation: str, round: int, kind: Kind) -> bool:
+    def was_given(self, federation: str, round: int, kind: ShownKind) -> bool:
         """Return whether a place holds an answer, be it erased since."""
         return self._row(federation, round, kind) is not None
 
@@ -186,7 +186,7 @@ class Journal:
         """Bring what was erased from the log into the file, where the erased bytes are overwritten with zeros."""
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _row(self, federation: str, round: int, kind: Kind) -> tuple[bytes, bytes, bytes | None] | None:
+    def _row(self, federation: str, round: int, kind: ShownKind) -> tuple[bytes, bytes, bytes | None] | None:
         query = "SELECT question, digest, answer FROM answers WHERE federation = ? AND round = ? AND kind = ?"
         row: tuple[bytes, bytes, bytes | None] | None = self._connection.execute(
             query, (federation, round, kind)
@@ -209,7 +209,7 @@ class Journal:
             raise
 
 
-def _repeated(where: str, kind: Kind, question: bytes, row: tuple[bytes, bytes, bytes | None]) -> bytes:
+def _repeated(where: str, kind: ShownKind, question: bytes, row: tuple[bytes, bytes, bytes | None]) -> bytes:
     asked, digest, answer = row
     if asked != question:
         raise SumRefused(f"In {where} this member gave its {kind} to another question.")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medward.federation.sums.interface import Blob, Decrypted, IntVector, SumTerms, Verdict, WrongSum
+from medward.federation.sums.interface import Blob, DealingVerdict, Decrypted, IntVector, SumTerms, WrongSum
 
 
 class PlainSum:
@@ -52,14 +52,16 @@ class PlainSum:
         del beacon
         return _token("response", terms, self._member)
 
-    def examine(self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes) -> Verdict:
+    def examine(
+        self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes
+    ) -> DealingVerdict:
         """Check the length and the name of a contribution."""
         del beacon
         try:
             _integers(terms, contribution, dealer)
         except WrongSum:
-            return Verdict.AT_FAULT
-        return Verdict.GOOD if response == _token("response", terms, dealer) else Verdict.AT_FAULT
+            return DealingVerdict.AT_FAULT
+        return DealingVerdict.GOOD if response == _token("response", terms, dealer) else DealingVerdict.AT_FAULT
 
     def dealt(self, terms: SumTerms, dealer: str, contribution: bytes) -> bytes | None:
         """Return nothing: nothing is dealt."""

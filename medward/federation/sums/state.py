@@ -5,18 +5,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medward.federation.sums.interface import SumRefused, SumTerms, WrongSum
+from medward.fhe.arrays import Doubles
 from medward.fhe.context import Challenge, SumContext
 from medward.fhe.dealing import Dealing
 from medward.fhe.errors import FheError
 from medward.fhe.lanes import BlockLayout
 from medward.fhe.parameters import sum_parameters
 from medward.fhe.sampling import framed
-
-Doubles = NDArray[np.float64]
 
 
 class SumState:

@@ -9,12 +9,10 @@ passes and at most 2 between inverse passes, where exactness needs 8.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles
 from medward.fhe.ring.kernels import compiled
 from medward.fhe.ring.modular import reduced, times_constant
-
-Doubles = NDArray[np.float64]
 
 BLOCK = 1024
 _TAIL = 16

@@ -5,12 +5,9 @@ CPUs without a fused multiply-add. Residues are in [0, q), any q below 2^61.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles, Words
 from medward.fhe.ring.kernels import compiled, high_product
-
-Doubles = NDArray[np.float64]
-Words = NDArray[np.uint64]
 
 
 @compiled

@@ -1,13 +1,10 @@
 """Operations on residues in balanced form, float64[L, N], element by element or slot by slot; results are balanced."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles, Integers
 from medward.fhe.ring.kernels import compiled
 from medward.fhe.ring.modular import reduced, times, times_constant
-
-Doubles = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @compiled

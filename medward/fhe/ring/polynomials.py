@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medward.fhe.arrays import Doubles, Integers
 from medward.fhe.ring.kernels import compiled
 from medward.fhe.ring.modular import reduced, times
 from medward.fhe.ring.primes import balanced
-
-Doubles = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 def combine(weights: Doubles, rows: Doubles, prime: int) -> Doubles:

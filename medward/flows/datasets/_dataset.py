@@ -1,4 +1,4 @@
-"""What medward must know of a data set beyond its schema: how its files look and how to cut them honestly."""
+"""A data set beyond its schema: how its files look and how to cut them honestly."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace

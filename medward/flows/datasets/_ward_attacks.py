@@ -1,4 +1,4 @@
-"""What interrupts the ward's routine: attacks, and the harmless incidents that look like them.
+"""Interruptions of the ward's routine: attacks, and the harmless incidents that look like them.
 
 Both come as episodes on one device, with an onset, a growth and an end. Every attack has a harmless neighbour (scan and
 asset inventory, brute force and a reconnecting monitor, flood and a firmware update, delay and noisy Wi-Fi, altered
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32
 from numpy.random import Generator
 
-from medward.flows.datasets._ward_devices import KINDS, PROTOCOLS, VITALS, WARDS, Roster, Traffic
+from medward.flows.datasets._ward_devices import KINDS, PROTOCOLS, VITALS, WARDS, Roster, WardTraffic
 
 HEART_RATE, SPO2, RESPIRATION, SYSTOLIC, DIASTOLIC, TEMPERATURE = range(len(VITALS))
 TLS, UDP, TCP = (PROTOCOLS.index(name) for name in ("tls", "udp", "tcp"))
@@ -21,7 +21,7 @@ FEWEST_EPISODES = 28  # so many, evenly spread, that each part of a 70/15/15 cut
 
 
 @dataclass(frozen=True)
-class Episode:
+class WardIncident:
     """One attack or incident on one device.
 
     Args:
@@ -45,7 +45,7 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Plan:
+class IncidentPlan:
     """How often something happens, for how long, and what it does.
 
     Args:
@@ -60,12 +60,12 @@ class Plan:
     share: float
     length: tuple[int, int]
     ramps: tuple[float, float]
-    effect: Callable[[Traffic, Episode], None]
+    effect: Callable[[WardTraffic, WardIncident], None]
     kinds: tuple[str, ...] = tuple(kind.name for kind in KINDS)
     strength: float = 0.25
 
 
-def _scan(traffic: Traffic, it: Episode) -> None:
+def _scan(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.ports[it.rows] += 12.0 * it.force
     traffic.peers[it.rows] += 0.7 * it.force
     traffic.failed[it.rows] += 5.5 * it.force
@@ -74,7 +74,7 @@ def _scan(traffic: Traffic, it: Episode) -> None:
     traffic.periodicity[it.rows] -= 0.08 * it.force
 
 
-def _brute_force(traffic: Traffic, it: Episode) -> None:
+def _brute_force(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.failed[it.rows] += 8.0 * it.force
     traffic.packets_down[it.rows] += 22.0 * it.force
     traffic.packets_up[it.rows] += 18.0 * it.force
@@ -83,7 +83,7 @@ def _brute_force(traffic: Traffic, it: Episode) -> None:
     traffic.entropy[it.rows] += 0.1 * it.force
 
 
-def _flood(traffic: Traffic, it: Episode) -> None:
+def _flood(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.packets_down[it.rows] *= 1.0 + 5.0 * it.force
     traffic.size_down[it.rows] *= 1.0 - 0.25 * np.minimum(it.force, 1.5)
     traffic.rtt[it.rows] *= 1.0 + 0.6 * it.force
@@ -94,7 +94,7 @@ def _flood(traffic: Traffic, it: Episode) -> None:
         _speak(traffic, it, UDP, 0.5)
 
 
-def _mitm_delay(traffic: Traffic, it: Episode) -> None:
+def _mitm_delay(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.rtt[it.rows] *= 1.0 + 1.8 * it.force  # a detour, not a bad link: nothing more is lost
     traffic.gap_spread[it.rows] *= 1.0 + 0.45 * it.force
     traffic.delay[it.rows] += 2.8 * it.force
@@ -104,7 +104,7 @@ def _mitm_delay(traffic: Traffic, it: Episode) -> None:
     traffic.vitals[it.rows] = traffic.vitals[it.device, late]
 
 
-def _data_alteration(traffic: Traffic, it: Episode) -> None:
+def _data_alteration(traffic: WardTraffic, it: WardIncident) -> None:
     vitals = traffic.vitals[it.rows]
     if it.variant < 0.4:  # a fast heart is hidden, or a slow one
         vitals[:, HEART_RATE] += np.where(it.variant < 0.25, -36.0, 36.0) * it.force
@@ -123,7 +123,7 @@ def _data_alteration(traffic: Traffic, it: Episode) -> None:
     traffic.periodicity[it.rows] -= 0.04 * it.force
 
 
-def _exfiltration(traffic: Traffic, it: Episode) -> None:
+def _exfiltration(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.size_up[it.rows] *= 1.0 + 0.5 * it.force
     traffic.packets_up[it.rows] *= 1.0 + 0.3 * it.force
     traffic.entropy[it.rows] += 1.0 * it.force
@@ -131,7 +131,7 @@ def _exfiltration(traffic: Traffic, it: Episode) -> None:
     traffic.peers[it.rows] += 0.4 * it.force
 
 
-def _firmware(traffic: Traffic, it: Episode) -> None:
+def _firmware(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.packets_down[it.rows] *= 1.0 + 5.0 * it.force
     traffic.packets_up[it.rows] *= 1.0 + 1.2 * it.force
     traffic.size_down[it.rows] *= 1.0 + 3.0 * it.force
@@ -141,7 +141,7 @@ def _firmware(traffic: Traffic, it: Episode) -> None:
     _speak(traffic, it, TLS, 0.7)
 
 
-def _reconnect(traffic: Traffic, it: Episode) -> None:
+def _reconnect(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.failed[it.rows] += 2.0 * it.force
     traffic.loss[it.rows] *= 1.0 + 2.5 * it.force
     traffic.ports[it.rows] += 1.2 * it.force
@@ -151,7 +151,7 @@ def _reconnect(traffic: Traffic, it: Episode) -> None:
     traffic.silent[it.rows] += 0.5 * it.force
 
 
-def _manual_check(traffic: Traffic, it: Episode) -> None:
+def _manual_check(traffic: WardTraffic, it: WardIncident) -> None:
     vitals = traffic.vitals[it.rows]
     vitals[:, SPO2] -= np.abs(it.rng.normal(0.0, 2.0, len(vitals))) * it.force
     vitals[:, [SYSTOLIC, DIASTOLIC]] += it.rng.normal(0.0, 6.0, (len(vitals), 2)) * it.force[:, None]
@@ -163,7 +163,7 @@ def _manual_check(traffic: Traffic, it: Episode) -> None:
     traffic.silent[it.rows] += 0.15 * it.force
 
 
-def _noisy_wifi(traffic: Traffic, it: Episode) -> None:
+def _noisy_wifi(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.rtt[it.rows] *= 1.0 + 1.1 * it.force
     traffic.gap_spread[it.rows] *= 1.0 + 0.35 * it.force
     traffic.loss[it.rows] *= 1.0 + 6.0 * it.force
@@ -173,7 +173,7 @@ def _noisy_wifi(traffic: Traffic, it: Episode) -> None:
     traffic.silent[it.rows] += 0.08 * it.force
 
 
-def _inventory(traffic: Traffic, it: Episode) -> None:
+def _inventory(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.ports[it.rows] += 3.0 * it.force
     traffic.peers[it.rows] += 0.9 * it.force
     traffic.failed[it.rows] += 0.8 * it.force
@@ -181,14 +181,14 @@ def _inventory(traffic: Traffic, it: Episode) -> None:
     traffic.packets_up[it.rows] += 8.0 * it.force
 
 
-def _log_upload(traffic: Traffic, it: Episode) -> None:
+def _log_upload(traffic: WardTraffic, it: WardIncident) -> None:
     traffic.size_up[it.rows] *= 1.0 + 0.2 * it.force
     traffic.packets_up[it.rows] *= 1.0 + 0.35 * it.force
     traffic.entropy[it.rows] += 0.1 * it.force
     traffic.peers[it.rows] += 0.3 * it.force
 
 
-def _deterioration(traffic: Traffic, it: Episode) -> None:
+def _deterioration(traffic: WardTraffic, it: WardIncident) -> None:
     vitals = traffic.vitals[it.rows]
     worse = (
         np.array((20.0, -2.6, 5.5, -14.0, -9.0, 0.3)) if it.variant < 0.7 else np.array((-16.0, 0, -4, -9, -6, -0.2))
@@ -197,7 +197,7 @@ def _deterioration(traffic: Traffic, it: Episode) -> None:
     traffic.packets_up[it.rows] *= 1.0 + 0.5 * it.force  # alarms
 
 
-def _speak(traffic: Traffic, it: Episode, protocol: int, share: float) -> None:
+def _speak(traffic: WardTraffic, it: WardIncident, protocol: int, share: float) -> None:
     """In that share of the windows, at full force, another protocol has most packets."""
     switched = it.rng.random(len(it.force)) < share * it.force
     traffic.protocol[it.rows] = np.where(switched, protocol, traffic.protocol[it.rows])
@@ -206,28 +206,28 @@ def _speak(traffic: Traffic, it: Episode, protocol: int, share: float) -> None:
 _WITH_VITALS = tuple(kind.name for kind in KINDS if kind.vitals)
 _CLINICAL = tuple(kind.name for kind in KINDS if kind.name != "imaging")
 
-ATTACKS: dict[str, Plan] = {
-    "scan": Plan(0.014, (6, 25), (0.2, 0.2), _scan),
-    "brute_force": Plan(0.020, (15, 60), (0.2, 0.15), _brute_force),
-    "flood": Plan(0.018, (8, 40), (0.05, 0.15), _flood),
+ATTACKS: dict[str, IncidentPlan] = {
+    "scan": IncidentPlan(0.014, (6, 25), (0.2, 0.2), _scan),
+    "brute_force": IncidentPlan(0.020, (15, 60), (0.2, 0.15), _brute_force),
+    "flood": IncidentPlan(0.018, (8, 40), (0.05, 0.15), _flood),
     # Nobody delays a therapy with a scanner's images: the clinical value lies in what arrives at once.
-    "mitm_delay": Plan(0.032, (30, 120), (0.25, 0.15), _mitm_delay, _CLINICAL),
-    "data_alteration": Plan(0.028, (25, 100), (0.3, 0.1), _data_alteration, _WITH_VITALS),
-    "exfiltration": Plan(0.040, (50, 220), (0.2, 0.1), _exfiltration),
+    "mitm_delay": IncidentPlan(0.032, (30, 120), (0.25, 0.15), _mitm_delay, _CLINICAL),
+    "data_alteration": IncidentPlan(0.028, (25, 100), (0.3, 0.1), _data_alteration, _WITH_VITALS),
+    "exfiltration": IncidentPlan(0.040, (50, 220), (0.2, 0.1), _exfiltration),
 }
 
-INCIDENTS: dict[str, Plan] = {
-    "firmware": Plan(0.020, (10, 50), (0.1, 0.1), _firmware),
-    "reconnect": Plan(0.025, (3, 15), (0.2, 0.4), _reconnect),
-    "manual_check": Plan(0.040, (3, 15), (0.2, 0.2), _manual_check, _CLINICAL),
-    "noisy_wifi": Plan(0.040, (10, 60), (0.3, 0.3), _noisy_wifi),
-    "inventory": Plan(0.025, (4, 20), (0.2, 0.2), _inventory),
-    "log_upload": Plan(0.035, (15, 100), (0.2, 0.1), _log_upload),
-    "deterioration": Plan(0.040, (30, 120), (0.4, 0.3), _deterioration, _WITH_VITALS),
+INCIDENTS: dict[str, IncidentPlan] = {
+    "firmware": IncidentPlan(0.020, (10, 50), (0.1, 0.1), _firmware),
+    "reconnect": IncidentPlan(0.025, (3, 15), (0.2, 0.4), _reconnect),
+    "manual_check": IncidentPlan(0.040, (3, 15), (0.2, 0.2), _manual_check, _CLINICAL),
+    "noisy_wifi": IncidentPlan(0.040, (10, 60), (0.3, 0.3), _noisy_wifi),
+    "inventory": IncidentPlan(0.025, (4, 20), (0.2, 0.2), _inventory),
+    "log_upload": IncidentPlan(0.035, (15, 100), (0.2, 0.1), _log_upload),
+    "deterioration": IncidentPlan(0.040, (30, 120), (0.4, 0.3), _deterioration, _WITH_VITALS),
 }
 
 
-def apply_incidents(rng: Generator, traffic: Traffic, devices: Roster) -> None:
+def apply_incidents(rng: Generator, traffic: WardTraffic, devices: Roster) -> None:
     """Let the harmless incidents happen, anywhere and anytime; noisy Wi-Fi meets all devices of a ward at once."""
     windows = traffic.rtt.shape[1]
     for name, plan in INCIDENTS.items():
@@ -241,10 +241,10 @@ def apply_incidents(rng: Generator, traffic: Traffic, devices: Roster) -> None:
             variant = rng.random()
             for device in groups[int(rng.integers(len(groups)))]:
                 at = slice(start, start + len(force))
-                plan.effect(traffic, Episode(int(device), at, force, variant, rng))
+                plan.effect(traffic, WardIncident(int(device), at, force, variant, rng))
 
 
-def apply_attacks(rng: Generator, traffic: Traffic, devices: Roster) -> Int32[np.ndarray, "devices windows"]:
+def apply_attacks(rng: Generator, traffic: WardTraffic, devices: Roster) -> Int32[np.ndarray, "devices windows"]:
     """Let the attacks happen, evenly spread over time and the kinds of device, at most one at once on a device.
 
     Returns:
@@ -264,13 +264,13 @@ def apply_attacks(rng: Generator, traffic: Traffic, devices: Roster) -> Int32[np
             device = _free(rng, y[:, max(0, start - 2) : start + length + 2] == 0, devices, suitable, int(turn))
             if device is None:
                 continue
-            episode = Episode(device, at, _force(rng, plan, length), rng.random(), rng)
+            episode = WardIncident(device, at, _force(rng, plan, length), rng.random(), rng)
             plan.effect(traffic, episode)
             y[episode.rows] = code
     return y
 
 
-def _suitable(devices: Roster, plan: Plan) -> list[int]:
+def _suitable(devices: Roster, plan: IncidentPlan) -> list[int]:
     """Return the devices that such an episode may happen to."""
     return [d for d, kind in enumerate(devices.kind) if KINDS[kind].name in plan.kinds]
 
@@ -290,7 +290,7 @@ def _free(
     return int(rng.choice(preferred if len(preferred) else free))
 
 
-def _lengths(rng: Generator, plan: Plan, rows: int, fewest: int = 1) -> list[int]:
+def _lengths(rng: Generator, plan: IncidentPlan, rows: int, fewest: int = 1) -> list[int]:
     """Return lengths of episodes that sum to the plan's share of that many rows.
 
     Where the rows are few, the episodes get shorter before they get fewer than `fewest`.
@@ -304,7 +304,7 @@ def _lengths(rng: Generator, plan: Plan, rows: int, fewest: int = 1) -> list[int
     return [int(length) for length in np.diff(ends, prepend=0) if length > 0]
 
 
-def _force(rng: Generator, plan: Plan, length: int) -> Float64[np.ndarray, " windows"]:
+def _force(rng: Generator, plan: IncidentPlan, length: int) -> Float64[np.ndarray, " windows"]:
     """Return the episode's strength times a trapezoid: onset, plateau, end."""
     onset, end = (max(1.0, share * length) for share in plan.ramps)
     step = np.arange(length) + 0.5

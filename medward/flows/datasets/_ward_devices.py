@@ -1,6 +1,6 @@
 """The devices of the synthetic ward, and what they do while nobody attacks them.
 
-`Traffic` is the state that lies behind the measurements: rates, sizes, delays and vital signs for each device and
+`WardTraffic` is the state that lies behind the measurements: rates, sizes, delays and vital signs for each device and
 window. Incidents and attacks (`_ward_attacks.py`) change it in place; `ward.py` then measures it, with noise. Keeping
 the state apart from the measurement keeps the columns consistent: a flood that raises a packet rate also raises bytes
 and shortens the gaps between packets, because all three are read from the same rate.
@@ -24,7 +24,7 @@ WINDOWS_PER_DEVICE = 250  # fewer than this, and the ward gets fewer devices ins
 
 
 @dataclass(frozen=True)
-class Kind:
+class DeviceKind:
     """What the devices of one kind have in common.
 
     Args:
@@ -63,11 +63,13 @@ class Kind:
 
 
 KINDS = (
-    Kind("patient_monitor", 110, 0.7, 310, 95, 5, 0.7, 0.8, 5.2, 0.80, 6, ("hl7", "tls", "udp"), VITALS, 0.35),
-    Kind("infusion_pump", 22, 0.8, 180, 120, 8, 0.3, 0.4, 5.8, 0.85, 3, ("tls", "hl7"), (), 0.6),
-    Kind("ventilator", 70, 0.6, 250, 90, 4, 0.4, 0.5, 5.0, 0.88, 6, ("hl7", "tcp"), VITALS[:3], 0.2),
-    Kind("wearable", 30, 0.9, 140, 80, 22, 0.4, 0.3, 6.5, 0.65, 4, ("mqtt", "udp"), (*VITALS[:3], VITALS[5]), 0.1),
-    Kind("imaging", 18, 0.6, 420, 140, 3, 0.8, 1.0, 6.2, 0.45, 12, ("dicom", "tcp"), (), 0.1, 0.004),
+    DeviceKind("patient_monitor", 110, 0.7, 310, 95, 5, 0.7, 0.8, 5.2, 0.80, 6, ("hl7", "tls", "udp"), VITALS, 0.35),
+    DeviceKind("infusion_pump", 22, 0.8, 180, 120, 8, 0.3, 0.4, 5.8, 0.85, 3, ("tls", "hl7"), (), 0.6),
+    DeviceKind("ventilator", 70, 0.6, 250, 90, 4, 0.4, 0.5, 5.0, 0.88, 6, ("hl7", "tcp"), VITALS[:3], 0.2),
+    DeviceKind(
+        "wearable", 30, 0.9, 140, 80, 22, 0.4, 0.3, 6.5, 0.65, 4, ("mqtt", "udp"), (*VITALS[:3], VITALS[5]), 0.1
+    ),
+    DeviceKind("imaging", 18, 0.6, 420, 140, 3, 0.8, 1.0, 6.2, 0.45, 12, ("dicom", "tcp"), (), 0.1, 0.004),
 )
 
 
@@ -84,7 +86,7 @@ class Roster:
 
 
 @dataclass
-class Traffic:
+class WardTraffic:
     """What goes on in each device's windows, before it is measured; changed in place by incidents and attacks.
 
     Args:
@@ -184,7 +186,7 @@ def rounds(
     return np.asarray(np.exp(-0.5 * (from_round / 0.12) ** 2))
 
 
-def benign_traffic(rng: Generator, devices: Roster, time: Float64[np.ndarray, "devices windows"]) -> Traffic:
+def benign_traffic(rng: Generator, devices: Roster, time: Float64[np.ndarray, "devices windows"]) -> WardTraffic:
     """Return what the devices do when nothing happens: periodic traffic over the shifts, and drifting vital signs."""
     count, windows = time.shape
     load, link, regular = drift(rng, (20.0, 15.0, 40.0), count, windows)
@@ -204,7 +206,7 @@ def benign_traffic(rng: Generator, devices: Roster, time: Float64[np.ndarray, "d
     packets_up = kinds("packets", 0.2) * work * (1.0 + transfer)
     size_up = kinds("size_up", 0.08) * np.exp(0.05 * summary) * (1.0 + 1.2 * (transfer > 0))
     trouble = np.exp(0.16 * link + 0.16 * air)
-    return Traffic(
+    return WardTraffic(
         packets_up=packets_up,
         packets_down=kinds("reply", 0.2) * packets_up,
         size_up=size_up,

@@ -27,7 +27,7 @@ from medward.flows.datasets._ward_devices import (
     VITALS,
     WINDOW,
     Roster,
-    Traffic,
+    WardTraffic,
     benign_traffic,
     clock,
     measured,
@@ -153,7 +153,9 @@ def write_csv(path: Path | str, rows: int, seed: int) -> None:
         ) from error
 
 
-def _measure(rng: Generator, traffic: Traffic, devices: Roster) -> dict[str, Float64[np.ndarray, "devices windows"]]:
+def _measure(
+    rng: Generator, traffic: WardTraffic, devices: Roster
+) -> dict[str, Float64[np.ndarray, "devices windows"]]:
     """Return what a gateway would note of each window: counts, sizes in bytes, times in ms (`vitals_delay` in s)."""
     shape = traffic.rtt.shape
 
@@ -195,7 +197,7 @@ def _measure(rng: Generator, traffic: Traffic, devices: Roster) -> dict[str, Flo
 
 
 def _matrix(
-    devices: Roster, traffic: Traffic, numbers: dict[str, Float64[np.ndarray, "devices windows"]]
+    devices: Roster, traffic: WardTraffic, numbers: dict[str, Float64[np.ndarray, "devices windows"]]
 ) -> np.ndarray:
     """Return the feature matrix, devices by windows by columns, float32, rounded as a gateway would write it."""
     shape = traffic.rtt.shape

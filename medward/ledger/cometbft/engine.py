@@ -13,7 +13,7 @@ import msgspec
 from medward.ledger.cometbft.light import timestamp
 from medward.ledger.cometbft.process import CometProcess
 from medward.ledger.cometbft.server import AbciApplication, AbciServer
-from medward.ledger.errors import LedgerError, Refused
+from medward.ledger.errors import LedgerError, TransactionRefused
 from medward.ledger.execution import Executed
 from medward.ledger.signatures import ED25519, AlgorithmBytes, MemberVerifier
 from medward.ledger.transactions import decode_transaction, encode_transaction
@@ -99,7 +99,7 @@ class CometEngine(Engine):
         if int(reply["code"]):
             self._waiting.pop(key, None)
             code = int(reply["code"])
-            raise Refused(f"the rules refuse transaction {transaction.nonce} with code {code}", code)
+            raise TransactionRefused(f"the rules refuse transaction {transaction.nonce} with code {code}", code)
         # Whoever stops waiting may ask again for the same transaction.
         return await asyncio.shield(answered)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature as OpenSSLInvalidSignature
+from cryptography import exceptions
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from medward.ledger.cometbft.abci_messages import PUBLIC_KEY, TIMESTAMP
@@ -84,7 +84,7 @@ def _signed_power(commit: Mapping[str, Any], validators: Sequence[Mapping[str, A
         message = _vote_bytes(commit, signature["timestamp"], chain_id)
         try:
             Ed25519PublicKey.from_public_bytes(key).verify(base64.b64decode(signature["signature"]), message)
-        except OpenSSLInvalidSignature:
+        except exceptions.InvalidSignature:
             raise InvalidCertificate(f"the commit of {address} does not verify") from None
         counted.add(address)
         signed += int(validator["voting_power"])

@@ -16,7 +16,7 @@ Scalar = Literal["int", "bytes", "text", "sfixed64"]
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _WIRE: Final[Mapping[str, int]] = {"int": _VARINT, "sfixed64": _FIXED64, "bytes": _LENGTH, "text": _LENGTH}
 _DEFAULT: Final[Mapping[str, Any]] = {"int": 0, "sfixed64": 0, "bytes": b"", "text": ""}
-Value = dict[str, Any]
+MessageValue = dict[str, Any]
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
-def encode(form: Table, message: Value) -> bytes:
+def encode(form: Table, message: MessageValue) -> bytes:
     """Return the bytes of a message, fields in ascending number."""
     out = bytearray()
     for field in form.fields:
@@ -78,13 +78,13 @@ def encode(form: Table, message: Value) -> bytes:
     return bytes(out)
 
 
-def decode(form: Table, data: bytes) -> Value:
+def decode(form: Table, data: bytes) -> MessageValue:
     """Return a message as a dictionary in which every field but absent messages has a value.
 
     Raises:
         NotCanonical: the bytes are not a message.
     """
-    message: Value = {
+    message: MessageValue = {
         field.name: [] if field.repeated else None if isinstance(field.kind, Table) else _DEFAULT[field.kind]
         for field in form.fields
     }

@@ -1,4 +1,4 @@
-"""What a stopped validator keeps on its disk, read by its own program (`cometbft inspect`) from a copy.
+"""Reading the disk of a stopped validator from a copy, by its own program (`cometbft inspect`).
 
 Nothing of it is believed here: whoever reads on verifies each block from the genesis (light.py). A block that the
 program cannot read is told with its height.

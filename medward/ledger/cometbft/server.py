@@ -13,12 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medward.ledger import encoding
 from medward.ledger.certificates import snapshot_digests
 from medward.ledger.cometbft.abci_messages import REQUEST, RESPONSE
-from medward.ledger.cometbft.protobuf import Value, decode, encode, varint
+from medward.ledger.cometbft.protobuf import MessageValue, decode, encode, varint
 from medward.ledger.encoding import Count, Hash, Structure, digest
-from medward.ledger.encoding import decode as decode_record
-from medward.ledger.encoding import encode as encode_record
 from medward.ledger.errors import InvalidSignature, LedgerError, NotCanonical, SnapshotMismatch
 from medward.ledger.execution import Executed, Execution, StateSummary
 from medward.ledger.signatures import Verifier
@@ -79,29 +78,29 @@ class AbciApplication:
         self._snapshots: dict[int, tuple[StateSummary, bytes]] = {}
         self._load()
 
-    def answer(self, request: Value) -> Value:
+    def answer(self, request: MessageValue) -> MessageValue:
         """Return the response to one request, both as {kind: message}."""
         kind, content = next((k, v) for k, v in request.items() if v is not None)
-        handler: Callable[[Value], Value] = getattr(self, f"_on_{kind}")
+        handler: Callable[[MessageValue], MessageValue] = getattr(self, f"_on_{kind}")
         return {kind: handler(content)}
 
-    def _on_echo(self, request: Value) -> Value:
+    def _on_echo(self, request: MessageValue) -> MessageValue:
         return {"message": request["message"]}
 
-    def _on_flush(self, request: Value) -> Value:
+    def _on_flush(self, request: MessageValue) -> MessageValue:
         return {}
 
-    def _on_info(self, request: Value) -> Value:
+    def _on_info(self, request: MessageValue) -> MessageValue:
         height = self.execution.height
         app_hash = self.execution.summary.root if height else b""
         return {"data": "medward", "last_block_height": height, "last_block_app_hash": app_hash}
 
-    def _on_init_chain(self, request: Value) -> Value:
+    def _on_init_chain(self, request: MessageValue) -> MessageValue:
         self._genesis_time = _milliseconds(request["time"])
         self.execution = Execution(self._make(), self._genesis_time)
         return {"app_hash": self.execution.summary.root}
 
-    def _on_query(self, request: Value) -> Value:
+    def _on_query(self, request: MessageValue) -> MessageValue:
         value = self.execution.application.query(request["path"])
         return {
             "code": 0 if value is not None else 1,
@@ -110,12 +109,12 @@ class AbciApplication:
             "height": self.execution.height,
         }
 
-    def _on_check_tx(self, request: Value) -> Value:
+    def _on_check_tx(self, request: MessageValue) -> MessageValue:
         transaction = self._decode(request["tx"])
         result = _BAD_TRANSACTION if transaction is None else self.execution.check(transaction)
         return {"code": min(result.code, 2**32 - 1), "data": result.data}
 
-    def _on_prepare_proposal(self, request: Value) -> Value:
+    def _on_prepare_proposal(self, request: MessageValue) -> MessageValue:
         chosen, size, seen = [], 0, set()
         for data in request["txs"]:
             transaction = self._decode(data)
@@ -129,17 +128,17 @@ class AbciApplication:
                 size += len(data) + 8
         return {"txs": chosen}
 
-    def _on_process_proposal(self, request: Value) -> Value:
+    def _on_process_proposal(self, request: MessageValue) -> MessageValue:
         valid = all(self._decode(data) is not None for data in request["txs"])
         return {"status": _ACCEPT if valid else _REJECT}
 
-    def _on_extend_vote(self, request: Value) -> Value:
+    def _on_extend_vote(self, request: MessageValue) -> MessageValue:
         return {}
 
-    def _on_verify_vote_extension(self, request: Value) -> Value:
+    def _on_verify_vote_extension(self, request: MessageValue) -> MessageValue:
         return {"status": _ACCEPT}
 
-    def _on_finalize_block(self, request: Value) -> Value:
+    def _on_finalize_block(self, request: MessageValue) -> MessageValue:
         decoded = [self._decode(data) for data in request["txs"]]
         present = [transaction for transaction in decoded if transaction is not None]
         executed = self.execution.execute(_milliseconds(request["time"]), present)
@@ -154,12 +153,12 @@ class AbciApplication:
             "app_hash": executed.summary.root,
         }
 
-    def _on_commit(self, request: Value) -> Value:
+    def _on_commit(self, request: MessageValue) -> MessageValue:
         if self.execution.height % self._interval == 0:
             self._keep(self.execution.summary, self.execution.snapshot().encode())
         return {}
 
-    def _on_list_snapshots(self, request: Value) -> Value:
+    def _on_list_snapshots(self, request: MessageValue) -> MessageValue:
         listed = []
         for height, (summary, data) in sorted(self._snapshots.items()):
             metadata = _Metadata(summary, snapshot_digests(data, CHUNK))
@@ -169,22 +168,22 @@ class AbciApplication:
                     "format": _FORMAT,
                     "chunks": len(metadata.chunks),
                     "hash": digest(metadata),
-                    "metadata": encode_record(metadata),
+                    "metadata": encoding.encode(metadata),
                 }
             )
         return {"snapshots": listed}
 
-    def _on_load_snapshot_chunk(self, request: Value) -> Value:
+    def _on_load_snapshot_chunk(self, request: MessageValue) -> MessageValue:
         if request["height"] not in self._snapshots:
             return {}
         start = request["chunk"] * CHUNK
         return {"chunk": self._snapshots[request["height"]][1][start : start + CHUNK]}
 
-    def _on_offer_snapshot(self, request: Value) -> Value:
+    def _on_offer_snapshot(self, request: MessageValue) -> MessageValue:
         """Take a snapshot only if its summary has the root that CometBFT's light client verified."""
         snapshot = request["snapshot"]
         try:
-            metadata = decode_record(snapshot["metadata"], _Metadata)
+            metadata = encoding.decode(snapshot["metadata"], _Metadata)
         except NotCanonical:
             return {"result": _SNAPSHOT_REJECT}
         summary = metadata.summary
@@ -194,7 +193,7 @@ class AbciApplication:
         self._offered = (metadata, {})
         return {"result": _SNAPSHOT_ACCEPT}
 
-    def _on_apply_snapshot_chunk(self, request: Value) -> Value:
+    def _on_apply_snapshot_chunk(self, request: MessageValue) -> MessageValue:
         if self._offered is None:
             return {"result": _CHUNK_REJECT_SNAPSHOT}
         metadata, chunks = self._offered
@@ -231,7 +230,7 @@ class AbciApplication:
         stored = _StoredSnapshot(summary, data, self._genesis_time)
         part = self._path.with_suffix(".part")
         with open(part, "wb") as file:
-            file.write(encode_record(stored))
+            file.write(encoding.encode(stored))
             file.flush()
             os.fsync(file.fileno())
         part.replace(self._path)
@@ -240,7 +239,7 @@ class AbciApplication:
         if not self._path.exists():
             return
         try:
-            stored = decode_record(self._path.read_bytes(), _StoredSnapshot)
+            stored = encoding.decode(self._path.read_bytes(), _StoredSnapshot)
             execution = Execution(self._make(), stored.genesis_time)
             execution.restore(stored.data, stored.summary.digest())
         except (NotCanonical, SnapshotMismatch):
@@ -285,7 +284,7 @@ class AbciServer:
             self._open.discard(writer)
             writer.close()
 
-    def _respond(self, request: Value) -> dict[str, Any]:
+    def _respond(self, request: MessageValue) -> dict[str, Any]:
         try:
             return self._application.answer(request)
         except (LedgerError, StopIteration, AttributeError) as error:
@@ -312,7 +311,7 @@ async def read_message(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(length)
 
 
-def _milliseconds(timestamp: Value | None) -> int:
+def _milliseconds(timestamp: MessageValue | None) -> int:
     if timestamp is None:
         return 0
     return max(0, int(timestamp["seconds"]) * 1000 + int(timestamp["nanos"]) // 1_000_000)

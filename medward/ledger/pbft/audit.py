@@ -1,4 +1,4 @@
-"""What an auditor checks with nothing but the genesis: blocks, checkpoints, evidence.
+"""An auditor's checks with nothing but the genesis: blocks, checkpoints, evidence.
 
 See spec/ledger.md, "Certificates" and N6.
 """
@@ -20,7 +20,7 @@ from medward.ledger.pbft.messages import (
     PrePrepare,
     decode_message,
 )
-from medward.ledger.signatures import Domain, Kind, Signatures, Verifier
+from medward.ledger.signatures import Domain, SignatureKind, Signatures, Verifier
 from medward.ledger.transactions import decode_transaction, verify_transaction
 from medward.ledger.types import Application
 
@@ -61,7 +61,7 @@ def _claim(message: Message, chain: bytes) -> _Claim:
     if isinstance(message, PrePrepare):
         return _Claim(message.domain(), message.header.digest(), message.sender, message.signatures)
     if isinstance(message, Prepare | Commit):
-        kind: Kind = "prepare" if isinstance(message, Prepare) else "commit"
+        kind: SignatureKind = "prepare" if isinstance(message, Prepare) else "commit"
         domain = Domain(chain, kind, message.epoch, message.view, message.height)
         return _Claim(domain, message.digest, message.sender, message.signatures)
     if isinstance(message, CheckpointVote):

@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 
 from medward.ledger.certificates import CertifiedAnswer, follow_handovers
 from medward.ledger.encoding import decode_form, encode
-from medward.ledger.errors import InvalidCertificate, LedgerError, NotCanonical, Refused
+from medward.ledger.errors import InvalidCertificate, LedgerError, NotCanonical, TransactionRefused
 from medward.ledger.execution import NONCE_WINDOW
 from medward.ledger.membership import Genesis, Membership
 from medward.ledger.pbft.client_protocol import (
-    Answer,
     BlockReply,
     ClientMessage,
     GetBlock,
     GetStatus,
     NodeStatus,
-    Query,
     QueryAnswer,
+    Receipts,
     Refusal,
     ServerMessage,
-    Submit,
-    Watch,
+    StateQuery,
+    SubmitTransactions,
+    WatchTransactions,
 )
 from medward.ledger.pbft.identity import pinned_context
 from medward.ledger.pbft.runtime.client_desk import CLIENT_FRAME
@@ -229,7 +229,7 @@ class PbftClient:
             if waiting.group is not None:
                 waiting.group.settled()
         if isinstance(outcome, Refusal):
-            raise Refused(
+            raise TransactionRefused(
                 f"the ledger does not take transaction {waiting.nonce}: {outcome.reason}", outcome.result.code
             )
         return outcome
@@ -243,7 +243,7 @@ class PbftClient:
         verifier = MemberVerifier()
         for name in self._connections:
             status = await self._ask(name, GetStatus())
-            answer = await self._ask(name, Query(path))
+            answer = await self._ask(name, StateQuery(path))
             if isinstance(status, NodeStatus) and isinstance(answer, QueryAnswer) and answer.answer is not None:
                 try:
                     epochs = follow_handovers(self._genesis.membership, status.handovers, self._chain, verifier)
@@ -359,8 +359,8 @@ class PbftClient:
                 waiting.answered.set_exception(error)
         if not encoded:
             return
-        submit = frame(encode(Submit(tuple(encoded))))
-        watch = frame(encode(Watch(self._client, members[0].nonce, len(members))))
+        submit = frame(encode(SubmitTransactions(tuple(encoded))))
+        watch = frame(encode(WatchTransactions(self._client, members[0].nonce, len(members))))
         while group.open:
             names = sorted(self._connections)
             one = names[self._preferred % len(names)]
@@ -382,7 +382,7 @@ class PbftClient:
             if len(self._heard) >= 16:
                 self._heard.pop(next(iter(self._heard)))
             self._heard[data] = message
-        if isinstance(message, Answer):
+        if isinstance(message, Receipts):
             if message.client == self._client:
                 for receipt, nonces in message.receipts:
                     for nonce in nonces:

@@ -1,4 +1,4 @@
-"""What a client and a replica say to each other, over a connection on which only the replica shows a certificate."""
+"""Messages between a client and a replica, over a connection on which only the replica shows a certificate."""
 
 from typing import Annotated
 
@@ -12,13 +12,13 @@ from medward.ledger.transactions import MAX_TREE
 from medward.ledger.types import Receipt, TxResult
 
 
-class Submit(Structure, frozen=True, tag="submit"):
+class SubmitTransactions(Structure, frozen=True, tag="submit"):
     """Asks for transactions of one client to be ordered, and for this replica's answers."""
 
     transactions: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=MAX_TREE)]
 
 
-class Watch(Structure, frozen=True, tag="watch"):
+class WatchTransactions(Structure, frozen=True, tag="watch"):
     """Asks for this replica's answers about transactions that another replica was asked to have ordered.
 
     Args:
@@ -32,7 +32,7 @@ class Watch(Structure, frozen=True, tag="watch"):
     count: Annotated[int, msgspec.Meta(ge=1, le=MAX_TREE)]
 
 
-class Answer(Structure, frozen=True, tag="answer"):
+class Receipts(Structure, frozen=True, tag="answer"):
     """Transactions of a client were applied; f+1 equal receipts from different replicas are to be believed.
 
     Args:
@@ -53,7 +53,7 @@ class Refusal(Structure, frozen=True, tag="refusal"):
     reason: Annotated[str, msgspec.Meta(max_length=500)]
 
 
-class Query(Structure, frozen=True, tag="query"):
+class StateQuery(Structure, frozen=True, tag="query"):
     """Asks for a value at the last stable checkpoint, with its proof."""
 
     path: Annotated[str, msgspec.Meta(max_length=1024)]
@@ -94,5 +94,5 @@ class NodeStatus(Structure, frozen=True, tag="node-status"):
     halted: str | None
 
 
-ClientMessage = Submit | Watch | Query | GetBlock | GetStatus
-ServerMessage = Answer | Refusal | QueryAnswer | BlockReply | NodeStatus
+ClientMessage = SubmitTransactions | WatchTransactions | StateQuery | GetBlock | GetStatus
+ServerMessage = Receipts | Refusal | QueryAnswer | BlockReply | NodeStatus

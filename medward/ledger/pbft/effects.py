@@ -1,4 +1,4 @@
-"""What goes into a replica and what comes out: events, effects, and the records of its journal.
+"""Events that go into a replica, effects that come out, and the records of its journal.
 
 The shell around a replica carries out the effects of one step in this order: first everything that writes, durably and
 as one unit; only then everything that sends or replies. That is the whole of the promise "the vote is durable before it
@@ -60,7 +60,7 @@ class Tick(msgspec.Struct, frozen=True):
     """Time has passed; see `Replica.next_deadline`."""
 
 
-Event = Received | Submitted | Asked | Tick
+ReplicaEvent = Received | Submitted | Asked | Tick
 
 
 class LeftView(Structure, frozen=True, tag="left-view"):
@@ -102,19 +102,19 @@ class CheckpointTaken(Structure, frozen=True, tag="checkpoint-taken"):
     vote: CheckpointVote
 
 
-Record = LeftView | EnteredView | Accepted | Prepared | BatchKept | CheckpointTaken
+JournalRecord = LeftView | EnteredView | Accepted | Prepared | BatchKept | CheckpointTaken
 
 
 class Append(msgspec.Struct, frozen=True):
     """Add a record to the journal."""
 
-    record: Record
+    record: JournalRecord
 
 
 class Compact(msgspec.Struct, frozen=True):
     """Replace the journal by these records: all that still matters after a stable checkpoint."""
 
-    records: tuple[Record, ...]
+    records: tuple[JournalRecord, ...]
 
 
 class StoreBlock(msgspec.Struct, frozen=True):
@@ -197,7 +197,7 @@ class Halted(msgspec.Struct, frozen=True):
 
 
 Write = Append | Compact | StoreBlock | StoreSnapshot | SaveChunk | StoreEvidence
-Effect = Write | Send | Broadcast | SendBlocks | SendChunk | Reply | Refuse | Halted
+ReplicaEffect = Write | Send | Broadcast | SendBlocks | SendChunk | Reply | Refuse | Halted
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -211,7 +211,7 @@ class Recovered(msgspec.Struct, frozen=True):
         oldest: the first height whose block is stored, 0 where none is.
     """
 
-    records: tuple[Record, ...] = ()
+    records: tuple[JournalRecord, ...] = ()
     snapshot: StoreSnapshot | None = None
     blocks: tuple[CertifiedBlock, ...] = ()
     chunks: dict[bytes, bytes] = {}

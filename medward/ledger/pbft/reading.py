@@ -1,7 +1,8 @@
 """Reading the journal of another's node without touching it: from a copy, for an auditor.
 
-`Journal` opens its files for writing, as a replica must. Here they are copied first, and everything that does not read
-back as it was written is told with its place instead of raised, so that one damaged record does not hide the others.
+`ReplicaJournal` opens its files for writing, as a replica must. Here they are copied first, and everything that does
+not read back as it was written is told with its place instead of raised, so that one damaged record does not hide the
+others.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from medward.ledger.errors import LedgerError, NotCanonical
 from medward.ledger.execution import transactions_root
 from medward.ledger.pbft.effects import StoreSnapshot
 from medward.ledger.pbft.messages import Evidence
-from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.pbft.runtime.journal import ReplicaJournal
 
 _DATABASE, _LOG, _WITNESS = "journal.sqlite", "journal.sqlite-wal", "witness"
 
@@ -68,7 +69,7 @@ def read_journal(folder: Path, *, in_use: bool = False) -> JournalContent:
     """Return what the journal in `folder` holds; nothing in it is changed.
 
     Args:
-        folder: made by `Journal.create`.
+        folder: made by `ReplicaJournal.create`.
         in_use: whether a replica writes it now; it is then read between two of its transactions.
 
     Raises:
@@ -119,7 +120,7 @@ def _read(folder: Path, copy: Path) -> JournalContent:
         snapshot = _read_snapshot(database, damage)
         evidence = _read_evidence(database, damage)
     try:
-        with Journal(copy) as journal:
+        with ReplicaJournal(copy) as journal:
             journal.verify_records()
             if not damage and not altered:
                 journal.recover()

@@ -30,8 +30,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from medward.admission import Refused, nobody
-from medward.admission.http import HttpServer, Patience
+from medward.admission import RefusalListener, nobody
+from medward.admission.http import CallerTimeouts, HttpServer
 from medward.admission.rooms import Room
 from medward.errors import MedwardError
 from medward.node.api.guard import Guard
@@ -47,7 +47,7 @@ API_PLACES = _STRANGERS + _HOLDERS
 _GRACE_SECONDS, _STRANGER_SECONDS = 0.25, 10.0
 
 
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MembersRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `POST /members` is asked: exactly one of these."""
 
     admit: CardForm | None = None
@@ -160,7 +160,7 @@ def api_application(node: Shown) -> Starlette:
 
     async def change(request: Request) -> Response:
         try:
-            wanted = msgspec.json.decode(await request.body(), type=Change)
+            wanted = msgspec.json.decode(await request.body(), type=MembersRequest)
             return JSONResponse(await _carry_out(node, wanted))
         except ClientDisconnect:
             return _problem(413, "the body is too long")
@@ -253,9 +253,9 @@ class ApiServer:
         table: ApiTable,
         home: Path,
         token: str,
-        refused: Refused = nobody,
+        refused: RefusalListener = nobody,
         rooms: ApiRooms | None = None,
-        patience: Patience = Patience(),  # noqa: B008  (it cannot change)
+        patience: CallerTimeouts = CallerTimeouts(),  # noqa: B008  (it cannot change)
     ) -> None:
         self._refused = refused
         self._rooms = rooms or ApiRooms.of()
@@ -292,7 +292,7 @@ class ApiServer:
         self._socket.close()
 
 
-async def _carry_out(node: Shown, wanted: Change) -> Mapping[str, Any]:
+async def _carry_out(node: Shown, wanted: MembersRequest) -> Mapping[str, Any]:
     asked = [wanted.admit is not None, wanted.remove is not None, wanted.retract is not None, wanted.leave]
     if sum(asked) != 1:
         raise NodeError("expected one of admit, remove, retract and leave")

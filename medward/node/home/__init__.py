@@ -1,1 +1,1 @@
-"""What a node has on its disk: folder.py lists it; configuration.py and federation_file.py are what it is told."""
+"""A node's disk: folder.py lists what lies there; configuration.py and federation_file.py are what the node is told."""

@@ -24,14 +24,14 @@ from medward.node.home.private_files import write_private
 _FORMAT = "medward-federation/1"
 
 
-class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ApplicationTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the ledger agrees on: a program's name, and its parameters."""
 
     name: str
     parameters: dict[str, str] = {}
 
 
-class Federation(msgspec.Struct, frozen=True):
+class FederationFile(msgspec.Struct, frozen=True):
     """A federation.
 
     Args:
@@ -44,7 +44,7 @@ class Federation(msgspec.Struct, frozen=True):
 
     genesis: Genesis
     engine: LedgerEngine
-    application: Application
+    application: ApplicationTerms
     cards: tuple[Card, ...]
     comet: dict[str, str] = {}
 
@@ -76,7 +76,7 @@ class _Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     fingerprint: str
     engine: LedgerEngine
-    application: Application
+    application: ApplicationTerms
     genesis: str
     members: tuple[CardForm, ...]
     comet: dict[str, str] = {}
@@ -86,12 +86,12 @@ def found_federation(
     name: str,
     time: int,
     cards: Sequence[Card],
-    application: Application,
+    application: ApplicationTerms,
     *,
     engine: LedgerEngine = "pbft",
     parameters: ChainParameters | None = None,
     comet: Mapping[str, str] | None = None,
-) -> Federation:
+) -> FederationFile:
     """Return the federation that these members begin.
 
     Args:
@@ -101,7 +101,7 @@ def found_federation(
         application: what is agreed on.
         engine: what orders the blocks.
         parameters: of PBFT; the usual ones if None.
-        comet: see `Federation`.
+        comet: see `FederationFile`.
 
     Raises:
         InvalidConfiguration: two of them share a name, a key, a certificate or an address, or none or too many are
@@ -116,7 +116,7 @@ def found_federation(
     genesis = Genesis(name, time, parameters or ChainParameters(), members)
     genesis.parameters.validate()
     ordered = tuple(sorted(cards, key=lambda card: card.name))
-    return Federation(genesis, engine, application, ordered, dict(comet or {}))
+    return FederationFile(genesis, engine, application, ordered, dict(comet or {}))
 
 
 def check_distinct(cards: Sequence[Card]) -> None:
@@ -139,7 +139,7 @@ def check_distinct(cards: Sequence[Card]) -> None:
     said("address", [(at, card.name) for card in cards for at in (card.member.address, card.gateway)])
 
 
-def render_federation(federation: Federation) -> bytes:
+def render_federation(federation: FederationFile) -> bytes:
     """Return the file's content."""
     form = _Form(
         _FORMAT,
@@ -154,12 +154,12 @@ def render_federation(federation: Federation) -> bytes:
     return msgspec.json.format(msgspec.json.encode(form), indent=2) + b"\n"
 
 
-def write_federation(federation: Federation, path: Path) -> None:
+def write_federation(federation: FederationFile, path: Path) -> None:
     """Write the file, in place of one that is there, whole or not at all."""
     write_private(path, render_federation(federation))
 
 
-def read_federation(path: Path) -> Federation:
+def read_federation(path: Path) -> FederationFile:
     """Read and check the file.
 
     Raises:
@@ -184,7 +184,7 @@ def read_federation(path: Path) -> Federation:
         _ = genesis.membership
     except (ValueError, NotCanonical, InvalidCard, InvalidConfiguration, LedgerError) as error:
         raise InvalidConfiguration(f"{path}: {error}") from None
-    found = Federation(genesis, form.engine, form.application, cards, form.comet)
+    found = FederationFile(genesis, form.engine, form.application, cards, form.comet)
     if (found.fingerprint, found.name) != (form.fingerprint, form.name):
         raise InvalidConfiguration(
             f"{path}: its fingerprint is {found.fingerprint} and not the one it states; get it anew"
@@ -192,6 +192,6 @@ def read_federation(path: Path) -> Federation:
     return found
 
 
-def members_to_call(federation: Federation) -> tuple[Member, ...]:
+def members_to_call(federation: FederationFile) -> tuple[Member, ...]:
     """Return the members as the file has them, for one who joins late."""
     return tuple(card.member for card in federation.cards)

@@ -28,7 +28,7 @@ from medward.ledger.pbft.runtime.engine import prepare_folder
 from medward.node.errors import HomeInUse, NodeError, Retired
 from medward.node.home.cards import Card, read_card, sign_card, write_card
 from medward.node.home.configuration import Configuration, change_key, read_configuration, render
-from medward.node.home.federation_file import Federation, read_federation, write_federation
+from medward.node.home.federation_file import FederationFile, read_federation, write_federation
 from medward.node.home.private_files import check_private, make_private_folder, read_private, tighten, write_private
 from medward.store.errors import StoreError
 from medward.store.kubo.configuration import check_swarm_key
@@ -86,7 +86,7 @@ class Home:
         """Return what node.toml says; InvalidConfiguration where it says something else than it should."""
         return read_configuration(self.configuration_file)
 
-    def federation(self) -> Federation:
+    def federation(self) -> FederationFile:
         """Return what federation.json says; InvalidConfiguration where it is missing or malformed."""
         return read_federation(self.federation_file)
 
@@ -116,7 +116,7 @@ class Home:
             )
         return identity
 
-    def install(self, federation: Federation) -> None:
+    def install(self, federation: FederationFile) -> None:
         """Keep the federation file; the first one decides which federation this home belongs to.
 
         Raises:

@@ -21,7 +21,7 @@ from medward.ledger.transactions import encode_transaction
 from medward.ledger.types import Application, Block, Member
 from medward.node.errors import NodeError, NotCertified
 from medward.node.home.configuration import LedgerTable, split_address
-from medward.node.home.federation_file import Federation
+from medward.node.home.federation_file import FederationFile
 from medward.node.home.folder import Home
 from medward.node.ledger.pbft import Consensus
 from medward.node.trial.ports import free_ports
@@ -73,7 +73,7 @@ class CometConsensus(Consensus):
         self,
         home: Home,
         table: LedgerTable,
-        federation: Federation,
+        federation: FederationFile,
         member: Member,
         make_application: Callable[[], Application],
     ) -> None:

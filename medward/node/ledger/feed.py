@@ -1,4 +1,4 @@
-"""What the application was shown, kept in order for one participant.
+"""The feed of what the application was shown, kept in order for one participant.
 
 The application stands between the engine and the participant: `Observed` passes every call on and notes what was
 applied. What an engine shows an application is agreed on by a quorum, and each transaction is in it once, whatever the
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from medward.ledger.types import Application, Applied, Block, Snapshot, Transaction, TxResult
-from medward.node.interfaces import Event, Ordered, Restored
+from medward.node.interfaces import LedgerEvent, Ordered, Restored
 
 _MOST_WAITING = 4096
 
@@ -23,7 +23,7 @@ class Feed:
     """
 
     def __init__(self, most_waiting: int = _MOST_WAITING) -> None:
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[LedgerEvent] = deque()
         self._most = most_waiting
         self._wake = asyncio.Event()
         self._state: Snapshot | None = None
@@ -39,7 +39,7 @@ class Feed:
         """Return the value at `path` of the latest state."""
         return None if self.application is None else self.application.query(path)
 
-    def put(self, event: Event) -> None:
+    def put(self, event: LedgerEvent) -> None:
         """Add an event."""
         self._state = event.state
         if isinstance(event, Restored) or len(self._waiting) >= self._most:
@@ -48,7 +48,7 @@ class Feed:
         self._waiting.append(event)
         self._wake.set()
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncIterator[LedgerEvent]:
         """Yield the present state, and then what happens until `end`."""
         self._waiting.clear()
         if self._state is not None:

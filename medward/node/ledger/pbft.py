@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from medward.admission import Refused, nobody
+from medward.admission import RefusalListener, nobody
 from medward.ledger.certificates import CertifiedBlock, follow_handovers
 from medward.ledger.errors import InvalidCertificate, LedgerError
 from medward.ledger.membership import tolerated_faults
@@ -22,7 +22,7 @@ from medward.ledger.signatures import MemberVerifier
 from medward.ledger.types import Application, Block, Engine, Member
 from medward.node.errors import NodeError, Retired
 from medward.node.home.configuration import LedgerTable
-from medward.node.home.federation_file import Federation, members_to_call
+from medward.node.home.federation_file import FederationFile, members_to_call
 from medward.node.home.folder import Home
 from medward.node.ledger.forks import Forks, check_not_forked
 
@@ -94,11 +94,11 @@ class PbftConsensus(Consensus):
         self,
         home: Home,
         table: LedgerTable,
-        federation: Federation,
+        federation: FederationFile,
         member: Member,
         identity: NodeIdentity,
         make_application: Callable[[], Application],
-        refused: Refused = nobody,
+        refused: RefusalListener = nobody,
         share: float = 1.0,
     ) -> None:
         check_not_forked(home.ledger)

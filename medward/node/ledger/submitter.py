@@ -10,7 +10,7 @@ import logging
 import time
 from pathlib import Path
 
-from medward.ledger.errors import LedgerError, NotCanonical, Refused
+from medward.ledger.errors import LedgerError, NotCanonical, TransactionRefused
 from medward.ledger.execution import NONCE_WINDOW, REPLAYED
 from medward.ledger.pbft.replica.requests import BUSY
 from medward.ledger.signatures import Signer
@@ -85,7 +85,7 @@ class Submitter:
                 self._fewer.notify_all()
         if receipt.result.code:
             why = receipt.result.data.decode("utf-8", "replace") or f"code {receipt.result.code}"
-            raise Refused(f"the rules refused it at height {receipt.height}: {why}", receipt.result.code)
+            raise TransactionRefused(f"the rules refused it at height {receipt.height}: {why}", receipt.result.code)
         return receipt
 
     def _there_is_room(self) -> bool:
@@ -103,7 +103,7 @@ class Submitter:
                 continue  # The reply may have been lost to a state transfer; asked again, the ledger repeats it.
             except NotCanonical:
                 raise
-            except Refused as error:
+            except TransactionRefused as error:
                 if error.code == REPLAYED:
                     raise LedgerError(
                         f"transaction {transaction.nonce} was ordered, but its result is no longer known here"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from medward.federation.membership import Members, Pending, pending, replica
+from medward.federation.membership import Members, PendingChange, pending, replica
 
 _LOG = logging.getLogger("medward.node")
 
@@ -49,7 +49,7 @@ def log_wishes(before: Members, after: Members, now: float) -> None:
             _LOG.info("%s %s; the ledger follows at a checkpoint", name, what)
 
 
-def _values(members: Members, one: Pending) -> dict[str, Any]:
+def _values(members: Members, one: PendingChange) -> dict[str, Any]:
     change = one.change
     card = None if change.account is None else replica(change.name, change.replica)
     wants = "to go" if card is None else "to come back with new keys" if change.name in members.names else "to come"

@@ -1,4 +1,4 @@
-"""What a member must not lose of its sealed data, in a folder of its own.
+"""The folder of what a member must not lose of its sealed data.
 
     key          its key for sealed data: who has it reads them, and without it nobody does
     unsent/      data that are sealed and not yet in the store and on the ledger; ciphertexts only

@@ -14,14 +14,14 @@ from typing import Any
 
 from medward.errors import MedwardError
 from medward.federation.application import decode_state
-from medward.federation.errors import Refused as RecordRefused
+from medward.federation.errors import RecordRefused
 from medward.federation.records import DataKey, DataRecord, SealedData, Withdraw, encode_record
-from medward.federation.rules import Federation
+from medward.federation.rules import FederationState
 from medward.federation.sealed_data.format import Origin, read_header
 from medward.federation.sealed_data.rules import DataSets, apply_to_data
 from medward.fhe.hybrid import PUBLIC_BYTES
 from medward.flows.datasets import DATASETS
-from medward.ledger.errors import Refused
+from medward.ledger.errors import TransactionRefused
 from medward.node.errors import NodeError
 from medward.node.interfaces import Host
 from medward.node.sealed_data.folder import DataFolder
@@ -144,7 +144,7 @@ class DataDesk:
             raise NodeError(str(error)) from None
         try:
             await self._host.ledger.submit(encode_record(record))
-        except Refused as error:
+        except TransactionRefused as error:
             raise NodeError(f"the ledger refuses: {error}") from None
 
     def _let_go(self, cid: Cid) -> None:
@@ -168,7 +168,7 @@ class DataDesk:
     def _on_record(self) -> DataSets:
         return self._state().data
 
-    def _state(self) -> Federation:
+    def _state(self) -> FederationState:
         state = self._host.ledger.query("state")
         if state is None:
             raise NodeError("the node does not know yet how the federation stands; try again in a moment")

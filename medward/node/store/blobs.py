@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medward.admission import Refused, nobody
+from medward.admission import RefusalListener, nobody
 from medward.ledger.types import Member
 from medward.node.errors import NodeError
 from medward.node.home.cards import Contact
@@ -24,7 +24,7 @@ from medward.store.local import open_directory
 _LOG = logging.getLogger("medward.node")
 
 
-class Blobs:
+class NodeStore:
     """A store that the other members can read from, and that reads from theirs. Every method blocks: use a thread.
 
     Args:
@@ -42,7 +42,7 @@ class Blobs:
         name: str,
         table: StoreTable,
         members: Sequence[Member],
-        refused: Refused = nobody,
+        refused: RefusalListener = nobody,
         share: float = 1.0,
     ) -> None:
         self._refused = refused

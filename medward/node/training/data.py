@@ -1,4 +1,4 @@
-"""What a node trains on: its own rows, read as `[participant]` in node.toml says, and the plan that they serve.
+"""A node's training data: its own rows, read as `[participant]` in node.toml says, and the plan that they serve.
 
 data = "/var/lib/medward/flows"     a data set's name or path (see `medward data list`)
 sites = 1                           how many hospitals share these rows, and which of them this one is: for trials
@@ -16,18 +16,18 @@ from medward.agents.sentinel.recipe import RECIPES
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import courier_of
 from medward.federation.model.hospital import Hospital, training_rows
-from medward.federation.model.plan import Plan
+from medward.federation.model.plan import TrainingPlan
 from medward.flows.datasets import DATASETS, Dataset
 from medward.flows.errors import BadSplit
 from medward.flows.history import FeatureSpace
 from medward.flows.opening import WARD_ROWS, open_data
 from medward.flows.partition import Partition, partition_rows
-from medward.flows.prepared import Prepared, prepare
+from medward.flows.prepared import PreparedData, prepare
 from medward.node.errors import InvalidConfiguration
 from medward.node.training.earlier_format import check_parameters
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ParticipantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The `[participant]` table of node.toml.
 
     Args:
@@ -71,12 +71,12 @@ class OwnSide:
         rows: how many training rows it has.
     """
 
-    plan: Plan
+    plan: TrainingPlan
     hospital: Hospital
     rows: int
 
 
-def read_settings(table: Mapping[str, Any]) -> Settings:
+def read_settings(table: Mapping[str, Any]) -> ParticipantSettings:
     """Read the `[participant]` table.
 
     Raises:
@@ -85,17 +85,17 @@ def read_settings(table: Mapping[str, Any]) -> Settings:
     """
     check_parameters(table, "node.toml")
     try:
-        return msgspec.convert(dict(table), Settings)
+        return msgspec.convert(dict(table), ParticipantSettings)
     except msgspec.ValidationError as error:
         raise InvalidConfiguration(f"node.toml, [participant]: {error}") from None
 
 
-def plan_of(prepared: Prepared, settings: Settings) -> Plan:
+def plan_of(prepared: PreparedData, settings: ParticipantSettings) -> TrainingPlan:
     """Return the plan that all members with these settings have."""
     return plan_for(prepared.dataset, settings)
 
 
-def plan_for(dataset: Dataset, settings: Settings) -> Plan:
+def plan_for(dataset: Dataset, settings: ParticipantSettings) -> TrainingPlan:
     """Return the plan for a data set, which needs no rows of it.
 
     Raises:
@@ -110,10 +110,10 @@ def plan_for(dataset: Dataset, settings: Settings) -> Plan:
         courier = courier_of(settings.courier, settings.members, settings.budget)
     except FederationError as error:
         raise InvalidConfiguration(str(error)) from None
-    return Plan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits, courier)
+    return TrainingPlan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits, courier)
 
 
-def plan_candidates(settings: Settings) -> Iterator[Plan]:
+def plan_candidates(settings: ParticipantSettings) -> Iterator[TrainingPlan]:
     """Yield the plan that each data set known here would give with these settings, without reading any rows.
 
     Which of them was agreed on is told by its digest; the data may lie elsewhere, or nowhere that can be read.
@@ -122,13 +122,13 @@ def plan_candidates(settings: Settings) -> Iterator[Plan]:
         yield plan_for(dataset, settings)
 
 
-def read_data(settings: Settings) -> Prepared:
+def read_data(settings: ParticipantSettings) -> PreparedData:
     """Read and split a member's data."""
     dataset, flows = open_data(settings.data, settings.seed, rows=settings.rows)
     return prepare(dataset, flows, "honest", settings.seed)
 
 
-def own_side(settings: Settings, secret: bytes) -> OwnSide:
+def own_side(settings: ParticipantSettings, secret: bytes) -> OwnSide:
     """Read a member's data and make its private side.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a member that trains must not forget.
+"""Files that a member that trains must not lose.
 
     secret           32 bytes; its draws derive from them: of training, of rounding, and, with other sources, of sums
     answers.sqlite   what it showed in sums, and the secrets of those under way (federation/sums/journal.py)

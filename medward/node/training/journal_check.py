@@ -6,8 +6,8 @@ import msgspec
 
 from medward.federation.application import decode_state
 from medward.federation.round.state import Round
-from medward.federation.rules import Federation
-from medward.federation.sums.journal import Journal, Kind
+from medward.federation.rules import FederationState
+from medward.federation.sums.journal import AnswerJournal, ShownKind
 from medward.node.errors import Retired
 from medward.node.interfaces import Host
 
@@ -30,9 +30,9 @@ def check_journal(host: Host, answers: Path) -> None:
     if last is None:
         return
     number, shown = last
-    known: set[Kind] = set()
+    known: set[ShownKind] = set()
     if answers.exists():
-        with Journal(answers) as journal:
+        with AnswerJournal(answers) as journal:
             known = {kind for kind in shown if journal.was_given(state.agreement.name, number, kind)}
     if missing := sorted(shown - known):
         raise Retired(
@@ -42,7 +42,7 @@ def check_journal(host: Host, answers: Path) -> None:
         )
 
 
-def _last_of_mine(host: Host, state: Federation) -> tuple[int, set[Kind]] | None:
+def _last_of_mine(host: Host, state: FederationState) -> tuple[int, set[ShownKind]] | None:
     """Return the last round in which this incarnation showed anything of an encrypted sum, and what it showed."""
     name, now = host.name, state.round
     if state.agreement.protect == "none" or state.accounts.get(name) != host.member.keys[0].data:
@@ -58,8 +58,8 @@ def _last_of_mine(host: Host, state: Federation) -> tuple[int, set[Kind]] | None
     return None
 
 
-def _shown_by(name: str, past: Round) -> set[Kind]:
-    shown: dict[Kind, bool] = {
+def _shown_by(name: str, past: Round) -> set[ShownKind]:
+    shown: dict[ShownKind, bool] = {
         "contribution": name in past.submissions,
         "response": name in past.submissions,
         "shown": name in past.shown,

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from medward.agents.compilation import keep_compiled
 from medward.federation.application import FederationSnapshot
 from medward.federation.model.shared_model import MOST_BYTES
-from medward.federation.participant import Participant as Machine
+from medward.federation.participant import FederationMember
 from medward.federation.records import (
     Answer,
     Complain,
@@ -31,23 +31,23 @@ from medward.federation.records import (
 )
 from medward.federation.round.effects import (
     Advance,
-    Effect,
-    Event,
     Fetch,
     Fetched,
     Judge,
-    Order,
+    OrderRecord,
+    RoundEffect,
+    RoundEvent,
     Store,
     Work,
 )
 from medward.federation.round.state import Round
-from medward.federation.rules import Agreement, Federation, surveyed
+from medward.federation.rules import Agreement, FederationState, surveyed
 from medward.federation.stopwatch import timed
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import SecureSum
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import AnswerJournal
 from medward.federation.sums.plain import PlainSum
-from medward.ledger.errors import LedgerError, Refused
+from medward.ledger.errors import LedgerError, TransactionRefused
 from medward.ledger.types import Block
 from medward.node.errors import NodeError, NotCertified
 from medward.node.interfaces import HOW_TO_RESUME, Host, Ordered, Participant, Restored
@@ -87,9 +87,9 @@ class TrainingParticipant(Participant):
         self._files = TrainingFiles(host.folder)
         self._desk = DataDesk(host)
         self._kept = Retention(host.store, self._settings.keep_rounds)
-        self._machine: Machine | None = None
+        self._machine: FederationMember | None = None
         self._sums: SecureSum | None = None
-        self._journal: Journal | None = None
+        self._journal: AnswerJournal | None = None
         self._led_here: Block | None = None
         self._core = ThreadPoolExecutor(1, thread_name_prefix="participant")
         self._fetching = Fetching(self._now, self._get, self._came, self._start)
@@ -194,7 +194,7 @@ class TrainingParticipant(Participant):
     def _make_sums(self, agreement: Agreement) -> SecureSum:
         if agreement.protect == "none":
             return PlainSum(self._host.name)
-        self._journal = Journal(self._files.answers)
+        self._journal = AnswerJournal(self._files.answers)
         return EncryptedSum(self._host.name, self._journal, self._files.secret())
 
     def _close(self) -> None:
@@ -243,8 +243,8 @@ class TrainingParticipant(Participant):
             except StoreError as error:
                 _LOG.warning("the store could not be tidied: %s", error)
 
-    def _restored(self, state: Federation) -> list[Effect]:
-        self._machine = Machine(self._host.name, state, self._opened_sums(state.agreement))
+    def _restored(self, state: FederationState) -> list[RoundEffect]:
+        self._machine = FederationMember(self._host.name, state, self._opened_sums(state.agreement))
         self._led_here = None
         self._forget(state)
         if state.round is not None and not state.round.over:
@@ -252,7 +252,7 @@ class TrainingParticipant(Participant):
             self._rounds.entered(state.round.number, state.round.phase, time.time())
         return self._machine.begin()
 
-    def _ordered(self, record: Record, account: bytes, block: Block, block_hash: bytes) -> list[Effect]:
+    def _ordered(self, record: Record, account: bytes, block: Block, block_hash: bytes) -> list[RoundEffect]:
         assert self._machine is not None
         before = self._machine.state
         author = before.author(account)
@@ -262,14 +262,14 @@ class TrainingParticipant(Participant):
         self._note(before, self._machine.state, block)
         return effects
 
-    def _duties(self) -> list[Effect]:
+    def _duties(self) -> list[RoundEffect]:
         return [] if self._machine is None else self._machine.duties(time.time())
 
-    def _step(self, event: Event) -> list[Effect]:
+    def _step(self, event: RoundEvent) -> list[RoundEffect]:
         assert self._machine is not None
         return self._machine.step(event)
 
-    def _note(self, before: Federation, after: Federation, block: Block) -> None:
+    def _note(self, before: FederationState, after: FederationState, block: Block) -> None:
         """Note where the round stands; log what a person wants to know; forget what no round needs any more."""
         log_wishes(before.membership, after.membership, block.time / 1000)
         was, now = before.round, after.round
@@ -288,7 +288,7 @@ class TrainingParticipant(Participant):
         if after.next is None and before.next is not None:
             _LOG.info("the plan is fulfilled; the model is %s", after.model)
 
-    def _forget(self, state: Federation) -> None:
+    def _forget(self, state: FederationState) -> None:
         """Erase what no round needs any more; that it was given stays on record."""
         if self._journal is not None:
             now = state.round
@@ -296,11 +296,11 @@ class TrainingParticipant(Participant):
 
     # What is to be done.
 
-    async def _in_turn(self, call: Callable[..., list[Effect]], *arguments: object) -> None:
+    async def _in_turn(self, call: Callable[..., list[RoundEffect]], *arguments: object) -> None:
         """Run one step of the machine, and then what it asks for."""
         async with self._turn:
             effects = await self._in_core(call, *arguments)
-            if any(isinstance(effect, Order) and isinstance(effect.record, _SHOWN) for effect in effects):
+            if any(isinstance(effect, OrderRecord) and isinstance(effect.record, _SHOWN) for effect in effects):
                 self._start(self._show(effects, self._led_here))
                 return
             for effect in effects:
@@ -310,7 +310,7 @@ class TrainingParticipant(Participant):
         """Run something in the one thread that the machine, the sums and the journal live in."""
         return await asyncio.get_running_loop().run_in_executor(self._core, call, *arguments)
 
-    async def _show(self, effects: Sequence[Effect], block: Block | None) -> None:
+    async def _show(self, effects: Sequence[RoundEffect], block: Block | None) -> None:
         """Do what shows something, once a quorum is known to have agreed on what it answers (threat M7)."""
         try:
             await self._host.ledger.certify(block)
@@ -320,13 +320,13 @@ class TrainingParticipant(Participant):
         for effect in effects:
             await self._carry_out(effect)
 
-    async def _carry_out(self, effect: Effect) -> None:
+    async def _carry_out(self, effect: RoundEffect) -> None:
         match effect:
             case Store():
                 self._rounds.stored(effect.label, len(effect.content))
                 with self._rounds.watch.doing("store"):
                     await asyncio.to_thread(self._host.store.add, effect.content, pin=effect.label)
-            case Order():
+            case OrderRecord():
                 self._start(self._hand_in(effect.record))
             case Fetch():
                 await self._fetch(effect)
@@ -341,7 +341,7 @@ class TrainingParticipant(Participant):
         try:
             with self._rounds.watch.doing("order"):
                 await self._host.ledger.submit(encode_record(record))
-        except Refused as error:
+        except TransactionRefused as error:
             _LOG.debug("the ledger did not take a %s: %s", type(record).__name__, error)
         except LedgerError as error:
             _LOG.warning("a %s could not be handed in: %s", type(record).__name__, error)
@@ -394,7 +394,7 @@ class TrainingParticipant(Participant):
             self._over.set()
 
 
-def _doing(state: Federation) -> str:
+def _doing(state: FederationState) -> str:
     if state.stopped is not None:
         return "stopped"
     if state.next is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from medward.agents.courier.policies import policy_name
 from medward.federation.application import FederationApplication
 from medward.federation.blobs import blob_name
-from medward.federation.model.plan import Plan, plan_digest
+from medward.federation.model.plan import TrainingPlan, plan_digest
 from medward.federation.model.shared_model import first_model
 from medward.federation.records import Announce, Change, Dispatch, Next, Retract, encode_record
 from medward.federation.rules import Agreement
@@ -16,12 +16,12 @@ from medward.ledger.errors import NotCanonical
 from medward.ledger.types import Member, MemberUpdate
 from medward.node.errors import InvalidConfiguration
 from medward.node.home.cards import Contact
-from medward.node.interfaces import Query, Rules
+from medward.node.interfaces import Rules, StateReader
 from medward.node.training.earlier_format import check_parameters
 
 
 def agreement_parameters(
-    plan: Plan,
+    plan: TrainingPlan,
     members: Sequence[Member],
     *,
     name: str,
@@ -147,7 +147,7 @@ class TrainingRules(Rules):
         """Return what a member says of its store's place."""
         return encode_record(Announce(encode(contact)))
 
-    def contact(self, name: str, query: Query) -> Contact | None:
+    def contact(self, name: str, query: StateReader) -> Contact | None:
         """Return what the member said last."""
         said = query(f"contact/{name}")
         if said is None:

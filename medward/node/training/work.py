@@ -10,10 +10,10 @@ from medward.federation.model.hospital import trial_secret
 from medward.federation.model.plan import plan_digest
 from medward.federation.model.shared_model import SharedModel, first_model, from_bytes
 from medward.federation.round.effects import Advance, Advanced, Judge, Judged, Produced, Work
-from medward.federation.rules import Federation
+from medward.federation.rules import FederationState
 from medward.federation.stopwatch import Stopwatch
 from medward.node.errors import InvalidConfiguration
-from medward.node.training.data import OwnSide, Settings, own_side
+from medward.node.training.data import OwnSide, ParticipantSettings, own_side
 from medward.node.training.files import TrainingFiles
 from medward.node.training.recent_models import RecentModels
 from medward.node.training.retention import MODELS
@@ -38,7 +38,7 @@ class TrainingWork:
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        settings: ParticipantSettings,
         files: TrainingFiles,
         store: BlobStore,
         watch: Stopwatch,
@@ -67,7 +67,7 @@ class TrainingWork:
         await asyncio.to_thread(self._store.add, encoded, pin=MODELS)
         _LOG.info("%s has %d training rows of %s", self._name, self.own.rows, settings.data)
 
-    def check_plan(self, state: Federation) -> None:
+    def check_plan(self, state: FederationState) -> None:
         """Refuse to train something else than was agreed on.
 
         Raises:

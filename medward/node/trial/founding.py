@@ -22,7 +22,7 @@ from medward.node.home.configuration import (
     join_address,
     split_address,
 )
-from medward.node.home.federation_file import Application, Federation, found_federation, write_federation
+from medward.node.home.federation_file import ApplicationTerms, FederationFile, found_federation, write_federation
 from medward.node.home.folder import Home
 from medward.node.home.private_files import write_private
 from medward.node.ledger.cometbft import prepare_comet
@@ -140,7 +140,7 @@ def found_with_cards(
     *,
     agree: Agree | None = None,
     parameters: ChainParameters | None = None,
-) -> Federation:
+) -> FederationFile:
     """Return the federation of those whose cards are given.
 
     Args:
@@ -155,7 +155,7 @@ def found_with_cards(
     else:
         chosen = {"governor": cards[0].member.keys[0].data.hex()} if application == "bank" and cards else {}
     now = int(time.time() * 1000)
-    return found_federation(name, now, cards, Application(application, chosen), parameters=parameters)
+    return found_federation(name, now, cards, ApplicationTerms(application, chosen), parameters=parameters)
 
 
 def make_swarm_key(path: Path) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 
 from medward.federation.blobs import blob_name
 from medward.federation.errors import FederationError
-from medward.federation.model.plan import Plan
+from medward.federation.model.plan import TrainingPlan
 from medward.federation.model.shared_model import SharedModel, from_bytes
 from medward.node.errors import NodeError
 from medward.node.home.configuration import LedgerEngine, StoreEngine
 from medward.node.home.folder import Home
-from medward.node.training.data import Settings
+from medward.node.training.data import ParticipantSettings
 from medward.node.training.files import TrainingFiles
 from medward.node.training.rules import agreement_parameters
 from medward.node.trial.launcher import Launcher
@@ -53,7 +53,7 @@ class TrialOptions:
         ledger: the nodes' ledger.
     """
 
-    settings: Settings
+    settings: ParticipantSettings
     names: Sequence[str]
     silent: Sequence[str] = ()
     protect: str = "aggregate"
@@ -71,7 +71,7 @@ class Trial:
         plan: what the members train.
     """
 
-    def __init__(self, folder: Path, options: TrialOptions, plan: Plan) -> None:
+    def __init__(self, folder: Path, options: TrialOptions, plan: TrainingPlan) -> None:
         self.folder, self.options, self.plan = folder, options, plan
         self._models: dict[str, SharedModel] = {}
         self._told: dict[int, dict[str, Any]] = {}

@@ -26,7 +26,7 @@ from medward.store.errors import (
     StoreError,
 )
 from medward.store.gateway.connections import open_pool
-from medward.store.gateway.peer import CarOrder, LyingPeer, Patience, Peer, ask_for_block, ask_for_car
+from medward.store.gateway.peer import CarOrder, LyingPeer, Peer, PeerTimeouts, ask_for_block, ask_for_car
 from medward.store.gateway.tls import TlsIdentity
 from medward.store.interface import check_dag_size
 from medward.store.limits import DagLimits
@@ -50,9 +50,11 @@ class PeerExchange:
         patience: how long they may take.
     """
 
-    def __init__(self, peers: Iterable[Peer], tls: TlsIdentity | None = None, patience: Patience | None = None) -> None:
+    def __init__(
+        self, peers: Iterable[Peer], tls: TlsIdentity | None = None, patience: PeerTimeouts | None = None
+    ) -> None:
         self._peers = tuple(peers)
-        self._patience = patience or Patience()
+        self._patience = patience or PeerTimeouts()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="exchange", daemon=True)
         self._thread.start()
@@ -150,7 +152,7 @@ class _Fetch:
         *,
         peers: Sequence[Peer],
         likely: str | None,
-        patience: Patience,
+        patience: PeerTimeouts,
         root: Cid,
         blocks: Blocks,
         writer: BlockWriter,

@@ -39,7 +39,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class PeerTimeouts:
     """How long a peer may take, in seconds.
 
     Args:
@@ -69,7 +69,7 @@ class CarOrder:
     """
 
     root: Cid
-    patience: Patience
+    patience: PeerTimeouts
     max_bytes: int
     max_blocks: int
     is_of_use: Callable[[Cid], bool]
@@ -79,7 +79,7 @@ class LyingPeer(PeerFailure):
     """A peer sent what it was not asked for; it is not asked again."""
 
 
-async def ask_for_block(pool: httpcore.AsyncConnectionPool, peer: Peer, cid: Cid, patience: Patience) -> bytes:
+async def ask_for_block(pool: httpcore.AsyncConnectionPool, peer: Peer, cid: Cid, patience: PeerTimeouts) -> bytes:
     """Return a block from a peer, checked.
 
     Raises BlockNotFound if the peer says that it does not have it, LyingPeer if what it sends is not the block, and
@@ -136,7 +136,7 @@ async def _answer(
     peer: Peer,
     path: str,
     headers: Mapping[bytes | str, bytes | str],
-    patience: Patience,
+    patience: PeerTimeouts,
 ) -> AsyncIterator[tuple[httpcore.Response, asyncio.Timeout]]:
     limits = {"connect": patience.connect, "read": patience.block, "write": patience.block, "pool": patience.block}
     try:

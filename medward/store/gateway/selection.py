@@ -13,11 +13,11 @@ from medward.store.errors import BlockNotFound, CorruptBlock, InvalidDag, Invali
 from medward.store.gateway.negotiation import ByteRange, CarRequest, HttpProblem, Scope
 from medward.store.hamt import BucketPath, child_shards
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
-from medward.store.reader import GetBlock, decode_file_node, decode_unixfs_block, walk_file
-from medward.store.records import Value, decode_record
+from medward.store.reader import BlockGetter, decode_file_node, decode_unixfs_block, walk_file
+from medward.store.records import RecordValue, decode_record
 from medward.store.unixfs import NodeType
 
-Block = tuple[Cid, bytes]
+NamedBlock = tuple[Cid, bytes]
 #: Where blocks are repeated (dups=y), one that is linked often would keep a gateway busy for one request.
 _MOST_WITH_REPEATS, _MOST_BYTES_WITH_REPEATS = 4096, 64 * 2**20
 
@@ -31,17 +31,17 @@ class Selection:
         terminus: the root of what the path leads to.
     """
 
-    way: Sequence[Block]
+    way: Sequence[NamedBlock]
     terminus: Cid
 
 
-def follow_path(request: CarRequest, get: GetBlock) -> Selection:
+def follow_path(request: CarRequest, get: BlockGetter) -> Selection:
     """Follow a request's path from its root.
 
     Raises HttpProblem 404 if a block on the way or at its end is not here or a name is not found, 400 if a block on the
     way is malformed or the byte range lies outside the file.
     """
-    way: list[Block] = []
+    way: list[NamedBlock] = []
     cid, names = request.cid, request.path
     try:
         while names:
@@ -57,8 +57,8 @@ def follow_path(request: CarRequest, get: GetBlock) -> Selection:
 
 
 def select_blocks(
-    request: CarRequest, selection: Selection, get: GetBlock, limits: DagLimits = DEFAULT_LIMITS
-) -> Iterator[Block]:
+    request: CarRequest, selection: Selection, get: BlockGetter, limits: DagLimits = DEFAULT_LIMITS
+) -> Iterator[NamedBlock]:
     """Yield the blocks of the answer in depth-first order.
 
     Raises BlockNotFound at a hole, LimitExceeded for more than the limits allow: the answer has begun by then and can
@@ -74,7 +74,7 @@ def select_blocks(
             yield cid, block
 
 
-def _with_way(request: CarRequest, selection: Selection, get: GetBlock, limits: DagLimits) -> Iterator[Block]:
+def _with_way(request: CarRequest, selection: Selection, get: BlockGetter, limits: DagLimits) -> Iterator[NamedBlock]:
     yield from selection.way
     cid = selection.terminus
     if request.scope is Scope.ALL:
@@ -85,7 +85,7 @@ def _with_way(request: CarRequest, selection: Selection, get: GetBlock, limits: 
         yield from _entity(cid, request, get, limits)
 
 
-def _entity(cid: Cid, request: CarRequest, get: GetBlock, limits: DagLimits) -> Iterator[Block]:
+def _entity(cid: Cid, request: CarRequest, get: BlockGetter, limits: DagLimits) -> Iterator[NamedBlock]:
     kind, size = _kind_and_size(cid, get_inline(cid, get))
     if kind not in (NodeType.FILE, NodeType.HAMT_SHARD):
         yield from walk(cid, get, limits, links=lambda _cid, _block: ())
@@ -101,7 +101,7 @@ def _entity(cid: Cid, request: CarRequest, get: GetBlock, limits: DagLimits) -> 
                 yield part.cid, part.block
 
 
-def _step(cid: Cid, names: tuple[str, ...], get: GetBlock, way: list[Block]) -> tuple[Cid, tuple[str, ...]]:
+def _step(cid: Cid, names: tuple[str, ...], get: BlockGetter, way: list[NamedBlock]) -> tuple[Cid, tuple[str, ...]]:
     """Go from a block to the next one on the path; the same block again, without names, where the path ends in it."""
     block = get_inline(cid, get)
     if cid.codec == DAG_CBOR:
@@ -125,7 +125,7 @@ def _step(cid: Cid, names: tuple[str, ...], get: GetBlock, way: list[Block]) -> 
 
 
 def _step_through_shards(
-    cid: Cid, names: tuple[str, ...], get: GetBlock, way: list[Block]
+    cid: Cid, names: tuple[str, ...], get: BlockGetter, way: list[NamedBlock]
 ) -> tuple[Cid, tuple[str, ...]]:
     path = BucketPath(names[0])
     while True:
@@ -142,7 +142,7 @@ def _step_through_shards(
             return cid, names[1:]
 
 
-def _look_up(value: Value, names: tuple[str, ...]) -> tuple[Value, tuple[str, ...]]:
+def _look_up(value: RecordValue, names: tuple[str, ...]) -> tuple[RecordValue, tuple[str, ...]]:
     """Follow names inside a record until a link or the end of the names."""
     while names and not isinstance(value, Cid):
         name, names = names[0], names[1:]

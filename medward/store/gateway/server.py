@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from medward.admission import Refused, nobody
-from medward.admission.http import HttpServer, Patience
+from medward.admission import RefusalListener, nobody
+from medward.admission.http import CallerTimeouts, HttpServer
 from medward.admission.rooms import Place, Room
 from medward.store.car import write_car
 from medward.store.dag import get_inline
@@ -44,7 +44,7 @@ STORE_PLACES = _STRANGERS + _EXPECTED + _MEMBERS
 _EACH = 32
 """Of one member or one address: as many as a member's `PeerExchange` opens."""
 _GRACE_SECONDS, _HANDSHAKE_SECONDS = 1.0, 10.0
-_PATIENCE = Patience(head=10.0, body=10.0, idle=30.0, stalled=30.0)
+_PATIENCE = CallerTimeouts(head=10.0, body=10.0, idle=30.0, stalled=30.0)
 _START_SECONDS = 10
 _SILENT_SECONDS = 30.0
 _IMMUTABLE = "public, max-age=29030400, immutable"
@@ -125,9 +125,9 @@ class GatewayServer:
         port: int = 0,
         tls: TlsIdentity | None = None,
         limits: DagLimits = DEFAULT_LIMITS,
-        refused: Refused = nobody,
+        refused: RefusalListener = nobody,
         rooms: GatewayRooms | None = None,
-        patience: Patience = _PATIENCE,
+        patience: CallerTimeouts = _PATIENCE,
         who: Callable[[bytes], str] = same_certificate,
     ) -> None:
         _LOG.addFilter(_IN_ONE_SENTENCE)

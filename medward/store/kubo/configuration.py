@@ -1,4 +1,4 @@
-"""What the configuration of a federation's private Kubo must say, and the key of its swarm.
+"""The configuration of a federation's private Kubo, and the key of its swarm.
 
 Source: https://github.com/ipfs/kubo/blob/master/docs/config.md and docs/experimental-features.md (private networks).
 """

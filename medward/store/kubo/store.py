@@ -29,7 +29,7 @@ from medward.store.kubo.rpc import KuboRpc
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.pins import PinTable
 from medward.store.reader import check_root
-from medward.store.records import Value, encode_record, record_cid
+from medward.store.records import RecordValue, encode_record, record_cid
 
 _PIN_NAME = "medward"  # tells our pins from those of whoever shares the daemon
 _PARALLEL = 8
@@ -84,7 +84,7 @@ class KuboStore(BlobStore):
             self._pins.add(Pin(root, pin))
         return root
 
-    def put_record(self, value: Value, *, pin: str) -> Cid:
+    def put_record(self, value: RecordValue, *, pin: str) -> Cid:
         """See `BlobStore.put_record`."""
         block = encode_record(value)
         cid = record_cid(block)

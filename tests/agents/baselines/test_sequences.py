@@ -15,7 +15,7 @@ from medward.agents.baselines.sequences import (
 )
 from medward.agents.baselines.tabular import BASELINES, run_baseline
 from medward.flows.datasets import NSLKDD, WUSTL
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from medward.studies.study import left_out
 from tests.agents.conftest import RECIPE
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_done_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["CNN", "GRU"])
-def test_baseline_learns_the_toy_problem(prepared: Prepared, name: str) -> None:
+def test_baseline_learns_the_toy_problem(prepared: PreparedData, name: str) -> None:
     baseline = next(baseline for baseline in BASELINES if baseline.name == name)
     result = run_baseline(baseline, prepared, RECIPE, 0)
     assert result.setting in baseline.grid

@@ -18,7 +18,7 @@ from medward.agents.baselines.tabular import (
 )
 from medward.agents.sentinel.recipe import RECIPES, SEVERAL_MEMBERS, WITHOUT_FINGERPRINTS, recipe_of
 from medward.flows.datasets import DATASETS
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from medward.studies.study import DEFAULT_METHODS, METHODS, OF_THREE, left_out
 from tests.agents.conftest import RECIPE
 
@@ -50,7 +50,7 @@ def test_class_numbers_with_a_gap_come_back_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("name", ["XGBoost", "LightGBM", "random forest"])
-def test_trees_learn_the_toy_problem(prepared: Prepared, name: str) -> None:
+def test_trees_learn_the_toy_problem(prepared: PreparedData, name: str) -> None:
     baseline = _baseline(name)
     if not baseline.installed:
         pytest.skip(f"{baseline.package} is not installed")
@@ -59,7 +59,7 @@ def test_trees_learn_the_toy_problem(prepared: Prepared, name: str) -> None:
     assert result.metrics["multiclass"]["macro_f1"] > 0.85
 
 
-def test_setting_is_the_one_that_is_best_on_validation_rows(prepared: Prepared) -> None:
+def test_setting_is_the_one_that_is_best_on_validation_rows(prepared: PreparedData) -> None:
     forest = replace(
         _baseline("random forest"), grid=[{"max_depth": 1, "max_features": 1}, {"max_depth": 12}, {"max_depth": 2}]
     )
@@ -67,7 +67,7 @@ def test_setting_is_the_one_that_is_best_on_validation_rows(prepared: Prepared) 
     assert result.setting == {"max_depth": 12}
 
 
-def test_caution_alerts_on_more_and_changes_nothing_else(prepared: Prepared) -> None:
+def test_caution_alerts_on_more_and_changes_nothing_else(prepared: PreparedData) -> None:
     forest = replace(_baseline("random forest"), grid=[{"max_depth": 3}])
     fitted = fit_baseline(forest, prepared, RECIPE, 0)
     chance = fitted.chance(prepared.split.test)
@@ -82,7 +82,7 @@ def test_caution_alerts_on_more_and_changes_nothing_else(prepared: Prepared) -> 
     assert (alerts == (rest > chance[:, benign] * np.exp(-1.5))).all()
 
 
-def test_a_baselines_caution_is_that_of_the_data_set(prepared: Prepared) -> None:
+def test_a_baselines_caution_is_that_of_the_data_set(prepared: PreparedData) -> None:
     forest = replace(_baseline("random forest"), grid=[{"max_depth": 3}])
     plain = run_baseline(forest, prepared, RECIPE, 0)
     cautious, elsewhere = (

@@ -8,7 +8,7 @@ import pytest
 from medward.agents.courier.exploring import Exploring
 from medward.agents.courier.learner import CourierNetwork, CourierRecipe, Log, exported, learn, log_of
 from medward.agents.courier.observation import FEATURES, ONE, Decision, Observation
-from medward.agents.courier.policies import Every, Policy, read_policy
+from medward.agents.courier.policies import CourierPolicy, Every, read_policy
 
 MENU = tuple(Decision(periods) for periods in (0, 1, 2, 4))
 PERIODS, BYTES, PRICE = 8, 1000, 5e-6
@@ -20,7 +20,7 @@ def _gain(hard: bool, periods: int) -> float:
     return 0.02 * periods**0.25 if hard else 0.001 * periods
 
 
-def _toy(policy: Policy, hard: bool) -> list[_Step]:
+def _toy(policy: CourierPolicy, hard: bool) -> list[_Step]:
     """Play a federation of which the first sum's cost tells whether it is hard."""
     seen, steps, done = Observation(), [], 0
     while done < PERIODS:
@@ -40,7 +40,7 @@ def _return(steps: list[_Step]) -> float:
     return sum(gain - PRICE * sent for _, _, gain, sent, _, _ in steps)
 
 
-def _total(policy: Policy) -> float:
+def _total(policy: CourierPolicy) -> float:
     return sum(_return(_toy(policy, hard)) for hard in (False, True))
 
 

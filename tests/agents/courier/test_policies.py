@@ -10,9 +10,9 @@ import pytest
 from medward.agents.courier.observation import NOTHING, OCTAVE, ONE, Decision, Observation, fixed_log2
 from medward.agents.courier.policies import (
     WEIGHT_BITS,
-    Event,
+    EventTriggered,
     Every,
-    Learned,
+    LearnedPolicy,
     Random,
     fixed_network,
     policy_name,
@@ -64,7 +64,7 @@ def test_learned_values_are_exact_integers() -> None:
 
 
 def test_event_waits_longer_for_smaller_updates() -> None:
-    policy = Event(threshold=-3 * OCTAVE, longest=8)
+    policy = EventTriggered(threshold=-3 * OCTAVE, longest=8)
     assert policy.decide(Observation(energy=NOTHING)).periods == 1
     waits = [policy.decide(Observation(energy=-octaves * OCTAVE)).periods for octaves in (2, 3, 4, 5, 6, 9)]
     assert waits == [1, 1, 2, 4, 8, 8]
@@ -95,4 +95,4 @@ def test_text_that_names_no_policy_is_refused(text: str) -> None:
 
 def test_schedules_always_decide_the_same() -> None:
     assert {Every(2, 8).decide(seen) for seen in _observations(20)} == {Decision(2, 8)}
-    assert isinstance(read_policy("learned"), Learned)
+    assert isinstance(read_policy("learned"), LearnedPolicy)

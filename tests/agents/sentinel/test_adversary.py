@@ -15,8 +15,8 @@ from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.recipe import Costs
 from medward.agents.sentinel.replay import fold
-from medward.agents.sentinel.traffic import Traffic
-from medward.flows.prepared import Prepared
+from medward.agents.sentinel.traffic import TrainingTraffic
+from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 
 CLASSES = 4
@@ -26,7 +26,7 @@ FEATURE = np.array([0, 1, 2, 3, 4, 5, 6, *[7] * 9], np.float32)[:, None]
 
 
 @pytest.fixture(scope="module")
-def traffic() -> Traffic:
+def traffic() -> TrainingTraffic:
     environment = Environment(
         label=jnp.asarray(LABEL),
         following=jnp.full(len(LABEL), STREAM_END),
@@ -35,11 +35,11 @@ def traffic() -> Traffic:
     )
     encoded = jnp.asarray(np.concatenate([FEATURE / 7, np.ones_like(FEATURE)], axis=1))
     # Padded, as a hospital's replay is.
-    return Traffic(encoded, environment, fold(FEATURE, LABEL, np.arange(len(LABEL)), size=20))
+    return TrainingTraffic(encoded, environment, fold(FEATURE, LABEL, np.arange(len(LABEL)), size=20))
 
 
 @pytest.fixture(scope="module")
-def entries(traffic: Traffic) -> ByClass:
+def entries(traffic: TrainingTraffic) -> ByClass:
     return by_class(traffic.replay, traffic.environment)
 
 
@@ -57,7 +57,7 @@ def test_windows_are_drawn_of_the_picked_class_as_often_as_the_replay_would(entr
         assert by_row[7] == pytest.approx(3 * by_row[3])
 
 
-def test_classes_without_windows_are_never_picked(traffic: Traffic, entries: ByClass) -> None:
+def test_classes_without_windows_are_never_picked(traffic: TrainingTraffic, entries: ByClass) -> None:
     adversary = begin(traffic, 4000, jax.random.key(0))
     # However much it is worth.
     eager = eqx.tree_at(lambda p: p.head.bias, adversary.picker, jnp.zeros(CLASSES).at[3].set(100.0))
@@ -67,7 +67,7 @@ def test_classes_without_windows_are_never_picked(traffic: Traffic, entries: ByC
     assert (LABEL[np.asarray(row)] == np.asarray(picked)).all()
 
 
-def test_it_comes_to_pick_the_class_that_sentinel_errs_on(traffic: Traffic, entries: ByClass) -> None:
+def test_it_comes_to_pick_the_class_that_sentinel_errs_on(traffic: TrainingTraffic, entries: ByClass) -> None:
     adversary = begin(traffic, 64, jax.random.key(2))
 
     @jax.jit
@@ -84,12 +84,12 @@ def test_it_comes_to_pick_the_class_that_sentinel_errs_on(traffic: Traffic, entr
     assert 0.25 < float((picked == 2).mean()) < 0.75
 
 
-def _trained(prepared: Prepared, share: float) -> SentinelModel:
+def _trained(prepared: PreparedData, share: float) -> SentinelModel:
     recipe = replace(RECIPE, adversary=share)
     return train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, 0))
 
 
-def test_sentinel_learns_under_it_and_is_drawn_to_the_rarer_classes(prepared: Prepared) -> None:
+def test_sentinel_learns_under_it_and_is_drawn_to_the_rarer_classes(prepared: PreparedData) -> None:
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     usual, opposed, again = (_trained(prepared, share) for share in (0.0, 1.0, 1.0))
     assert opposed.name == again.name != usual.name

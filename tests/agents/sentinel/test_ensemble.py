@@ -15,14 +15,14 @@ from medward.agents.sentinel.network import layout_of, weights_of
 from medward.agents.sentinel.recipe import Recipe
 from medward.agents.sentinel.traffic import traffic_of
 from medward.federation.simulation.training import FederatedTraining, Options
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 
 MEMBERS = 3
 
 
 @pytest.mark.parametrize("changes", [{}, {"embedding": 0, "scaler": "standard"}, {"layer": "quaternion"}])
 def test_on_guard_they_decide_by_the_mean_of_their_logits(
-    prepared: Prepared, recipe: Recipe, changes: dict[str, object]
+    prepared: PreparedData, recipe: Recipe, changes: dict[str, object]
 ) -> None:
     several = replace(recipe, members=MEMBERS, **changes)  # type: ignore[arg-type]
     scaler = fitted_scaler(prepared.space, prepared.x, several)
@@ -48,7 +48,7 @@ def test_on_guard_they_decide_by_the_mean_of_their_logits(
         np.testing.assert_allclose(scorer.q_values(prepared.x, bought)[0][:, options], expected[:, options], atol=3e-6)
 
 
-def test_each_is_trained_as_if_it_were_alone(prepared: Prepared, recipe: Recipe) -> None:
+def test_each_is_trained_as_if_it_were_alone(prepared: PreparedData, recipe: Recipe) -> None:
     several, one = replace(recipe, members=MEMBERS), recipe
     rows, flows = prepared.split.train, prepared.flows
     scaler = fitted_scaler(prepared.space, prepared.x[rows], one)
@@ -66,7 +66,7 @@ def test_each_is_trained_as_if_it_were_alone(prepared: Prepared, recipe: Recipe)
             np.testing.assert_allclose(leaf, other[k], atol=1e-5)
 
 
-def test_a_federation_sums_the_weights_of_all(prepared: Prepared, recipe: Recipe) -> None:
+def test_a_federation_sums_the_weights_of_all(prepared: PreparedData, recipe: Recipe) -> None:
     several = replace(recipe, members=MEMBERS)
     values = {}
     for own in (recipe, several):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medward.agents.sentinel.environment import STREAM_END, Environment, State, cost_matrix, following_rows
+from medward.agents.sentinel.environment import STREAM_END, Environment, StreamState, cost_matrix, following_rows
 from medward.agents.sentinel.recipe import Costs
 
 COSTS = Costs(miss=5.0, false_alarm=2.0, wrong_class=1.0, escalation=0.25)
@@ -20,7 +20,7 @@ def _environment() -> Environment:
 
 
 def _step(row: int, bought: bool, action: int) -> tuple[float, int, bool, bool, bool]:
-    out = _environment().step(State(jnp.array([row]), jnp.array([bought])), jnp.array([action]))
+    out = _environment().step(StreamState(jnp.array([row]), jnp.array([bought])), jnp.array([action]))
     return (
         float(out.reward[0]),
         int(out.state.row[0]),

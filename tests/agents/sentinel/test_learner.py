@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medward.agents.sentinel.central import train_centrally
-from medward.agents.sentinel.environment import STREAM_END, Environment, State, cost_matrix
+from medward.agents.sentinel.environment import STREAM_END, Environment, StreamState, cost_matrix
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.learner import (
     Streams,
@@ -26,8 +26,8 @@ from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.network import Layout, SentinelNetwork
 from medward.agents.sentinel.recipe import Costs, Recipe
 from medward.agents.sentinel.replay import fold
-from medward.agents.sentinel.traffic import Traffic
-from medward.flows.prepared import Prepared
+from medward.agents.sentinel.traffic import TrainingTraffic
+from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 
 LAYOUT = Layout(
@@ -55,20 +55,20 @@ def _network(advantage: list[float], informed: list[float], value: float) -> Sen
     )
 
 
-def _traffic(costs: Costs) -> Traffic:
+def _traffic(costs: Costs) -> TrainingTraffic:
     environment = Environment(
         label=jnp.array([1, 0]),
         following=jnp.array([1, STREAM_END]),
         cost=jnp.asarray(cost_matrix(2, costs)),
         escalation=jnp.float32(costs.escalation),
     )
-    return Traffic(
+    return TrainingTraffic(
         jnp.zeros((2, 2)), environment, fold(np.zeros((2, 1), np.float32), np.zeros(2, np.int32), np.arange(2))
     )
 
 
 def _targets(online: SentinelNetwork, target: SentinelNetwork, row: int, bought: bool, costs: Costs) -> Targets:
-    state = State(jnp.array([row]), jnp.array([bought]))
+    state = StreamState(jnp.array([row]), jnp.array([bought]))
     return bellman_targets(online, target, LAYOUT, _traffic(costs), state, 0.5)
 
 
@@ -153,12 +153,12 @@ def test_target_network_is_the_running_average_of_the_online_network() -> None:
     )
 
 
-def _trained(prepared: Prepared, costs: Costs, seed: int = 0) -> SentinelModel:
+def _trained(prepared: PreparedData, costs: Costs, seed: int = 0) -> SentinelModel:
     recipe = replace(RECIPE, costs=costs)
     return train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, seed))
 
 
-def test_evidence_is_bought_when_it_is_cheap_and_not_when_it_is_dear(prepared: Prepared) -> None:
+def test_evidence_is_bought_when_it_is_cheap_and_not_when_it_is_dear(prepared: PreparedData) -> None:
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     cheap = judge(_trained(prepared, Costs(escalation=0.01)), test, y)
     dear = judge(_trained(prepared, Costs(escalation=0.9)), test, y)
@@ -168,7 +168,7 @@ def test_evidence_is_bought_when_it_is_cheap_and_not_when_it_is_dear(prepared: P
     assert cheap.metrics["binary"]["macro_f1"] > dear.metrics["binary"]["macro_f1"]
 
 
-def test_dear_false_alarms_make_alerts_rarer(prepared: Prepared) -> None:
+def test_dear_false_alarms_make_alerts_rarer(prepared: PreparedData) -> None:
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     eager = judge(_trained(prepared, Costs(miss=5.0, escalation=0.9)), test, y).metrics["binary"]
     shy = judge(_trained(prepared, Costs(false_alarm=5.0, escalation=0.9)), test, y).metrics["binary"]
@@ -176,7 +176,7 @@ def test_dear_false_alarms_make_alerts_rarer(prepared: Prepared) -> None:
     assert eager["false_alarm_rate"] > shy["false_alarm_rate"]
 
 
-def test_caution_makes_alerts_more_frequent_and_changes_nothing_in_training(prepared: Prepared) -> None:
+def test_caution_makes_alerts_more_frequent_and_changes_nothing_in_training(prepared: PreparedData) -> None:
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     provenance = Provenance("central", None, 1, "none", True, 0)
     models = [
@@ -211,7 +211,7 @@ def test_columns_are_hidden_at_random_from_training_samples() -> None:
     assert np.abs(np.corrcoef(hidden.T) - np.eye(3)).max() < 0.1
 
 
-def test_same_seed_gives_the_same_model_and_another_seed_another(prepared: Prepared) -> None:
+def test_same_seed_gives_the_same_model_and_another_seed_another(prepared: PreparedData) -> None:
     first, again, other = (_trained(prepared, Costs(), seed) for seed in (3, 3, 4))
     assert first.name == again.name
     assert first.name != other.name

@@ -12,16 +12,16 @@ from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import BadModel, Provenance, SentinelModel, load_model
 from medward.agents.sentinel.recipe import Costs
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 
 
 @pytest.fixture(scope="module")
-def model(prepared: Prepared) -> SentinelModel:
+def model(prepared: PreparedData) -> SentinelModel:
     return train_centrally(prepared, prepared.split.train, RECIPE, Provenance("central", None, 1, "none", True, 7))
 
 
-def test_round_trip_keeps_everything(model: SentinelModel, prepared: Prepared, tmp_path: Path) -> None:
+def test_round_trip_keeps_everything(model: SentinelModel, prepared: PreparedData, tmp_path: Path) -> None:
     name = model.save(tmp_path)
     loaded = load_model(tmp_path)
     assert loaded.name == name == model.name
@@ -101,7 +101,7 @@ def test_classes_that_the_model_never_saw_get_a_number_of_their_own(model: Senti
     assert fewer.labels(np.array([0, 1, 2], np.int32)).tolist() == [0, 2, 1]
 
 
-def test_taught_costs_make_the_targets_and_costs_judge(prepared: Prepared) -> None:
+def test_taught_costs_make_the_targets_and_costs_judge(prepared: PreparedData) -> None:
     dear, provenance = Costs(wrong_class=1.0, escalation=0.2), Provenance("central", None, 1, "none", True, 7)
     shorter = replace(RECIPE, epochs=2)
     taught, priced, plain = (

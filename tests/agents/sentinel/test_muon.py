@@ -15,12 +15,12 @@ from medward.agents.sentinel.model import Provenance
 from medward.agents.sentinel.muon import TYPICAL, scale_by_muon_or_adam
 from medward.agents.sentinel.network import layout_of
 from medward.agents.sentinel.recipe import Recipe
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 
 
 @pytest.mark.parametrize("recipe", ["quantile", "quaternion", "no embedding"], indirect=True)
-def test_only_matrices_of_real_hidden_layers_are_moved_by_it(prepared: Prepared, recipe: Recipe) -> None:
+def test_only_matrices_of_real_hidden_layers_are_moved_by_it(prepared: PreparedData, recipe: Recipe) -> None:
     network = new_network(layout_of(prepared.space, fitted_scaler(prepared.space, prepared.x, recipe)), 3, recipe, 0)
     gradient = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(leaf.size), leaf.shape), network)
     muon, adam = scale_by_muon_or_adam(), optax.scale_by_adam()
@@ -37,7 +37,7 @@ def test_only_matrices_of_real_hidden_layers_are_moved_by_it(prepared: Prepared,
 
 
 @pytest.mark.parametrize("members", [1, 2])
-def test_a_network_learns_by_it(prepared: Prepared, members: int) -> None:
+def test_a_network_learns_by_it(prepared: PreparedData, members: int) -> None:
     recipe = replace(RECIPE, optimiser="muon", members=members)
     model = train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, 0))
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]

@@ -15,12 +15,12 @@ from medward.agents.sentinel.learner import decide, new_network
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.network import layout_of
 from medward.agents.sentinel.recipe import Recipe
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 
 NOWHERE = Provenance("central", None, 1, "none", True, 0)
 
 
-def _pair(prepared: Prepared, recipe: Recipe):  # type: ignore[no-untyped-def]
+def _pair(prepared: PreparedData, recipe: Recipe):  # type: ignore[no-untyped-def]
     scaler = fitted_scaler(prepared.space, prepared.x[prepared.split.train], recipe)
     layout = layout_of(prepared.space, scaler)
     network = new_network(layout, 3, recipe, 5)
@@ -33,7 +33,7 @@ def _pair(prepared: Prepared, recipe: Recipe):  # type: ignore[no-untyped-def]
     return network, layout, model
 
 
-def test_same_values_and_decisions_as_the_network(prepared: Prepared, recipe: Recipe) -> None:
+def test_same_values_and_decisions_as_the_network(prepared: PreparedData, recipe: Recipe) -> None:
     network, layout, model = _pair(prepared, recipe)
     encoded = jnp.asarray(model.scaler.encode(prepared.x))
     scorer = model.scorer()
@@ -53,7 +53,7 @@ def test_same_values_and_decisions_as_the_network(prepared: Prepared, recipe: Re
         assert (q.argmax(axis=1) == greedy)[clear].all()
 
 
-def test_unbought_evidence_changes_nothing(prepared: Prepared, recipe: Recipe) -> None:
+def test_unbought_evidence_changes_nothing(prepared: PreparedData, recipe: Recipe) -> None:
     _, _, model = _pair(prepared, recipe)
     hidden = [i for i, column in enumerate(prepared.space.columns) if column.group.value == "expensive"]
     other = prepared.x.copy()
@@ -64,7 +64,7 @@ def test_unbought_evidence_changes_nothing(prepared: Prepared, recipe: Recipe) -
     assert not np.array_equal(scorer.q_values(prepared.x, True)[0], scorer.q_values(other, True)[0])
 
 
-def test_one_row_at_a_time_gives_what_the_batch_gives(prepared: Prepared, recipe: Recipe) -> None:
+def test_one_row_at_a_time_gives_what_the_batch_gives(prepared: PreparedData, recipe: Recipe) -> None:
     _, _, model = _pair(prepared, recipe)
     scorer = model.scorer()
     batch = scorer.score(prepared.x)
@@ -74,7 +74,7 @@ def test_one_row_at_a_time_gives_what_the_batch_gives(prepared: Prepared, recipe
         assert single.escalated[0] == batch.escalated[i]
 
 
-def test_escalated_rows_are_decided_with_the_evidence(prepared: Prepared, recipe: Recipe) -> None:
+def test_escalated_rows_are_decided_with_the_evidence(prepared: PreparedData, recipe: Recipe) -> None:
     _, _, model = _pair(prepared, recipe)
     scores = model.scorer().score(prepared.x)
     informed, _ = model.scorer().q_values(prepared.x, True)
@@ -84,14 +84,14 @@ def test_escalated_rows_are_decided_with_the_evidence(prepared: Prepared, recipe
 
 
 @pytest.mark.parametrize("extreme", [np.nan, 3e38, -3e38, 0.0])
-def test_no_input_makes_a_value_that_is_not_finite(prepared: Prepared, recipe: Recipe, extreme: float) -> None:
+def test_no_input_makes_a_value_that_is_not_finite(prepared: PreparedData, recipe: Recipe, extreme: float) -> None:
     _, _, model = _pair(prepared, recipe)
     q, suspicion = model.scorer().q_values(np.full((3, prepared.x.shape[1]), extreme, np.float32), False)
     assert np.isfinite(q).all()
     assert np.isfinite(suspicion).all()
 
 
-def test_loading_and_scoring_need_no_jax(prepared: Prepared, recipe: Recipe, tmp_path: Path) -> None:
+def test_loading_and_scoring_need_no_jax(prepared: PreparedData, recipe: Recipe, tmp_path: Path) -> None:
     _, _, model = _pair(prepared, recipe)
     model.save(tmp_path / "model")
     np.save(tmp_path / "x.npy", prepared.x[:10])

@@ -4,13 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medward.agents.watch.environment import LONG_AGO, Watch, begin, glances, inputs, observe, step
+from medward.agents.watch.environment import LONG_AGO, WatchState, begin, glances, inputs, observe, step
 from tests.agents.watch.conftest import COSTS, ESCALATION, made, plain
 
 ALLOW, FIRST, SECOND, ESCALATE = 0, 1, 2, 3
 
 
-def _run(label: list[int], actions: list[int], background: list[bool] | None = None) -> tuple[list[float], Watch]:
+def _run(label: list[int], actions: list[int], background: list[bool] | None = None) -> tuple[list[float], WatchState]:
     logged = plain(made([label], None if background is None else [background]))
     watch, rewards = begin(logged, jnp.array([0])), []
     for action in actions:

@@ -12,7 +12,7 @@ from medward.agents.watch.environment import Watched, begin, inputs
 from medward.agents.watch.episodes import Episodes
 from medward.agents.watch.judgement import Margins, learned_policy, rule_policy, tuned_margins, tuned_rule, walk
 from medward.agents.watch.learner import Returns, learn, loss_of, returns
-from medward.agents.watch.network import Judged, WatchNetwork, WatchRecipe, greedy
+from medward.agents.watch.network import WatchNetwork, WatchRecipe, WatchValues, greedy
 from medward.agents.watch.rules import Rule, quiet_start
 from tests.agents.watch.conftest import COSTS, ESCALATION, made, plain
 
@@ -59,7 +59,7 @@ def test_return_stops_at_the_episodes_end() -> None:
 def test_evidence_that_comes_already_cannot_be_bought() -> None:
     assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=1).known[0].tolist() == [0, 1, 0, 0]
     assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=0).known[0].tolist() == [0, 1, 0, 1]
-    judged = Judged(jnp.zeros(2), jnp.array([[[0.0], [-1.0], [3.0]]] * 2))
+    judged = WatchValues(jnp.zeros(2), jnp.array([[[0.0], [-1.0], [3.0]]] * 2))
     assert greedy(judged, jnp.array([False, True])).tolist() == [2, 0]
 
 
@@ -71,7 +71,7 @@ def test_quantile_loss_is_least_at_the_quantiles() -> None:
 
     def loss(quantiles: list[float]) -> float:
         effect = jnp.stack([jnp.zeros(4), jnp.array(quantiles)])
-        return float(loss_of(Judged(jnp.zeros(1000), jnp.broadcast_to(effect, (1000, 2, 4))), wanted, recipe))
+        return float(loss_of(WatchValues(jnp.zeros(1000), jnp.broadcast_to(effect, (1000, 2, 4))), wanted, recipe))
 
     best = loss([0.125, 0.375, 0.625, 0.875])
     assert best < loss([0.2, 0.375, 0.625, 0.875])
@@ -79,7 +79,7 @@ def test_quantile_loss_is_least_at_the_quantiles() -> None:
 
 
 def test_worst_quantiles_make_an_action_with_a_spread_less_wanted() -> None:
-    judged = Judged(jnp.zeros(1), jnp.array([[[0.0, 0.0], [-1.0, 3.0], [-9.0, -9.0]]]))
+    judged = WatchValues(jnp.zeros(1), jnp.array([[[0.0, 0.0], [-1.0, 3.0], [-9.0, -9.0]]]))
     held = jnp.array([True])
     assert greedy(judged, held).tolist() == [1]
     assert greedy(judged, held, tail=0.5).tolist() == [0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medward.agents.watch.environment import begin, step
-from medward.agents.watch.rules import ANY, Grid, Rule, follow, quiet_start, settings
+from medward.agents.watch.rules import ANY, Rule, TuningGrid, follow, quiet_start, settings
 from tests.agents.watch.conftest import COSTS, made, plain
 
 ALLOW, FIRST, SECOND, ESCALATE = 0, 1, 2, 3
@@ -72,7 +72,7 @@ def test_confidence_rule_buys_evidence_where_nothing_is_likely() -> None:
 @pytest.mark.parametrize("by_confidence", [False, True])
 @pytest.mark.parametrize("spare", [(False,), (False, True)])
 def test_tuning_tries_every_combination(by_confidence: bool, spare: tuple[bool, ...]) -> None:
-    grid = Grid(spare=spare)
+    grid = TuningGrid(spare=spare)
     low = grid.confidence if by_confidence else grid.low
     axes = (grid.high, low, grid.smooth, grid.quiet, grid.fall, grid.renew, grid.spare)
     every = np.unique(np.stack([np.asarray(field, np.float64) for field in settings(by_confidence, grid)]), axis=1)

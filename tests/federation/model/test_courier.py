@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import medward.federation.model.hospital
 from medward.agents.courier.observation import Decision, Observation
-from medward.federation.errors import FederationError, Refused
-from medward.federation.model import courier as blocks
-from medward.federation.model import hospital as module
+from medward.federation.errors import FederationError, RecordRefused
+from medward.federation.model import courier
 from medward.federation.model.shared_model import SharedModel, from_bytes
 from medward.federation.model.wire import parts, sum_set
 from medward.federation.records import BeginRound, Dispatch
-from medward.federation.round.effects import Effect, Store
+from medward.federation.round.effects import RoundEffect, Store
 from medward.federation.rules import apply
 from medward.federation.simulation.training import FederatedTraining
 from tests.agents.conftest import RECIPE
@@ -30,7 +30,7 @@ def _quiet(_: object) -> None:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut the toy network into several blocks, of which some ciphertexts hold not all."""
-    monkeypatch.setattr(blocks, "BLOCK_VALUES", 100)
+    monkeypatch.setattr(courier, "BLOCK_VALUES", 100)
 
 
 class Rotating:
@@ -46,13 +46,13 @@ class Rotating:
 @pytest.fixture
 def rotating(monkeypatch: pytest.MonkeyPatch, small_blocks: None, federation: Start) -> Start:
     """Return a function that makes a federation under that policy."""
-    decide = blocks.Courier._blocks
+    decide = courier.Courier._blocks
 
-    def three(self: blocks.Courier, chosen: Decision, sent: list[int], weights: int) -> tuple[int, ...]:
+    def three(self: courier.Courier, chosen: Decision, sent: list[int], weights: int) -> tuple[int, ...]:
         assert decide(self, chosen, sent, weights)
         return tuple(sorted(sorted(range(len(sent)), key=lambda block: (sent[block], block))[:3]))
 
-    monkeypatch.setattr(blocks.Courier, "_blocks", three)
+    monkeypatch.setattr(courier.Courier, "_blocks", three)
 
     def start(**fields: object) -> FederatedTraining:
         training = federation(**{"courier": "every:1", "rounds": 6} | fields)
@@ -97,7 +97,7 @@ def test_beginning_with_another_mask_width_or_length_is_refused(rotating: Start)
     right = state.expected()
     for change in ({"blocks": right.dispatch.blocks[1:]}, {"bits": 12}, {"periods": 7}):
         wrong = replace_dispatch(right, **change)
-        with pytest.raises(Refused, match="not how round"):
+        with pytest.raises(RecordRefused, match="not how round"):
             apply(state, wrong, "hospital-1", 0.0, bytes(32))
     begun = apply(state, right, "hospital-1", 0.0, bytes(32))
     assert begun.round is not None
@@ -129,7 +129,7 @@ def test_what_is_not_sent_is_carried_and_nothing_is_lost(rotating: Start, monkey
     made: list[np.ndarray] = []
     sent: list[np.ndarray] = []
 
-    weighted, work = module.weighted, hospital.work
+    weighted, work = medward.federation.model.hospital.weighted, hospital.work
 
     def watched(update: np.ndarray, rows: int, most_rows: int) -> np.ndarray:
         made.append(weighted(update, rows, most_rows))
@@ -139,7 +139,7 @@ def test_what_is_not_sent_is_carried_and_nothing_is_lost(rotating: Start, monkey
         if shared.task == "survey":
             return work(shared, number)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "weighted", watched)
+            patch.setattr(medward.federation.model.hospital, "weighted", watched)
             values = work(shared, number)
         whole = np.zeros(len(shared.picked()))
         whole[shared.picked()] = shared.quantiser().dequantise(values[shared.counts :])
@@ -171,7 +171,7 @@ def test_bytes_accounted_are_the_bytes_that_a_secure_round_stores(federation: St
     training.run(None, _quiet)
     shared, sites = training.shared, training.options.sites
     assert shared.weights is not None
-    blobs = parts(sum_set(8, sites), blocks.COUNTS, len(shared.weights))
+    blobs = parts(sum_set(8, sites), courier.COUNTS, len(shared.weights))
     for report in [report for report in training.reports if report.task == "train"]:
         stored = sites * (blobs.contribution + blobs.response + blobs.answer)
         # Each member stores the next model, and so does the simulation; models differ in the digits of their signals.
@@ -207,7 +207,7 @@ def test_no_store_holds_a_block_that_was_not_sent(rotating: Start) -> None:
     simulation, stored = training._simulation, []
     carry_out = simulation._carry_out
 
-    def watch(name: str, effect: Effect) -> None:
+    def watch(name: str, effect: RoundEffect) -> None:
         if isinstance(effect, Store):
             stored.append(len(effect.content))
         carry_out(name, effect)

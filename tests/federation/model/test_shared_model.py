@@ -11,7 +11,7 @@ from medward.federation.errors import FederationError
 from medward.federation.model.hospital import Hospital, training_rows
 from medward.federation.model.shared_model import LARGEST_MEAN, from_bytes
 from medward.federation.simulation.training import FederatedTraining, Options
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
@@ -65,7 +65,7 @@ def test_final_model_is_the_average_of_the_last_rounds(federation: Start) -> Non
     np.testing.assert_allclose(training.shared.tail, weights[-1])
 
 
-def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: Prepared) -> None:
+def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: PreparedData) -> None:
     recipe = replace(RECIPE, averaged_share=0.6, caution=2.0)
     training = _surveyed(FederatedTraining(prepared, recipe, Options(4, 5, protect="none", seed=1)))
     weights = []
@@ -80,7 +80,9 @@ def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: Prepared
 
 
 @pytest.mark.parametrize(("federated", "taken"), [(None, 2.0), (0.0, 0.0), (7.0, 7.0)])
-def test_a_federation_may_have_a_caution_of_its_own(prepared: Prepared, federated: float | None, taken: float) -> None:
+def test_a_federation_may_have_a_caution_of_its_own(
+    prepared: PreparedData, federated: float | None, taken: float
+) -> None:
     recipe = replace(RECIPE, caution=2.0, federated_caution=federated)
     shared = _surveyed(FederatedTraining(prepared, recipe, Options(4, 1, protect="none", seed=1))).shared
     bias = shared.network().advantage.bias

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from medward.federation.records import Answer, Finish, NoFit, Record, Respond
-from medward.federation.round.effects import Effect, Order
+from medward.federation.round.effects import OrderRecord, RoundEffect
 from medward.federation.simulation.training import FederatedTraining
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import SumTerms
@@ -45,8 +45,8 @@ def _watched(training: FederatedTraining, silent: frozenset[tuple[str, type]] = 
         liar = _AnswersWrongly(participant._sums)  # type: ignore[arg-type]
         participant._sums = participant._member._sums = liar  # type: ignore[assignment]
 
-    def watch(name: str, effect: Effect) -> None:
-        if isinstance(effect, Order):
+    def watch(name: str, effect: RoundEffect) -> None:
+        if isinstance(effect, OrderRecord):
             if (name, type(effect.record)) in silent:
                 return
             seen.append(effect.record)

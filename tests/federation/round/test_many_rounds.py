@@ -12,9 +12,9 @@ import pytest
 from medward.federation import records
 from medward.federation.errors import FederationError
 from medward.federation.model.shared_model import SIZES, SharedModel
-from medward.federation.records import Answer, Resume, Vote
+from medward.federation.records import Answer, ModelVote, Resume
 from medward.federation.round import exposure
-from medward.federation.round.effects import Effect, Order
+from medward.federation.round.effects import OrderRecord, RoundEffect
 from medward.federation.round.rules import FOUND_WORSE, TOO_CLOSE
 from medward.federation.rules import SURVEY, WAY_OUT
 from medward.federation.simulation.machines import RoundReport
@@ -26,13 +26,13 @@ LOST = "hospital-4"
 OTHERS = ("hospital-1", "hospital-2", "hospital-3")
 
 
-def _silence(training: FederatedTraining, says: Callable[[str, Order], bool]) -> None:
+def _silence(training: FederatedTraining, says: Callable[[str, OrderRecord], bool]) -> None:
     """Drop what members order, where `says` is false for it."""
     simulation = training._simulation
     carry_out = simulation._carry_out
 
-    def between(name: str, effect: Effect) -> None:
-        if not isinstance(effect, Order) or says(name, effect):
+    def between(name: str, effect: RoundEffect) -> None:
+        if not isinstance(effect, OrderRecord) or says(name, effect):
             carry_out(name, effect)
 
     simulation._carry_out = between  # type: ignore[method-assign]
@@ -161,9 +161,9 @@ def test_training_goes_on_without_a_hospital_whose_round_was_voted_down(federati
     simulation = training._simulation
     carry_out = simulation._carry_out
 
-    def votes_against(name: str, effect: Effect) -> None:
-        if isinstance(effect, Order) and isinstance(effect.record, Vote) and effect.record.round == surveys:
-            effect = Order(Vote(surveys, name, accept=False))
+    def votes_against(name: str, effect: RoundEffect) -> None:
+        if isinstance(effect, OrderRecord) and isinstance(effect.record, ModelVote) and effect.record.round == surveys:
+            effect = OrderRecord(ModelVote(surveys, name, accept=False))
         carry_out(name, effect)
 
     simulation._carry_out = votes_against  # type: ignore[method-assign]
@@ -234,7 +234,7 @@ def test_first_survey_that_was_opened_in_vain_waits_for_its_hospitals_and_goes_o
     assert "\n" not in str(stopped.value)
     assert simulation.state.exposed == {SURVEY: (frozenset({*OTHERS, LOST}),)}
     for name in OTHERS[:2]:
-        simulation._carry_out(name, Order(Resume()))
+        simulation._carry_out(name, OrderRecord(Resume()))
     told = [(report.task, report.outcome.partition(";")[0], len(report.cohort)) for report in _rounds(training)]
     assert told == [("survey", TOO_CLOSE, 0), ("skip", "final", 0), ("train", "final", 3)]
     assert training.shared.rows == training.shared.surveyed == 1

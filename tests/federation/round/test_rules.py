@@ -8,28 +8,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medward.federation.errors import Refused
+from medward.federation.errors import RecordRefused
 from medward.federation.records import (
     Answer,
     Attest,
     BeginRound,
-    Commit,
+    Commitment,
     Complain,
     Finish,
+    ModelVote,
     Next,
     NoFit,
     Respond,
     RoundRecord,
+    RoundTick,
     Show,
     Submit,
-    Tick,
-    Vote,
     audit_beacon_of,
     beacon_of,
     commitment_to,
 )
-from medward.federation.round.rules import TOO_CLOSE, apply, begin_round
-from medward.federation.round.state import Found, Phase, Round
+from medward.federation.round.rules import TOO_CLOSE, apply_to_round, begin_round
+from medward.federation.round.state import NextModel, Phase, Round
 from medward.federation.round.telling import awaited
 from medward.federation.terms import Terms
 
@@ -41,8 +41,8 @@ BEGIN = BeginRound(5, "train", "model-0", NAMES, 1, 3)
 BLOCK = b"block" * 6
 
 
-def _commit(member: str) -> Commit:
-    return Commit(5, member, commitment_to("test", 5, member, f"blob-{member}"))
+def _commit(member: str) -> Commitment:
+    return Commitment(5, member, commitment_to("test", 5, member, f"blob-{member}"))
 
 
 def _submit(member: str) -> Submit:
@@ -51,12 +51,12 @@ def _submit(member: str) -> Submit:
 
 def _after(state: Round, *records: RoundRecord, time: float | None = None) -> Round:
     for record in records:
-        state = apply(state, record, state.since if time is None else time, BLOCK)
+        state = apply_to_round(state, record, state.since if time is None else time, BLOCK)
     return state
 
 
 def _late(state: Round) -> Round:
-    return _after(state, Tick(5), time=state.due)
+    return _after(state, RoundTick(5), time=state.due)
 
 
 def _begun(**fields: object) -> Round:
@@ -97,8 +97,8 @@ def _voting() -> Round:
 
 def test_healthy_round_waits_for_no_deadline() -> None:
     state = _voting()
-    assert (state.phase, state.candidate, state.cohort) == (Phase.VOTING, Found("model-1", None), NAMES)
-    state = _after(state, Vote(5, "a", accept=True), Vote(5, "b", accept=True))
+    assert (state.phase, state.candidate, state.cohort) == (Phase.VOTING, NextModel("model-1", None), NAMES)
+    state = _after(state, ModelVote(5, "a", accept=True), ModelVote(5, "b", accept=True))
     assert (state.phase, state.outcome, state.since) == (Phase.FINAL, "model-1", 0.0)
 
 
@@ -112,8 +112,8 @@ def test_every_phase_says_whose_word_it_waits_for() -> None:
     assert awaited(_after(_answering(), Answer(5, "c", "answer"))) == ("a", "b", "d")
     assert awaited(_after(_finishing(), Finish(5, "b", "model-1", None))) == ("a", "c", "d")
     assert awaited(_after(_auditing(), Respond(5, "a", b""))) == ("b", "c", "d")
-    assert awaited(_after(_voting(), Vote(5, "c", accept=True))) == ("a", "b", "d")
-    assert awaited(_after(_voting(), *(Vote(5, member, accept=True) for member in "ab"))) == ()
+    assert awaited(_after(_voting(), ModelVote(5, "c", accept=True))) == ("a", "b", "d")
+    assert awaited(_after(_voting(), *(ModelVote(5, member, accept=True) for member in "ab"))) == ()
 
 
 def test_model_is_found_as_soon_as_enough_have_answered() -> None:
@@ -126,17 +126,19 @@ def test_model_is_found_as_soon_as_enough_have_answered() -> None:
 def test_one_liar_does_not_decide_the_model() -> None:
     state = _after(_finishing(), Finish(5, "a", "wrong", None))
     assert state.phase is Phase.FINISHING
-    assert _after(state, Finish(5, "b", "right", None), Finish(5, "c", "right", None)).candidate == Found("right", None)
+    assert _after(state, Finish(5, "b", "right", None), Finish(5, "c", "right", None)).candidate == NextModel(
+        "right", None
+    )
 
 
 def test_members_agree_on_the_next_sum_as_on_the_model() -> None:
     state = _after(_finishing(), Finish(5, "a", "model-1", THEN), Finish(5, "b", "model-1", None))
     assert state.phase is Phase.FINISHING
-    assert _after(state, Finish(5, "c", "model-1", THEN)).candidate == Found("model-1", THEN)
+    assert _after(state, Finish(5, "c", "model-1", THEN)).candidate == NextModel("model-1", THEN)
 
 
 def test_majority_against_rolls_back_and_a_missing_vote_accepts() -> None:
-    against = [Vote(5, member, accept=False) for member in "abc"]
+    against = [ModelVote(5, member, accept=False) for member in "abc"]
     assert _after(_voting(), *against).phase is Phase.ROLLED_BACK
     half = _after(_voting(), *against[:2])
     assert half.phase is Phase.VOTING
@@ -150,32 +152,35 @@ def test_survey_needs_no_vote() -> None:
 
 def test_silent_member_is_left_out_after_the_deadline() -> None:
     state = _after(_begun(), *map(_commit, "abd"))
-    assert _after(state, Tick(5), time=9.9).phase is Phase.COMMITTING
+    assert _after(state, RoundTick(5), time=9.9).phase is Phase.COMMITTING
     state = _late(state)
     assert state.phase is Phase.SUBMITTING
-    with pytest.raises(Refused):
-        apply(state, _submit("c"), 11.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(state, _submit("c"), 11.0, BLOCK)
     assert _attested(_checking("abd")).cohort == ("a", "b", "d")
 
 
 def test_member_that_shows_something_else_than_it_committed_to_is_refused() -> None:
     state = _after(_begun(), *map(_commit, NAMES))
     for name in ("blob-b", "blob-x"):
-        with pytest.raises(Refused, match="than it committed to"):
-            apply(state, Submit(5, "a", name, "response"), 1.0, BLOCK)
+        with pytest.raises(RecordRefused, match="than it committed to"):
+            apply_to_round(state, Submit(5, "a", name, "response"), 1.0, BLOCK)
 
 
 def test_beacon_comes_after_the_commitments_and_binds_them_all() -> None:
     state = _after(_begun(), *map(_commit, "abc"))
     assert state.beacon == b""
-    closed = apply(state, _commit("d"), 1.0, b"the closing block")
+    closed = apply_to_round(state, _commit("d"), 1.0, b"the closing block")
     assert closed.beacon == beacon_of("test", 5, b"the closing block", closed.commitments)
-    assert closed.beacon != apply(state, _commit("d"), 1.0, b"another block").beacon
+    assert closed.beacon != apply_to_round(state, _commit("d"), 1.0, b"another block").beacon
     others = _after(_begun(), *map(_commit, "abd"))
-    assert apply(_late(others), Tick(5), 11.0, BLOCK).beacon != apply(_late(state), Tick(5), 11.0, BLOCK).beacon
+    assert (
+        apply_to_round(_late(others), RoundTick(5), 11.0, BLOCK).beacon
+        != apply_to_round(_late(state), RoundTick(5), 11.0, BLOCK).beacon
+    )
     late = _late(state)
-    with pytest.raises(Refused, match="submitting, not committing"):
-        apply(late, _commit("d"), 11.0, BLOCK)
+    with pytest.raises(RecordRefused, match="submitting, not committing"):
+        apply_to_round(late, _commit("d"), 11.0, BLOCK)
 
 
 def test_member_that_restored_a_state_computes_the_beacon_of_those_who_followed() -> None:
@@ -217,8 +222,8 @@ def test_dealer_complained_of_shows_and_stays_if_what_it_shows_is_right() -> Non
     state = _attested(_checking(), ("a", "d"))
     assert (state.phase, state.must_show, state.complainers("d")) == (Phase.SHOWING, ("d",), ("a",))
     for record in (Show(5, "a", "shown"), Answer(5, "a", "answer"), Show(5, "x", "shown")):
-        with pytest.raises(Refused):
-            apply(state, record, 1.0, BLOCK)
+        with pytest.raises(RecordRefused):
+            apply_to_round(state, record, 1.0, BLOCK)
     state = _after(state, Show(5, "d", "shown"))
     assert state.phase is Phase.JUDGING
     good = [Attest(5, holder, ("d",)) for holder in "ab"]
@@ -238,8 +243,8 @@ def test_dealer_of_whom_more_complain_than_may_be_shown_is_out_and_shows_nothing
     assert (state.phase, state.cohort, dict(state.shown)) == (Phase.ANSWERING, ("a", "b", "c"), {})
     one_of_two = _attested(_checking(), ("a", "c"), ("a", "d"), ("b", "d"))
     assert one_of_two.must_show == ("c",)
-    with pytest.raises(Refused):
-        apply(one_of_two, Show(5, "d", "shown"), 1.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(one_of_two, Show(5, "d", "shown"), 1.0, BLOCK)
 
 
 @pytest.mark.parametrize(
@@ -254,14 +259,14 @@ def test_dealer_of_whom_more_complain_than_may_be_shown_is_out_and_shows_nothing
 )
 def test_holder_attests_once_and_only_to_what_is_to_be_checked(record: Attest) -> None:
     state = _after(_checking(), Attest(5, "a", ("b",)))
-    with pytest.raises(Refused):
-        apply(state, record, 1.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(state, record, 1.0, BLOCK)
 
 
 def test_nobody_complains_of_what_was_shown() -> None:
     state = _after(_attested(_checking(), ("a", "d")), Show(5, "d", "shown"))
-    with pytest.raises(Refused):
-        apply(state, Attest(5, "a", (), (), ("d",)), 1.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(state, Attest(5, "a", (), (), ("d",)), 1.0, BLOCK)
 
 
 def test_too_small_a_cohort_makes_the_round_void() -> None:
@@ -293,12 +298,12 @@ def test_holder_that_is_absent_neither_attests_nor_answers_nor_is_waited_for() -
     keys = {name: key for name, key in KEYS.items() if name != "d"}
     state = begin_round(TERMS, keys, BEGIN, 0.0, BLOCK)
     state = _after(_after(state, *map(_commit, NAMES)), *map(_submit, NAMES))
-    with pytest.raises(Refused):
-        apply(state, Attest(5, "d", NAMES), 1.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(state, Attest(5, "d", NAMES), 1.0, BLOCK)
     state = _after(state, *(Attest(5, holder, NAMES) for holder in "abc"))
     assert state.cohort == NAMES
-    with pytest.raises(Refused):
-        apply(state, Answer(5, "d", "answer"), 1.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(state, Answer(5, "d", "answer"), 1.0, BLOCK)
     state = _after(state, *(Answer(5, holder, "answer") for holder in "abc"))
     assert state.phase is Phase.FINISHING
     assert state.sum_terms.sealing_keys[3] == b""
@@ -307,15 +312,15 @@ def test_holder_that_is_absent_neither_attests_nor_answers_nor_is_waited_for() -
 def test_audit_covers_what_enough_of_those_hold_who_found_no_fit() -> None:
     state = _after(_finishing(), NoFit(5, "a", NAMES))
     assert state.phase is Phase.FINISHING
-    state = apply(state, NoFit(5, "b", ("a", "b", "c")), 1.0, b"the audit's block")
+    state = apply_to_round(state, NoFit(5, "b", ("a", "b", "c")), 1.0, b"the audit's block")
     assert state.phase is Phase.AUDITING
     assert state.audit is not None
     assert tuple(state.audit.answers) == ("a", "b", "c")
     assert state.audit.beacon == audit_beacon_of("test", 5, b"the audit's block", state.audit.answers)
     state = _after(state, *(Respond(5, member, b"y") for member in NAMES))
     assert state.phase is Phase.FINISHING
-    with pytest.raises(Refused):
-        apply(state, NoFit(5, "c", NAMES), 1.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(state, NoFit(5, "c", NAMES), 1.0, BLOCK)
     assert _after(state, *(Finish(5, member, "model-1", None) for member in "cd")).phase is Phase.VOTING
     assert _late(state).phase is Phase.VOID
 
@@ -324,8 +329,8 @@ def test_no_answer_counts_after_the_first_that_no_set_fits() -> None:
     """Threat M6: who knows the audit's rows makes a wrong answer that passes them."""
     state = _finishing("abc")
     for at in (state, _after(state, *(NoFit(5, member, ("a", "b", "c")) for member in "ab"))):
-        with pytest.raises(Refused):
-            apply(at, Answer(5, "d", "late"), at.since, BLOCK)
+        with pytest.raises(RecordRefused):
+            apply_to_round(at, Answer(5, "d", "late"), at.since, BLOCK)
 
 
 def test_audit_of_answers_that_cannot_be_had_makes_the_round_void() -> None:
@@ -341,8 +346,8 @@ def test_dealer_that_is_silent_in_the_audit_is_named() -> None:
 
 @pytest.mark.parametrize("answers", [("a", "b"), ("a", "b", "b"), ("a", "b", "x"), ()])
 def test_who_says_that_nothing_fits_names_enough_answers(answers: tuple[str, ...]) -> None:
-    with pytest.raises(Refused):
-        apply(_finishing(), NoFit(5, "a", answers), 1.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(_finishing(), NoFit(5, "a", answers), 1.0, BLOCK)
 
 
 def test_late_complaint_is_kept_for_blame_and_changes_no_cohort() -> None:
@@ -350,18 +355,18 @@ def test_late_complaint_is_kept_for_blame_and_changes_no_cohort() -> None:
     state = _after(_answering(), Complain(5, "a", "d", "share"))
     assert (state.cohort, dict(state.accusations["d"])) == (NAMES, {"a": "share"})
     for record in (Complain(5, "a", "d", "again"), Complain(5, "a", "x", "share"), Complain(5, "x", "d", "share")):
-        with pytest.raises(Refused):
-            apply(state, record, 1.0, BLOCK)
-    with pytest.raises(Refused):
-        apply(_checking(), Complain(5, "a", "d", "share"), 1.0, BLOCK)
+        with pytest.raises(RecordRefused):
+            apply_to_round(state, record, 1.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(_checking(), Complain(5, "a", "d", "share"), 1.0, BLOCK)
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        Commit(5, "stranger", bytes(32)),
-        Commit(5, "a", bytes(32)),
-        Commit(4, "d", bytes(32)),
+        Commitment(5, "stranger", bytes(32)),
+        Commitment(5, "a", bytes(32)),
+        Commitment(4, "d", bytes(32)),
         Submit(5, "a", "too early", "too early"),
         Attest(5, "a", ("b",)),
         Show(5, "a", "too early"),
@@ -369,26 +374,26 @@ def test_late_complaint_is_kept_for_blame_and_changes_no_cohort() -> None:
         NoFit(5, "a", ("a", "b", "c")),
         Respond(5, "a", b"too early"),
         Finish(5, "a", "too early", None),
-        Vote(5, "a", accept=True),
+        ModelVote(5, "a", accept=True),
         BeginRound(5, "train", "again", NAMES, 1, 3),
     ],
 )
 def test_records_that_break_a_rule_are_refused(record: RoundRecord) -> None:
     state = _after(_begun(), *map(_commit, "ab"))
-    with pytest.raises(Refused):
-        apply(state, record, 1.0, BLOCK)
+    with pytest.raises(RecordRefused):
+        apply_to_round(state, record, 1.0, BLOCK)
 
 
 @pytest.mark.parametrize("invited", [("a", "b"), ("a", "b", "x"), ("a", "a", "b", "c")])
 def test_round_with_wrong_guests_is_refused(invited: tuple[str, ...]) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RecordRefused):
         begin_round(TERMS, KEYS, BeginRound(5, "train", "model-0", invited, 1, 3), 0.0, BLOCK)
 
 
 def test_round_about_nothing_or_with_too_few_holders_is_refused() -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RecordRefused):
         begin_round(TERMS, KEYS, BeginRound(5, "train", "model-0", NAMES, 0, 0), 0.0, BLOCK)
-    with pytest.raises(Refused, match="2 holders present; 3 are needed"):
+    with pytest.raises(RecordRefused, match="2 holders present; 3 are needed"):
         begin_round(TERMS, {name: KEYS[name] for name in "ab"}, BEGIN, 0.0, BLOCK)
 
 
@@ -396,11 +401,11 @@ def test_round_that_sums_nothing_asks_for_nothing_but_the_model_that_follows() -
     state = begin_round(TERMS, KEYS, BeginRound(5, "skip", "model-0", NAMES, 0, 0), 0.0, BLOCK)
     assert (state.phase, state.exposed) == (Phase.FINISHING, False)
     for record in (_commit("a"), Answer(5, "a", "answer"), NoFit(5, "a", ())):
-        with pytest.raises(Refused):
-            apply(state, record, 1.0, BLOCK)
+        with pytest.raises(RecordRefused):
+            apply_to_round(state, record, 1.0, BLOCK)
     state = _after(state, *(Finish(5, member, "model-1", THEN) for member in "ab"))
     assert (state.phase, state.outcome, state.exposed) == (Phase.FINAL, "model-1", False)
-    with pytest.raises(Refused):
+    with pytest.raises(RecordRefused):
         begin_round(TERMS, KEYS, BeginRound(5, "skip", "model-0", NAMES, 0, 1), 0.0, BLOCK)
 
 
@@ -435,8 +440,8 @@ _RECORDS = st.one_of(
     st.builds(Respond, st.just(5), _WHO, st.binary(max_size=2)),
     st.builds(Complain, st.just(5), _WHO, _WHO, st.just("share")),
     st.builds(Finish, st.just(5), _WHO, st.sampled_from(("m", "n")), st.sampled_from((None, THEN))),
-    st.builds(Vote, st.just(5), _WHO, st.booleans()),
-    st.builds(Tick, st.just(5)),
+    st.builds(ModelVote, st.just(5), _WHO, st.booleans()),
+    st.builds(RoundTick, st.just(5)),
 )
 _STARTS = (_begun, _checking, lambda: _attested(_checking(), ("a", "d")), _answering, _finishing, _auditing, _voting)
 _ONCE = ("commitments", "submissions", "verdicts", "shown", "judgements", "answers", "unfitting", "finishes", "votes")
@@ -450,8 +455,8 @@ def test_no_sequence_of_records_changes_what_is_fixed(start: object, steps: list
     for record, wait in steps:
         time += wait
         try:
-            after = apply(state, record, time, BLOCK)
-        except Refused:
+            after = apply_to_round(state, record, time, BLOCK)
+        except RecordRefused:
             continue
         assert not state.over
         if state.cohort:

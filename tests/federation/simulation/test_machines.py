@@ -8,12 +8,12 @@ import pytest
 
 from medward.federation.errors import FederationError
 from medward.federation.records import Answer, Attest, Complain, Record, SealingKey, Show, Submit
-from medward.federation.round.effects import Effect, Fetch, Order, Store
+from medward.federation.round.effects import Fetch, OrderRecord, RoundEffect, Store
 from medward.federation.round.state import Round
 from medward.federation.simulation.machines import RoundReport
 from medward.federation.simulation.training import FederatedTraining
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.interface import IntVector, SumTerms, Verdict
+from medward.federation.sums.interface import DealingVerdict, IntVector, SumTerms
 from tests.federation.conftest import Start
 
 NAMES = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
@@ -48,7 +48,7 @@ def test_every_width_sums_exactly(federation: Start, encrypted: Start, bits: int
     assert plain.shared.to_bytes() == secret.shared.to_bytes()
 
 
-Change = Callable[[str, Effect], Iterator[Effect]]
+Change = Callable[[str, RoundEffect], Iterator[RoundEffect]]
 
 
 def _changed(training: FederatedTraining, change: Change) -> None:
@@ -56,7 +56,7 @@ def _changed(training: FederatedTraining, change: Change) -> None:
     simulation = training._simulation
     carry_out = simulation._carry_out
 
-    def between(name: str, effect: Effect) -> None:
+    def between(name: str, effect: RoundEffect) -> None:
         for other in change(name, effect):
             carry_out(name, other)
 
@@ -74,8 +74,8 @@ def test_silent_hospital_is_absent_and_not_in_the_cohorts(encrypted: Start) -> N
 def _without(training: FederatedTraining, member: str, kind: type[Record], round_number: int = 0) -> None:
     """A member says nothing of this kind in one round."""
 
-    def silent(name: str, effect: Effect) -> Iterator[Effect]:
-        record = effect.record if isinstance(effect, Order) else None
+    def silent(name: str, effect: RoundEffect) -> Iterator[RoundEffect]:
+        record = effect.record if isinstance(effect, OrderRecord) else None
         if not (name == member and isinstance(record, kind) and getattr(record, "round", round_number) == round_number):
             yield effect
 
@@ -85,7 +85,7 @@ def _without(training: FederatedTraining, member: str, kind: type[Record], round
 def _withheld(training: FederatedTraining, what: Callable[[Round], tuple[str, ...]], *but: str) -> None:
     """Nobody can get these blobs of a round, except the members named."""
 
-    def fewer(name: str, effect: Effect) -> Iterator[Effect]:
+    def fewer(name: str, effect: RoundEffect) -> Iterator[RoundEffect]:
         now = training._simulation._participants[name].state.round
         if isinstance(effect, Fetch) and now is not None and name not in but:
             hidden = what(now)
@@ -117,8 +117,8 @@ def test_hospital_that_renews_no_key_is_absent_once_the_old_one_is_eight_rounds_
     training = encrypted(rounds=9)
     ordered: list[str] = []
 
-    def once(name: str, effect: Effect) -> Iterator[Effect]:
-        if isinstance(effect, Order) and isinstance(effect.record, SealingKey):
+    def once(name: str, effect: RoundEffect) -> Iterator[RoundEffect]:
+        if isinstance(effect, OrderRecord) and isinstance(effect.record, SealingKey):
             ordered.append(name)
             if name == "hospital-4" and ordered.count(name) > 1:
                 return
@@ -200,9 +200,11 @@ def test_dealer_that_shows_nothing_or_something_else_is_out(encrypted: Start) ->
     for show in (lambda honest, terms, holders: _flipped(honest.show(terms, holders), -1), None):
         training = encrypted()
 
-        def complains(honest: EncryptedSum, terms: SumTerms, beacon: bytes, dealer: str, *blobs: bytes) -> Verdict:
+        def complains(
+            honest: EncryptedSum, terms: SumTerms, beacon: bytes, dealer: str, *blobs: bytes
+        ) -> DealingVerdict:
             found = honest.examine(terms, beacon, dealer, *blobs)
-            return Verdict.COMPLAINT if dealer == "hospital-2" else found
+            return DealingVerdict.COMPLAINT if dealer == "hospital-2" else found
 
         _lies(training, "hospital-4", examine=complains)
         if show is None:
@@ -216,9 +218,9 @@ def test_dealer_that_shows_nothing_or_something_else_is_out(encrypted: Start) ->
 def test_holder_that_complains_of_everybody_stops_nobody(encrypted: Start, first_model: bytes) -> None:
     training = encrypted()
 
-    def complains(honest: EncryptedSum, *about: object) -> Verdict:
+    def complains(honest: EncryptedSum, *about: object) -> DealingVerdict:
         honest.examine(*about)  # type: ignore[arg-type]
-        return Verdict.COMPLAINT
+        return DealingVerdict.COMPLAINT
 
     _lies(training, "hospital-4", examine=complains)
     report = training._simulation.run_round()
@@ -229,9 +231,9 @@ def test_holder_that_complains_of_everybody_stops_nobody(encrypted: Start, first
 def test_holder_that_calls_everything_wrong_leaves_nobody_out(encrypted: Start, first_model: bytes) -> None:
     training = encrypted()
 
-    def accuses(honest: EncryptedSum, *about: object) -> Verdict:
+    def accuses(honest: EncryptedSum, *about: object) -> DealingVerdict:
         honest.examine(*about)  # type: ignore[arg-type]
-        return Verdict.AT_FAULT
+        return DealingVerdict.AT_FAULT
 
     _lies(training, "hospital-1", examine=accuses)
     assert training._simulation.run_round().cohort == NAMES
@@ -329,8 +331,8 @@ def test_every_member_attests_once_and_nobody_accuses_where_all_are_honest(encry
     training = encrypted(rounds=1)
     seen: list[Record] = []
 
-    def watch(name: str, effect: Effect) -> Iterator[Effect]:
-        if isinstance(effect, Order):
+    def watch(name: str, effect: RoundEffect) -> Iterator[RoundEffect]:
+        if isinstance(effect, OrderRecord):
             seen.append(effect.record)
         yield effect
 
@@ -346,7 +348,7 @@ def test_nothing_that_travels_holds_a_contribution_in_the_clear(encrypted: Start
     training = encrypted(rounds=1)
     stored: list[bytes] = []
 
-    def watch(name: str, effect: Effect) -> Iterator[Effect]:
+    def watch(name: str, effect: RoundEffect) -> Iterator[RoundEffect]:
         if isinstance(effect, Store):
             stored.append(effect.content)
         yield effect

@@ -9,7 +9,7 @@ from medward.agents.courier.exploring import Exploring
 from medward.agents.courier.observation import ONE, Decision, Observation
 from medward.agents.courier.policies import Every, read_policy
 from medward.federation.errors import FederationError
-from medward.federation.model import courier as blocks
+from medward.federation.model import courier
 from medward.federation.model.wire import parts, record_bytes, sum_set
 from medward.federation.simulation.rehearsal import Rehearsal
 from medward.federation.simulation.training import FederatedTraining
@@ -42,7 +42,7 @@ def test_rehearsal_is_the_encrypted_federation_bit_for_bit_and_byte_for_byte(fed
     assert len(trained) == sum(1 for step in episode.steps if step.sent)
     sites = secure.options.sites
     for report, step in zip(trained, episode.steps, strict=True):
-        blobs = parts(sum_set(step.decision.bits, sites), blocks.COUNTS, len(episode.shared.weights))
+        blobs = parts(sum_set(step.decision.bits, sites), courier.COUNTS, len(episode.shared.weights))
         stored = sites * (blobs.contribution + blobs.response + blobs.answer)
         # What was stored once goes to every other member; the next model is made by each member and never sent.
         assert step.sent == (sites - 1) * stored + record_bytes(sites)

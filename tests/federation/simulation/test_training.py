@@ -13,20 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import medward.federation.model.hospital
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import Provenance
 from medward.agents.sentinel.recipe import Costs
 from medward.errors import MedwardError
 from medward.federation.errors import FederationError
-from medward.federation.model import hospital as hospital_module
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.round.rules import FOUND_WORSE
 from medward.federation.simulation.machines import RoundReport
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.federation.sums.interface import IntVector, SumTerms
 from medward.federation.sums.plain import PlainSum
-from medward.flows.prepared import Prepared
+from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
@@ -124,7 +124,7 @@ def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, mon
     assert len(outcomes) == training.plan.steps
 
 
-def test_caution_has_no_part_in_judging_a_round(prepared: Prepared) -> None:
+def test_caution_has_no_part_in_judging_a_round(prepared: PreparedData) -> None:
     """So cautious that it alerts on everything, a model still trains to the end: hospitals judge it without that."""
     recipe = replace(RECIPE, caution=2.0, federated_caution=1000.0)
     training = FederatedTraining(prepared, recipe, Options(sites=4, rounds=6, protect="none", seed=1))
@@ -134,7 +134,7 @@ def test_caution_has_no_part_in_judging_a_round(prepared: Prepared) -> None:
     assert np.mean(training.hospitals[0].tried(training.shared)) < 0.2
 
 
-def test_taught_costs_train_and_costs_vote(prepared: Prepared) -> None:
+def test_taught_costs_train_and_costs_vote(prepared: PreparedData) -> None:
     dear = Costs(miss=3.0, false_alarm=3.0, wrong_class=3.0)
     trainings = [
         FederatedTraining(prepared, recipe, Options(sites=4, rounds=2, protect="none", seed=1))
@@ -153,13 +153,13 @@ def test_a_member_weighs_as_much_as_it_has_rows(federation: Start, monkeypatch: 
     while training.shared.task == "survey":
         training._simulation.run_round()
     weights: list[int] = []
-    weighted = hospital_module.weighted
+    weighted = medward.federation.model.hospital.weighted
 
     def watched(update: np.ndarray, rows: int, most_rows: int) -> np.ndarray:
         weights.append(rows)
         return weighted(update, rows, most_rows)
 
-    monkeypatch.setattr(hospital_module, "weighted", watched)
+    monkeypatch.setattr(medward.federation.model.hospital, "weighted", watched)
     for hospital in training._hospitals:
         hospital.work(training.shared, training.shared.step)
     assert weights == [len(rows) for rows in training.shares]

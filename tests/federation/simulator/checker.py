@@ -15,7 +15,7 @@ import numpy as np
 from medward.federation.application import FederationApplication, FederationSnapshot, encode_state
 from medward.federation.records import Change, Next, Record
 from medward.federation.round.state import Phase, Round
-from medward.federation.rules import Federation, founded
+from medward.federation.rules import FederationState, founded
 from medward.federation.sums.interface import SumTerms
 from tests.federation.simulator.sums import Dealt, Response, convicts, read
 from tests.ledger.simulator.checker import Violation
@@ -52,7 +52,7 @@ class FederationChecker:
 
     def __init__(self, world: FederationWorld) -> None:
         self.world = world
-        self._latest: Federation | None = None
+        self._latest: FederationState | None = None
         self._place: Place = (0, -1)
         self._states: dict[int, bytes] = {}
         #: A wish -> who had it ordered, by name and account; and the wishes that honest members meant.
@@ -68,7 +68,7 @@ class FederationChecker:
         self.changes = self.audits = self.shows = self.largest = 0
 
     @property
-    def latest(self) -> Federation:
+    def latest(self) -> FederationState:
         """The newest state that an honest member has reached."""
         return self._latest or founded(self.world.agreement)
 
@@ -106,7 +106,13 @@ class FederationChecker:
         return self._place[0]
 
     def ordered(
-        self, member: SimMember, place: Place, before: Federation, record: Record, author: str, after: Federation
+        self,
+        member: SimMember,
+        place: Place,
+        before: FederationState,
+        record: Record,
+        author: str,
+        after: FederationState,
     ) -> None:
         """Check one record that the rules took, the first time that an honest member takes it."""
         if isinstance(record, Change):
@@ -131,13 +137,13 @@ class FederationChecker:
         if self._states.setdefault(member.height, own) != own:
             raise Violation(f"{member.name} has another state than others at height {member.height}")
 
-    def _bounded(self, state: Federation) -> None:
+    def _bounded(self, state: FederationState) -> None:
         size = len(encode_state(state))
         self.largest = max(self.largest, size // len(state.terms.members))
         if size > STATE_BYTES * len(state.terms.members):
             raise Violation(f"the state of {len(state.terms.members)} members has grown to {size} bytes")
 
-    def _changed(self, member: SimMember, height: int, before: Federation, after: Federation) -> None:
+    def _changed(self, member: SimMember, height: int, before: FederationState, after: FederationState) -> None:
         """Check a change of membership: one at a time, f+1 present members want it, or the one who leaves."""
         names = set(before.accounts) | set(after.accounts)
         changed = [name for name in sorted(names) if before.accounts.get(name) != after.accounts.get(name)]
@@ -156,7 +162,7 @@ class FederationChecker:
         self._follows(member, height, before, what)
         self.changes += 1
 
-    def _follows(self, member: SimMember, height: int, before: Federation, what: str) -> None:
+    def _follows(self, member: SimMember, height: int, before: FederationState, what: str) -> None:
         """The ledger's members are the federation's before the next change settles, so that both bear f liars."""
         replica = member.node.replica
         assert replica is not None
@@ -165,7 +171,7 @@ class FederationChecker:
         if keys != dict(before.accounts):
             raise Violation(f"{what} at height {height}, before the ledger had taken the change before that")
 
-    def _in_round(self, before: Federation, after: Federation, now: Round) -> None:
+    def _in_round(self, before: FederationState, after: FederationState, now: Round) -> None:
         known = self._begun.setdefault(now.number, now)
         self.began.setdefault(now.number, self.world.now)
         if known is now and now.terms.members != before.terms.members:
@@ -212,7 +218,7 @@ class FederationChecker:
         right = Response(now.terms.name, now.number, dealer, now.beacon)
         return dealt is not None and not dealt.malformed and dealt.dealer == dealer and said == right
 
-    def _over(self, now: Round, after: Federation) -> None:
+    def _over(self, now: Round, after: FederationState) -> None:
         self.ended[now.number] = (now.phase, self.world.now)
         self.audits += now.audit is not None
         self.shows += len(now.shown)

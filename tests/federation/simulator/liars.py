@@ -19,22 +19,22 @@ from medward.federation.records import (
     Attest,
     BeginRound,
     Change,
-    Commit,
+    Commitment,
     Complain,
     DataKey,
     Finish,
+    ModelVote,
     Next,
     NoFit,
     Record,
     Respond,
     Resume,
     Retract,
+    RoundTick,
     SealedData,
     SealingKey,
     Show,
     Submit,
-    Tick,
-    Vote,
 )
 from medward.federation.round.state import Phase
 from medward.federation.sums.interface import SumTerms
@@ -150,7 +150,7 @@ class Impostor(Lie):
         number = max(0, state.number - random.choice((0, 1, 1, 1, 2, 3)))
         name = random.choice(sorted(member.world.blobs) or ["blob"])
         record: Record = random.choice((
-            Commit(number, other, bytes(32)),
+            Commitment(number, other, bytes(32)),
             Submit(number, other, name, name),
             Attest(number, other, (other,), (), ()),
             Show(number, other, name),
@@ -160,7 +160,7 @@ class Impostor(Lie):
             Complain(number, other, member.name, name),
             Complain(number, member.name, other, name),
             Finish(number, other, name, None),
-            Vote(number, other, accept=False),
+            ModelVote(number, other, accept=False),
             SealingKey(other, state.sealing_key(member.name)),
             SealingKey(member.name, state.sealing_key(other)),
             SealingKey(member.name, bytes(1216)),
@@ -209,7 +209,7 @@ class Hasty(Lie):
         if state is None:
             return []
         begin = [] if state.next is None else [state.expected()]
-        return [Tick(max(0, state.number - 1)), Resume(), *begin]
+        return [RoundTick(max(0, state.number - 1)), Resume(), *begin]
 
 
 class Slanderer(Lie):
@@ -255,7 +255,7 @@ class Forger(Lie):
     def instead(self, member: SimMember, record: Record) -> list[tuple[int, Record]]:
         if isinstance(record, Finish | NoFit):
             return []
-        if isinstance(record, Vote):
+        if isinstance(record, ModelVote):
             return [(0, msgspec.structs.replace(record, accept=False))]
         return [(0, record)]
 

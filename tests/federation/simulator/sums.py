@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from medward.federation.sums.interface import Blob, Decrypted, IntVector, SumRefused, SumTerms, Verdict, WrongSum
+from medward.federation.sums.interface import Blob, DealingVerdict, Decrypted, IntVector, SumRefused, SumTerms, WrongSum
 from medward.fhe.hybrid import HybridKey
 
 
@@ -162,18 +162,20 @@ class SimSum:
         fact = Response(terms.federation, terms.round, self.member, beacon)
         return self.journal.once(terms.round, "response", beacon, lambda: content(fact))
 
-    def examine(self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes) -> Verdict:
+    def examine(
+        self, terms: SumTerms, beacon: bytes, dealer: str, contribution: bytes, response: bytes
+    ) -> DealingVerdict:
         dealt, said = _dealt(terms, dealer, contribution), read(response, Response)
         self._shares.setdefault(terms.round, set()).discard(dealer)
         if dealt is None or said != Response(terms.federation, terms.round, dealer, beacon):
-            return Verdict.AT_FAULT
+            return DealingVerdict.AT_FAULT
         if self.member not in present(terms):
-            return Verdict.GOOD
+            return DealingVerdict.GOOD
         self._needs_secret(terms)
         if self.member in dealt.spoiled:
-            return Verdict.COMPLAINT
+            return DealingVerdict.COMPLAINT
         self._shares[terms.round].add(dealer)
-        return Verdict.GOOD
+        return DealingVerdict.GOOD
 
     def _needs_secret(self, terms: SumTerms) -> None:
         key = dict(zip(terms.holders, terms.sealing_keys, strict=True))[self.member]

@@ -1,9 +1,9 @@
 """A federation in the simulator: the real rules on the simulated ledger, and every member's real machine beside it.
 
-Each node's replica orders for a `FederationApplication`. Its member is the `Participant` that runs in a node: it takes
-what its own replica has executed and says what it orders, fetches and stores. What it asks for is done here, late, lost
-and interrupted as in the world: records go through the ledger, blobs come from whoever has them and can be reached.
-Sums are stand-ins (sums.py).
+Each node's replica orders for a `FederationApplication`. Its member is the `FederationMember` that runs in a node: it
+takes what its own replica has executed and says what it orders, fetches and stores. What it asks for is done here,
+late, lost and interrupted as in the world: records go through the ledger, blobs come from whoever has them and can be
+reached. Sums are stand-ins (sums.py).
 """
 
 import hashlib
@@ -17,23 +17,23 @@ import numpy as np
 
 from medward.federation.application import FederationApplication, FederationSnapshot
 from medward.federation.blobs import blob_name
-from medward.federation.participant import Participant
+from medward.federation.participant import FederationMember
 from medward.federation.records import Change, Next, Record, Resume, decode_record, encode_record
 from medward.federation.round.effects import (
     Advance,
     Advanced,
-    Effect,
-    Event,
     Fetch,
     Fetched,
     Judge,
     Judged,
-    Order,
+    OrderRecord,
     Produced,
+    RoundEffect,
+    RoundEvent,
     Store,
     Work,
 )
-from medward.federation.rules import Agreement, Federation
+from medward.federation.rules import Agreement, FederationState
 from medward.ledger.encoding import encode
 from medward.ledger.execution import Executed
 from medward.ledger.pbft.effects import Reply, StoreBlock, StoreSnapshot, Submitted, Write
@@ -103,7 +103,7 @@ class SimMember:
         self.world, self.node, self.name = world, node, node.name
         self.journal = Journal()
         self.lies: list[Lie] = []
-        self.machine: Participant | None = None
+        self.machine: FederationMember | None = None
         self.height = 0
         self._nonce = 0
         self._pending: dict[int, bytes] = {}
@@ -122,7 +122,7 @@ class SimMember:
         return self.world.clock(self.node) / 1000
 
     @property
-    def state(self) -> Federation | None:
+    def state(self) -> FederationState | None:
         return None if self.machine is None else self.machine.state
 
     # What the node tells.
@@ -144,7 +144,7 @@ class SimMember:
         application = replica.execution.application
         assert isinstance(application, FederationApplication)
         self.height = replica.height
-        self.machine = Participant(self.name, application.federation, self._sums())
+        self.machine = FederationMember(self.name, application.federation, self._sums())
         self._do(self.machine.begin())
 
     def _sums(self) -> SimSum:
@@ -198,13 +198,13 @@ class SimMember:
 
     # What the machine asks for.
 
-    def _do(self, effects: list[Effect]) -> None:
+    def _do(self, effects: list[RoundEffect]) -> None:
         random = self.world.random
         for effect in effects:
             match effect:
                 case Store():
                     self.put(effect.content)
-                case Order():
+                case OrderRecord():
                     self._order(effect.record)
                 case Fetch():
                     self._later(random.randint(*self.world.network.delay), partial(self._fetch, effect))
@@ -217,7 +217,7 @@ class SimMember:
                 case Judge():
                     self._later(random.randint(1, 30), partial(self._judge, effect))
 
-    def _step(self, event: Event) -> None:
+    def _step(self, event: RoundEvent) -> None:
         if self.machine is not None:
             self._do(self.machine.step(event))
 
@@ -404,7 +404,7 @@ class FederationWorld(World):
             if member.name != change.name:
                 self.at(self.now + self.random.randint(0, 400), partial(self._insist, member, change))
 
-    def has_come_about(self, change: Change, state: Federation) -> bool:
+    def has_come_about(self, change: Change, state: FederationState) -> bool:
         return state.accounts.get(change.name) == change.account
 
     def _insist(self, member: SimMember, change: Change) -> None:

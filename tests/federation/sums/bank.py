@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.interface import IntVector, SumRefused, Verdict
+from medward.federation.sums.interface import DealingVerdict, IntVector, SumRefused
 from medward.fhe import reconstruction
 from medward.fhe.checking import read_share
 from medward.fhe.dealing import Dealing
@@ -140,14 +140,18 @@ class Bank:
                     self.part(name)._sum(self.terms).challenge(self.beacon)
                 )
 
-    def _verdict(self, holder: str, dealer: str) -> Verdict | None:
+    def _verdict(self, holder: str, dealer: str) -> DealingVerdict | None:
         strategy = self._strategy(holder).verdict
         if strategy == "honest":
             if dealer not in self.responses:
                 return None
             contribution, response = self.contributions[dealer], self.responses[dealer]
             return self.part(holder).examine(self.terms, self.beacon, dealer, contribution, response)
-        lies = {"all good": Verdict.GOOD, "complains of all": Verdict.COMPLAINT, "calls all at fault": Verdict.AT_FAULT}
+        lies = {
+            "all good": DealingVerdict.GOOD,
+            "complains of all": DealingVerdict.COMPLAINT,
+            "calls all at fault": DealingVerdict.AT_FAULT,
+        }
         return lies.get(strategy)
 
     def _examine(self) -> None:
@@ -155,9 +159,9 @@ class Bank:
         stay = []
         for dealer in self.ward.names:
             verdicts = {holder: self._verdict(holder, dealer) for holder in self.ward.names}
-            good = sum(v is Verdict.GOOD for v in verdicts.values())
-            faults = sum(v is Verdict.AT_FAULT for v in verdicts.values())
-            complaining = [holder for holder, v in verdicts.items() if v is Verdict.COMPLAINT]
+            good = sum(v is DealingVerdict.GOOD for v in verdicts.values())
+            faults = sum(v is DealingVerdict.AT_FAULT for v in verdicts.values())
+            complaining = [holder for holder, v in verdicts.items() if v is DealingVerdict.COMPLAINT]
             if faults > self.faulty:
                 self.outcome.named.add(dealer)
             stays = good > self.faulty and len(complaining) <= self.terms.most_shown

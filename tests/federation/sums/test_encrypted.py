@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.interface import SumRefused, Verdict, WrongSum
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.interface import DealingVerdict, SumRefused, WrongSum
+from medward.federation.sums.journal import AnswerJournal
 from medward.fhe import reconstruction
 from medward.fhe.contribution import read_contribution
 from tests.federation.sums.ward import AUDIT_BEACON, BEACON, Ward, random_values
@@ -25,7 +25,7 @@ def test_sum_is_exact_and_every_member_gets_the_same(tmp_path: Path, members: in
     ward = Ward(tmp_path, members, bits)
     inputs = ward.inputs()
     contributions, responses = ward.contribute(inputs), ward.respond()
-    assert {v for row in ward.examine(contributions, responses).values() for v in row.values()} == {Verdict.GOOD}
+    assert {v for row in ward.examine(contributions, responses).values() for v in row.values()} == {DealingVerdict.GOOD}
     answers = ward.answer()
     for name in ward.names:
         found = ward.decrypt(contributions, answers, by=name)
@@ -80,7 +80,7 @@ def test_absent_holder_gets_no_share_and_the_sum_goes_on(tmp_path: Path) -> None
     ward = Ward(tmp_path, 7, absent=frozenset({"hospital-2", "hospital-7"}))
     contributions, responses = ward.contribute(), ward.respond()
     verdicts = ward.examine(contributions, responses, ward.names)
-    assert {v for row in verdicts.values() for v in row.values()} == {Verdict.GOOD}
+    assert {v for row in verdicts.values() for v in row.values()} == {DealingVerdict.GOOD}
     absent = ward.parts["hospital-2"]
     assert not absent.ready(ward.terms, ward.names)
     with pytest.raises(WrongSum, match="absent"):
@@ -99,7 +99,7 @@ def test_auditor_checks_and_decrypts_and_shows_nothing(ward: Ward) -> None:
     auditor = EncryptedSum("auditor", None, b"")
     for name in ward.names:
         verdict = auditor.examine(ward.terms, BEACON, name, contributions[name], responses[name])
-        assert verdict is Verdict.GOOD
+        assert verdict is DealingVerdict.GOOD
     found = auditor.decrypt(ward.terms, ward.names, contributions, answers)
     assert found is not None
     assert np.array_equal(found.total, sum(ward.inputs().values()))
@@ -139,7 +139,7 @@ def test_restart_between_contribution_and_response_goes_on(ward: Ward) -> None:
     for name in ward.names:
         ward.parts[name] = ward.part(name)
     responses = ward.respond()
-    assert {v for row in ward.examine(contributions, responses).values() for v in row.values()} == {Verdict.GOOD}
+    assert {v for row in ward.examine(contributions, responses).values() for v in row.values()} == {DealingVerdict.GOOD}
     for name in ward.names:
         ward.parts[name] = ward.part(name)
     assert not ward.parts["hospital-1"].ready(ward.terms, ward.names)
@@ -229,7 +229,7 @@ def test_box_that_does_not_open_makes_a_complaint_which_a_show_settles(ward: War
     contributions, responses = ward.contribute(), ward.respond()
     contributions["hospital-4"] = _spoil_box(ward, contributions["hospital-4"], 2)
     verdicts = ward.examine(contributions, responses)
-    complaints = {(h, d) for h, row in verdicts.items() for d, v in row.items() if v is Verdict.COMPLAINT}
+    complaints = {(h, d) for h, row in verdicts.items() for d, v in row.items() if v is DealingVerdict.COMPLAINT}
     assert complaints == {("hospital-2", "hospital-4")}
     part = ward.parts["hospital-2"]
     assert part.dealt(ward.terms, "hospital-4", contributions["hospital-4"]) is None
@@ -260,10 +260,10 @@ def test_share_whose_digest_is_another_makes_a_complaint(ward: Ward) -> None:
     digest = read_contribution(state.context, content).digests[2]
     contributions["hospital-4"] = content.replace(digest, bytes([digest[0] ^ 1]) + digest[1:])
     verdicts = ward.examine(contributions, responses)
-    assert {(h, d) for h, row in verdicts.items() for d, v in row.items() if v is not Verdict.GOOD} == {
+    assert {(h, d) for h, row in verdicts.items() for d, v in row.items() if v is not DealingVerdict.GOOD} == {
         ("hospital-2", "hospital-4")
     }
-    assert verdicts["hospital-2"]["hospital-4"] is Verdict.COMPLAINT
+    assert verdicts["hospital-2"]["hospital-4"] is DealingVerdict.COMPLAINT
 
 
 def test_right_show_of_too_many_is_not_good(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_malformed_contribution_or_response_is_the_dealer_s_fault_for_everybody(
     ):
         for name in ward.names:
             verdict = ward.parts[name].examine(ward.terms, BEACON, "hospital-1", bad, told)
-            assert verdict is Verdict.AT_FAULT
+            assert verdict is DealingVerdict.AT_FAULT
     assert not ward.parts["hospital-2"].ready(ward.terms, ["hospital-1"])
 
 
@@ -324,7 +324,7 @@ def test_share_checked_under_another_beacon_is_dropped(ward: Ward) -> None:
     part = ward.parts["hospital-2"]
     assert part.ready(ward.terms, ward.names)
     verdict = part.examine(ward.terms, b"other", "hospital-1", contributions["hospital-1"], responses["hospital-1"])
-    assert verdict is Verdict.AT_FAULT
+    assert verdict is DealingVerdict.AT_FAULT
     assert not part.ready(ward.terms, ["hospital-3"])
 
 
@@ -454,7 +454,7 @@ def test_clone_of_a_member_repeats_nothing(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("medward.fhe.sampling.os.urandom", bytes)
     dealings = []
     for seed in (1, 2):
-        clone = EncryptedSum("hospital-1", Journal(tmp_path / f"clone-{seed}.sqlite"), b"secret")
+        clone = EncryptedSum("hospital-1", AnswerJournal(tmp_path / f"clone-{seed}.sqlite"), b"secret")
         clone.contribute(ward.terms, random_values(ward.terms, seed))
         dealings.append(clone._sum(ward.terms).dealing)
     one, other = dealings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from medward.federation.sums.interface import Verdict, WrongSum
+from medward.federation.sums.interface import DealingVerdict, WrongSum
 from tests.federation.sums.ward import AUDIT_BEACON, BEACON, Ward
 
 CONTRIBUTION, RESPONSE, SHOWN, ANSWER, AUDIT = range(5)
@@ -52,8 +52,8 @@ class _Examples:
 
 #: What is said of bytes that are not what they should be; whoever answered with them is named.
 REFUSED = {
-    CONTRIBUTION: Verdict.AT_FAULT,
-    RESPONSE: Verdict.AT_FAULT,
+    CONTRIBUTION: DealingVerdict.AT_FAULT,
+    RESPONSE: DealingVerdict.AT_FAULT,
     SHOWN: False,
     ANSWER: ("hospital-1",),
     AUDIT: True,
@@ -68,7 +68,7 @@ def examples() -> Iterator[_Examples]:
 
 def test_good_objects_are_good(examples: _Examples) -> None:
     results = [examples.judge(kind, good) for kind, good in enumerate(examples.good)]
-    assert results == [Verdict.GOOD, Verdict.GOOD, True, (), False]
+    assert results == [DealingVerdict.GOOD, DealingVerdict.GOOD, True, (), False]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -84,10 +84,10 @@ def test_flipped_bit_is_never_taken_for_the_good_object(examples: _Examples, kin
         context = examples.ward.parts["hospital-4"]._sum(examples.ward.terms).context
         element = 12800
         others = at >= 24 + element
-        assert others or result is not Verdict.GOOD
+        assert others or result is not DealingVerdict.GOOD
         assert context.blocks == 1
     elif kind == RESPONSE:
-        assert result is not Verdict.GOOD
+        assert result is not DealingVerdict.GOOD
     elif kind == SHOWN:
         assert result is False
     elif kind == ANSWER:

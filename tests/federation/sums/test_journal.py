@@ -15,27 +15,27 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from medward.federation.sums.interface import SumRefused
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import AnswerJournal
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "answers.sqlite") as opened:
+def journal(tmp_path: Path) -> Iterator[AnswerJournal]:
+    with AnswerJournal(tmp_path / "answers.sqlite") as opened:
         yield opened
 
 
 def test_answer_is_stored_before_it_is_returned_and_repeated_after_restart(tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite"
-    with Journal(path) as journal:
+    with AnswerJournal(path) as journal:
         assert journal.once("ward", 1, "answer", b"q", lambda: b"first") == b"first"
-    with Journal(path) as journal:
+    with AnswerJournal(path) as journal:
         assert journal.once("ward", 1, "answer", b"q", lambda: b"second") == b"first"
         assert journal.given("ward", 1, "answer") == b"first"
         with pytest.raises(SumRefused, match="another question"):
             journal.once("ward", 1, "answer", b"other", lambda: b"second")
 
 
-def test_places_of_other_kinds_rounds_and_federations_are_others(journal: Journal) -> None:
+def test_places_of_other_kinds_rounds_and_federations_are_others(journal: AnswerJournal) -> None:
     for place in (("ward", 1, "answer"), ("ward", 2, "answer"), ("ward", 1, "audit"), ("clinic", 1, "answer")):
         assert journal.given(*place) is None
         assert journal.once(*place, b"q", lambda place=place: repr(place).encode()) == repr(place).encode()
@@ -44,7 +44,7 @@ def test_places_of_other_kinds_rounds_and_federations_are_others(journal: Journa
     assert journal.last_round("nowhere") is None
 
 
-def test_answer_is_looked_up_by_its_question(journal: Journal) -> None:
+def test_answer_is_looked_up_by_its_question(journal: AnswerJournal) -> None:
     journal.once("ward", 1, "answer", b"q", lambda: b"a")
     assert journal.given("ward", 1, "answer", b"q") == b"a"
     assert journal.given("ward", 1, "answer", b"other") is None
@@ -52,7 +52,7 @@ def test_answer_is_looked_up_by_its_question(journal: Journal) -> None:
     assert not journal.was_given("ward", 2, "answer")
 
 
-def test_secret_and_what_is_made_of_it_are_stored_together_or_not_at_all(journal: Journal) -> None:
+def test_secret_and_what_is_made_of_it_are_stored_together_or_not_at_all(journal: AnswerJournal) -> None:
     def fail() -> bytes:
         journal.once("ward", 1, "secret", b"q", lambda: b"key")
         raise RuntimeError("power")
@@ -69,7 +69,7 @@ def test_secret_and_what_is_made_of_it_are_stored_together_or_not_at_all(journal
     assert journal.given("ward", 1, "secret") == b"key"
 
 
-def test_forgotten_answers_are_never_given_again(journal: Journal) -> None:
+def test_forgotten_answers_are_never_given_again(journal: AnswerJournal) -> None:
     for round in (1, 2):
         for kind in ("secret", "answer"):
             journal.once("ward", round, kind, b"q", lambda: b"a")
@@ -91,7 +91,7 @@ def test_erased_secrets_are_in_none_of_the_files(tmp_path: Path) -> None:
     def found(name: str) -> bool:
         return any(secrets[name] in path.read_bytes() for path in tmp_path.iterdir())
 
-    with Journal(tmp_path / "answers.sqlite") as journal:
+    with AnswerJournal(tmp_path / "answers.sqlite") as journal:
         journal.once("ward", 1, "secret", b"q", lambda: secrets["round"])
         journal.keep_sealing_key(b"old", secrets["sealing"])
         journal.keep_sealing_key(b"new", secrets["kept"])
@@ -106,22 +106,22 @@ def test_erased_secrets_are_in_none_of_the_files(tmp_path: Path) -> None:
 
 def test_damaged_foreign_or_later_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite"
-    with Journal(path) as journal:
+    with AnswerJournal(path) as journal:
         journal.once("ward", 1, "answer", b"q", lambda: b"answer")
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE answers SET answer = x'00'")
     connection.close()
-    with Journal(path) as journal, pytest.raises(SumRefused, match="damaged"):
+    with AnswerJournal(path) as journal, pytest.raises(SumRefused, match="damaged"):
         journal.once("ward", 1, "answer", b"q", lambda: b"a")
     text = tmp_path / "notes.txt"
     text.write_text("not a journal, and long enough to be looked at as a database header would be" * 20)
     with pytest.raises(SumRefused, match="not an answer journal"):
-        Journal(text)
+        AnswerJournal(text)
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(SumRefused, match="version 99"):
-        Journal(path)
+        AnswerJournal(path)
 
 
 def test_file_of_the_earlier_format_is_refused_and_how_to_start_anew_is_said(tmp_path: Path) -> None:
@@ -131,17 +131,17 @@ def test_file_of_the_earlier_format_is_refused_and_how_to_start_anew_is_said(tmp
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     with pytest.raises(SumRefused, match=r"earlier format.*start anew"):
-        Journal(path)
+        AnswerJournal(path)
 
 
 def test_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
-    with Journal(tmp_path / "answers.sqlite") as journal:
+    with AnswerJournal(tmp_path / "answers.sqlite") as journal:
         journal.once("ward", 1, "answer", b"q", lambda: b"a")
         for path in tmp_path.iterdir():
             assert path.stat().st_mode & 0o077 == 0
 
 
-def test_full_disk_gives_no_answer(journal: Journal) -> None:
+def test_full_disk_gives_no_answer(journal: AnswerJournal) -> None:
     (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
     journal._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(SumRefused, match="look after the disk"):
@@ -152,13 +152,13 @@ def test_full_disk_gives_no_answer(journal: Journal) -> None:
 _ANSWER_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import AnswerJournal
 path, when = Path(sys.argv[1]), sys.argv[2]
 def make():
     if when == "before":
         os.kill(os.getpid(), signal.SIGKILL)
     return os.urandom(16)
-answer = Journal(path).once("ward", 1, "answer", b"q", make)
+answer = AnswerJournal(path).once("ward", 1, "answer", b"q", make)
 print(answer.hex(), flush=True)
 if when == "after":
     os.kill(os.getpid(), signal.SIGKILL)
@@ -176,7 +176,7 @@ def test_killed_process_has_answered_durably_or_not_at_all(tmp_path: Path) -> No
     before = _answer(path, "before")
     assert before.returncode == -signal.SIGKILL
     assert before.stdout == ""
-    with Journal(path) as journal:
+    with AnswerJournal(path) as journal:
         assert journal.given("ward", 1, "answer") is None
     after = _answer(path, "after")
     assert after.returncode == -signal.SIGKILL
@@ -198,7 +198,7 @@ class OneAnswerForEver(RuleBasedStateMachine):
     def start(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "answers.sqlite"
-        self.journal = Journal(self.path)
+        self.journal = AnswerJournal(self.path)
         self.seen: dict[tuple[int, str], set[bytes]] = {}
 
     def teardown(self) -> None:
@@ -233,7 +233,7 @@ class OneAnswerForEver(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.journal.close()
-        self.journal = Journal(self.path)
+        self.journal = AnswerJournal(self.path)
 
     @rule(before=st.integers(0, 3))
     def forget(self, before: int) -> None:

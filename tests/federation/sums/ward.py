@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.interface import Decrypted, IntVector, SumTerms, Verdict
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.interface import DealingVerdict, Decrypted, IntVector, SumTerms
+from medward.federation.sums.journal import AnswerJournal
 
 BEACON = hashlib.sha256(b"beacon").digest()
 AUDIT_BEACON = hashlib.sha256(b"audit").digest()
@@ -39,7 +39,7 @@ class Ward:
     round: int = 1
     absent: frozenset[str] = frozenset()
     parts: dict[str, EncryptedSum] = field(default_factory=dict)
-    journals: dict[str, Journal] = field(default_factory=dict)
+    journals: dict[str, AnswerJournal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.names = names(self.members)
@@ -50,7 +50,7 @@ class Ward:
         """Return a member's part as after a restart: with its journal and nothing in memory."""
         if name in self.journals:
             self.journals[name].close()
-        self.journals[name] = Journal(self.folder / f"{name}.sqlite")
+        self.journals[name] = AnswerJournal(self.folder / f"{name}.sqlite")
         return EncryptedSum(name, self.journals[name], name.encode())
 
     def begin(self, round: int) -> SumTerms:
@@ -77,7 +77,7 @@ class Ward:
 
     def examine(
         self, contributions: Mapping[str, bytes], responses: Mapping[str, bytes], holders: Iterable[str] | None = None
-    ) -> dict[str, dict[str, Verdict]]:
+    ) -> dict[str, dict[str, DealingVerdict]]:
         """Return holder -> dealer -> verdict."""
         return {
             holder: {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from medward.ledger.certificates import BlockHeader, CheckpointCertificate, Vote
-from medward.ledger.pbft.effects import Broadcast, Effect, Received, Send, SendChunk
+from medward.ledger.pbft.effects import Broadcast, Received, ReplicaEffect, Send, SendChunk
 from medward.ledger.pbft.messages import (
     BlockAnswer,
     CheckpointVote,
@@ -25,7 +25,7 @@ from medward.ledger.pbft.messages import (
     Status,
     ViewChange,
 )
-from medward.ledger.signatures import Domain, Kind
+from medward.ledger.signatures import Domain, SignatureKind
 
 if TYPE_CHECKING:
     from tests.ledger.simulator.world import SimNode, World
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class Behaviour:
     """An honest liar: changes nothing."""
 
-    def outgoing(self, world: World, node: SimNode, effects: list[Effect]) -> list[Effect]:
-        changed: list[Effect] = []
+    def outgoing(self, world: World, node: SimNode, effects: list[ReplicaEffect]) -> list[ReplicaEffect]:
+        changed: list[ReplicaEffect] = []
         for effect in effects:
             if isinstance(effect, Broadcast):
                 for to in sorted(world.nodes):
@@ -47,7 +47,7 @@ class Behaviour:
                 changed.append(effect)
         return changed
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         return [Send(to, message)]
 
     def incoming(self, world: World, node: SimNode, source: str, message: Message) -> bool:
@@ -59,7 +59,9 @@ def _other_half(world: World, to: str) -> bool:
     return sorted(world.nodes).index(to) % 2 == 1
 
 
-def _vote(world: World, node: SimNode, kind: Kind, like: Prepare | Commit | PrePrepare, digest: bytes) -> Message:
+def _vote(
+    world: World, node: SimNode, kind: SignatureKind, like: Prepare | Commit | PrePrepare, digest: bytes
+) -> Message:
     epoch = like.header.epoch if isinstance(like, PrePrepare) else like.epoch
     height = like.header.height if isinstance(like, PrePrepare) else like.height
     domain = Domain(world.genesis.chain, kind, epoch, like.view, height)
@@ -70,7 +72,7 @@ def _vote(world: World, node: SimNode, kind: Kind, like: Prepare | Commit | PreP
 class EquivocatingLeader(Behaviour):
     """As leader, proposes one block to one half and another to the other half, and commits to both."""
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         if isinstance(message, PrePrepare) and _other_half(world, to):
             message = other_proposal(world, node, message)
             return [Send(to, message), Send(to, _vote(world, node, "commit", message, message.header.digest()))]
@@ -105,7 +107,7 @@ class DoubleVoter(Behaviour):
 class Colluder(EquivocatingLeader, DoubleVoter):
     """Equivocates as leader and tells everyone what that one wants to hear: f+1 of these break any protocol."""
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         # The votes of the replica inside would go to both halves and give the lie away.
         if isinstance(message, Prepare | Commit):
             return []
@@ -126,14 +128,14 @@ class Amnesiac(Behaviour):
 class Silent(Behaviour):
     """Says nothing at all."""
 
-    def outgoing(self, world: World, node: SimNode, effects: list[Effect]) -> list[Effect]:
+    def outgoing(self, world: World, node: SimNode, effects: list[ReplicaEffect]) -> list[ReplicaEffect]:
         return []
 
 
 class SlowLeader(Behaviour):
     """Holds every proposal back until just before the others lose patience."""
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         if isinstance(message, PrePrepare):
             delay = world.timers.request_timeout - 60
             world.at(world.now + delay, lambda: world.send(node, to, message))
@@ -144,7 +146,7 @@ class SlowLeader(Behaviour):
 class ForgedNewView(Behaviour):
     """As new leader, forgets what was prepared, or puts its own null blocks in its place."""
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         if not isinstance(message, NewView):
             return [Send(to, message)]
         view_changes = message.view_changes
@@ -163,7 +165,7 @@ class ForgedNewView(Behaviour):
 class Forgetful(Behaviour):
     """Claims in its view changes to have prepared nothing."""
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         if isinstance(message, ViewChange):
             changed = msgspec.structs.replace(message, prepared=())
             domain = Domain(world.genesis.chain, "view-change", message.epoch, message.view, message.stable_height)
@@ -188,7 +190,7 @@ class Restless(Behaviour):
 class WrongCheckpoint(Behaviour):
     """Signs checkpoints of states that nobody has, a different one for each half."""
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         if isinstance(message, CheckpointVote):
             body = msgspec.structs.replace(message.body, history=bytes([_other_half(world, to)]) * 32)
             domain = Domain(world.genesis.chain, "checkpoint", body.epoch, 0, body.height)
@@ -218,7 +220,7 @@ class Replayer(Behaviour):
 class LyingServer(Behaviour):
     """Answers fetches with other blocks, other chunks and a status far ahead of the truth."""
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         if isinstance(message, Status):
             message = msgspec.structs.replace(message, executed=message.executed + 1000, stable=message.stable + 1000)
         if isinstance(message, BlockAnswer):
@@ -228,8 +230,8 @@ class LyingServer(Behaviour):
             message = BlockAnswer(msgspec.structs.replace(message.block, certificate=forged))
         return [Send(to, message)]
 
-    def outgoing(self, world: World, node: SimNode, effects: list[Effect]) -> list[Effect]:
-        spoiled: list[Effect] = []
+    def outgoing(self, world: World, node: SimNode, effects: list[ReplicaEffect]) -> list[ReplicaEffect]:
+        spoiled: list[ReplicaEffect] = []
         for effect in super().outgoing(world, node, effects):
             if isinstance(effect, SendChunk):
                 spoiled.append(Send(effect.peer, ChunkAnswer(effect.height, effect.index, b"spoiled")))
@@ -241,7 +243,7 @@ class LyingServer(Behaviour):
 class Mutator(Behaviour):
     """Changes signed content at random without being able to sign it again for others."""
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         if world.random.random() < 0.3:
             if isinstance(message, Prepare | Commit):
                 message = msgspec.structs.replace(message, digest=world.random.randbytes(32))
@@ -262,7 +264,7 @@ class Twin(Behaviour):
     def __init__(self) -> None:
         self.second: object | None = None
 
-    def outgoing(self, world: World, node: SimNode, effects: list[Effect]) -> list[Effect]:
+    def outgoing(self, world: World, node: SimNode, effects: list[ReplicaEffect]) -> list[ReplicaEffect]:
         return [e for e in super().outgoing(world, node, effects) if not self._for_second(world, e)]
 
     def incoming(self, world: World, node: SimNode, source: str, message: Message) -> bool:
@@ -276,7 +278,7 @@ class Twin(Behaviour):
                 world.send(node, effect.peer, effect.message)
         return True
 
-    def _for_second(self, world: World, effect: Effect) -> bool:
+    def _for_second(self, world: World, effect: ReplicaEffect) -> bool:
         return isinstance(effect, Send) and effect.peer in world.nodes and _other_half(world, effect.peer)
 
 

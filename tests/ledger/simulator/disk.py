@@ -14,7 +14,7 @@ from medward.ledger.errors import JournalCorrupt
 from medward.ledger.pbft.effects import (
     Append,
     Compact,
-    Record,
+    JournalRecord,
     Recovered,
     SaveChunk,
     StoreBlock,
@@ -58,7 +58,7 @@ class SimDisk:
     def recover(self) -> Recovered:
         if self.corrupted:
             raise JournalCorrupt("a checksum in the journal does not match")
-        records: list[Record] = []
+        records: list[JournalRecord] = []
         snapshot: StoreSnapshot | None = None
         blocks: dict[int, StoreBlock] = {}
         chunks: dict[bytes, bytes] = {}
@@ -104,9 +104,9 @@ class SimDisk:
     def evidence(self) -> list[StoreEvidence]:
         return [write for unit in self.units for write in unit if isinstance(write, StoreEvidence)]
 
-    def _through_codec(self, record: Record) -> Record:
+    def _through_codec(self, record: JournalRecord) -> JournalRecord:
         if not self.codec:
             return record
-        again: Record = decode_form(encode(record), Record)
+        again: JournalRecord = decode_form(encode(record), JournalRecord)
         assert again == record
         return again

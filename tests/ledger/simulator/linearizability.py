@@ -7,13 +7,13 @@ machine: it knows nothing of the ledger's own order, so it checks that too.
 from collections.abc import Sequence
 from typing import Protocol
 
-from medward.ledger.bank import LARGEST, OVERDRAWN, Balance, Deposit, Order, Transfer
+from medward.ledger.bank import LARGEST, OVERDRAWN, Balance, BankOrder, Deposit, Transfer
 from medward.ledger.types import Receipt
 from tests.ledger.simulator.checker import Violation
 
 
 class Timed(Protocol):
-    order: Order
+    order: BankOrder
     invoked: int
     returned: int | None
     receipt: Receipt | None

@@ -30,7 +30,7 @@ from medward.ledger.pbft.messages import (
     Status,
     ViewChange,
 )
-from medward.ledger.signatures import Domain, Kind, Signatures
+from medward.ledger.signatures import Domain, SignatureKind, Signatures
 
 if TYPE_CHECKING:
     from tests.ledger.simulator.world import SimNode, World
@@ -131,5 +131,5 @@ class Plot:
                     self._keep(PreparedCertificate(view, proposal.header, proposal.signatures, chosen))
 
 
-def sign(world: World, node: SimNode, kind: Kind, place: Place, content: bytes) -> Signatures:
+def sign(world: World, node: SimNode, kind: SignatureKind, place: Place, content: bytes) -> Signatures:
     return node.signer.sign(Domain(world.genesis.chain, kind, *place), content)

@@ -21,7 +21,7 @@ from medward.ledger.certificates import (
     Vote,
 )
 from medward.ledger.execution import transactions_root
-from medward.ledger.pbft.effects import Effect, Send
+from medward.ledger.pbft.effects import ReplicaEffect, Send
 from medward.ledger.pbft.messages import (
     BlockAnswer,
     CheckpointVote,
@@ -51,11 +51,11 @@ class Plotter(Behaviour):
     def __init__(self) -> None:
         self.deaf_to: frozenset[str] = frozenset()
 
-    def outgoing(self, world: World, node: SimNode, effects: list[Effect]) -> list[Effect]:
+    def outgoing(self, world: World, node: SimNode, effects: list[ReplicaEffect]) -> list[ReplicaEffect]:
         self._join(world, node)
         return super().outgoing(world, node, effects)
 
-    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[Effect]:
+    def message(self, world: World, node: SimNode, to: str, message: Message) -> list[ReplicaEffect]:
         # New-views are the plotters' own; the replica inside would always send the right one first.
         hidden = isinstance(message, NewView) and world.now < 6_000
         return [] if hidden or to in self.deaf_to else [Send(to, message)]

@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 
-from medward.ledger.bank import Balance, Deposit, Order, Transfer
+from medward.ledger.bank import Balance, BankOrder, Deposit, Transfer
 from medward.ledger.membership import tolerated_faults
 from medward.ledger.types import MemberUpdate
 from tests.ledger.simulator.behaviours import BEHAVIOURS
@@ -77,7 +77,7 @@ def _choose_liars(random: Random, count: int, liar: str | None, extra: int) -> d
 def _add_clients(world: World, random: Random) -> None:
     accounts = ["a", "b", "c"]
     for index in range(random.randint(2, 4)):
-        orders: list[Order] = []
+        orders: list[BankOrder] = []
         for _ in range(random.randint(5, 14)):
             account = random.choice(accounts)
             choice = random.random()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from medward.ledger.bank import Bank, ChangeMembers, Order
+from medward.ledger.bank import Bank, BankOrder, ChangeMembers
 from medward.ledger.encoding import encode
 from medward.ledger.errors import JournalError
 from medward.ledger.membership import ChainParameters, Genesis, Membership
@@ -14,11 +14,11 @@ from medward.ledger.pbft.effects import (
     Append,
     Broadcast,
     Compact,
-    Effect,
     Halted,
     Received,
     Recovered,
     Refuse,
+    ReplicaEffect,
     Reply,
     SaveChunk,
     Send,
@@ -95,7 +95,7 @@ class SimNode:
 @dataclass
 class Operation:
     client: str
-    order: Order
+    order: BankOrder
     nonce: int
     invoked: int
     returned: int | None = None
@@ -106,7 +106,7 @@ class Operation:
 class SimClient:
     name: str
     signer: SimSigner
-    orders: list[Order]
+    orders: list[BankOrder]
     nonce: int = 0
     target: str | None = None
     replies: dict[int, dict[str, Receipt]] = field(default_factory=dict)
@@ -313,7 +313,7 @@ class World:
                     digest = body.state.digest()
                     self.checker.transferred(node.name, node.incarnation, body.height, digest)
 
-    def _carry_out(self, node: SimNode, effect: Effect) -> None:
+    def _carry_out(self, node: SimNode, effect: ReplicaEffect) -> None:
         if isinstance(effect, Broadcast):
             for name in self.nodes:
                 if name != node.name:
@@ -370,7 +370,7 @@ class World:
 
     # Clients.
 
-    def add_client(self, name: str, orders: list[Order], signer: SimSigner | None = None) -> SimClient:
+    def add_client(self, name: str, orders: list[BankOrder], signer: SimSigner | None = None) -> SimClient:
         client = SimClient(name, signer or self.secrets.signer(name), orders)
         self.clients[name] = client
         return client

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medward.ledger.pbft.reading import read_journal
-from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from medward.node.errors import NodeError
 from medward.node.home.audit_copy import read_copy, write_copy
 from medward.node.home.folder import Home
@@ -19,7 +19,7 @@ from tests.node.sealed_data.test_tar_stream import paxed, sparse
 @pytest.fixture
 def home(homes: dict[str, Home]) -> Home:
     home = homes["north"]
-    Journal.create(home.ledger / "journal", bytes(32)).close()
+    ReplicaJournal.create(home.ledger / "journal", bytes(32)).close()
     with open_directory(home.store) as store:
         store.add(b"a blob" * 1000, pin="round/1")
     stray = next(home.store.glob("blocks/*")) / "notes.txt"

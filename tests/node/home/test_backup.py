@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medward.errors import MedwardError
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import AnswerJournal
 from medward.node.errors import NodeError
 from medward.node.home.backup import read_backup, write_backup
 from medward.node.home.folder import Home
@@ -28,7 +28,7 @@ def backed_up(homes: dict[str, Home], tmp_path: Path) -> tuple[Home, Path]:
     home = homes["north"]
     files = TrainingFiles(home.participant)
     files.secret()
-    with Journal(files.answers) as journal:
+    with AnswerJournal(files.answers) as journal:
         journal.keep_sealing_key(b"public", SEALING)
         journal.once("ward", 7, "secret", b"values", lambda: DRAWN)
     with open_directory(home.store) as store:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medward.errors import MedwardError
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import AnswerJournal
 from medward.node.errors import ExposedSecret, HomeInUse, NodeError, Retired
 from medward.node.home.backup import write_backup
 from medward.node.home.cards import write_card
@@ -126,7 +126,7 @@ def test_home_that_others_could_read_is_made_private_when_it_is_used(
 ) -> None:
     home = homes["north"]
     files = TrainingFiles(home.participant)
-    with Journal(files.answers):
+    with AnswerJournal(files.answers):
         pass
     with open_directory(home.store) as store:
         store.add(b"blob", pin="x")
@@ -153,9 +153,9 @@ def test_home_that_others_could_read_is_made_private_when_it_is_used(
 
 def test_journal_of_answers_is_private_also_where_it_was_not(tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite"
-    Journal(path).close()
+    AnswerJournal(path).close()
     path.chmod(0o644)
-    Journal(path).close()
+    AnswerJournal(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -198,7 +198,7 @@ USES: dict[str, Callable[[Home], object]] = {
     "data key": lambda home: DataFolder(home.folder / "new-data").key(),
     "unsent data": lambda home: DataFolder(home.folder / "new-data").write_unsent([b"x"]),
     "training": lambda home: TrainingFiles(home.folder / "new-participant"),
-    "answers": lambda home: Journal(home.folder / "answers.sqlite"),
+    "answers": lambda home: AnswerJournal(home.folder / "answers.sqlite"),
     "backup": lambda home: write_backup(home.folder, home.folder / "backup.tar"),
     "secret": lambda home: write_private(home.folder / "secret", b"x"),
 }

@@ -6,7 +6,7 @@ from medward.ledger.bank import Bank, Deposit
 from medward.ledger.encoding import encode
 from medward.ledger.signatures import ED25519, AlgorithmBytes
 from medward.ledger.types import Block, Transaction
-from medward.node.interfaces import Event, Ordered, Restored
+from medward.node.interfaces import LedgerEvent, Ordered, Restored
 from medward.node.ledger.feed import Feed, Observed
 
 
@@ -15,7 +15,7 @@ def block(height: int, amount: int = 1) -> Block:
     return Block(height, height, (Transaction(bytes(32), height, order, (AlgorithmBytes(ED25519, b"s"),)),))
 
 
-async def some(feed: Feed, count: int) -> list[Event]:
+async def some(feed: Feed, count: int) -> list[LedgerEvent]:
     found = []
     async for event in feed.events():
         found.append(event)
@@ -24,7 +24,7 @@ async def some(feed: Feed, count: int) -> list[Event]:
     return found
 
 
-def balance(event: Event) -> int:
+def balance(event: LedgerEvent) -> int:
     value, _, _ = event.state.prove("ward")
     return int.from_bytes(value or b"", "big")
 

@@ -15,9 +15,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from medward.federation.application import FederationApplication
-from medward.federation.records import Commit, Record, SealingKey, Submit, decode_record, encode_record
+from medward.federation.records import Commitment, Record, SealingKey, Submit, decode_record, encode_record
 from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import AnswerJournal
 from medward.flows.datasets import DATASETS
 from medward.ledger.certificates import BlockHeader, CertifiedBlock, CommitCertificate, Vote
 from medward.ledger.execution import Execution, transactions_root
@@ -27,11 +27,11 @@ from medward.ledger.transactions import decode_transaction, encode_transaction, 
 from medward.ledger.types import Block, Member, Receipt, Transaction, TxResult
 from medward.node.errors import Forked, NotCertified
 from medward.node.home.folder import Home
-from medward.node.interfaces import Event, Host, Ledger
+from medward.node.interfaces import Host, Ledger, LedgerEvent
 from medward.node.ledger.feed import Feed, Observed
 from medward.node.ledger.forks import MARKER, Forks, check_not_forked
 from medward.node.node import Node
-from medward.node.training.data import Settings, plan_for
+from medward.node.training.data import ParticipantSettings, plan_for
 from medward.node.training.participant import TrainingParticipant
 from medward.node.training.rules import agreement_parameters, read_agreement
 from medward.store.local import in_memory
@@ -150,7 +150,7 @@ class World(Ledger):
         at = self._blocks[height].certificate.header.time
         return [ordered(height, [said("h1", 999)], THERE, at)] if self._forked else [self._blocks[height]]
 
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[LedgerEvent]:
         return self._feed.events()
 
     def order(self, *said_by: tuple[str, Record | bytes]) -> Receipt:
@@ -187,16 +187,16 @@ class World(Ledger):
 async def until_submitting(world: World, folder: Path) -> None:
     """Let the others give their sealing keys and commit, so that h0's turn comes to show its contribution."""
     for name in NAMES[1:]:
-        with Journal(folder / f"{name}.sqlite") as journal:
+        with AnswerJournal(folder / f"{name}.sqlite") as journal:
             world.order((name, SealingKey(name, EncryptedSum(name, journal, bytes(32)).sealing_key())))
-    while not any(isinstance(record, Commit) for record in world.records):
+    while not any(isinstance(record, Commitment) for record in world.records):
         await asyncio.sleep(0.05)
-    world.order(*((name, Commit(0, name, secrets.token_bytes(32))) for name in NAMES[1:]))
+    world.order(*((name, Commitment(0, name, secrets.token_bytes(32))) for name in NAMES[1:]))
 
 
 def lived(folder: Path, *, checks: bool, forked: bool) -> tuple[World, BaseException | None]:
     """Let h0 take part until it shows its contribution, stops, or had long enough to."""
-    settings = Settings(data="ward", rows=1200, rounds=1, sites=4, trial=True)
+    settings = ParticipantSettings(data="ward", rows=1200, rounds=1, sites=4, trial=True)
     plan = plan_for(DATASETS["ward"], settings)
     agreement = read_agreement(agreement_parameters(plan, MEMBERS, name="forks", deadline=600.0))
     world = World(folder, FederationApplication(agreement), checks, forked)

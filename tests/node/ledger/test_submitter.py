@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from medward.ledger.errors import LedgerError, Refused
+from medward.ledger.errors import LedgerError, TransactionRefused
 from medward.ledger.execution import NONCE_WINDOW, REPLAYED
 from medward.ledger.pbft.replica.requests import BUSY
 from medward.ledger.signatures import MemberSigner, MemberVerifier
@@ -89,7 +89,7 @@ def test_a_receipt_comes_back_for_a_transaction_signed_by_this_member(tmp_path: 
 def test_a_busy_ledger_and_a_lost_answer_are_asked_again_with_the_same_transaction(tmp_path: Path) -> None:
     async def story() -> None:
         engine = Scripted()
-        engine.answers = [Refused("busy", BUSY.code), None, Refused("busy", BUSY.code)]
+        engine.answers = [TransactionRefused("busy", BUSY.code), None, TransactionRefused("busy", BUSY.code)]
         await submitter(tmp_path, engine).submit(b"payload")
         assert len(engine.seen) == 4
         assert len(set(engine.seen)) == 1
@@ -97,12 +97,12 @@ def test_a_busy_ledger_and_a_lost_answer_are_asked_again_with_the_same_transacti
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("answer", [Refused("no", 3), Receipt(7, TxResult(3, b""))])
+@pytest.mark.parametrize("answer", [TransactionRefused("no", 3), Receipt(7, TxResult(3, b""))])
 def test_what_the_rules_refuse_is_refused_with_their_code(tmp_path: Path, answer: Receipt | Exception) -> None:
     async def story() -> None:
         engine = Scripted()
         engine.answers = [answer]
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(TransactionRefused) as caught:
             await submitter(tmp_path, engine).submit(b"payload")
         assert caught.value.code == 3
         assert len(engine.seen) == 1
@@ -115,9 +115,9 @@ def test_refusal_says_in_the_words_of_the_rules_why(tmp_path: Path) -> None:
         engine = Scripted()
         engine.answers = [Receipt(7, TxResult(3, b"There is no member x: look.")), Receipt(8, TxResult(3, b""))]
         handing_in = submitter(tmp_path, engine)
-        with pytest.raises(Refused, match=r"refused it at height 7: There is no member x: look\."):
+        with pytest.raises(TransactionRefused, match=r"refused it at height 7: There is no member x: look\."):
             await handing_in.submit(b"payload")
-        with pytest.raises(Refused, match="refused it at height 8: code 3"):
+        with pytest.raises(TransactionRefused, match="refused it at height 8: code 3"):
             await handing_in.submit(b"payload")
 
     asyncio.run(run())
@@ -126,10 +126,10 @@ def test_refusal_says_in_the_words_of_the_rules_why(tmp_path: Path) -> None:
 def test_a_forgotten_result_is_not_taken_for_a_refusal_by_the_rules(tmp_path: Path) -> None:
     async def story() -> None:
         engine = Scripted()
-        engine.answers = [Refused("used long ago", REPLAYED)]
+        engine.answers = [TransactionRefused("used long ago", REPLAYED)]
         with pytest.raises(LedgerError, match="was ordered") as caught:
             await submitter(tmp_path, engine).submit(b"payload")
-        assert not isinstance(caught.value, Refused)
+        assert not isinstance(caught.value, TransactionRefused)
 
     asyncio.run(story())
 

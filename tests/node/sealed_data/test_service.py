@@ -13,12 +13,12 @@ from medward.federation.records import Change, encode_record
 from medward.federation.sealed_data.format import Origin, open_data, seal_data
 from medward.fhe.hybrid import HybridKey
 from medward.flows.datasets import DATASETS
-from medward.ledger.errors import Refused
+from medward.ledger.errors import TransactionRefused
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Block, Member, Receipt
+from medward.node import interfaces
 from medward.node.errors import NodeError
-from medward.node.interfaces import Event, Host
-from medward.node.interfaces import Ledger as LedgerSeen
+from medward.node.interfaces import Host, LedgerEvent
 from medward.node.sealed_data.folder import DataFolder
 from medward.node.sealed_data.service import LABEL, DataDesk
 from medward.store.cid import Cid
@@ -29,7 +29,7 @@ from tests.federation.test_application import AGREEMENT, Ledger
 SCHEMA = DATASETS["ward"].schema.digest
 
 
-class Seen(LedgerSeen):
+class Seen(interfaces.Ledger):
     """A member's view of a log that orders at once; it may stop to answer, as a node does that is killed."""
 
     def __init__(self, log: Ledger, name: str) -> None:
@@ -41,7 +41,7 @@ class Seen(LedgerSeen):
             raise ConnectionError("killed")
         [result] = self.log.order((self.name, payload)).results
         if result.code:
-            raise Refused(result.data.decode(), result.code)
+            raise TransactionRefused(result.data.decode(), result.code)
         return Receipt(self.log.height, result)
 
     def query(self, path: str) -> bytes | None:
@@ -50,7 +50,7 @@ class Seen(LedgerSeen):
     async def certify(self, block: Block | None) -> None:
         raise NotImplementedError
 
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[LedgerEvent]:
         raise NotImplementedError
 
     @property

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from medward.federation.sums.journal import Journal
+from medward.federation.sums.journal import AnswerJournal
 from medward.node.errors import EarlierFormat
-from medward.node.home.federation_file import Application, Federation
+from medward.node.home.federation_file import ApplicationTerms, FederationFile
 from medward.node.home.folder import Home
 from medward.node.node import Node
 from medward.node.training.data import read_settings
@@ -46,7 +46,7 @@ def test_participant_of_the_earlier_format_is_refused_and_left_as_it_is(
 
 def test_journal_of_this_format_is_taken(tmp_path: Path) -> None:
     files = TrainingFiles(tmp_path / "participant")
-    Journal(files.answers).close()
+    AnswerJournal(files.answers).close()
     assert TrainingFiles(tmp_path / "participant").secret() == files.secret()
 
 
@@ -66,5 +66,5 @@ def test_node_of_such_a_federation_does_not_start(homes: dict[str, Home]) -> Non
         Node(home, home.configuration())
 
 
-def _of_training(federation: Federation, parameters: dict[str, str]) -> Federation:
-    return msgspec.structs.replace(federation, application=Application("training", parameters))
+def _of_training(federation: FederationFile, parameters: dict[str, str]) -> FederationFile:
+    return msgspec.structs.replace(federation, application=ApplicationTerms("training", parameters))

@@ -10,14 +10,14 @@ import pytest
 
 from medward.federation.application import encode_state
 from medward.federation.records import Submit
-from medward.federation.round.state import Audit, Phase, Round
-from medward.federation.rules import Federation, founded
-from medward.federation.sums.journal import Journal, Kind
+from medward.federation.round.state import AnswerAudit, Phase, Round
+from medward.federation.rules import FederationState, founded
+from medward.federation.sums.journal import AnswerJournal, ShownKind
 from medward.federation.terms import Terms
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Block, Member, Receipt
 from medward.node.errors import Retired
-from medward.node.interfaces import Event, Host, Ledger
+from medward.node.interfaces import Host, Ledger, LedgerEvent
 from medward.node.training.journal_check import check_journal
 from medward.store.local import in_memory
 from tests.federation.test_application import AGREEMENT, NAMES
@@ -32,7 +32,7 @@ class Written(Ledger):
     def __init__(self, values: dict[str, bytes]) -> None:
         self._values = values
 
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[LedgerEvent]:
         raise NotImplementedError
 
     async def submit(self, payload: bytes) -> Receipt:
@@ -49,7 +49,7 @@ class Written(Ledger):
         return ()
 
 
-def host(folder: Path, state: Federation | None, *rounds: Round) -> Host:
+def host(folder: Path, state: FederationState | None, *rounds: Round) -> Host:
     values = {f"round/{one.number:08d}": msgspec.msgpack.encode(one) for one in rounds}
     if state is not None:
         values["state"] = encode_state(state)
@@ -66,12 +66,12 @@ def over(number: int, *contributors: str, answered: Sequence[str] | None = None)
     return replace(begun, submissions=submissions, answers=answers)
 
 
-CONTRIBUTED: tuple[Kind, ...] = ("contribution", "response")
-ANSWERED: tuple[Kind, ...] = (*CONTRIBUTED, "answer")
+CONTRIBUTED: tuple[ShownKind, ...] = ("contribution", "response")
+ANSWERED: tuple[ShownKind, ...] = (*CONTRIBUTED, "answer")
 
 
-def knowing(path: Path, number: int, kinds: Sequence[Kind] = ANSWERED) -> Path:
-    with Journal(path) as journal:
+def knowing(path: Path, number: int, kinds: Sequence[ShownKind] = ANSWERED) -> Path:
+    with AnswerJournal(path) as journal:
         for kind in kinds:
             journal.once(AGREEMENT.name, number, kind, b"question", lambda: b"answer")
     return path
@@ -95,9 +95,9 @@ def test_journal_of_the_same_round_before_the_answer_retires_the_member(tmp_path
 
 
 @pytest.mark.parametrize("kind", ["shown", "audit"])
-def test_shown_shares_and_responses_to_an_audit_count(tmp_path: Path, kind: Kind) -> None:
+def test_shown_shares_and_responses_to_an_audit_count(tmp_path: Path, kind: ShownKind) -> None:
     now = over(2, *NAMES)
-    said = {"shown": replace(now, shown={NAME: "b"}), "audit": replace(now, audit=Audit(b"", {}, {NAME: b"r"}))}
+    said = {"shown": replace(now, shown={NAME: "b"}), "audit": replace(now, audit=AnswerAudit(b"", {}, {NAME: b"r"}))}
     answers = knowing(tmp_path / "answers.sqlite", 2)
     with pytest.raises(Retired, match=rf"\({kind}\)"):
         check_journal(host(tmp_path, STATE, said[kind]), answers)
@@ -107,7 +107,7 @@ def test_shown_shares_and_responses_to_an_audit_count(tmp_path: Path, kind: Kind
 def test_journal_that_knows_all_that_the_ledger_shows_lets_the_member_go_on(tmp_path: Path) -> None:
     answers = knowing(tmp_path / "answers.sqlite", 2)
     check_journal(host(tmp_path, STATE, *ROUNDS), answers)
-    with Journal(answers) as journal:
+    with AnswerJournal(answers) as journal:
         journal.forget(AGREEMENT.name, 4)
     check_journal(host(tmp_path, STATE, *ROUNDS), answers)
 
@@ -129,6 +129,6 @@ def test_round_that_is_under_way_counts(tmp_path: Path) -> None:
     ids=["no ledger yet", "sums in the open", "came after it", "the ledger knows another incarnation"],
 )
 def test_nobody_is_retired_where_the_ledger_shows_no_answer_of_these_keys(
-    tmp_path: Path, state: Federation | None
+    tmp_path: Path, state: FederationState | None
 ) -> None:
     check_journal(host(tmp_path, state, over(2, *NAMES)), tmp_path / "answers.sqlite")

@@ -10,14 +10,14 @@ import pytest
 from medward.federation.model.hospital import Carried
 from medward.federation.model.shared_model import first_model
 from medward.federation.records import Attest, Submit
-from medward.federation.round.state import Audit, Phase, Round
+from medward.federation.round.state import AnswerAudit, Phase, Round
 from medward.federation.terms import Terms
 from medward.flows.datasets import DATASETS
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Member, MemberUpdate
 from medward.node.errors import InvalidConfiguration
 from medward.node.home.cards import Contact
-from medward.node.training.data import Settings, own_side, plan_for, read_settings
+from medward.node.training.data import ParticipantSettings, own_side, plan_for, read_settings
 from medward.node.training.files import TrainingFiles
 from medward.node.training.recent_models import RecentModels
 from medward.node.training.round_log import RoundLog, summary
@@ -26,7 +26,7 @@ from tests.federation.test_application import Ledger
 
 NAMES = ("north", "south", "east", "west")
 MEMBERS = [Member(n, 0, (AlgorithmBytes("ed25519", n[0].encode() * 32),), b"", "127.0.0.1:1") for n in NAMES]
-PLAN = plan_for(DATASETS["ward"], Settings(data="ward", rounds=3))
+PLAN = plan_for(DATASETS["ward"], ParticipantSettings(data="ward", rounds=3))
 
 
 def training_parameters() -> dict[str, str]:
@@ -72,7 +72,7 @@ def test_wrong_settings_name_the_table(table: dict[str, object]) -> None:
 
 
 def test_members_of_a_trial_share_the_rows_and_the_plan() -> None:
-    sides = [own_side(Settings(data="ward", rows=3000, sites=3, site=site), b"secret") for site in range(3)]
+    sides = [own_side(ParticipantSettings(data="ward", rows=3000, sites=3, site=site), b"secret") for site in range(3)]
     assert len({side.plan.space.columns for side in sides}) == 1
     assert min(side.rows for side in sides) > 0
 
@@ -118,7 +118,7 @@ def test_summary_of_a_round_names_who_contributed_complained_showed_and_answered
         verdicts={"south": Attest(7, "south", ("north", "south"), complaints=("east",))},
         shown={"east": "shares"},
         answers={"west": "answer"},
-        audit=Audit(bytes(32), {"west": "answer"}),
+        audit=AnswerAudit(bytes(32), {"west": "answer"}),
     )
     told = summary(over)
     assert told["contributions"]["north"] == "contribution of north"

@@ -17,17 +17,17 @@ from medward.ledger.pbft.messages import (
     Status,
 )
 from medward.ledger.pbft.replica import checkpoints, confirmation, transfer
-from medward.ledger.pbft.replica.state import State
+from medward.ledger.pbft.replica.state import ReplicaState
 from medward.ledger.pbft.replica.view_change import fetch_missing
 
 
-def own_status(state: State) -> Status:
+def own_status(state: ReplicaState) -> Status:
     """Return where this replica stands."""
     known = (state.low, state.executed, state.oldest_block)
     return Status(state.epoch, state.view, state.changing, *known, confirming=not state.confirmed)
 
 
-def tick(state: State) -> None:
+def tick(state: ReplicaState) -> None:
     """Say where this replica stands, repeat its view change and its fetches (T1)."""
     if state.now < state.next_status:
         return
@@ -43,7 +43,7 @@ def tick(state: State) -> None:
         fetch(state)
 
 
-def on_status(state: State, peer: str, status: Status) -> None:
+def on_status(state: ReplicaState, peer: str, status: Status) -> None:
     """Send a peer what it lacks (T2), and fetch what it has and this replica lacks (T3)."""
     before = state.peers.get(peer)
     state.peers[peer] = status
@@ -72,7 +72,7 @@ def on_status(state: State, peer: str, status: Status) -> None:
     state.effects += [Send(peer, answer) for answer in answers]
 
 
-def _own_votes(state: State, after: int) -> list[Message]:
+def _own_votes(state: ReplicaState, after: int) -> list[Message]:
     """Return this replica's own messages of the present view above `after`, for a peer without progress."""
     own: list[Message] = []
     if state.changing:
@@ -88,14 +88,14 @@ def _own_votes(state: State, after: int) -> list[Message]:
     return own
 
 
-def on_fetch_batch(state: State, peer: str, message: FetchBatch) -> None:
+def on_fetch_batch(state: ReplicaState, peer: str, message: FetchBatch) -> None:
     """Send the transactions of a header that was prepared before (V6)."""
     known = state.batches.get(message.transactions)
     if known is not None:
         state.effects.append(Send(peer, BatchAnswer(message.height, known[1])))
 
 
-def on_batch(state: State, message: BatchAnswer) -> None:
+def on_batch(state: ReplicaState, message: BatchAnswer) -> None:
     """Take the transactions of a header that lacks them; their root proves them (V6)."""
     slot = state.slots.get(message.height)
     if slot is None or slot.header is None or slot.transactions is not None:
@@ -106,7 +106,7 @@ def on_batch(state: State, message: BatchAnswer) -> None:
         state.batches[root] = (max(message.height, known[0]), message.transactions)
 
 
-def fetch(state: State) -> None:
+def fetch(state: ReplicaState) -> None:
     """Ask one peer that is ahead for blocks, or for a snapshot where the gap is large (T3)."""
     if state.transfer is not None:
         transfer.ask(state)
@@ -132,14 +132,14 @@ def fetch(state: State) -> None:
     state.effects.append(Send(peer, FetchBlocks(state.executed + 1, state.fetching_until)))
 
 
-def on_fetch_blocks(state: State, peer: str, message: FetchBlocks) -> None:
+def on_fetch_blocks(state: ReplicaState, peer: str, message: FetchBlocks) -> None:
     """Send stored blocks, a limited number at once."""
     last = min(message.last, state.executed, message.first + state.parameters.fetch_blocks - 1)
     if state.oldest_block and message.first >= state.oldest_block and message.first <= last:
         state.effects.append(SendBlocks(peer, message.first, last))
 
 
-def on_block(state: State, message: BlockAnswer) -> None:
+def on_block(state: ReplicaState, message: BlockAnswer) -> None:
     """Take a block that proves itself."""
     header = message.block.certificate.header
     reach = state.executed + 2 * state.parameters.fetch_blocks
@@ -152,13 +152,13 @@ def on_block(state: State, message: BlockAnswer) -> None:
     state.decided[header.height] = message.block
 
 
-def after_progress(state: State) -> None:
+def after_progress(state: ReplicaState) -> None:
     """Ask for more as soon as what was asked for is executed."""
     if state.fetching_since is not None and state.executed >= state.fetching_until and state.transfer is None:
         state.fetching_since = None
         fetch(state)
 
 
-def on_stable_proof(state: State, message: StableProof) -> None:
+def on_stable_proof(state: ReplicaState, message: StableProof) -> None:
     """Learn of a stable checkpoint."""
     checkpoints.on_certificate(state, message.certificate)

@@ -25,14 +25,14 @@ from medward.ledger.pbft.effects import (
     Compact,
     EnteredView,
     Halted,
+    JournalRecord,
     LeftView,
     Prepared,
-    Record,
     StoreSnapshot,
 )
 from medward.ledger.pbft.messages import CheckpointVote, PrePrepare
 from medward.ledger.pbft.replica import requests
-from medward.ledger.pbft.replica.state import OwnCheckpoint, State
+from medward.ledger.pbft.replica.state import OwnCheckpoint, ReplicaState
 from medward.ledger.signatures import Domain
 from medward.ledger.types import MemberUpdate
 
@@ -52,7 +52,7 @@ def extend_history(history: bytes, header: BlockHeader) -> bytes:
     return hashlib.sha256(history + header.digest()).digest()
 
 
-def note_updates(state: State, updates: tuple[MemberUpdate, ...]) -> None:
+def note_updates(state: ReplicaState, updates: tuple[MemberUpdate, ...]) -> None:
     """Note ordered changes of membership (M1): they take effect at a checkpoint that no replica can have passed.
 
     A correct replica votes only up to W heights above the last it executed, so before executing this block none has
@@ -68,20 +68,20 @@ def note_updates(state: State, updates: tuple[MemberUpdate, ...]) -> None:
     state.updates += updates
 
 
-def membership_after(state: State, height: int) -> Membership:
+def membership_after(state: ReplicaState, height: int) -> Membership:
     """Return the members that order the height after `height`, which was just executed."""
     if height == state.epoch_end:
         return next_membership(state.membership, state.updates, height + 1)
     return state.membership
 
 
-def after_execution(state: State) -> None:
+def after_execution(state: ReplicaState) -> None:
     """Take a checkpoint where one is due (C1)."""
     if state.executed % state.genesis.parameters.checkpoint_interval == 0:
         take_checkpoint(state)
 
 
-def take_checkpoint(state: State) -> None:
+def take_checkpoint(state: ReplicaState) -> None:
     """Keep the present state, to be signed (C1). A vote that is on record is kept as it is."""
     height = state.executed
     snapshot = state.execution.snapshot()
@@ -100,7 +100,7 @@ def take_checkpoint(state: State) -> None:
     state.own_checkpoints[height] = OwnCheckpoint(vote, body, data, snapshot)
 
 
-def sign_checkpoints(state: State) -> None:
+def sign_checkpoints(state: ReplicaState) -> None:
     """Sign what was taken (C1): durable first, then sent. One that restarted may have executed before it may vote."""
     if not state.voting:
         return
@@ -112,7 +112,7 @@ def sign_checkpoints(state: State) -> None:
             state.effects += [Append(CheckpointTaken(own.vote)), Broadcast(own.vote)]
 
 
-def on_checkpoint_vote(state: State, message: CheckpointVote) -> None:
+def on_checkpoint_vote(state: ReplicaState, message: CheckpointVote) -> None:
     """Note another's checkpoint (C2)."""
     body = message.body
     interval, height = state.genesis.parameters.checkpoint_interval, body.height
@@ -136,7 +136,7 @@ def on_checkpoint_vote(state: State, message: CheckpointVote) -> None:
         state.record_evidence(message.sender, "checkpoint", height, first, message)
 
 
-def advance_stable(state: State) -> None:
+def advance_stable(state: ReplicaState) -> None:
     """Draw stable checkpoints from the votes that are here (C2), and act on the highest known one (C3)."""
     for height in sorted(state.checkpoint_votes, reverse=True):
         votes = state.checkpoint_votes[height]
@@ -155,7 +155,7 @@ def advance_stable(state: State) -> None:
         _make_stable(state, certificate)
 
 
-def on_certificate(state: State, certificate: CheckpointCertificate) -> None:
+def on_certificate(state: ReplicaState, certificate: CheckpointCertificate) -> None:
     """Learn of a stable checkpoint from its certificate, if it is higher than the one known."""
     body = certificate.body
     known = state.low if state.ahead is None else state.ahead.body.height
@@ -164,7 +164,7 @@ def on_certificate(state: State, certificate: CheckpointCertificate) -> None:
     _learn(state, certificate)
 
 
-def verified(state: State, certificate: CheckpointCertificate) -> bool:
+def verified(state: ReplicaState, certificate: CheckpointCertificate) -> bool:
     """Return whether the certificate proves its state to one who knows the memberships up to the present epoch."""
     epoch = certificate.body.epoch
     if epoch >= len(state.memberships):
@@ -176,13 +176,13 @@ def verified(state: State, certificate: CheckpointCertificate) -> bool:
     return True
 
 
-def _learn(state: State, certificate: CheckpointCertificate) -> None:
+def _learn(state: ReplicaState, certificate: CheckpointCertificate) -> None:
     height = certificate.body.height
     if height > state.low and (state.ahead is None or height > state.ahead.body.height):
         state.ahead = certificate
 
 
-def _make_stable(state: State, certificate: CheckpointCertificate) -> None:
+def _make_stable(state: ReplicaState, certificate: CheckpointCertificate) -> None:
     """Move the low watermark up to a checkpoint that this replica has reached (C3)."""
     height = certificate.body.height
     own = state.own_checkpoints.get(height)
@@ -204,7 +204,7 @@ def _make_stable(state: State, certificate: CheckpointCertificate) -> None:
     state.effects.append(Compact(live_records(state)))
 
 
-def _collect_garbage(state: State, height: int) -> None:
+def _collect_garbage(state: ReplicaState, height: int) -> None:
     for table in (state.slots, state.prepared, state.own_checkpoints, state.checkpoint_votes, state.decided):
         for old in [old for old in table if old <= height]:
             del table[old]
@@ -212,7 +212,7 @@ def _collect_garbage(state: State, height: int) -> None:
     state.accepted = max(state.accepted, height)
 
 
-def _begin_epoch(state: State, certificate: CheckpointCertificate) -> None:
+def _begin_epoch(state: ReplicaState, certificate: CheckpointCertificate) -> None:
     """Hand over to the next members (M2): view 0 of a new epoch, nothing under way."""
     following = next_membership(state.membership, state.updates, certificate.body.height + 1)
     state.handovers.append(Handover(certificate, following))
@@ -225,9 +225,9 @@ def _begin_epoch(state: State, certificate: CheckpointCertificate) -> None:
     requests.restart_clocks(state)
 
 
-def live_records(state: State) -> tuple[Record, ...]:
+def live_records(state: ReplicaState) -> tuple[JournalRecord, ...]:
     """Return the records that still matter (J3): the view, its votes, and what a view change must not forget."""
-    records: list[Record] = []
+    records: list[JournalRecord] = []
     own = state.view_changes.get(state.name)
     if state.changing and own is not None:
         records.append(LeftView(own))

@@ -5,11 +5,11 @@ See spec/ledger.md, J5.
 
 from medward.ledger.pbft.effects import Halted
 from medward.ledger.pbft.messages import CheckpointVote, Commit, Echo, Prepare, ViewChange
-from medward.ledger.pbft.replica.state import State
-from medward.ledger.signatures import Domain, Kind
+from medward.ledger.pbft.replica.state import ReplicaState
+from medward.ledger.signatures import Domain, SignatureKind
 
 
-def echo(state: State, peer: str) -> Echo:
+def echo(state: ReplicaState, peer: str) -> Echo:
     """Return the newest votes that this replica holds of `peer`."""
     votes: list[Prepare | Commit | CheckpointVote | ViewChange] = []
     for _, slot in sorted(state.slots.items()):
@@ -23,7 +23,7 @@ def echo(state: State, peer: str) -> Echo:
     return Echo(tuple(votes))
 
 
-def on_echo(state: State, peer: str, message: Echo) -> None:
+def on_echo(state: ReplicaState, peer: str, message: Echo) -> None:
     """Halt where a peer shows a vote of this replica's own key that its journal should hold and does not (J5)."""
     if state.confirmed:
         return
@@ -40,7 +40,7 @@ def on_echo(state: State, peer: str, message: Echo) -> None:
     state.confirmed = len(state.confirmed_by) >= state.membership.quorum - 1
 
 
-def _signed_here(state: State, vote: Prepare | Commit | CheckpointVote | ViewChange) -> bool:
+def _signed_here(state: ReplicaState, vote: Prepare | Commit | CheckpointVote | ViewChange) -> bool:
     if vote.sender != state.name:
         return False
     if isinstance(vote, CheckpointVote):
@@ -50,12 +50,12 @@ def _signed_here(state: State, vote: Prepare | Commit | CheckpointVote | ViewCha
         domain = Domain(state.chain, "view-change", vote.epoch, vote.view, vote.stable_height)
         content = vote.content()
     else:
-        kind: Kind = "prepare" if isinstance(vote, Prepare) else "commit"
+        kind: SignatureKind = "prepare" if isinstance(vote, Prepare) else "commit"
         domain, content = Domain(state.chain, kind, vote.epoch, vote.view, vote.height), vote.digest
     return state.verifier.valid(state.signer.public_keys, domain, content, vote.signatures)
 
 
-def _forgotten(state: State, vote: Prepare | Commit | CheckpointVote | ViewChange) -> bool:
+def _forgotten(state: ReplicaState, vote: Prepare | Commit | CheckpointVote | ViewChange) -> bool:
     """Return whether a replica that had made this vote, and forgotten nothing, would know it."""
     epoch = vote.body.epoch if isinstance(vote, CheckpointVote) else vote.epoch
     if epoch != state.epoch:

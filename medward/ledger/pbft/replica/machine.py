@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from medward.ledger.certificates import CertifiedAnswer, CheckpointCertificate, Handover
 from medward.ledger.execution import Execution
 from medward.ledger.membership import Genesis, Membership
-from medward.ledger.pbft.effects import Asked, Effect, Event, Received, Recovered, Submitted
+from medward.ledger.pbft.effects import Asked, Received, Recovered, ReplicaEffect, ReplicaEvent, Submitted
 from medward.ledger.pbft.messages import (
     BatchAnswer,
     BlockAnswer,
@@ -36,7 +36,7 @@ from medward.ledger.pbft.messages import (
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.replica import catch_up, checkpoints, confirmation, ordering, requests, transfer, view_change
 from medward.ledger.pbft.replica.recovery import recover
-from medward.ledger.pbft.replica.state import State
+from medward.ledger.pbft.replica.state import ReplicaState
 from medward.ledger.signatures import Signer, Verifier
 from medward.ledger.types import Application, Member
 
@@ -77,7 +77,9 @@ class Replica:
     ) -> None:
         genesis.parameters.validate()
         execution = Execution(application, genesis.time)
-        self._state = State(name, genesis, genesis.chain, signer, verifier, parameters, execution, [genesis.membership])
+        self._state = ReplicaState(
+            name, genesis, genesis.chain, signer, verifier, parameters, execution, [genesis.membership]
+        )
         self._state.last_time = genesis.time
         self._state.confirmed = not confirm or genesis.membership.quorum == 1
         recover(self._state, found or Recovered())
@@ -85,7 +87,7 @@ class Replica:
         self._state.effects.clear()
         self._delivered: tuple[int, ...] = ()
 
-    def step(self, event: Event, now: int, clock: int) -> list[Effect]:
+    def step(self, event: ReplicaEvent, now: int, clock: int) -> list[ReplicaEffect]:
         """Handle one event and return what is to be done, writes to be made durable before anything is sent.
 
         Args:

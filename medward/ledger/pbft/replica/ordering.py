@@ -12,8 +12,8 @@ from medward.ledger.execution import transactions_root
 from medward.ledger.pbft.effects import Accepted, Append, Broadcast, Prepared, Reply, StoreBlock
 from medward.ledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare
 from medward.ledger.pbft.replica import checkpoints, requests
-from medward.ledger.pbft.replica.state import Pending, Slot, State
-from medward.ledger.signatures import Domain, Kind
+from medward.ledger.pbft.replica.state import PendingRequest, ReplicaState, Slot
+from medward.ledger.signatures import Domain, SignatureKind
 from medward.ledger.transactions import decode_transaction, proved, together
 from medward.ledger.types import Transaction
 
@@ -27,7 +27,7 @@ class Unacceptable(LedgerError):
     """A proposal that no correct leader makes."""
 
 
-def on_pre_prepare(state: State, message: PrePrepare) -> None:
+def on_pre_prepare(state: ReplicaState, message: PrePrepare) -> None:
     """Note the leader's proposal (N2); two different ones for one height are evidence."""
     header = message.header
     slot = state.slot(header.height)
@@ -49,26 +49,26 @@ def on_pre_prepare(state: State, message: PrePrepare) -> None:
     slot.transactions = message.transactions
 
 
-def on_prepare(state: State, message: Prepare) -> None:
+def on_prepare(state: ReplicaState, message: Prepare) -> None:
     """Note a backup's prepare (N3)."""
     slot = state.slot(message.height)
     if message.sender != state.membership.leader(message.view):
         _note_vote(state, message, slot.prepares, slot.late_prepares, slot.prepared and slot.digest, "prepare")
 
 
-def on_commit(state: State, message: Commit) -> None:
+def on_commit(state: ReplicaState, message: Commit) -> None:
     """Note a commit (N4)."""
     slot = state.slot(message.height)
     _note_vote(state, message, slot.commits, slot.late_commits, slot.decided and slot.digest, "commit")
 
 
 def _note_vote(
-    state: State,
+    state: ReplicaState,
     message: AnyVote,
     votes: dict[str, AnyVote],
     late: dict[str, AnyVote],
     settled: bytes | bool,
-    kind: Kind,
+    kind: SignatureKind,
 ) -> None:
     """Note a vote; one that agrees with what is `settled` already decides nothing more, and is not verified."""
     sender = message.sender
@@ -86,12 +86,12 @@ def _note_vote(
         state.record_evidence(sender, kind, message.height, first, message)
 
 
-def _vote_signed(state: State, message: Prepare | Commit, kind: Kind) -> bool:
+def _vote_signed(state: ReplicaState, message: Prepare | Commit, kind: SignatureKind) -> bool:
     domain = Domain(state.chain, kind, state.epoch, message.view, message.height)
     return state.signed_by(message.sender, domain, message.digest, message.signatures)
 
 
-def advance_proposals(state: State) -> bool:
+def advance_proposals(state: ReplicaState) -> bool:
     """Accept the leader's proposals in the order of their heights (N2); return False where one is bad.
 
     One that is not timely is not bad: it stays where it is and is looked at again with every step.
@@ -114,7 +114,7 @@ def advance_proposals(state: State) -> bool:
     return True
 
 
-def _timely(state: State, header: BlockHeader) -> bool:
+def _timely(state: ReplicaState, header: BlockHeader) -> bool:
     """Return whether the time that a block with this header would get is near this replica's clock (N2).
 
     Time that does not move is never too far ahead, or a ledger whose time is ahead of all clocks would stand still; but
@@ -126,7 +126,7 @@ def _timely(state: State, header: BlockHeader) -> bool:
     return time >= state.clock - late and (time <= state.clock + drift or time == state.last_time)
 
 
-def _compare_clock(state: State, header: BlockHeader) -> None:
+def _compare_clock(state: ReplicaState, header: BlockHeader) -> None:
     """Note how far this replica's clock is off, where the others decide a proposal whose time it finds wrong."""
     slot = state.slots.get(header.height)
     if slot is None or slot.header != header or not header.count:
@@ -135,7 +135,7 @@ def _compare_clock(state: State, header: BlockHeader) -> None:
     state.clock_off = 0 if right else state.clock - max(header.time, state.last_time)
 
 
-def early_deadline(state: State) -> int | None:
+def early_deadline(state: ReplicaState) -> int | None:
     """Return when a proposal that is ahead of this replica's clock is looked at again, None where none is."""
     slot = state.slots.get(state.accepted + 1)
     if slot is None or slot.header is None or slot.accepted:
@@ -145,7 +145,7 @@ def early_deadline(state: State) -> int | None:
     return state.now + max(early, _LOOK_AGAIN) if early > 0 else None
 
 
-def accept(state: State, height: int, slot: Slot) -> None:
+def accept(state: ReplicaState, height: int, slot: Slot) -> None:
     """Vote for the header of a slot whose transactions are here: durable first, then sent."""
     assert slot.header is not None
     assert slot.transactions is not None
@@ -167,14 +167,14 @@ def accept(state: State, height: int, slot: Slot) -> None:
         state.effects.append(Broadcast(prepare))
 
 
-def _check_size(state: State, header: BlockHeader, transactions: tuple[bytes, ...]) -> None:
+def _check_size(state: ReplicaState, header: BlockHeader, transactions: tuple[bytes, ...]) -> None:
     """Check the size that the leader chose (N2)."""
     limits = state.genesis.parameters
     if header.count > limits.max_batch or sum(map(len, transactions)) > limits.max_batch_bytes:
         raise Unacceptable(f"the batch at height {header.height} is over the limit")
 
 
-def decode_batch(state: State, transactions: tuple[bytes, ...]) -> tuple[Transaction, ...]:
+def decode_batch(state: ReplicaState, transactions: tuple[bytes, ...]) -> tuple[Transaction, ...]:
     """Decode a proposed batch and check every client's signature.
 
     Raises:
@@ -197,7 +197,7 @@ def decode_batch(state: State, transactions: tuple[bytes, ...]) -> tuple[Transac
     return decoded
 
 
-def advance_votes(state: State) -> None:
+def advance_votes(state: ReplicaState) -> None:
     """Draw prepared (N3) and committed (N4) from the votes that are here."""
     quorum = state.membership.quorum
     undecided = [height for height, slot in state.slots.items() if not (slot.prepared and slot.decided)]
@@ -220,7 +220,7 @@ def advance_votes(state: State) -> None:
                     state.decided[height] = CertifiedBlock(certificate, slot.transactions)
 
 
-def _commit(state: State, height: int, slot: Slot, matching: list[Prepare]) -> None:
+def _commit(state: ReplicaState, height: int, slot: Slot, matching: list[Prepare]) -> None:
     assert slot.header is not None
     ordered = sorted(matching, key=lambda prepare: prepare.sender)[: state.membership.quorum - 1]
     votes = tuple(Vote(prepare.sender, prepare.signatures) for prepare in ordered)
@@ -234,7 +234,7 @@ def _commit(state: State, height: int, slot: Slot, matching: list[Prepare]) -> N
     state.effects += [Append(Prepared(certificate, commit)), Broadcast(commit)]
 
 
-def advance_execution(state: State) -> None:
+def advance_execution(state: ReplicaState) -> None:
     """Execute decided blocks in the order of their heights (N5)."""
     while state.executed + 1 in state.decided:
         # The next epoch's blocks wait until the old epoch's last checkpoint is stable.
@@ -252,7 +252,7 @@ def advance_execution(state: State) -> None:
         state.attempts = 0
 
 
-def execute(state: State, block: CertifiedBlock, stored: bool = False) -> None:
+def execute(state: ReplicaState, block: CertifiedBlock, stored: bool = False) -> None:
     """Apply one certified block; `stored` where it comes from this replica's own disk."""
     header = block.certificate.header
     slot = state.slots.get(header.height)
@@ -273,7 +273,7 @@ def execute(state: State, block: CertifiedBlock, stored: bool = False) -> None:
     state.oldest_block = state.oldest_block or header.height
 
 
-def propose(state: State) -> None:
+def propose(state: ReplicaState) -> None:
     """Propose waiting requests while the window has room (N1)."""
     while state.leading and state.accepted + 1 <= state.last_proposable:
         under_way = state.accepted - state.executed
@@ -283,7 +283,7 @@ def propose(state: State) -> None:
         _propose_one(state, state.accepted + 1)
 
 
-def _worth_proposing(state: State, under_way: int) -> bool:
+def _worth_proposing(state: ReplicaState, under_way: int) -> bool:
     # A block costs n * n messages and two fsyncs at every replica whatever it holds. So while some are under way, and
     # for a moment while fewer requests are here than a block had lately, they gather: blocks grow with the load, and an
     # idle ledger answers at once.
@@ -295,7 +295,7 @@ def _worth_proposing(state: State, under_way: int) -> bool:
     return enough or (deadline := gather_deadline(state)) is None or state.now >= deadline
 
 
-def gather_deadline(state: State) -> int | None:
+def gather_deadline(state: ReplicaState) -> int | None:
     """Return when waiting requests are proposed however few they are, None where none wait for more."""
     if not state.unproposed or not state.leading or state.gathering_since is None:
         return None
@@ -303,9 +303,9 @@ def gather_deadline(state: State) -> int | None:
     return state.gathering_since + min(state.parameters.gather, state.block_took // 2)
 
 
-def _propose_one(state: State, height: int) -> None:
+def _propose_one(state: ReplicaState, height: int) -> None:
     limits = state.genesis.parameters
-    chosen: list[Pending] = []
+    chosen: list[PendingRequest] = []
     size = 0
     for key in state.unproposed:
         pending = state.pending[key]

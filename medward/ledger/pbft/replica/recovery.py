@@ -11,16 +11,16 @@ from medward.ledger.pbft.effects import (
     BatchKept,
     CheckpointTaken,
     EnteredView,
+    JournalRecord,
     LeftView,
     Prepared,
-    Record,
     Recovered,
 )
 from medward.ledger.pbft.replica import checkpoints, ordering, transfer, view_change
-from medward.ledger.pbft.replica.state import State
+from medward.ledger.pbft.replica.state import ReplicaState
 
 
-def recover(state: State, found: Recovered) -> None:
+def recover(state: ReplicaState, found: Recovered) -> None:
     """Rebuild `state`: the snapshot, the blocks above it, then the journal's votes.
 
     Raises:
@@ -53,7 +53,7 @@ def recover(state: State, found: Recovered) -> None:
     state.last_time = max([state.last_time, state.execution.time, *times])
 
 
-def _replay_blocks(state: State, found: Recovered) -> None:
+def _replay_blocks(state: ReplicaState, found: Recovered) -> None:
     for block in found.blocks:
         header = block.certificate.header
         if header.height != state.executed + 1 or (state.epoch_end is not None and state.executed >= state.epoch_end):
@@ -67,7 +67,7 @@ def _replay_blocks(state: State, found: Recovered) -> None:
             _retake_checkpoint(state)
 
 
-def _retake_checkpoint(state: State) -> None:
+def _retake_checkpoint(state: ReplicaState) -> None:
     """Take again a checkpoint that is not stable yet; a vote that is on record must come out the same."""
     height = state.executed
     recorded = state.checkpoint_votes.get(height, {}).get(state.name)
@@ -76,7 +76,7 @@ def _retake_checkpoint(state: State) -> None:
         raise JournalCorrupt(f"replaying the blocks up to height {height} does not give the state that was signed")
 
 
-def _apply(state: State, record: Record) -> None:
+def _apply(state: ReplicaState, record: JournalRecord) -> None:
     if isinstance(record, LeftView):
         message = record.view_change
         if message.epoch == state.epoch:
@@ -101,7 +101,7 @@ def _apply(state: State, record: Record) -> None:
         state.batches[root] = (max(record.height, state.batches.get(root, (0, ()))[0]), record.transactions)
 
 
-def _apply_accepted(state: State, record: Accepted) -> None:
+def _apply_accepted(state: ReplicaState, record: Accepted) -> None:
     proposal = record.pre_prepare
     header = proposal.header
     if header.epoch != state.epoch or header.height <= state.low:

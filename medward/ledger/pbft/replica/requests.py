@@ -9,7 +9,7 @@ from enum import Enum, auto
 from medward.ledger.errors import NotCanonical
 from medward.ledger.pbft.effects import Asked, Broadcast, Refuse, Reply, Send, Submitted
 from medward.ledger.pbft.messages import MAX_BATCH, Request
-from medward.ledger.pbft.replica.state import Pending, State
+from medward.ledger.pbft.replica.state import PendingRequest, ReplicaState
 from medward.ledger.transactions import decode_transaction, proved, together
 from medward.ledger.types import Transaction, TxResult
 
@@ -26,7 +26,7 @@ class Fate(Enum):
     MALFORMED = auto()
 
 
-def on_submitted(state: State, event: Submitted) -> None:
+def on_submitted(state: ReplicaState, event: Submitted) -> None:
     """Take requests from clients of this node, and pass them on to the leader, again if the client asks again."""
     admitted = _admit_all(state, event.transactions, event.decoded, from_client=True)
     waiting = [encoded for encoded, fate in admitted if fate is Fate.WAITS]
@@ -38,7 +38,7 @@ def on_submitted(state: State, event: Submitted) -> None:
         state.effects += [Send(leader, request) for request in as_requests(waiting)]
 
 
-def on_asked(state: State, event: Asked) -> None:
+def on_asked(state: ReplicaState, event: Asked) -> None:
     """Answer once more what was applied before this client asked here; the rest is answered as it is applied."""
     for nonce in event.nonces:
         receipt = state.execution.reply(event.client, nonce)
@@ -46,7 +46,7 @@ def on_asked(state: State, event: Asked) -> None:
             state.effects.append(Reply(event.client, nonce, receipt))
 
 
-def on_request(state: State, transactions: tuple[bytes, ...]) -> None:
+def on_request(state: ReplicaState, transactions: tuple[bytes, ...]) -> None:
     """Take requests that another replica passed on, up to the first that no correct one passes on."""
     for _, fate in _admit_all(state, transactions, (), from_client=False):
         if fate is Fate.MALFORMED:
@@ -67,7 +67,7 @@ def as_requests(transactions: Iterable[bytes]) -> list[Request]:
     return [*requests, Request(tuple(gathered))] if gathered else requests
 
 
-def forget(state: State, transaction: Transaction) -> None:
+def forget(state: ReplicaState, transaction: Transaction) -> None:
     """Drop a request that was executed or can never be."""
     key = (transaction.client, transaction.nonce)
     waited = state.pending.pop(key, None)
@@ -81,7 +81,7 @@ def forget(state: State, transaction: Transaction) -> None:
     state.unproposed.pop(key, None)
 
 
-def restart_clocks(state: State) -> None:
+def restart_clocks(state: ReplicaState) -> None:
     """Give the leader of a view that just began the whole time-out, and pass it every waiting request."""
     for pending in state.pending.values():
         pending.since, pending.spread = state.now, False
@@ -99,7 +99,7 @@ def restart_clocks(state: State) -> None:
         state.effects += [Send(leader, request) for request in waiting]
 
 
-def oldest_wait(state: State) -> int | None:
+def oldest_wait(state: ReplicaState) -> int | None:
     """Return since when the oldest thing that the leader owes has been waiting, or None where it owes nothing."""
     since = next((pending.since for pending in state.pending.values()), None)
     if state.epoch_end is not None and state.executed < state.epoch_end:
@@ -107,7 +107,7 @@ def oldest_wait(state: State) -> int | None:
     return since
 
 
-def spread_overdue(state: State) -> None:
+def spread_overdue(state: ReplicaState) -> None:
     """Pass requests that waited half the time-out to all, so that a leader who ignores this replica is found out."""
     half = state.timeout() // 2
     overdue: list[bytes] = []
@@ -123,7 +123,7 @@ def spread_overdue(state: State) -> None:
 class _Run:
     """Requests under one signature, which is checked for all of them when the first of them asks."""
 
-    def __init__(self, state: State, transactions: list[Transaction]) -> None:
+    def __init__(self, state: ReplicaState, transactions: list[Transaction]) -> None:
         self._state = state
         self._transactions = transactions
         self._proved: list[bool] = []
@@ -135,7 +135,7 @@ class _Run:
 
 
 def _admit_all(
-    state: State, encoded: tuple[bytes, ...], decoded: tuple[Transaction, ...], from_client: bool
+    state: ReplicaState, encoded: tuple[bytes, ...], decoded: tuple[Transaction, ...], from_client: bool
 ) -> Iterator[tuple[bytes, Fate]]:
     """Put requests among the waiting ones as far as they may wait; yield what became of each."""
     readable: list[bytes] = []
@@ -155,7 +155,9 @@ def _admit_all(
             yield data, _admit(state, data, transaction, run, place, from_client)
 
 
-def _admit(state: State, encoded: bytes, transaction: Transaction, run: _Run, place: int, from_client: bool) -> Fate:
+def _admit(
+    state: ReplicaState, encoded: bytes, transaction: Transaction, run: _Run, place: int, from_client: bool
+) -> Fate:
     """Put a request among the waiting ones, if it may wait."""
     if encoded in state.verified:
         return Fate.WAITS
@@ -170,7 +172,7 @@ def _admit(state: State, encoded: bytes, transaction: Transaction, run: _Run, pl
     if refusal is not None:
         _refuse(state, from_client, encoded, *refusal)
         return Fate.MALFORMED if refusal[0] is MALFORMED else Fate.PASSED_OVER
-    state.pending[key] = Pending(transaction, encoded, state.now)
+    state.pending[key] = PendingRequest(transaction, encoded, state.now)
     state.verified[encoded] = transaction
     state.pending_of[transaction.client] = state.pending_of.get(transaction.client, 0) + 1
     if not state.unproposed:
@@ -179,7 +181,7 @@ def _admit(state: State, encoded: bytes, transaction: Transaction, run: _Run, pl
     return Fate.WAITS
 
 
-def _reply_again(state: State, transaction: Transaction, encoded: bytes) -> None:
+def _reply_again(state: ReplicaState, transaction: Transaction, encoded: bytes) -> None:
     receipt = state.execution.reply(transaction.client, transaction.nonce)
     if receipt is not None:
         state.effects.append(Reply(transaction.client, transaction.nonce, receipt))
@@ -187,7 +189,7 @@ def _reply_again(state: State, transaction: Transaction, encoded: bytes) -> None
         _refuse(state, True, encoded, state.execution.check(transaction), "this nonce was used long ago")
 
 
-def _refusal(state: State, transaction: Transaction, run: _Run, place: int) -> tuple[TxResult, str] | None:
+def _refusal(state: ReplicaState, transaction: Transaction, run: _Run, place: int) -> tuple[TxResult, str] | None:
     """Return why a new request may not wait here, or None where it may."""
     limits, waiting = state.parameters, state.pending_of.get(transaction.client, 0)
     if len(state.pending) >= limits.max_pending or waiting >= limits.max_pending_per_client:
@@ -198,6 +200,6 @@ def _refusal(state: State, transaction: Transaction, run: _Run, place: int) -> t
     return (verdict, f"the rules refuse it with code {verdict.code}") if verdict.code else None
 
 
-def _refuse(state: State, from_client: bool, encoded: bytes, result: TxResult, reason: str) -> None:
+def _refuse(state: ReplicaState, from_client: bool, encoded: bytes, result: TxResult, reason: str) -> None:
     if from_client:
         state.effects.append(Refuse(encoded, result, reason))

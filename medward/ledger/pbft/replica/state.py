@@ -14,7 +14,7 @@ from medward.ledger.certificates import (
 )
 from medward.ledger.execution import Execution, ExecutionSnapshot
 from medward.ledger.membership import Genesis, Membership
-from medward.ledger.pbft.effects import Effect, StoreEvidence
+from medward.ledger.pbft.effects import ReplicaEffect, StoreEvidence
 from medward.ledger.pbft.messages import (
     CheckpointVote,
     Commit,
@@ -72,7 +72,7 @@ class OwnCheckpoint:
     snapshot: ExecutionSnapshot
 
 
-class Pending(msgspec.Struct, gc=False):
+class PendingRequest(msgspec.Struct, gc=False):
     """A request that waits to be executed."""
 
     transaction: Transaction
@@ -82,7 +82,7 @@ class Pending(msgspec.Struct, gc=False):
 
 
 @dataclass
-class Transfer:
+class SnapshotTransfer:
     """A snapshot that is being fetched."""
 
     manifest: Manifest
@@ -94,7 +94,7 @@ class Transfer:
 
 
 @dataclass
-class State:
+class ReplicaState:
     """A replica's knowledge; see `Replica` for how it is made."""
 
     name: str
@@ -110,7 +110,7 @@ class State:
     clock: int = 0
     # How far the clock was ahead of the last block that was decided as it was proposed; 0 within the bound.
     clock_off: int = 0
-    effects: list[Effect] = field(default_factory=list)
+    effects: list[ReplicaEffect] = field(default_factory=list)
     halted: str | None = None
 
     # The present view (spec/ledger.md, "Normal case").
@@ -149,7 +149,7 @@ class State:
     epoch_end_since: int = 0
 
     # Requests (spec/ledger.md, "Requests").
-    pending: dict[tuple[bytes, int], Pending] = field(default_factory=dict)
+    pending: dict[tuple[bytes, int], PendingRequest] = field(default_factory=dict)
     pending_of: dict[bytes, int] = field(default_factory=dict)
     unproposed: dict[tuple[bytes, int], None] = field(default_factory=dict)
     # As a leader: how many requests a block had lately, when the last one was proposed and how long it took, and since
@@ -169,7 +169,7 @@ class State:
     fetching_since: int | None = None
     fetching_until: int = 0
     fetch_turn: int = 0
-    transfer: Transfer | None = None
+    transfer: SnapshotTransfer | None = None
     kept_chunks: dict[bytes, bytes] = field(default_factory=dict)
 
     evidence: set[tuple[str, str, int]] = field(default_factory=set)

@@ -14,25 +14,25 @@ from medward.ledger.pbft.effects import Compact, Halted, SaveChunk, Send, SendCh
 from medward.ledger.pbft.messages import ChunkAnswer, FetchChunk, FetchManifest, Manifest
 from medward.ledger.pbft.replica import requests
 from medward.ledger.pbft.replica.checkpoints import SnapshotForm, live_records
-from medward.ledger.pbft.replica.state import State, Transfer
+from medward.ledger.pbft.replica.state import ReplicaState, SnapshotTransfer
 
 PARALLEL = 4
 """Chunks asked for at once."""
 
 
-def begin(state: State, peer: str) -> None:
+def begin(state: ReplicaState, peer: str) -> None:
     """Ask a peer for its latest stable snapshot's manifest (T4)."""
     state.effects.append(Send(peer, FetchManifest(state.epoch)))
 
 
-def on_fetch_manifest(state: State, peer: str, message: FetchManifest) -> None:
+def on_fetch_manifest(state: ReplicaState, peer: str, message: FetchManifest) -> None:
     """Send the manifest of the stable snapshot, with the way from the asker's epoch to its own."""
     if state.stable is not None and state.stable_chunks:
         handovers = tuple(h for h in state.handovers if h.certificate.body.epoch >= message.epoch)
         state.effects.append(Send(peer, Manifest(handovers, state.stable, state.stable_chunks)))
 
 
-def on_manifest(state: State, peer: str, message: Manifest) -> None:
+def on_manifest(state: ReplicaState, peer: str, message: Manifest) -> None:
     """Check a manifest from end to end and start on its chunks (T4)."""
     certificate = message.certificate
     if certificate.body.height <= state.executed or certificate.body.snapshot != digest(message.chunks):
@@ -50,12 +50,12 @@ def on_manifest(state: State, peer: str, message: Manifest) -> None:
     except InvalidCertificate:
         return
     chunks = {i: state.kept_chunks[d] for i, d in enumerate(message.chunks) if d in state.kept_chunks}
-    state.transfer = Transfer(message, known, chunks, {}, [peer])
+    state.transfer = SnapshotTransfer(message, known, chunks, {}, [peer])
     ask(state)
     _finish_if_complete(state)
 
 
-def ask(state: State) -> None:
+def ask(state: ReplicaState) -> None:
     """Ask for the next missing chunks, each of the next peer in turn; ask again for what did not come (T5)."""
     transfer = state.transfer
     if transfer is None:
@@ -81,13 +81,13 @@ def ask(state: State) -> None:
         state.effects.append(Send(peer, FetchChunk(height, index)))
 
 
-def on_fetch_chunk(state: State, peer: str, message: FetchChunk) -> None:
+def on_fetch_chunk(state: ReplicaState, peer: str, message: FetchChunk) -> None:
     """Send one chunk of the stable snapshot."""
     if state.stable is not None and message.height == state.low and message.index < len(state.stable_chunks):
         state.effects.append(SendChunk(peer, message.height, message.index))
 
 
-def on_chunk(state: State, message: ChunkAnswer) -> None:
+def on_chunk(state: ReplicaState, message: ChunkAnswer) -> None:
     """Keep a chunk that has the digest the certificate names, and restore once all are here (T5, T6)."""
     transfer = state.transfer
     if transfer is None or message.height != transfer.manifest.certificate.body.height:
@@ -106,7 +106,7 @@ def on_chunk(state: State, message: ChunkAnswer) -> None:
     _finish_if_complete(state)
 
 
-def _finish_if_complete(state: State) -> None:
+def _finish_if_complete(state: ReplicaState) -> None:
     transfer = state.transfer
     if transfer is None or len(transfer.chunks) < len(transfer.manifest.chunks):
         return
@@ -134,7 +134,7 @@ def _finish_if_complete(state: State) -> None:
     state.effects += [snapshot, Compact(live_records(state))]
 
 
-def adopt(state: State, stored: StoreSnapshot) -> None:
+def adopt(state: ReplicaState, stored: StoreSnapshot) -> None:
     """Take over a snapshot whose certificate is verified (T6).
 
     Raises:

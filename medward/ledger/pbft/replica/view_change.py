@@ -13,14 +13,14 @@ from medward.ledger.membership import Membership
 from medward.ledger.pbft.effects import Append, Broadcast, EnteredView, LeftView
 from medward.ledger.pbft.messages import FetchBatch, NewView, PreparedCertificate, Proposal, ViewChange
 from medward.ledger.pbft.replica import checkpoints, ordering, requests
-from medward.ledger.pbft.replica.state import Slot, State
+from medward.ledger.pbft.replica.state import ReplicaState, Slot
 from medward.ledger.signatures import Domain, Signatures, Verifier
 
 #: How many request time-outs a member is left alone in a later view before the others follow it (V7).
 COMPANY = 10
 
 
-def leave_view(state: State, target: int) -> None:
+def leave_view(state: ReplicaState, target: int) -> None:
     """Stop voting below view `target` and say so, with the stable checkpoint and all prepared certificates (V1)."""
     if not state.voting or target <= state.view:
         return
@@ -37,7 +37,7 @@ def leave_view(state: State, target: int) -> None:
     state.effects += [Append(LeftView(message)), Broadcast(message)]
 
 
-def on_view_change(state: State, message: ViewChange) -> None:
+def on_view_change(state: ReplicaState, message: ViewChange) -> None:
     """Keep another's view change if it is valid and the newest of its sender (V2)."""
     if message.epoch != state.epoch or message.view < state.view or (message.view == state.view and not state.changing):
         return
@@ -48,7 +48,7 @@ def on_view_change(state: State, message: ViewChange) -> None:
         state.view_changes[message.sender] = message
 
 
-def advance_view_change(state: State) -> None:
+def advance_view_change(state: ReplicaState) -> None:
     """Join others (V2), start the clock of the new leader (V3), or be that leader (V4)."""
     if not state.voting:
         return
@@ -68,7 +68,7 @@ def advance_view_change(state: State) -> None:
         _begin_view(state, present[: state.membership.quorum])
 
 
-def keep_company(state: State) -> None:
+def keep_company(state: ReplicaState) -> None:
     """Follow a member that has been alone in a later view for long (V7): it cannot come back, and does not vote."""
     alone = any(vc.view > state.view for vc in state.view_changes.values())
     if not alone or state.changing:
@@ -82,14 +82,14 @@ def keep_company(state: State) -> None:
         leave_view(state, state.view + 1)
 
 
-def company_deadline(state: State) -> int | None:
+def company_deadline(state: ReplicaState) -> int | None:
     """Return when this replica follows a lone member: rarely, so that a liar costs little."""
     if state.company_asked_since is None:
         return None
     return max(state.company_asked_since, state.view_since) + COMPANY * state.parameters.request_timeout
 
 
-def _begin_view(state: State, view_changes: Sequence[ViewChange]) -> None:
+def _begin_view(state: ReplicaState, view_changes: Sequence[ViewChange]) -> None:
     """Prove that the view may begin, and with which proposals (V4)."""
     proposals = []
     for header in reproposed_headers(state.chain, state.epoch, view_changes):
@@ -103,7 +103,7 @@ def _begin_view(state: State, view_changes: Sequence[ViewChange]) -> None:
     enter_view(state, message)
 
 
-def on_new_view(state: State, message: NewView) -> None:
+def on_new_view(state: ReplicaState, message: NewView) -> None:
     """Enter a view whose new-view proves itself, by recomputing what its leader had to propose (V5)."""
     if message.epoch != state.epoch or message.view < state.view or (message.view == state.view and not state.changing):
         return
@@ -111,7 +111,7 @@ def on_new_view(state: State, message: NewView) -> None:
         enter_view(state, message)
 
 
-def enter_view(state: State, message: NewView) -> None:
+def enter_view(state: ReplicaState, message: NewView) -> None:
     """Take up the proposals of a valid new-view (V5), then vote for those whose transactions are here (V6)."""
     state.view, state.changing, state.new_view = message.view, False, message
     state.new_view_deadline = None
@@ -131,7 +131,7 @@ def enter_view(state: State, message: NewView) -> None:
     fetch_missing(state)
 
 
-def begin_after(state: State, message: NewView) -> None:
+def begin_after(state: ReplicaState, message: NewView) -> None:
     """Set where fresh proposals of the view begin: after the new-view's own, in height and in time."""
     certificate = highest_stable(message.view_changes)
     first = 0 if certificate is None else certificate.body.height
@@ -140,7 +140,7 @@ def begin_after(state: State, message: NewView) -> None:
     state.last_time = max([state.execution.time, *(header.time for header in headers)])
 
 
-def advance_reproposed(state: State) -> None:
+def advance_reproposed(state: ReplicaState) -> None:
     """Vote for the new-view's proposals whose transactions are here (V6)."""
     if state.changing or not state.voting or state.new_view is None:
         return
@@ -155,7 +155,7 @@ def advance_reproposed(state: State) -> None:
             _vote_again(state, header, slot)
 
 
-def _vote_again(state: State, header: BlockHeader, slot: Slot) -> None:
+def _vote_again(state: ReplicaState, header: BlockHeader, slot: Slot) -> None:
     transactions = () if header.count == 0 else state.batches.get(header.transactions, (0, None))[1]
     if transactions is None:
         return
@@ -167,7 +167,7 @@ def _vote_again(state: State, header: BlockHeader, slot: Slot) -> None:
     ordering.accept(state, header.height, slot)
 
 
-def fetch_missing(state: State) -> None:
+def fetch_missing(state: ReplicaState) -> None:
     """Ask all for the transactions of re-proposed headers that this replica never had (V6)."""
     for height, slot in state.slots.items():
         if slot.header is not None and slot.transactions is None:
@@ -292,5 +292,5 @@ class Proofs(msgspec.Struct, frozen=True):
         return self.signed(leader, domain, header.digest(), proposal.signatures)
 
 
-def _proofs(state: State) -> Proofs:
+def _proofs(state: ReplicaState) -> Proofs:
     return Proofs(state.memberships, state.chain, state.verifier, state.genesis.parameters.log_window)

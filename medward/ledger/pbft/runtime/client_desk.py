@@ -7,21 +7,21 @@ from collections.abc import Callable
 
 import msgspec
 
-from medward.admission import Refused, nobody
+from medward.admission import RefusalListener, nobody
 from medward.ledger.encoding import decode_form, encode
 from medward.ledger.pbft.client_protocol import (
-    Answer,
     BlockReply,
     ClientMessage,
     GetBlock,
     GetStatus,
     NodeStatus,
-    Query,
     QueryAnswer,
+    Receipts,
     Refusal,
     ServerMessage,
-    Submit,
-    Watch,
+    StateQuery,
+    SubmitTransactions,
+    WatchTransactions,
 )
 from medward.ledger.pbft.runtime.allotment import Allotment
 from medward.ledger.pbft.runtime.listener import Caller
@@ -41,7 +41,7 @@ _UNREAD_SECONDS = 30.0
 CLIENT_FRAME = 2**17
 """The longest frame in bytes that a client may send: one transaction of the largest size, or many small ones."""
 
-Outcome = Receipt | Refusal
+ClientOutcome = Receipt | Refusal
 _Key = tuple[bytes, int]
 
 
@@ -52,7 +52,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     transaction: Transaction
 
 
-Wish = Submission | Watch
+ClientWish = Submission | WatchTransactions
 """What a client asks of the replica."""
 
 
@@ -65,7 +65,7 @@ class _Connection:
         self.writer = writer
         self.known = known
         self.allotment = allotment
-        self.asked: deque[Wish] = deque()
+        self.asked: deque[ClientWish] = deque()
         self.room = asyncio.Event()
         self.waits: dict[_Key, None] = {}
         self.ready: dict[bytes, dict[Receipt, list[int]]] = {}
@@ -95,15 +95,15 @@ class ClientDesk:
     def __init__(
         self,
         wake: Callable[[], None],
-        answer: Callable[[Query | GetBlock | GetStatus], QueryAnswer | BlockReply | NodeStatus],
-        refused: Refused = nobody,
+        answer: Callable[[StateQuery | GetBlock | GetStatus], QueryAnswer | BlockReply | NodeStatus],
+        refused: RefusalListener = nobody,
     ) -> None:
         self._wake = wake
         self._refused = refused
         self._answer = answer
         self._own: deque[Submission] = deque()
         self._turns: deque[_Connection] = deque()
-        self._waiting: dict[_Key, list[_Connection | asyncio.Future[Outcome]]] = {}
+        self._waiting: dict[_Key, list[_Connection | asyncio.Future[ClientOutcome]]] = {}
         self._touched: dict[_Connection, None] = {}
         self._strangers: set[_Connection] = set()
         self._allotments: dict[str | None, Allotment] = {}
@@ -112,18 +112,18 @@ class ClientDesk:
     def __bool__(self) -> bool:
         return bool(self._own or self._turns)
 
-    def hand_in(self, submission: Submission) -> "asyncio.Future[Outcome]":
+    def hand_in(self, submission: Submission) -> "asyncio.Future[ClientOutcome]":
         """Take a transaction of this node itself; return what will hold its outcome."""
-        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[ClientOutcome] = asyncio.get_running_loop().create_future()
         transaction = submission.transaction
         self._waiting.setdefault((transaction.client, transaction.nonce), []).append(answered)
         self._own.append(submission)
         self._wake()
         return answered
 
-    def take(self, most: int) -> list[Wish]:
+    def take(self, most: int) -> list[ClientWish]:
         """Return up to `most` wishes: this node's own submissions first, then a few of each client's in turn."""
-        taken: list[Wish] = []
+        taken: list[ClientWish] = []
         while self._own and len(taken) < most:
             taken.append(self._own.popleft())
         while self._turns and len(taken) < most:
@@ -135,7 +135,7 @@ class ClientDesk:
             connection.room.set()
         return taken
 
-    def settle(self, client: bytes, nonce: int, outcome: Outcome) -> None:
+    def settle(self, client: bytes, nonce: int, outcome: ClientOutcome) -> None:
         """Note what became of a transaction, for whoever waits for it."""
         key = (client, nonce)
         for waiter in self._waiting.pop(key, ()):
@@ -159,7 +159,9 @@ class ClientDesk:
         for connection in touched:
             ready, connection.ready = connection.ready, {}
             for client, receipts in ready.items():
-                connection.tell(Answer(client, tuple((receipt, tuple(nonces)) for receipt, nonces in receipts.items())))
+                connection.tell(
+                    Receipts(client, tuple((receipt, tuple(nonces)) for receipt, nonces in receipts.items()))
+                )
 
     async def serve(self, caller: Caller) -> None:
         """Serve one client until it hangs up.
@@ -182,7 +184,7 @@ class ClientDesk:
                 begun = time.thread_time()
                 message: ClientMessage = decode_form(data, ClientMessage, thinnest=16)
                 # Transactions that are taken are what a ledger is for; those that are refused cost their share.
-                counted = not isinstance(message, Submit)
+                counted = not isinstance(message, SubmitTransactions)
                 connection.allotment.spend(time.thread_time() - begun if counted else 0.0)
                 async with connection.allotment.turn(counted):
                     if not caller.writer.is_closing():  # else it went while it waited
@@ -203,7 +205,7 @@ class ClientDesk:
                 self._forget(key, connection)
 
     def _handle(self, connection: _Connection, message: ClientMessage) -> None:
-        if isinstance(message, Submit | Watch):
+        if isinstance(message, SubmitTransactions | WatchTransactions):
             self._take(connection, message)
         elif connection.known:
             connection.tell(self._answer(message))
@@ -226,10 +228,10 @@ class ClientDesk:
             del unsent[slowest]
             slowest.writer.transport.abort()
 
-    def _take(self, connection: _Connection, message: Submit | Watch) -> None:
+    def _take(self, connection: _Connection, message: SubmitTransactions | WatchTransactions) -> None:
         if not connection.asked:
             self._turns.append(connection)
-        if isinstance(message, Watch):
+        if isinstance(message, WatchTransactions):
             for nonce in range(message.first, message.first + message.count):
                 self._wait(connection, (message.client, nonce))
             connection.asked.append(message)

@@ -13,32 +13,31 @@ from pathlib import Path
 
 import msgspec
 
-from medward.admission import Refused as NoteRefused
-from medward.admission import nobody
+from medward.admission import RefusalListener, nobody
 from medward.ledger.certificates import CertifiedBlock
 from medward.ledger.encoding import digest
-from medward.ledger.errors import JournalError, LedgerError, Refused
+from medward.ledger.errors import JournalError, LedgerError, TransactionRefused
 from medward.ledger.membership import Genesis
 from medward.ledger.pbft.client_protocol import (
     BlockReply,
     GetBlock,
     GetStatus,
     NodeStatus,
-    Query,
     QueryAnswer,
     Refusal,
-    Watch,
+    StateQuery,
+    WatchTransactions,
 )
 from medward.ledger.pbft.effects import (
     Append,
     Asked,
     Broadcast,
     Compact,
-    Effect,
-    Event,
     Halted,
     Received,
     Refuse,
+    ReplicaEffect,
+    ReplicaEvent,
     Reply,
     SaveChunk,
     Send,
@@ -57,7 +56,7 @@ from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.replica.machine import Replica
 from medward.ledger.pbft.runtime.client_desk import ClientDesk, Submission
 from medward.ledger.pbft.runtime.inbox import Inbox, Share
-from medward.ledger.pbft.runtime.journal import Journal
+from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from medward.ledger.pbft.runtime.listener import Caller, Listener, ListenerRooms
 from medward.ledger.pbft.runtime.transport import Outgoing, end_task
 from medward.ledger.signatures import MemberVerifier
@@ -102,7 +101,7 @@ def prepare_folder(folder: Path) -> NodeIdentity:
     return identity
 
 
-def open_journal(settings: NodeSettings, identity: NodeIdentity) -> Journal:
+def open_journal(settings: NodeSettings, identity: NodeIdentity) -> ReplicaJournal:
     """Open the journal, or make it where the folder says that these keys never voted.
 
     Raises:
@@ -110,8 +109,10 @@ def open_journal(settings: NodeSettings, identity: NodeIdentity) -> Journal:
     """
     fresh, folder = settings.folder / "fresh", settings.folder / "journal"
     if fresh.exists() and not (folder / "journal.sqlite").exists():
-        Journal.create(folder, digest([settings.genesis.chain, settings.name, identity.signer.public_keys])).close()
-    journal = Journal(folder)
+        ReplicaJournal.create(
+            folder, digest([settings.genesis.chain, settings.name, identity.signer.public_keys])
+        ).close()
+    journal = ReplicaJournal(folder)
     journal.allocate()
     fresh.unlink(missing_ok=True)
     return journal
@@ -134,7 +135,7 @@ class PbftEngine(Engine):
         self,
         settings: NodeSettings,
         application: Application,
-        refused: NoteRefused = nobody,
+        refused: RefusalListener = nobody,
         rooms: ListenerRooms | None = None,
     ) -> None:
         self._settings = settings
@@ -188,7 +189,7 @@ class PbftEngine(Engine):
         """Return the receipt once this node has executed the certified block that holds the transaction."""
         outcome = await self._desk.hand_in(Submission(encode_transaction(transaction), transaction))
         if isinstance(outcome, Refusal):
-            raise Refused(
+            raise TransactionRefused(
                 f"the ledger does not take transaction {transaction.nonce}: {outcome.reason}", outcome.result.code
             )
         return outcome
@@ -270,7 +271,7 @@ class PbftEngine(Engine):
     async def _turn(self) -> None:
         """Step through a fair share of what waits, make what follows durable, and only then send."""
         writes: list[Write] = []
-        others: list[Effect] = []
+        others: list[ReplicaEffect] = []
         for peer, inbox in self._inboxes.items():
             share = Share() if inbox else None
             while share is not None and share.take() and (message := inbox.next()) is not None:
@@ -281,7 +282,7 @@ class PbftEngine(Engine):
             encoded, decoded = tuple(s.encoded for s in submitted), tuple(s.transaction for s in submitted)
             self._step(Submitted(encoded, decoded), writes, others)
         for wish in asked:
-            if isinstance(wish, Watch):
+            if isinstance(wish, WatchTransactions):
                 self._step(Asked(wish.client, range(wish.first, wish.first + wish.count)), writes, others)
         due = time.monotonic() * 1000 >= self._replica.next_deadline()
         if due:
@@ -291,7 +292,7 @@ class PbftEngine(Engine):
             self._refresh_peers()
             async with self._grown:
                 self._grown.notify_all()
-        bulk: Counter[tuple[str, type[Effect]]] = Counter()
+        bulk: Counter[tuple[str, type[ReplicaEffect]]] = Counter()
         for effect in others:
             if isinstance(effect, Reply):
                 # Nearly all of them; what is looked at for each costs a share of every transaction.
@@ -304,7 +305,7 @@ class PbftEngine(Engine):
             self._carry_out(effect)
         self._desk.flush()
 
-    def _step(self, event: Event, writes: list[Write], others: list[Effect]) -> None:
+    def _step(self, event: ReplicaEvent, writes: list[Write], others: list[ReplicaEffect]) -> None:
         for effect in self._replica.step(event, int(time.monotonic() * 1000), int(time.time() * 1000)):
             if isinstance(effect, _WRITES):
                 writes.append(effect)
@@ -337,7 +338,7 @@ class PbftEngine(Engine):
         self.commit_seconds += took
         self._flush_seconds += (took - self._flush_seconds) / _FLUSHES
 
-    def _carry_out(self, effect: Effect) -> None:
+    def _carry_out(self, effect: ReplicaEffect) -> None:
         if isinstance(effect, Broadcast):
             data = encode_message(effect.message)
             for outgoing in self._peers.values():
@@ -406,8 +407,8 @@ class PbftEngine(Engine):
 
     # Clients.
 
-    def _answer(self, message: Query | GetBlock | GetStatus) -> QueryAnswer | BlockReply | NodeStatus:
-        if isinstance(message, Query):
+    def _answer(self, message: StateQuery | GetBlock | GetStatus) -> QueryAnswer | BlockReply | NodeStatus:
+        if isinstance(message, StateQuery):
             return QueryAnswer(self._replica.query(message.path))
         if isinstance(message, GetBlock):
             return BlockReply(self._journal.block(message.height))

@@ -1,4 +1,4 @@
-"""What one peer says and the replica has not heard yet: bounded, and fair to the others.
+"""Messages of one peer that the replica has not taken yet: bounded, and fair to the others.
 
 A correct member never sends what does not decode, so one that does loses its connection, and is not listened to again
 for a while that grows with what its frame cost. One that floods fills its own inbox, and then its connection is not

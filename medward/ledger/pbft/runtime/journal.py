@@ -30,7 +30,7 @@ from medward.ledger.pbft.effects import (
     Accepted,
     Append,
     Compact,
-    Record,
+    JournalRecord,
     Recovered,
     SaveChunk,
     StoreBlock,
@@ -62,7 +62,7 @@ def chain_digest(before: bytes, position: int, record: bytes) -> bytes:
     return hashlib.sha256(before + position.to_bytes(8, "big") + record).digest()
 
 
-class Journal:
+class ReplicaJournal:
     """One incarnation's disk.
 
     Args:
@@ -95,7 +95,7 @@ class Journal:
         self._witness = Witness(folder)
 
     @classmethod
-    def create(cls, folder: Path, identity: bytes) -> "Journal":
+    def create(cls, folder: Path, identity: bytes) -> "ReplicaJournal":
         """Make the journal of a new incarnation.
 
         Args:
@@ -117,7 +117,7 @@ class Journal:
         _sync_folder(folder)
         return cls(folder)
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> "ReplicaJournal":
         return self
 
     def __exit__(
@@ -314,7 +314,7 @@ class Journal:
 
     # Writing.
 
-    def _append(self, record: Record, position: int, chain: bytes) -> tuple[int, bytes]:
+    def _append(self, record: JournalRecord, position: int, chain: bytes) -> tuple[int, bytes]:
         if isinstance(record, Accepted):
             # A batch is written once: the record names it by its header's root, and so does the block it becomes.
             proposal = record.pre_prepare
@@ -372,8 +372,8 @@ class Journal:
             raise sqlite3.DatabaseError(f"the mark {name} is gone")
         return int(row[0]), bytes(row[1])
 
-    def _read_records(self) -> list[Record]:
-        records: list[Record] = []
+    def _read_records(self) -> list[JournalRecord]:
+        records: list[JournalRecord] = []
         for record in self._records():
             if isinstance(record, Accepted):
                 header = record.pre_prepare.header
@@ -384,16 +384,16 @@ class Journal:
                 records.append(record)
         return records
 
-    def _records(self) -> list[Record]:
+    def _records(self) -> list[JournalRecord]:
         """Return the records as they are stored, a proposal without its transactions."""
         position, chain = self._mark("base")
-        records: list[Record] = []
+        records: list[JournalRecord] = []
         for at, data, digest in self._database.execute("SELECT * FROM journal ORDER BY position").fetchall():
             expected = chain_digest(chain, position + 1, data)
             if at != position + 1 or digest != expected:
                 raise sqlite3.DatabaseError(f"record {position + 1} is missing or changed")
             position, chain = at, digest
-            records.append(decode_form(data, Record))
+            records.append(decode_form(data, JournalRecord))
         if (position, chain) != (self._position, self._chain):
             raise sqlite3.DatabaseError(f"records are missing after {position}")
         return records

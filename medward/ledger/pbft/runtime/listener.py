@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Self
 
-from medward.admission import Refused, nobody
+from medward.admission import RefusalListener, nobody
 from medward.admission.door import NO_ROOM, Door
 from medward.admission.rooms import Place, Room, network
 from medward.ledger.errors import NotCanonical
@@ -91,7 +91,7 @@ class Listener:
         context: ssl.SSLContext,
         handle: Handler,
         who: Callable[[bytes], str | None],
-        refused: Refused = nobody,
+        refused: RefusalListener = nobody,
         rooms: ListenerRooms | None = None,
     ) -> None:
         self._refused = refused

@@ -1,0 +1,97 @@
+"""Check what keeps the package readable: small folders, unique names, imports as they are called, heads that name.
+
+    python tools/check_layout.py
+
+Every broken rule is a line; the exit status is 1 where there is one.
+
+- No folder of the package holds more than 20 modules.
+- No public class or type has the name of another one.
+- No import of the project renames what it imports; of others', only by the custom of the field (`np`, `jnp`, ...).
+- No module's head begins with "What": it names the thing.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MOST_MODULES = 20
+CUSTOMS = {"np", "jnp", "eqx", "pl", "st", "AbstractSet"}
+
+
+def _modules(folder: Path) -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.py"))}
+
+
+def _names(module: ast.Module) -> Iterator[str]:
+    """The public classes of a module, and its types: what stands on the left of an assignment like a class."""
+    for node in module.body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name[:1].isupper() and not name.isupper():
+                yield name
+
+
+def full_folders(modules: dict[Path, ast.Module]) -> Iterator[str]:
+    """Yield a line for each folder with too many modules."""
+    folders = [path.parent for path in modules]
+    for folder in sorted(set(folders)):
+        if folders.count(folder) > MOST_MODULES:
+            yield f"{folder} holds {folders.count(folder)} modules, more than {MOST_MODULES}: make rooms in it"
+
+
+def names_that_stand_twice(modules: dict[Path, ast.Module]) -> Iterator[str]:
+    """Yield a line for each public class or type whose name another module has, too."""
+    places: dict[str, list[Path]] = {}
+    for path, module in modules.items():
+        for name in _names(module):
+            if not name.startswith("_"):
+                places.setdefault(name, []).append(path)
+    for name, found in sorted(places.items()):
+        if len(found) > 1:
+            yield f"{name} stands in {' and in '.join(map(str, found))}: give each a name of its own"
+
+
+def renamed_imports(modules: dict[Path, ast.Module]) -> Iterator[str]:
+    """Yield a line for each import under another name than the field's."""
+    for path, module in modules.items():
+        for node in ast.walk(module):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for name in node.names:
+                    if name.asname is not None and name.asname not in CUSTOMS:
+                        yield f"{path}:{node.lineno} imports {name.name} as {name.asname}: import its module instead"
+
+
+def heads_without_a_name(modules: dict[Path, ast.Module]) -> Iterator[str]:
+    """Yield a line for each module whose head begins with "What"."""
+    for path, module in modules.items():
+        if (ast.get_docstring(module) or "").startswith("What "):
+            yield f'{path} begins with "What": name the thing'
+
+
+def broken_rules(root: Path) -> list[str]:
+    """Return a line for each rule that the project under `root` breaks."""
+    package = _modules(root / "medward")
+    everything = package | {k: v for name in ("tests", "benchmarks", "tools") for k, v in _modules(root / name).items()}
+    return [
+        *full_folders(package),
+        *names_that_stand_twice(package),
+        *renamed_imports(everything),
+        *heads_without_a_name(package),
+    ]
+
+
+def main() -> int:
+    """Print what is broken; return the exit status."""
+    found = broken_rules(ROOT)
+    for line in found:
+        print(line.replace(f"{ROOT}/", ""))
+    print(f"layout: {len(found)} broken rules")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,7 @@
     python benchmarks/courier.py choose   [--minutes 4]    play them on validation seeds
     python benchmarks/courier.py compare  [--minutes 4]    play schedules and the chosen policies on test seeds
     python benchmarks/courier.py ship                      write the policy for one price into the package
-    python benchmarks/courier.py table                     print the tables of docs/results.md
+    python benchmarks/courier.py table                     print the tables of docs/results/courier.md
     python benchmarks/courier.py plot                      draw docs/images/courier.svg
 
 Data come from MEDWARD_DATA (see `medward data list`); the ward is synthetic. A federation is one data set, split and

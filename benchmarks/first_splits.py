@@ -1,4 +1,4 @@
-"""Measure on the splits of the first study, from which the floors in docs/results.md came, with the recipes of now.
+"""Measure on the splits of the first study, where the floors in docs/results/tables.md come from, with recipes of now.
 
     python benchmarks/first_splits.py run DATA... [--without-fingerprints]     run what is missing
     python benchmarks/first_splits.py run ciciomt2024 --method "Sentinel, federated" --draws 5

@@ -1,7 +1,7 @@
 """Try recipes and baselines for NSL-KDD on attack types that training is not shown; print what each finds of them.
 
     python benchmarks/new_attacks.py DATA [--seeds 3] [--idea NAME ...]     run what is not in the results yet
-    python benchmarks/new_attacks.py --print                                the table of docs/results.md
+    python benchmarks/new_attacks.py --print                                the table of docs/results/tried.md
 
 NSL-KDD's test file holds attacks that its training file lacks, so validation rows drawn from the training file say
 little. Here the attack types of the *training file* are dealt to four folds. A run trains on the training rows without

@@ -1,4 +1,4 @@
-"""Print the tables of docs/results.md from the runs that `medward reproduce --results` kept.
+"""Print the tables of docs/results/ from the runs that `medward reproduce --results` kept.
 
     python benchmarks/results.py tables       Sentinel beside its baselines, by protocol and data set
     python benchmarks/results.py over-time    the comparisons over time
@@ -10,7 +10,7 @@
     python benchmarks/results.py measures     the measures that the tables have no room for
     python benchmarks/results.py protocols    each protocol's numbers beside the honest ones
     python benchmarks/results.py times        how long the runs took
-    python benchmarks/results.py plots        draw the pictures of docs/results.md into docs/images
+    python benchmarks/results.py plots        draw the pictures of docs/results/ into docs/images
 
 The runs stand in benchmarks/results/reproduce-*.jsonl and were made by, for example,
 
@@ -92,7 +92,7 @@ def tables(runs: list[dict[str, Any]]) -> None:
             print(f"More seeds in pairs under [targets](#targets): {counts}.")
         if protocol == "honest":
             about = "Each method's macro-F1: seeds, means and standard deviations; the table below has the numbers"
-            print(f"\n![{about}](images/{_score_plot(name)})")
+            print(f"\n![{about}](../images/{_score_plot(name)})")
         print(f"\n{markdown_table(own)}\n")
 
 
@@ -107,7 +107,7 @@ def over_time(runs: list[dict[str, Any]]) -> None:
             print(f"All held to the same number of false alarms in 1,000 benign validation windows:\n\n{limited}\n")
         if costs_described(own):
             about = "Cost over false alarms under each limit; the table above has the numbers"
-            print(f"![{about}](images/{_cost_plot(name)})\n")
+            print(f"![{about}](../images/{_cost_plot(name)})\n")
 
 
 def over_time_prices(runs: list[dict[str, Any]]) -> None:
@@ -115,7 +115,7 @@ def over_time_prices(runs: list[dict[str, Any]]) -> None:
     for name, own in _at_prices(runs).items():
         print(f"#### {DATASETS[name].schema.title}, by the price of a byte{_synthetic(name)}\n\n{price_table(own)}\n")
         about = "Cost and evidence bought over the price of a byte; the table above has the numbers"
-        print(f"![{about}](images/{_price_plot(name)})\n")
+        print(f"![{about}](../images/{_price_plot(name)})\n")
 
 
 def _at_prices(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -224,7 +224,7 @@ def _spent(run: dict[str, Any]) -> float:
 
 
 def plots(runs: list[dict[str, Any]]) -> None:
-    """Draw the pictures of the page, and name them."""
+    """Draw the pictures of docs/results/, and name them."""
     for name, (title, description, draw) in pictures(runs).items():
         draw(IMAGES / name)
         print(f"docs/images/{name}: {title}. {description}")
@@ -276,10 +276,10 @@ def targets(runs: list[dict[str, Any]]) -> None:
     prices = [json.loads(line) for line in (FOLDER / "encryption-price.jsonl").read_text().splitlines()]
     streams = [run for run in runs if run["protocol"] == OVER_TIME]
     rows = [run for run in runs if run["protocol"] != OVER_TIME]
-    print(verdict_table([*verdicts(rows), *_prices(prices), *over_time_verdicts(streams)]))
+    print(verdict_table([*verdicts(rows), *encryption_verdicts(prices), *over_time_verdicts(streams)]))
 
 
-def _prices(runs: list[dict[str, Any]]) -> list[TargetVerdict]:
+def encryption_verdicts(runs: list[dict[str, Any]]) -> list[TargetVerdict]:
     """Hold the runs of benchmarks/encryption_price.py to a price of 0.2 points of accuracy, paired by seed."""
     found = []
     for data in dict.fromkeys(run["data"] for run in runs):

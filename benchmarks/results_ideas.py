@@ -5,7 +5,7 @@ of a baseline give it a caution, as Sentinel has one; all others train in one pl
 splits of benchmarks/first_splits.py.
 
     python benchmarks/results_ideas.py DATA [--seeds 5] [--idea NAME ...]     run what is not in the results yet
-    python benchmarks/results_ideas.py --print                                the tables of docs/results.md
+    python benchmarks/results_ideas.py --print                                the tables of docs/results/tried.md
 
 A run trains on the training rows of a seed's honest split and is measured on its validation rows; the test rows are
 never looked at. What is tried stands in ideas.py. Finished runs stay in benchmarks/results/ideas-*.jsonl and are not

@@ -1,6 +1,7 @@
 """The settings that Sentinel is trained with, one recipe for each data set.
 
-They were chosen on validation parts; docs/results.md says how. A recipe is public: every hospital trains by the same.
+They were chosen on validation parts; docs/results/tried.md says how. A recipe is public: every hospital
+trains by the same.
 """
 
 from dataclasses import dataclass, replace
@@ -158,7 +159,7 @@ WITHOUT_FINGERPRINTS: dict[str, Recipe] = {
 }
 
 #: Recipes of several members, whose updates take as many times the bytes; a federation trains by them only if it is
-#: told to. docs/results.md says what they gain.
+#: told to. docs/results/tried.md says what they gain.
 SEVERAL_MEMBERS: dict[str, Recipe] = {"ciciomt2024": replace(RECIPES["ciciomt2024"], members=3)}
 
 

@@ -1,4 +1,4 @@
-"""Every command that the documents and the files for operations show is one that the command line takes."""
+"""The documents name commands, files and links that there are, in words that one page explains."""
 
 import configparser
 import json
@@ -96,3 +96,94 @@ def test_container_has_the_home_and_the_ports_that_its_commands_use() -> None:
     # PORT, PORT + 1, PORT + 2: as a card for PORT sets them.
     assert store == ledger + 1
     assert f"http://127.0.0.1:{ledger + 2}/health" in image
+
+
+def pages() -> list[Path]:
+    """Return every page of the project, folder READMEs included."""
+    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "spec").glob("*.md")]
+    return sorted([*found, *(ROOT / "medward").rglob("README.md")])
+
+
+def prose(page: Path) -> str:
+    """Return a page without its blocks of code."""
+    return re.sub(r"(?ms)^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.*)$", prose(page))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def is_there(name: str, page: Path) -> bool:
+    """Say whether a page names a file that there is.
+
+    A path is looked for beside the page, in the repository, in the package and in benchmarks/. A bare name may also be
+    of any file of the package, or, in a folder's README, of that folder.
+    """
+    places = (page.parent, ROOT, ROOT / "medward", ROOT / "benchmarks")
+    if any((place / name).is_file() for place in places):
+        return True
+    around = page.parent if ROOT / "medward" in page.parents else ROOT / "medward"
+    return "/" not in name and any(around.rglob(name))
+
+
+#: The test of an earlier scheme, which a decision tells of.
+GONE = {"tests/federation/test_ceremony_attacks.py"}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    named = set(re.findall(r"(?<![\w*])[\w.-]*/?(?:[\w.-]+/)*[\w-]+\.py\b", page.read_text(encoding="utf-8")))
+    assert sorted(name for name in named - GONE if not is_there(name, page)) == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"https?:|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_a_file_that_there_is_not_is_found_out() -> None:
+    assert not is_there("node/ledgers_of_old.py", ROOT / "docs" / "audit.md")
+    assert not is_there("homes.py", ROOT / "medward" / "fhe" / "README.md")
+    assert is_there("audit/homes.py", ROOT / "docs" / "audit.md")
+
+
+def test_layout_in_the_readme_names_every_part() -> None:
+    layout = re.findall(r"(?m)^  (\w+)/ ", (ROOT / "README.md").read_text(encoding="utf-8"))
+    parts = {folder.parent.name for folder in (ROOT / "medward").glob("*/__init__.py")}
+    assert set(layout) == parts
+
+
+def test_glossary_explains_each_word_once_in_one_sentence() -> None:
+    rows = re.findall(r"(?m)^\| (.+?) \| (.+?) \|$", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"))
+    words = [word.strip() for one, _ in rows if one != "word" for word in one.split(",")]
+    meanings = [meaning for one, meaning in rows if one != "word"]
+    assert len(words) == len(set(words))
+    assert len(words) > 60
+    assert [meaning for meaning in meanings if re.search(r"\. |\.$", meaning)] == []
+
+
+def test_every_special_word_of_the_pages_for_people_is_in_the_glossary() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").lower()
+    special = (
+        "attestation, beacon, certificate, checkpoint, cohort, commitment, content identifier, contribution, courier, "
+        "dealing, epoch, federation, fingerprint, guard, holder, home, incarnation, journal, ledger, member, node, "
+        "quorum, record, round, sealed, sentinel, share, survey, update, view, watch, wish, witness"
+    )
+    assert [word for word in special.split(", ") if f"| {word}" not in glossary and f", {word}" not in glossary] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/privacy.md", "docs/audit.md", "docs/run-a-node.md"])
+def test_sums_are_decrypted_and_only_files_are_opened(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    opened = r"(?i)\bopen(?:s|ed|ing)? (?:only )?(?:the|a) (?:sum|secret|round)|\bsums? (?:is|was|were) opened"
+    assert re.findall(opened, text) == []

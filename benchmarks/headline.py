@@ -29,7 +29,7 @@ from medward.studies.watch_study import BASE, SHORTSIGHTED, WHOLE
 ALONE, MAJORITY = "Sentinel, alone", "majority"
 RULES = (BASE, "confidence rule")
 MEASURES = {"binary macro-F1": "detect attacks", "multi-class macro-F1": "name attacks"}
-HEADINGS = {"won": "Sentinel wins", "ties": "Sentinel ties", "lost": "Sentinel loses"}
+HEADINGS = {"won": "Where Sentinel wins", "ties": "Where it ties", "lost": "Where it loses"}
 
 
 @dataclass(frozen=True)
@@ -113,31 +113,30 @@ def table(runs: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def verdict_lists(runs: Sequence[dict[str, Any]]) -> None:
-    """Print three lists: where Sentinel wins, ties and loses, with paired differences."""
-    found: dict[str, list[str]] = {heading: [] for heading in HEADINGS}
+def verdict_tables(runs: Sequence[dict[str, Any]]) -> None:
+    """Print three tables: where Sentinel wins, ties and loses, with paired differences."""
+    rows: dict[str, list[tuple[str, str, str]]] = {heading: [] for heading in HEADINGS}
     for one in comparisons(runs):
         others = {"lost": one.ahead, "ties": one.level, "won": list(one.differences)}[one.verdict]
-        told = "; ".join(f"{_named(name)} {_difference(one, name)}" for name in others[:3])
-        more = f"; and {len(others) - 3} more" if len(others) > 3 else ""
-        found[one.verdict].append(f"{_title(one.data)}, {one.measure}, beside {told}{more}.")
+        told = [f"{_named(name)} {_difference(one, name)}" for name in others[:3]]
+        more = [f"and {len(others) - 3} more"] if len(others) > 3 else []
+        rows[one.verdict].append((_title(one.data), one.measure, "; ".join([*told, *more])))
     honest = [run for run in runs if run["protocol"] == "honest"]
     for data in dict.fromkeys(run["data"] for run in honest):
         own = by_method([run for run in honest if run["data"] == data])
         for measure in MEASURES:
-            mean, low, high = _lead(own[FEDERATED], own[ALONE], measure)
-            outcome = "won" if low > 0 else "lost" if high < 0 else "ties"
-            told = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
-            found[outcome].append(f"{_title(data)}, {measure}, federation beside a hospital alone {told}.")
+            lead = _lead(own[FEDERATED], own[ALONE], measure)
+            outcome = "won" if lead[1] > 0 else "lost" if lead[2] < 0 else "ties"
+            rows[outcome].append((_title(data), measure, f"a hospital alone {_interval(lead)}"))
     for streamed in over_time_verdicts([run for run in runs if run["protocol"] == OVER_TIME]):
         outcome = {"won": "won", "lost": "lost"}.get(streamed.verdict, "ties")
         data, _, rival = streamed.target.partition(", over time: costs less than ")
         rival = rival.removesuffix(" at no more false alarms")
         cost = streamed.measured.partition(" a thousand windows")[0]
-        found[outcome].append(f"{_title(data)} over time, cost of a thousand windows beside {rival} {cost}.")
+        rows[outcome].append((_title(data), "cost over time", f"{rival} {cost}"))
     for verdict, heading in HEADINGS.items():
-        print(f"**{heading}**\n")
-        print("\n".join(f"- {line}" for line in found[verdict]) + "\n")
+        print(f"### {heading}\n\n| data set | measured by | beside: difference [95 %] |\n|---|---|---|")
+        print("\n".join(f"| {' | '.join(row)} |" for row in rows[verdict]) + "\n")
 
 
 def over_time(runs: Sequence[dict[str, Any]]) -> None:
@@ -200,8 +199,12 @@ def _cost(runs: Sequence[dict[str, Any]]) -> float:
 
 
 def _difference(one: Comparison, name: str) -> str:
-    mean, low, high = one.differences[name]
-    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return _interval(one.differences[name])
+
+
+def _interval(difference: tuple[float, float, float]) -> str:
+    mean, low, high = difference
+    return f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def _named(method: str) -> str:
@@ -223,7 +226,7 @@ def _title(data: str) -> str:
 PARTS = {
     "readme": readme,
     "table": table,
-    "verdicts": verdict_lists,
+    "verdicts": verdict_tables,
     "over-time": over_time,
     "encryption": encryption,
     "targets": targets,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from results import FOLDER, OVER_TIME, compared, encryption_verdicts, kept_runs
+from results import FOLDER, OVER_TIME, compared, encryption_verdicts, published_runs
 
 from medward.flows.datasets import DATASETS
 from medward.report.tables import COLUMNS, by_method
@@ -235,4 +235,4 @@ PARTS = {
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
-    PARTS[parser.parse_args().part](kept_runs())
+    PARTS[parser.parse_args().part](published_runs())

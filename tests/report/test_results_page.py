@@ -52,7 +52,7 @@ def test_results_fit_one_page() -> None:
 def test_pictures_of_the_results_show_the_kept_runs() -> None:
     results = runpy.run_path(str(ROOT / "benchmarks" / "results.py"))
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    pictures = results["pictures"](results["kept_runs"]())
+    pictures = results["pictures"](results["published_runs"]())
     assert len(pictures) > 5
     for name, (title, description, _) in pictures.items():
         assert f"(../images/{name})" in pages

@@ -118,10 +118,10 @@ def anchors(page: Path) -> set[str]:
 def is_there(name: str, page: Path) -> bool:
     """Say whether a page names a file that there is.
 
-    A path is looked for beside the page, in the repository, in the package and in benchmarks/. A bare name may also be
-    of any file of the package, or, in a folder's README, of that folder.
+    A path is looked for beside the page, in the repository, in the package, in benchmarks/ and in examples/. A bare
+    name may also be of any file of the package, or, in a folder's README, of that folder.
     """
-    places = (page.parent, ROOT, ROOT / "medward", ROOT / "benchmarks")
+    places = (page.parent, ROOT, ROOT / "medward", ROOT / "benchmarks", ROOT / "examples")
     if any((place / name).is_file() for place in places):
         return True
     around = page.parent if ROOT / "medward" in page.parents else ROOT / "medward"

@@ -38,3 +38,7 @@ class UnknownDataset(FlowsError):
 
 class BadSplit(FlowsError):
     """A split or a partition that would leave a part empty or mix what must stay apart."""
+
+
+class BadSchema(FlowsError):
+    """A schema file that cannot be read, or does not make sense."""

@@ -50,7 +50,7 @@ def read_batches(dataset: Dataset, path: Path, labelled: bool = True) -> Iterato
     found = False
     for file in source_files(dataset, path):
         first_row = 1
-        for frame in _frames(file):
+        for frame in column_frames(file):
             flows = _checked(dataset, file, frame, first_row, labelled)
             first_row += frame.height
             if len(flows):
@@ -64,7 +64,7 @@ def read_batches(dataset: Dataset, path: Path, labelled: bool = True) -> Iterato
 
 def source_files(dataset: Dataset, path: Path) -> list[SourceFile]:
     """List the data set's files at `path`, in the order of their names."""
-    return [dataset.describe(file) for file in dataset.choose(_data_files(path))]
+    return [dataset.describe(file) for file in dataset.choose(data_files(path))]
 
 
 def recognise(path: Path) -> Dataset:
@@ -73,7 +73,7 @@ def recognise(path: Path) -> Dataset:
     Raises:
         UnknownDataset: no known data set's features are all there.
     """
-    file = _data_files(path)[0]
+    file = data_files(path)[0]
     for dataset in DATASETS.values():
         described = dataset.describe(file)
         columns = set(described.constants) | set(_columns(described))
@@ -85,7 +85,12 @@ def recognise(path: Path) -> Dataset:
     )
 
 
-def _data_files(path: Path) -> list[Path]:
+def data_files(path: Path) -> list[Path]:
+    """List the files of a table at `path`, in the order of their names.
+
+    Raises:
+        BadFile: there are none.
+    """
     if not path.exists():
         raise BadFile(path, "there is no such file or folder", "a data set's file or folder")
     if path.is_file():
@@ -113,7 +118,12 @@ def _columns(file: SourceFile) -> list[str]:
             raise _bad_gzip(file.path, error) from None
 
 
-def _frames(file: SourceFile) -> Iterator[pl.DataFrame]:
+def column_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
+    """Yield a file in batches as it stands: text as text, Parquet as its types.
+
+    Raises:
+        BadFile: it cannot be read, or its rows are ragged.
+    """
     if _is_parquet(file.path):
         yield from _parquet_frames(file)
     else:
@@ -273,13 +283,28 @@ def _checked(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_row:
         sources=sources,
         device=device,
         devices=devices,
-        order=cells.exact_numbers(schema.order) if ordered and schema.order else None,
+        order=cells.times(schema.order) if ordered and schema.order else None,
         official=None if file.official is None else np.full(frame.height, file.official, np.int8),
     )
 
 
 def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
     return frame[name].cast(pl.String).fill_null("").str.strip_chars()
+
+
+def seconds_of(texts: pl.Series) -> NDArray[np.float64] | None:
+    """Return a column of numbers or of dates and times (ISO 8601) as numbers or seconds, NaN where a cell is empty.
+
+    None where a cell is neither; all cells must be of one kind.
+    """
+    full = texts != ""
+    numbers = texts.cast(pl.Float64, strict=False)
+    if not (numbers.is_null() & full).any():
+        return numbers.fill_null(float("nan")).to_numpy()
+    dates = texts.str.replace("T", " ").str.strip_suffix("Z").str.to_datetime(time_unit="us", strict=False)
+    if (dates.is_null() & full).any():
+        return None
+    return (dates.cast(pl.Int64).cast(pl.Float64) / 1e6).fill_null(float("nan")).to_numpy()
 
 
 class _Cells:
@@ -309,6 +334,20 @@ class _Cells:
         if missing.any() and not optional:
             self._refuse(int(missing.argmax()), name, "the cell is empty", "a number")
         return values
+
+    def times(self, name: str) -> NDArray[np.float64]:
+        """Return a column of numbers, or of dates and times as seconds."""
+        column = self._frame[name]
+        if column.dtype.is_numeric():
+            return self.exact_numbers(name)
+        texts = _texts(self._frame, name)
+        seconds = seconds_of(texts)
+        if seconds is None:
+            return self.exact_numbers(name)
+        missing = np.isnan(seconds)
+        if missing.any():
+            self._refuse(int(missing.argmax()), name, "the cell is empty", "a number, or a date and time")
+        return seconds
 
     def indicators(self, feature: Feature) -> NDArray[np.float32]:
         text = _texts(self._frame, feature.name)

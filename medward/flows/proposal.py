@@ -1,0 +1,409 @@
+"""A schema file proposed for a table that nobody has described, with warnings about columns that give things away.
+
+The proposal is a beginning: whoever knows the table reads it, moves columns, and keeps it. It looks at each column
+alone: how many values it has, whether they are numbers, and how well it separates attacks from the rest, or one capture
+from the others, all by itself. A column that needs no others was made by the laboratory, not by the attack.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from medward.flows.datasets._dataset import plain_file
+from medward.flows.errors import BadFile, BadSchema
+from medward.flows.reading import column_frames, data_files, seconds_of
+from medward.flows.schema_file import MOST_CLASSES, MOST_VALUES, Columns, SchemaFile
+
+#: So many rows are looked at, evenly spread over the files.
+MOST_ROWS = 400_000
+#: A column that separates better than this alone, by the area under its curve, is warned of.
+GIVES_AWAY = 0.99
+_BINS = 64
+_WITHOUT_ERROR = 0.9999
+_LEAST_ROWS = 20
+_COPY = 2
+_BELONGS = "belongs to the testbed by its name, as addresses, ports and running numbers do"
+_FEW = 12
+_BENIGN = re.compile(r"^(benign|normal|no[ _-]?attack|0|legitimate|background)$", re.IGNORECASE)
+# Names of columns that tell of the testbed: addresses, ports, running numbers, hop limits.
+_TESTBED = re.compile(
+    r"(^|[_ .])(ports?|sport|dport|addr(ess)?|macs?|ttl|ids?|index|uid|session|host|ip(v?[46])?)$"
+    r"|^(no|number|seq|source|destination|src|dst)[. ]?$|^(src|dst|source|dest|destination)[_ ]?(ip|mac|port|addr)",
+    re.IGNORECASE,
+)
+_CODES = re.compile(r"(proto(col)?|flags?|type|code|state|service|method|opcode)", re.IGNORECASE)
+_TIMES = re.compile(r"(^|[_ .])(time(stamp)?|start|stime|date|ts)([_ .]|$)", re.IGNORECASE)
+_DEVICES = re.compile(r"(^|[_ .])(device|dev|host|src_?ip|source_?ip|src_?mac|client)([_ .]|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What one column of a table looks like.
+
+    Args:
+        name: the column's name.
+        numeric: whether every cell that is not empty is a number.
+        whole: whether those are whole numbers.
+        values: how many different values there are in the rows that were looked at.
+        empty: the share of empty cells.
+        frequent: the most frequent values, at most `MOST_VALUES`, the most frequent first.
+        tells_label: how well this column alone separates attacks from benign rows, .5 (not at all) to 1; None without
+            labels of both kinds.
+        tells_class: a class that this column alone tells from all others without an error, None where there is none.
+        tells_capture: the same as `tells_label` for one file of the table against the others; None where there is one.
+        rises: whether it grows from row to row, as a clock or a counter does.
+    """
+
+    name: str
+    numeric: bool
+    whole: bool
+    values: int
+    empty: float
+    frequent: tuple[str, ...]
+    tells_label: float | None
+    tells_class: str | None
+    tells_capture: float | None
+    rises: bool
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposed schema file.
+
+    Args:
+        file: the schema file, complete for the rows that were looked at.
+        rows: how many rows were looked at.
+        columns: the facts about every column but the label.
+        reasons: for each column that is no feature, why not.
+        warnings: sentences about columns that give the label or the capture away.
+    """
+
+    file: SchemaFile
+    rows: int
+    columns: tuple[ColumnFacts, ...]
+    reasons: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def propose(path: Path, label: str | None, name: str | None = None) -> Proposal:
+    """Look at a table and propose its schema file.
+
+    Args:
+        path: a file, or a folder of files with the same columns.
+        label: the column of class names; None where rows have none.
+        name: the schema's name; by default one made of the file's.
+
+    Raises:
+        BadFile: the table cannot be read, or has no such column.
+        BadSchema: the label has too many values to be one.
+    """
+    frame, capture = _sample(path)
+    if label is not None and label not in frame.columns:
+        near = ", ".join(frame.columns[-4:])
+        raise BadFile(path, "the label's column is missing", f"one of its columns, such as {near}", column=label)
+    texts = {column: _texts(frame, column) for column in frame.columns}
+    classes = None if label is None else _classes(path, texts[label])
+    truth = None if label is None or classes is None else _Truth(classes, texts[label].to_numpy().astype(str))
+    facts = tuple(_facts(column, texts[column], truth, capture) for column in frame.columns if column != label)
+    reasons, warnings = _reasons(facts)
+    time, device = _clock_and_device(facts, texts)
+    lists: dict[str, list[str]] = {"cheap": [], "categories": [], "forbidden": []}
+    for fact in facts:
+        if fact.name in (time, device):
+            continue
+        if fact.name in reasons:
+            if fact.values > 1:
+                lists["forbidden"].append(fact.name)
+        elif _is_category(fact):
+            lists["categories"].append(fact.name)
+        else:
+            lists["cheap"].append(fact.name)
+    if not lists["cheap"] and not lists["categories"]:
+        raise BadSchema(f"{path} has no column that could be a feature: {'; '.join(warnings) or 'all are constant'}.")
+    columns = Columns(**{key: tuple(names) for key, names in lists.items()})
+    values = {fact.name: fact.frequent for fact in facts if fact.name in columns.categories}
+    file = SchemaFile(
+        name=name or _name(path),
+        columns=columns,
+        label=label,
+        benign=() if classes is None else classes[:1],
+        time=time,
+        device=device,
+        step=_step(texts, time, device),
+        classes=classes,
+        values=values,
+    )
+    return Proposal(file, frame.height, facts, reasons, warnings)
+
+
+def completed(file: SchemaFile, path: Path) -> SchemaFile:
+    """Return the schema file with what it leaves out taken from rows: classes, values of categories, the step of time.
+
+    Raises:
+        BadFile: the table cannot be read, or lacks a column.
+        BadSchema: the label has too many values, or none of them is benign.
+    """
+    if file.complete:
+        return file
+    frame, _ = _sample(path)
+    for column in [*file.columns.categories, *(c for c in (file.label, file.time, file.device) if c is not None)]:
+        if column not in frame.columns:
+            raise BadFile(path, "the column is missing", f"the columns of {file.name}", column=column)
+    changes: dict[str, object] = {}
+    if file.label is not None and file.classes is None:
+        found = _labels(path, _texts(frame, file.label))
+        changes["classes"] = (file.benign[0], *sorted(set(found) - set(file.benign)))
+    values = {
+        name: file.values[name] if name in file.values else _frequent(_texts(frame, name))
+        for name in file.columns.categories
+    }
+    for name, chosen in values.items():
+        if not chosen:
+            raise BadFile(path, "every cell of the category is empty", "at least one value", column=name)
+    changes["values"] = values
+    if file.history and file.step is None:
+        texts = {name: _texts(frame, name) for name in (file.time, file.device) if name is not None}
+        changes["step"] = _step(texts, file.time, file.device)
+    fields = {key: getattr(file, key) for key in file.__struct_fields__}
+    return SchemaFile(**(fields | changes))
+
+
+def _sample(path: Path) -> tuple[pl.DataFrame, NDArray[np.int32]]:
+    """Return rows of a table, all as text, spread evenly over its files, and the number of each row's file."""
+    files = data_files(path)
+    most, parts, captures = max(1, MOST_ROWS // len(files)), [], []
+    first: list[str] | None = None
+    for number, file in enumerate(files):
+        rows = pl.concat(list(_thinned(file, most)), how="vertical")
+        if first is None:
+            first = rows.columns
+        elif rows.columns != first:
+            raise BadFile(file, "its columns differ from those of the first file", f"the columns of {files[0].name}")
+        parts.append(rows)
+        captures.append(np.full(rows.height, number, np.int32))
+    frame = pl.concat(parts, how="vertical")
+    if not frame.height:
+        raise BadFile(path, "there are no rows", "at least one row after the header")
+    return frame, np.concatenate(captures)
+
+
+def _thinned(file: Path, most: int) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a file, every k-th of them once there are more than `most`."""
+    every, seen, kept = 1, 0, 0
+    for frame in column_frames(plain_file(file)):
+        nested = [name for name in frame.columns if frame.schema[name].is_nested() or frame.schema[name] == pl.Binary]
+        if nested:
+            raise BadFile(file, f"the column holds {frame.schema[nested[0]]}", "numbers or text", column=nested[0])
+        start = -seen % every
+        part = frame.cast(pl.String).gather_every(every, start)
+        seen += frame.height
+        kept += part.height
+        if kept > most * every:
+            every *= 2
+        yield part
+
+
+def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
+    return frame[name].fill_null("").str.strip_chars()
+
+
+def _labels(path: Path, texts: pl.Series) -> list[str]:
+    found = sorted(set(texts.unique().to_list()) - {""})
+    if not found:
+        raise BadFile(path, "no row has a label", "a class in each row", column=texts.name)
+    if len(found) > MOST_CLASSES:
+        raise BadSchema(
+            f"{path}: the label {texts.name!r} has {len(found)} different values, more than {MOST_CLASSES}: name the "
+            "column that holds classes."
+        )
+    return found
+
+
+def _classes(path: Path, texts: pl.Series) -> tuple[str, ...]:
+    """Return the classes, the benign one first, which its name gives away."""
+    found = _labels(path, texts)
+    benign = [name for name in found if _BENIGN.match(name)]
+    if not benign:
+        raise BadSchema(
+            f"{path}: no value of the label {texts.name!r} looks benign ({', '.join(found[:6])}): write a schema file "
+            'with benign = ["..."] by hand, or name another column.'
+        )
+    return (benign[0], *(name for name in found if name != benign[0]))
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """The rows' classes.
+
+    Args:
+        classes: their names, the benign one first.
+        names: str[rows], each row's class.
+    """
+
+    classes: tuple[str, ...]
+    names: NDArray[np.str_]
+
+    def told_by(self, group: NDArray[np.int64]) -> float | None:
+        """Return how well groups alone tell attacks from benign rows; None without both kinds."""
+        attack = self.names != self.classes[0]
+        return separation(group, attack) if 0 < attack.sum() < len(attack) else None
+
+    def class_told_by(self, group: NDArray[np.int64]) -> str | None:
+        """Return an attack that groups alone tell from all other rows."""
+        for name in self.classes[1:]:
+            rows = self.names == name
+            if _LEAST_ROWS <= rows.sum() < len(rows) and separation(group, rows) > _WITHOUT_ERROR:
+                return name
+        return None
+
+
+def _facts(name: str, texts: pl.Series, truth: _Truth | None, capture: NDArray[np.int32]) -> ColumnFacts:
+    numbers = texts.cast(pl.Float64, strict=False)
+    full = texts != ""
+    numeric = bool(full.any()) and not bool((numbers.is_null() & full).any())
+    values = numbers.fill_null(float("nan")).to_numpy() if numeric else np.empty(0)
+    finite = values[np.isfinite(values)] if numeric else values
+    groups = _grouped(texts, values if numeric else None)
+    captures = None
+    if len(np.unique(capture)) > 1:
+        captures = max(separation(groups, capture == number) for number in np.unique(capture))
+    return ColumnFacts(
+        name=name,
+        numeric=numeric,
+        whole=numeric and bool((finite == np.floor(finite)).all()),
+        values=int(texts.n_unique()),
+        empty=1 - float(full.to_numpy().mean()),
+        frequent=_frequent(texts),
+        tells_label=None if truth is None else truth.told_by(groups),
+        tells_class=None if truth is None else truth.class_told_by(groups),
+        tells_capture=captures,
+        rises=numeric and len(finite) > 2 and bool((np.diff(finite) >= 0).mean() > 0.999) and finite[-1] > finite[0],
+    )
+
+
+def _grouped(texts: pl.Series, values: NDArray[np.float64] | None) -> NDArray[np.int64]:
+    """Return a group for each row: its value where there are few, else its quantile, or its value's rank by name."""
+    distinct, code = np.unique(texts.to_numpy().astype(str) if values is None else values, return_inverse=True)
+    if len(distinct) <= _BINS or values is None:
+        return code.astype(np.int64)
+    finite = values[np.isfinite(values)]
+    edges = np.unique(np.quantile(finite, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    # A value that takes up several quantiles is an edge twice: it gets a group of its own on either side.
+    return np.searchsorted(edges, values, side="left") + np.searchsorted(edges, values, side="right")
+
+
+def separation(group: NDArray[np.int64], positive: NDArray[np.bool_]) -> float:
+    """Return how well groups alone tell positive rows from the others: an area under the curve, .5 to 1.
+
+    Each half of the rows, every second one, is scored by the share of positive rows in its group of the other half, so
+    that a column of values that never come back tells nothing.
+
+    Args:
+        group: int64[rows], the number of each row's group.
+        positive: bool[rows].
+    """
+    count = int(group.max(initial=0)) + 1
+    half = np.arange(len(group)) % 2 == 0
+    prior = positive.mean()
+    score = np.empty(len(group))
+    for own in (half, ~half):
+        other = ~own
+        rows = np.bincount(group[other], minlength=count)
+        hits = np.bincount(group[other], weights=positive[other], minlength=count)
+        score[own] = ((hits + prior) / (rows + 1))[group[own]]
+    return area_under_curve(score, positive)
+
+
+def area_under_curve(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Return the chance that a positive row scores above another one, ties counting half; .5 without both kinds."""
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = np.cumsum(count) - (count - 1) / 2
+    hits = int(positive.sum())
+    others = len(score) - hits
+    if not hits or not others:
+        return 0.5
+    return float((rank[place][positive].sum() - hits * (hits + 1) / 2) / (hits * others))
+
+
+def _frequent(texts: pl.Series) -> tuple[str, ...]:
+    counted = texts.filter(texts != "").value_counts(sort=True).sort(["count", texts.name], descending=[True, False])
+    return tuple(counted[texts.name].head(MOST_VALUES).to_list())
+
+
+def _reasons(facts: Sequence[ColumnFacts]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return why columns are no features, and sentences about those that give something away."""
+    reasons: dict[str, str] = {}
+    warnings: list[str] = []
+    for fact in facts:
+        if fact.values <= 1:
+            reasons[fact.name] = "is constant"
+            continue
+        if fact.tells_label is not None and fact.tells_label > GIVES_AWAY:
+            if fact.tells_label > _WITHOUT_ERROR:
+                reasons[fact.name] = "is the label in other words"
+            warnings.append(
+                f"{fact.name!r} alone separates attacks from benign rows (area under its curve {fact.tells_label:.3f}): "
+                "it is the label in other words, or made so by the laboratory, and what is measured with it is worth "
+                "little"
+            )
+        elif fact.tells_class is not None:
+            if fact.values == _COPY:
+                reasons[fact.name] = "is a class in other words"
+            warnings.append(
+                f"{fact.name!r} alone tells {fact.tells_class!r} from all other rows: it is the label in other words, or "
+                "made so by the laboratory"
+            )
+        if fact.tells_capture is not None and fact.tells_capture > GIVES_AWAY:
+            reasons.setdefault(fact.name, "tells which file a row is from")
+            warnings.append(
+                f"{fact.name!r} alone tells which file a row is from (area under its curve {fact.tells_capture:.3f}): "
+                "a model would learn the capture by it"
+            )
+        elif fact.rises:
+            reasons.setdefault(fact.name, "rises from row to row, as a clock or a counter")
+        elif _TESTBED.search(fact.name):
+            reasons.setdefault(
+                fact.name, "by its name, belongs to the testbed, as addresses, ports and running numbers do"
+            )
+        elif not fact.numeric and fact.values > MOST_VALUES:
+            reasons.setdefault(fact.name, f"is text of {fact.values} different values")
+    return reasons, tuple(warnings)
+
+
+def _is_category(fact: ColumnFacts) -> bool:
+    if not fact.numeric:
+        return True
+    if _CODES.search(fact.name):
+        return fact.values <= 4 * MOST_VALUES
+    return fact.whole and 2 < fact.values <= _FEW
+
+
+def _clock_and_device(facts: Sequence[ColumnFacts], texts: dict[str, pl.Series]) -> tuple[str | None, str | None]:
+    """Return the columns of time and device, where both are there; one alone gives no history."""
+    times = [fact.name for fact in facts if _TIMES.search(fact.name) and seconds_of(texts[fact.name]) is not None]
+    devices = [fact.name for fact in facts if _DEVICES.search(fact.name) and 1 < fact.values <= 10_000]
+    return (times[0], devices[0]) if times and devices else (None, None)
+
+
+def _step(texts: dict[str, pl.Series], time: str | None, device: str | None) -> float | None:
+    """Return the median difference of time between a device's rows, None without both."""
+    if time is None or device is None:
+        return None
+    seconds = seconds_of(texts[time])
+    if seconds is None:
+        raise BadSchema(f"the column {time!r} is no time: it holds neither numbers nor dates; leave time out.")
+    names = texts[device].to_numpy().astype(str)
+    order = np.lexsort((seconds, names))
+    gaps = np.diff(seconds[order])[names[order][1:] == names[order][:-1]]
+    gaps = gaps[np.isfinite(gaps) & (gaps > 0)]
+    return float(np.median(gaps)) if len(gaps) else 1.0
+
+
+def _name(path: Path) -> str:
+    made = re.sub(r"[^A-Za-z0-9]+", "-", path.name.split(".")[0]).strip("-")[:64].strip("-").lower()
+    return made or "table"

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from medward.cli import sealed
-from medward.cli._console import print_json
-from medward.cli._data import DATA_HELP, open_data
+from medward.cli._console import errors, print_json
+from medward.cli._data import DATA_HELP, SCHEMA_HELP, open_data
 from medward.errors import BadUsage, MedwardError
 
 app = typer.Typer(
@@ -114,16 +114,21 @@ def fetch(name: str = typer.Argument(help="A data set's name, from `medward data
 @app.command()
 def check(
     path: str = typer.Argument(help=DATA_HELP),
+    schema: Path | None = typer.Option(None, help=SCHEMA_HELP),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Read a file or folder whole and say what it holds, or what is wrong with it.
+
+    With --schema it also says which columns are ignored, and what scores on the rows are worth.
 
     Example: `medward data check wustl-ehms-2020.csv.gz`
     """
     import numpy as np
 
-    dataset, flows = open_data(path, seed=0)
-    count = np.bincount(flows.y, minlength=len(flows.schema.classes))
+    from medward.flows.reading import ignored_columns
+
+    dataset, flows = open_data(path, seed=0, schema=schema)
+    count = np.bincount(flows.y[flows.y >= 0], minlength=len(flows.schema.classes))
     document: dict[str, Any] = {
         "path": path,
         "data": dataset.name,
@@ -134,13 +139,69 @@ def check(
         "captures": list(flows.sources),
         "devices": len(flows.devices),
     }
+    if schema is not None:
+        document["ignored"] = ignored_columns(dataset, Path(path))
+        document["cautions"] = list(dataset.cautions)
     if as_json:
         print_json(document)
         return
     console = Console(soft_wrap=True)
     for key, value in document.items():
+        if key == "cautions":
+            continue
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
         console.print(f"{key}: {', '.join(text) if isinstance(text, list) else text}")
+
+
+@app.command()
+def schema(
+    path: Path = typer.Argument(help="A table: a file, or a folder of files with the same columns."),
+    label: str | None = typer.Option(None, help="The column of class names; leave it out where rows have none."),
+    out: Path = typer.Option(..., help="The schema file to write, such as schema.toml."),
+    name: str | None = typer.Option(None, help="The schema's name: letters, digits and -. By default the file's."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Propose a schema file for a table that medward does not know, and warn of columns that give things away.
+
+    Read what it writes, move columns where you know better, and give the file to --schema.
+
+    Example: `medward data schema flows.csv.gz --label Attack --out schema.toml`
+    """
+    from medward.flows.proposal import propose
+    from medward.flows.schema_file import to_toml
+
+    if out.exists():
+        raise MedwardError(f"{out} is there already: name another file, so that nothing is lost.")
+    if not out.parent.is_dir():
+        raise BadUsage(f"--out: there is no folder {out.parent}; name another file.")
+    with errors().status(f"reading {path} ..."):  # shown on a terminal only
+        proposal = propose(path, label, name)
+    file, columns = proposal.file, proposal.file.columns
+    reasons = [f"{column}: {reason}" for column, reason in proposal.reasons.items()]
+    head = [f"Proposed by `medward data schema` from {proposal.rows} rows. Read it, and move columns.", *reasons]
+    out.write_text(to_toml(file, head), encoding="utf-8")
+    document: dict[str, Any] = {
+        "schema": str(out),
+        "name": file.name,
+        "rows": proposal.rows,
+        "classes": list(file.classes or ()),
+        "cheap": list(columns.cheap),
+        "categories": list(columns.categories),
+        "forbidden": list(columns.forbidden),
+        "time": file.time,
+        "device": file.device,
+        "reasons": proposal.reasons,
+        "warnings": list(proposal.warnings),
+    }
+    if as_json:
+        print_json(document)
+        return
+    for warning in proposal.warnings:
+        errors().print(f"warning: {warning}", markup=False)
+    console = Console(soft_wrap=True)
+    console.print(f"{out}: {len(columns.cheap)} numbers and {len(columns.categories)} categories are features")
+    for line in reasons:
+        console.print(f"    not a feature: {line}", markup=False)
 
 
 @app.command()

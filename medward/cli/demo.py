@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from medward.cli._console import errors, print_json, progress, use_one_thread_per_operation
-from medward.cli._data import COURIER_HELP, DATA_HELP, WARD_ROWS, open_data
+from medward.cli._data import COURIER_HELP, DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def demo(
     data: str = typer.Option("ward", help=DATA_HELP + " The default is synthetic."),
+    schema: Path | None = typer.Option(None, help=SCHEMA_HELP),
     sites: int = typer.Option(4, help="How many hospitals there are; at least 3."),
     rounds: int = typer.Option(20, help="How many training rounds they run."),
     out: Path = typer.Option(Path("medward-out"), help="The folder for metrics.json, report.html, model/ and nodes."),
@@ -72,7 +73,7 @@ def demo(
     if not simulate and sites > MAX_MEMBERS:
         raise BadUsage(f"A ledger has at most {MAX_MEMBERS} members: use at most {MAX_MEMBERS} sites, or --simulate.")
     keep_compiled()
-    dataset, flows = open_data(data, seed, rows=rows)
+    dataset, flows = open_data(data, seed, rows=rows, schema=schema)
     prepared = prepare(dataset, flows, "honest", seed)
     run = _simulated if simulate else _with_nodes
     words = _Words(data, rows, out, options, engines, resume)
@@ -140,10 +141,10 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 def _simulated(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation in this process."""
-    from medward.agents.sentinel.recipe import RECIPES
+    from medward.agents.sentinel.recipe import recipe_of
     from medward.federation.simulation.training import FederatedTraining
 
-    training = FederatedTraining(prepared, RECIPES[prepared.dataset.name], words.options, words.out)
+    training = FederatedTraining(prepared, recipe_of(prepared.dataset.name), words.options, words.out)
     if words.resume:
         training.resume(words.out / "checkpoint")
 
@@ -159,7 +160,7 @@ def _simulated(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome
 
 def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation as processes."""
-    from medward.agents.sentinel.recipe import RECIPES
+    from medward.agents.sentinel.recipe import recipe_of
     from medward.federation.simulation.machines import member_names
     from medward.federation.simulation.training import FederatedTraining
     from medward.node.training.data import ParticipantSettings, plan_of
@@ -167,7 +168,7 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcom
 
     options = words.options
     # Refuses what no federation could do, before any process starts.
-    shares = FederatedTraining(prepared, RECIPES[prepared.dataset.name], options)
+    shares = FederatedTraining(prepared, recipe_of(prepared.dataset.name), options)
     path = Path(words.data)
     settings = ParticipantSettings(
         data=str(path.resolve()) if path.exists() else words.data,
@@ -180,6 +181,7 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcom
         courier=options.courier,
         budget=options.budget,
         members=options.sites,
+        schema=prepared.dataset.text,
     )
     store, ledger = words.engines
     trial = Trial(

@@ -27,12 +27,12 @@ def detect(
     Example: `medward detect --model model/ --flows today.csv.gz --alerts-only`
     """
     from medward.agents.sentinel.model import load_model
-    from medward.flows.datasets import DATASETS
     from medward.flows.history import Memory
-    from medward.flows.reading import read_batches, with_schema
+    from medward.flows.opening import dataset_with
+    from medward.flows.reading import read_batches
 
     trained = load_model(model)
-    dataset = with_schema(DATASETS[trained.space.schema.dataset], trained.space.schema)
+    dataset = dataset_with(trained.space.schema)
     memory, scorer, row = Memory(trained.space), trained.scorer(), 0
     for batch in read_batches(dataset, flows, labelled=False):
         _print_decisions(trained, batch, scorer.score(memory.build(batch)), alerts_only, row)

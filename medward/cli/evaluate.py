@@ -25,13 +25,13 @@ def evaluate(
     began = perf_counter()
     from medward.agents.sentinel.judgement import UNKNOWN, judge
     from medward.agents.sentinel.model import load_model
-    from medward.flows.datasets import DATASETS
     from medward.flows.history import streams_of
-    from medward.flows.reading import read_flows, with_schema
+    from medward.flows.opening import dataset_with
+    from medward.flows.reading import read_flows
 
     trained = load_model(model)
     schema = trained.space.schema
-    flows = read_flows(with_schema(DATASETS[schema.dataset], schema), data)
+    flows = read_flows(dataset_with(schema), data)
     stream = streams_of(flows)
     if trained.space.history and stream is None:
         errors().print(f"no history: {data} names no {schema.device} or no {schema.order}")

@@ -1,7 +1,7 @@
 """`medward federation`: begin one, come into one, with new keys too; running.py asks running nodes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -46,6 +46,12 @@ def init(
         str | None,
         typer.Option("--train", help="Data set whose columns the members share, such as ciciomt2024; see `data list`."),
     ] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            "--schema", help="Complete schema file of the columns that the members share; instead of --train."
+        ),
+    ] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="How many training rounds the plan has.")] = 50,
     bits: Annotated[int, typer.Option("--bits", help="The width of a value of an update: 4, 8, 12 or 16.")] = 16,
     courier: Annotated[str, typer.Option("--courier", help=COURIER_HELP)] = "",
@@ -80,8 +86,10 @@ def init(
     if bool(member) == bool(card):
         raise BadUsage("give the members with --member, or their cards with --card: one of the two")
     sums = {"rounds": rounds, "bits": bits, "seed": seed, "courier": courier, "budget": budget}
-    agree, table = _plan(train, name, deadline, sums | {"members": len(member or card or ())}) if train else (None, {})
-    application = "training" if train else application
+    trains = train is not None or schema is not None
+    sums |= {"members": len(member or card or ())}
+    agree, table = _plan(train, schema, name, deadline, sums) if trains else (None, {})
+    application = "training" if trains else application
     program_of(application)
     _check_choice("--ledger", ledger, "pbft", "cometbft")
     _check_choice("--store", store, "embedded", "kubo")
@@ -136,24 +144,31 @@ def _check_choice(option: str, given: str, *choices: str) -> None:
         raise BadUsage(f"{option}: expected {' or '.join(choices)}, got '{given}'")
 
 
-def _plan(train: str, name: str, deadline: float, sums: dict[str, Any]) -> "tuple[Agree, dict[str, object]]":
+def _plan(
+    train: str | None, schema: Path | None, name: str, deadline: float, sums: dict[str, Any]
+) -> "tuple[Agree, dict[str, object]]":
     """Return what a federation that trains agrees on, and what its members' node.toml says of it."""
     from medward.flows.datasets import DATASETS
+    from medward.flows.schema_file import dataset_of, read_schema
     from medward.node.errors import InvalidConfiguration
     from medward.node.training.data import ParticipantSettings, plan_for
     from medward.node.training.rules import agreement_parameters
 
-    if train not in DATASETS:
-        raise BadUsage(f"--train: expected one of {', '.join(DATASETS)}, got '{train}'")
+    if train is not None and schema is not None:
+        raise BadUsage("--train names columns that medward knows, --schema describes others: give one of the two")
+    if train is not None and train not in DATASETS:
+        raise BadUsage(f"--train: expected one of {', '.join(DATASETS)}, got '{train}'; --schema describes others")
+    dataset = DATASETS[train] if schema is None and train is not None else dataset_of(read_schema(cast(Path, schema)))
     if deadline <= 0 or sums["rounds"] < 1:
         raise BadUsage("--deadline and --rounds: expected numbers above 0")
     try:
-        plan = plan_for(DATASETS[train], ParticipantSettings(data=train, **sums))
+        plan = plan_for(dataset, ParticipantSettings(data=dataset.name, **sums))
     except InvalidConfiguration as error:
         raise BadUsage(f"--courier and --budget: {error}") from None
     ours = ("courier", "budget", "members")
-    table: dict[str, object] = {"data": train} | {k: v for k, v in sums.items() if sums["courier"] or k not in ours}
-    return lambda members: agreement_parameters(plan, members, name=name, deadline=deadline), table
+    agreed = {"data": dataset.name} | ({"schema": dataset.text} if dataset.text else {})
+    table: dict[str, object] = agreed | {k: v for k, v in sums.items() if sums["courier"] or k not in ours}
+    return lambda members: agreement_parameters(plan, members, name=name, deadline=deadline, schema=dataset.text), table
 
 
 @app.command("join")
@@ -214,13 +229,19 @@ def join(
 
 def _check_data(federation: "FederationFile", data: Path | None) -> None:
     """Refuse rows that are not what the federation agreed to train on, before a home is made for them."""
-    from medward.flows.reading import recognise
+    from medward.flows.reading import read_flows, recognise
+    from medward.flows.schema_file import dataset_of, schema_of
 
-    agreed = federation.application.parameters.get("data")
+    parameters = federation.application.parameters
+    agreed = parameters.get("data")
     if data is None:
         return
     if agreed is None:
         raise BadUsage(f"{federation.name} does not train; leave out --data")
+    if described := parameters.get("schema"):
+        dataset = dataset_of(schema_of(described.encode(), "the federation's schema"))
+        read_flows(dataset, data, labelled=bool(dataset.schema.label))
+        return
     found = recognise(data).name
     if found != agreed:
         raise MedwardError(

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from medward.cli._console import errors, print_json, use_one_thread_per_operation
-from medward.cli._data import DATA_HELP, open_data
+from medward.cli._data import DATA_HELP, SCHEMA_HELP, open_data
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def reproduce(
     data: list[str] = typer.Option(["ward"], help=DATA_HELP + " May be given several times."),
+    schema: Path | None = typer.Option(None, help=SCHEMA_HELP),
     protocol: str = typer.Option(
         "honest",
         help="honest; random: train on a file, test on rows drawn at random from the same capture; or paper: the "
@@ -62,6 +63,7 @@ def reproduce(
     _refuse_negative(seeds=seeds, jobs=jobs)
     seeds = seeds or (1 if quick else 5)
     _make_folders(results, plots)
+    _refuse_schema(schema, data, over_time)
     if over_time:
         _refuse_over_time(chosen, without_fingerprints, jobs)
         _over_time(data, seeds, method, byte_price, quick, results, plots, as_json)
@@ -81,12 +83,12 @@ def reproduce(
     document: dict[str, Any] = {"protocol": protocol, "quick": quick, "data": {}}
     sources = []
     for name in data:
-        dataset, flows = open_data(name, 0, chosen, without_fingerprints=without_fingerprints)
+        dataset, flows = open_data(name, 0, chosen, without_fingerprints=without_fingerprints, schema=schema)
         if without_fingerprints and not dataset.fingerprints:
             raise BadUsage(f"{dataset.schema.title} has no fingerprints to leave out.")
         for one in (one for one in method if left_out(one, dataset)):
             errors().print(f"{one} is left out: {dataset.schema.title} {left_out(one, dataset)}.")
-        load = partial(open_data, name, protocol=chosen, without_fingerprints=without_fingerprints)
+        load = partial(open_data, name, protocol=chosen, without_fingerprints=without_fingerprints, schema=schema)
         sources.append(Source(dataset, len(flows.y), load))
     runs = run_studies(study, sources, jobs or cores(), _say)
     kind = protocol + (WITHOUT if without_fingerprints else "") + (", quick" if quick else "")
@@ -177,6 +179,14 @@ def _make_folders(results: Path | None, plots: Path | None) -> None:
             raise BadUsage(f"{option}: the folder {folder} cannot be made ({error.strerror}): name another.") from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise BadUsage(f"{option}: the folder {folder} cannot be written to: name another.")
+
+
+def _refuse_schema(schema: Path | None, data: list[str], over_time: bool) -> None:
+    """Refuse what does not go with --schema."""
+    if schema is not None and len(data) > 1:
+        raise BadUsage("--schema describes one table: give one --data with it.")
+    if schema is not None and over_time:
+        raise BadUsage("--over-time compares on data sets that medward knows: leave out --schema.")
 
 
 def _refuse_over_time(protocol: "Protocol", without_fingerprints: bool, jobs: int) -> None:

@@ -7,12 +7,13 @@ import typer
 from rich.console import Console
 
 from medward.cli._console import errors, print_json, use_one_thread_per_operation
-from medward.cli._data import DATA_HELP, WARD_ROWS, open_data
+from medward.cli._data import DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data
 from medward.errors import BadUsage
 
 
 def train(
     data: str = typer.Option(..., help=DATA_HELP),
+    schema: Path | None = typer.Option(None, help=SCHEMA_HELP),
     out: Path = typer.Option(..., help="The folder to write the model into."),
     local: int = typer.Option(0, help="Train on this hospital's rows alone (1, 2, ...); 0 pools all rows."),
     sites: int = typer.Option(4, help="How many hospitals share the rows, for --local."),
@@ -48,11 +49,11 @@ def train(
     from medward.agents.sentinel.central import train_centrally
     from medward.agents.sentinel.judgement import judge
     from medward.agents.sentinel.model import Provenance
-    from medward.agents.sentinel.recipe import RECIPES
+    from medward.agents.sentinel.recipe import recipe_of
     from medward.flows.partition import partition_rows
     from medward.flows.prepared import prepare
 
-    dataset, flows = open_data(data, seed, rows=rows)
+    dataset, flows = open_data(data, seed, rows=rows, schema=schema)
     prepared = prepare(dataset, flows, "honest", seed, thin or None)
     chosen = prepared.split.train
     if local:
@@ -64,7 +65,7 @@ def train(
     errors().print(f"training on {len(own)} of {len(flows)} rows{copies}")
     how = "local" if local else "central"
     provenance = Provenance(how, None, 1, "none", flows.schema.synthetic, seed)
-    model = train_centrally(prepared, chosen, RECIPES[dataset.name], provenance)
+    model = train_centrally(prepared, chosen, recipe_of(dataset.name), provenance)
     name = model.save(out)
     document = {
         "data": dataset.name,

@@ -5,16 +5,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from medward.errors import MedwardError
-from medward.flows.datasets import DATASETS, Dataset, ward
+from medward.flows.cautions import cautions_of
+from medward.flows.datasets import DATASETS, Cut, Dataset, ward
 from medward.flows.prepared import Protocol
+from medward.flows.proposal import completed
 from medward.flows.reading import read_flows, recognise
-from medward.flows.schema import Flows
+from medward.flows.schema import Flows, Schema
+from medward.flows.schema_file import SchemaFile, dataset_of
 
 WARD_ROWS = 40_000
 
 
 def open_data(
-    data: str, seed: int, protocol: Protocol = "honest", rows: int = WARD_ROWS, without_fingerprints: bool = False
+    data: str,
+    seed: int,
+    protocol: Protocol = "honest",
+    rows: int = WARD_ROWS,
+    without_fingerprints: bool = False,
+    schema: SchemaFile | None = None,
 ) -> tuple[Dataset, Flows]:
     """Read what `data` names, under the honest or the paper protocol's schema.
 
@@ -24,10 +32,14 @@ def open_data(
         protocol: "paper" also reads the columns that leak the label.
         rows: the size of the synthetic ward.
         without_fingerprints: leave out the features that identify the attack tool; the ward has none.
+        schema: what the columns mean, where `data` is no data set that medward knows; what it leaves out is taken from
+            the rows, and the data set then says what the rows are worth (`Dataset.cautions`).
 
     Raises:
         MedwardError: it is no known name and no path, or the files are wrong.
     """
+    if schema is not None:
+        return _described(schema, Path(data))
     if data == "ward":
         return DATASETS["ward"], ward.generate(rows, seed)
     path = Path(data)
@@ -39,6 +51,21 @@ def open_data(
     if without_fingerprints:
         dataset = dataset.without(dataset.fingerprints)
     return dataset, read_flows(dataset, path)
+
+
+def _described(schema: SchemaFile, path: Path) -> tuple[Dataset, Flows]:
+    """Read a table that a schema file describes."""
+    dataset = dataset_of(completed(schema, path))
+    flows = read_flows(dataset, path, labelled=schema.label is not None)
+    return replace(dataset, cautions=cautions_of(flows)), flows
+
+
+def dataset_with(schema: Schema) -> Dataset:
+    """Return the data set that a model's schema is of, so that its files can be read: known, or described by a file."""
+    known = DATASETS.get(schema.dataset)
+    if known is not None:
+        return replace(known, schema=schema)
+    return Dataset(schema=schema, home="a hospital's own", cut=Cut.BLOCKS)
 
 
 def _known_place(name: str) -> Path:

@@ -18,12 +18,10 @@ from medward.flows.datasets._dataset import plain_file
 from medward.flows.errors import BadFile, BadSchema
 from medward.flows.reading import column_frames, data_files, seconds_of
 from medward.flows.schema_file import MOST_CLASSES, MOST_VALUES, Columns, SchemaFile
+from medward.flows.separation import GIVES_AWAY, groups_of, separation
 
 #: So many rows are looked at, evenly spread over the files.
 MOST_ROWS = 400_000
-#: A column that separates better than this alone, by the area under its curve, is warned of.
-GIVES_AWAY = 0.99
-_BINS = 64
 _WITHOUT_ERROR = 0.9999
 _LEAST_ROWS = 20
 _COPY = 2
@@ -287,47 +285,10 @@ def _facts(name: str, texts: pl.Series, truth: _Truth | None, capture: NDArray[n
 
 
 def _grouped(texts: pl.Series, values: NDArray[np.float64] | None) -> NDArray[np.int64]:
-    """Return a group for each row: its value where there are few, else its quantile, or its value's rank by name."""
-    distinct, code = np.unique(texts.to_numpy().astype(str) if values is None else values, return_inverse=True)
-    if len(distinct) <= _BINS or values is None:
-        return code.astype(np.int64)
-    finite = values[np.isfinite(values)]
-    edges = np.unique(np.quantile(finite, np.linspace(0, 1, _BINS + 1)[1:-1]))
-    # A value that takes up several quantiles is an edge twice: it gets a group of its own on either side.
-    return np.searchsorted(edges, values, side="left") + np.searchsorted(edges, values, side="right")
-
-
-def separation(group: NDArray[np.int64], positive: NDArray[np.bool_]) -> float:
-    """Return how well groups alone tell positive rows from the others: an area under the curve, .5 to 1.
-
-    Each half of the rows, every second one, is scored by the share of positive rows in its group of the other half, so
-    that a column of values that never come back tells nothing.
-
-    Args:
-        group: int64[rows], the number of each row's group.
-        positive: bool[rows].
-    """
-    count = int(group.max(initial=0)) + 1
-    half = np.arange(len(group)) % 2 == 0
-    prior = positive.mean()
-    score = np.empty(len(group))
-    for own in (half, ~half):
-        other = ~own
-        rows = np.bincount(group[other], minlength=count)
-        hits = np.bincount(group[other], weights=positive[other], minlength=count)
-        score[own] = ((hits + prior) / (rows + 1))[group[own]]
-    return area_under_curve(score, positive)
-
-
-def area_under_curve(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Return the chance that a positive row scores above another one, ties counting half; .5 without both kinds."""
-    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2
-    hits = int(positive.sum())
-    others = len(score) - hits
-    if not hits or not others:
-        return 0.5
-    return float((rank[place][positive].sum() - hits * (hits + 1) / 2) / (hits * others))
+    """Return a group for each row: that of its number, or its text."""
+    if values is not None:
+        return groups_of(values)
+    return np.unique(texts.to_numpy().astype(str), return_inverse=True)[1].astype(np.int64)
 
 
 def _frequent(texts: pl.Series) -> tuple[str, ...]:
@@ -355,8 +316,8 @@ def _reasons(facts: Sequence[ColumnFacts]) -> tuple[dict[str, str], tuple[str, .
             if fact.values == _COPY:
                 reasons[fact.name] = "is a class in other words"
             warnings.append(
-                f"{fact.name!r} alone tells {fact.tells_class!r} from all other rows: it is the label in other words, or "
-                "made so by the laboratory"
+                f"{fact.name!r} alone tells {fact.tells_class!r} from all other rows: it is the label in other words, "
+                "or made so by the laboratory"
             )
         if fact.tells_capture is not None and fact.tells_capture > GIVES_AWAY:
             reasons.setdefault(fact.name, "tells which file a row is from")

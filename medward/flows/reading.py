@@ -118,6 +118,14 @@ def _columns(file: SourceFile) -> list[str]:
             raise _bad_gzip(file.path, error) from None
 
 
+def ignored_columns(dataset: Dataset, path: Path) -> list[str]:
+    """List the columns of the first file that the data set's schema does not name."""
+    schema = dataset.schema
+    named = {feature.name for feature in schema.features} | set(schema.never)
+    named |= {schema.label, schema.device or "", schema.order or ""}
+    return [name for name in _columns(source_files(dataset, path)[0]) if name not in named]
+
+
 def column_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
     """Yield a file in batches as it stands: text as text, Parquet as its types.
 

@@ -13,7 +13,7 @@ from medward.agents.metrics import measures
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import Provenance, SentinelModel
-from medward.agents.sentinel.recipe import RECIPES, SEVERAL_MEMBERS, Recipe, recipe_of
+from medward.agents.sentinel.recipe import SEVERAL_MEMBERS, Recipe, recipe_of
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
 from medward.flows.errors import BadSplit
@@ -63,7 +63,7 @@ class Study:
 def left_out(method: str, dataset: Dataset) -> str | None:
     """Say why a method of `METHODS` makes no sense on a data set, or None if it does: "has no history ..."."""
     if method.endswith(_INCAUTIOUS):
-        return None if RECIPES[dataset.name].caution else "asks for no caution"
+        return None if recipe_of(dataset.name).caution else "asks for no caution"
     if method == OF_THREE:
         return None if dataset.name in SEVERAL_MEMBERS else "has no recipe of several members"
     return next((baseline.needs(dataset) for baseline in BASELINES if baseline.name == method), None)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.model import Provenance
-from medward.agents.sentinel.recipe import RECIPES
+from medward.agents.sentinel.recipe import recipe_of
 from medward.agents.watch.costs import WatchCosts, evidence_bytes
 from medward.agents.watch.environment import SIGHTS, Watched, watched
 from medward.agents.watch.episodes import Episodes, episodes_of
@@ -168,8 +168,8 @@ def staged(prepared: PreparedData, costs: WatchCosts) -> Stage:
     known = np.unique(flows.y[prepared.split.train])
     classes = tuple(flows.schema.classes[k] for k in known)
     provenance = Provenance("central", None, 1, "none", flows.schema.synthetic, seed)
-    model = train_centrally(prepared, prepared.split.train, RECIPES[name], provenance)
-    glance = cross_fitted(prepared, RECIPES[name], model, _FOLDS, classes)
+    model = train_centrally(prepared, prepared.split.train, recipe_of(name), provenance)
+    glance = cross_fitted(prepared, recipe_of(name), model, _FOLDS, classes)
     parts: dict[str, Episodes] = {}
     for number, (part, times) in enumerate(_COMPOSITIONS.items()):
         rows = getattr(prepared.split, part)

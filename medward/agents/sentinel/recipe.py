@@ -150,6 +150,9 @@ RECIPES: dict[str, Recipe] = {
     "ward": replace(_WITH_HISTORY, epochs=30, local_steps=120, rounds=30),
 }
 
+#: For tables that a schema file describes.
+DEFAULT = Recipe(bins=32, embedding=6, epochs=40)
+
 #: Recipes for data sets whose fingerprints (`Dataset.fingerprints`) are left out, where they differ. Without its flags,
 #: embeddings name more of the attacks of WUSTL-EHMS, and three networks err less often than one.
 WITHOUT_FINGERPRINTS: dict[str, Recipe] = {
@@ -164,5 +167,8 @@ SEVERAL_MEMBERS: dict[str, Recipe] = {"ciciomt2024": replace(RECIPES["ciciomt202
 
 
 def recipe_of(data: str, without_fingerprints: bool = False) -> Recipe:
-    """Return the recipe of a data set, by name, or that of its case without fingerprints where it has one."""
-    return (without_fingerprints and WITHOUT_FINGERPRINTS.get(data)) or RECIPES[data]
+    """Return the recipe of a data set, by name, or that of its case without fingerprints where it has one.
+
+    A data set that medward does not know, described by a schema file, has the default.
+    """
+    return (without_fingerprints and WITHOUT_FINGERPRINTS.get(data)) or RECIPES.get(data, DEFAULT)

@@ -62,6 +62,7 @@ class Dataset:
             `medward.flows.thinning`.
         paper_extra: columns that the literature's habit feeds and an honest reading forbids.
         cautions: what else gives classes away, and cannot be left out with a column; a sentence each.
+        text: the schema file that described it, complete; empty for the data sets that medward knows.
     """
 
     schema: Schema
@@ -75,6 +76,7 @@ class Dataset:
     densities: tuple[float, ...] = ()
     paper_extra: tuple[Feature, ...] = ()
     cautions: tuple[str, ...] = ()
+    text: str = ""
 
     @property
     def name(self) -> str:

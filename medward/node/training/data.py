@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from medward.agents.sentinel.recipe import RECIPES
+from medward.agents.sentinel.recipe import recipe_of
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import courier_of
 from medward.federation.model.hospital import Hospital, training_rows
@@ -23,6 +23,7 @@ from medward.flows.history import FeatureSpace
 from medward.flows.opening import WARD_ROWS, open_data
 from medward.flows.partition import Partition, partition_rows
 from medward.flows.prepared import PreparedData, prepare
+from medward.flows.schema_file import SchemaFile, dataset_of, schema_of
 from medward.node.errors import InvalidConfiguration
 from medward.node.training.earlier_format import check_parameters
 
@@ -44,6 +45,7 @@ class ParticipantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         courier: Courier's policy, as `read_policy` takes it; empty for a sum of everything after every round.
         budget: the bytes that the training sums may take under Courier; 0 for no limit.
         members: how many members Courier counts bytes for: those that the federation began with.
+        schema: the text of the schema file that describes the columns, complete; empty for data sets that are known.
     """
 
     data: str
@@ -59,6 +61,15 @@ class ParticipantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     courier: str = ""
     budget: int = 0
     members: int = 0
+    schema: str = ""
+
+    def described(self) -> SchemaFile | None:
+        """Return the schema file, None where the data set is one that medward knows.
+
+        Raises:
+            BadSchema: the text is none.
+        """
+        return schema_of(self.schema.encode(), "node.toml, [participant] schema") if self.schema else None
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,7 @@ def plan_for(dataset: Dataset, settings: ParticipantSettings) -> TrainingPlan:
         courier = courier_of(settings.courier, settings.members, settings.budget)
     except FederationError as error:
         raise InvalidConfiguration(str(error)) from None
-    return TrainingPlan(space, RECIPES[dataset.name], settings.rounds, settings.seed, settings.bits, courier)
+    return TrainingPlan(space, recipe_of(dataset.name), settings.rounds, settings.seed, settings.bits, courier)
 
 
 def plan_candidates(settings: ParticipantSettings) -> Iterator[TrainingPlan]:
@@ -118,13 +129,14 @@ def plan_candidates(settings: ParticipantSettings) -> Iterator[TrainingPlan]:
 
     Which of them was agreed on is told by its digest; the data may lie elsewhere, or nowhere that can be read.
     """
-    for dataset in DATASETS.values():
+    described = settings.described()
+    for dataset in DATASETS.values() if described is None else (dataset_of(described),):
         yield plan_for(dataset, settings)
 
 
 def read_data(settings: ParticipantSettings) -> PreparedData:
     """Read and split a member's data."""
-    dataset, flows = open_data(settings.data, settings.seed, rows=settings.rows)
+    dataset, flows = open_data(settings.data, settings.seed, rows=settings.rows, schema=settings.described())
     return prepare(dataset, flows, "honest", settings.seed)
 
 

@@ -28,6 +28,7 @@ def agreement_parameters(
     deadline: float,
     protect: str = "aggregate",
     sample: float = 1.0,
+    schema: str = "",
 ) -> dict[str, str]:
     """Return what the federation file says of a federation that trains.
 
@@ -38,6 +39,7 @@ def agreement_parameters(
         deadline: the seconds that each phase may take.
         protect: "aggregate" or "none".
         sample: the share of members invited to a training round.
+        schema: the text of the schema file that describes the columns; empty where medward knows them.
     """
     first = first_model(plan)
     assert first.next is not None
@@ -47,6 +49,8 @@ def agreement_parameters(
         if courier is None
         else {"courier": policy_name(courier.policy), "budget": str(courier.budget), "members": str(courier.members)}
     )
+    if schema:
+        named["schema"] = schema
     return named | {
         "federation": f"{name}-{secrets.token_hex(8)}",
         "accounts": json.dumps({member.name: member.keys[0].data.hex() for member in members}),
@@ -108,6 +112,8 @@ def participant_table(parameters: Mapping[str, str], data: str | None = None) ->
     try:
         numbers = {key: int(parameters[key]) for key in ("rounds", "bits", "seed")}
         table: dict[str, object] = {"data": data or parameters["data"], **numbers}
+        if "schema" in parameters:
+            table["schema"] = parameters["schema"]
         if "courier" in parameters:
             table |= {"courier": parameters["courier"]} | {key: int(parameters[key]) for key in ("budget", "members")}
         return table

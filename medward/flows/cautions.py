@@ -1,0 +1,41 @@
+"""Cautions about rows: what a score on them is worth, told from the rows themselves."""
+
+import numpy as np
+
+from medward.flows.schema import Flows
+from medward.flows.separation import GIVES_AWAY, groups_of, separation
+
+_MANY_REPEATS = 0.2
+_LEAST_ROWS = 20
+
+
+def cautions_of(flows: Flows) -> tuple[str, ...]:
+    """Return a sentence for each reason why scores on these rows say little: repeats, a feature that tells all."""
+    found: list[str] = []
+    if not len(flows):
+        return ()
+    repeats = repeated_share(flows)
+    if repeats > _MANY_REPEATS:
+        found.append(
+            f"{repeats:.0%} of the rows repeat another row's features: rows that are tested stand among those that "
+            "were trained on, and a score says little; leave repeated rows out first."
+        )
+    attack = flows.y > 0
+    if not _LEAST_ROWS <= attack.sum() <= len(flows) - _LEAST_ROWS:
+        return tuple(found)
+    for number, column in enumerate(flows.schema.columns):
+        told = separation(groups_of(flows.x[:, number].astype(np.float64)), attack)
+        if told > GIVES_AWAY:
+            found.append(
+                f"{column.name} alone separates attacks from benign rows (area under its curve {told:.3f}): a score "
+                "says how well that was learned, and little of other traffic."
+            )
+    return tuple(found)
+
+
+def repeated_share(flows: Flows) -> float:
+    """Return the share of rows whose features are those of an earlier row."""
+    # Adding zero makes -0.0 the 0.0 that it equals.
+    bits = np.ascontiguousarray(flows.x + np.float32(0)).view(np.uint8).reshape(len(flows), -1)
+    vectors = bits.view(np.dtype((np.void, bits.shape[1]))).ravel()
+    return 1 - len(np.unique(vectors)) / len(flows)

@@ -1,16 +1,57 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from medward.node.trial import ports
+from tests import memory
 
 # A busy machine is no defect: no property has a deadline.
 settings.register_profile("medward", deadline=None)
 settings.load_profile("medward")
 
 ROOT = Path(__file__).resolve().parent.parent
+PEAKS = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[PEAKS] = {}
+    # What JAX compiles for one worker, or before it is dropped, is compiled once; the next run finds it too.
+    if (cache := getattr(config, "cache", None)) is not None:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("jax")))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    memory.drop_compiled()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take down how much memory a worker took: only the process that started it can tell and fail."""
+    if peak := getattr(node, "workeroutput", {}).get("peak memory"):
+        node.config.stash[PEAKS][node.gateway.id] = peak
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    peak, peaks = memory.of_this_process("VmHWM"), session.config.stash[PEAKS]
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["peak memory"] = peak
+        return
+    peaks["the process that ran pytest"] = peak
+    if memory.excess(peaks) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    peaks = config.stash[PEAKS]
+    terminalreporter.write_line("most memory: " + ", ".join(f"{name} {peaks[name]} MiB" for name in sorted(peaks)))
+    for sentence in memory.excess(peaks):
+        terminalreporter.write_line(f"FAILED {sentence}", red=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,21 +20,18 @@ from medward.federation.membership import replica
 from medward.federation.parts import changed_parts, state_of
 from medward.federation.records import Record, decode_record
 from medward.federation.rules import Agreement, FederationState, apply, founded
-from medward.ledger.encoding import Structure, decode, encode
-from medward.ledger.errors import NotCanonical, SnapshotMismatch
-from medward.ledger.merkle import MerkleMap, MerkleProof
-from medward.ledger.types import Application, Applied, Block, MemberUpdate, Snapshot, Transaction, TxResult
+from medward.ledger.encoding import encode
+from medward.ledger.errors import SnapshotMismatch
+from medward.ledger.merkle import MerkleMap
+from medward.ledger.snapshots import MapSnapshot, decode_map
+from medward.ledger.types import Application, Applied, Block, MemberUpdate, Transaction, TxResult
 
 UNREADABLE, STRANGER, REFUSED = 1, 2, 3
 _MOST_REASON = 512
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 
 
-class _Form(Structure, frozen=True):
-    items: tuple[tuple[bytes, bytes], ...]
-
-
-class FederationSnapshot(Snapshot):
+class FederationSnapshot(MapSnapshot):
     """A federation's state after one block.
 
     Args:
@@ -43,12 +40,8 @@ class FederationSnapshot(Snapshot):
     """
 
     def __init__(self, state: MerkleMap, federation: FederationState) -> None:
-        self._state, self._federation = state, federation
-
-    @property
-    def app_hash(self) -> bytes:
-        """The root of the state's map."""
-        return self._state.root
+        super().__init__(state)
+        self._federation = federation
 
     @property
     def federation(self) -> FederationState:
@@ -59,15 +52,6 @@ class FederationSnapshot(Snapshot):
     def block(self) -> bytes:
         """The hash of the blocks so far."""
         return self._state.get(b"block") or bytes(32)
-
-    def encode(self) -> bytes:
-        """Return the whole map, in its order."""
-        return encode(_Form(tuple(self._state.items())))
-
-    def prove(self, path: str) -> tuple[bytes | None, bytes, MerkleProof]:
-        """Prove the value at a path."""
-        key = path.encode()
-        return self._state.get(key), key, self._state.prove(key)
 
 
 class FederationApplication(Application):
@@ -124,16 +108,11 @@ class FederationApplication(Application):
 
     def restore(self, data: bytes) -> bytes:
         """Take over a snapshot."""
+        state = decode_map(data)
         try:
-            form = decode(data, _Form)
-        except NotCanonical as error:
-            raise SnapshotMismatch(f"this is no snapshot of a federation: {error}") from error
-        items = dict(form.items)
-        try:
-            self._federation = state_of(items)
+            self._federation = state_of(dict(state.items()))
         except (msgspec.MsgspecError, ValueError) as error:
             raise SnapshotMismatch(f"this is no state of a federation: {error}") from error
-        state = MerkleMap().update(items)
         self._block = state.get(b"block") or bytes(32)
         self._map = state
         return state.root

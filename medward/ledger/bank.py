@@ -6,10 +6,11 @@ snapshots share and every answer can be proved.
 
 from functools import lru_cache
 
-from medward.ledger.encoding import Count, Name, Structure, decode, decode_form, encode
-from medward.ledger.errors import NotCanonical, SnapshotMismatch
-from medward.ledger.merkle import MerkleMap, MerkleProof
-from medward.ledger.types import Application, Applied, Block, MemberUpdate, Snapshot, Transaction, TxResult
+from medward.ledger.encoding import Count, Name, Structure, decode_form
+from medward.ledger.errors import NotCanonical
+from medward.ledger.merkle import MerkleMap
+from medward.ledger.snapshots import MapSnapshot, decode_map
+from medward.ledger.types import Application, Applied, Block, MemberUpdate, Transaction, TxResult
 
 UNREADABLE, OVERDRAWN, NOT_ALLOWED = 1, 2, 3
 LARGEST = 2**60
@@ -52,31 +53,6 @@ class ChangeMembers(Structure, frozen=True, tag="members"):
 BankOrder = Deposit | Transfer | Balance | Note | ChangeMembers
 
 
-class _Form(Structure, frozen=True):
-    items: tuple[tuple[bytes, bytes], ...]
-
-
-class BankSnapshot(Snapshot):
-    """The bank after one block."""
-
-    def __init__(self, state: MerkleMap) -> None:
-        self._state = state
-
-    @property
-    def app_hash(self) -> bytes:
-        """The root of the accounts."""
-        return self._state.root
-
-    def encode(self) -> bytes:
-        """Return all accounts, in the map's order."""
-        return encode(_Form(tuple(self._state.items())))
-
-    def prove(self, path: str) -> tuple[bytes | None, bytes, MerkleProof]:
-        """Prove a balance or a note."""
-        key = path.encode()
-        return self._state.get(key), key, self._state.prove(key)
-
-
 class Bank(Application):
     """The bank.
 
@@ -112,17 +88,13 @@ class Bank(Application):
         """Return a balance (8 bytes, big-endian) or a note."""
         return self._state.get(path.encode())
 
-    def snapshot(self) -> BankSnapshot:
+    def snapshot(self) -> MapSnapshot:
         """Return the present accounts; they share with the past."""
-        return BankSnapshot(self._state)
+        return MapSnapshot(self._state)
 
     def restore(self, data: bytes) -> bytes:
         """Take over a snapshot."""
-        try:
-            form = decode(data, _Form)
-        except NotCanonical as error:
-            raise SnapshotMismatch(f"this is no snapshot of a bank: {error}") from error
-        self._state = MerkleMap().update(dict(form.items))
+        self._state = decode_map(data)
         return self._state.root
 
     def _permit(self, transaction: Transaction, order: BankOrder | None) -> TxResult:

@@ -25,7 +25,7 @@ def shown_in_blocks(text: str) -> list[list[str]]:
     found = []
     for block in re.findall(r"(?ms)^ *```(?:sh|bash|console)\n(.*?)^ *```", text):
         for line in block.replace("\\\n", " ").splitlines():
-            for part in re.split(r"&&|\|", line.removeprefix("$ ")):
+            for part in re.split(r"&&|[|>]", line.removeprefix("$ ")):
                 words = shlex.split(part, comments=True)
                 if words[:1] == ["medward"]:
                     found.append(words[1:])

@@ -12,8 +12,8 @@ import pytest
 
 from medward.ledger.errors import JournalError
 from tests.ledger.cluster import Cluster
+from tests.ledger.pbft.runtime.test_journal import IDENTITY, content, strip, units, write_all
 from tests.ledger.power import COMPILER, cut_power, lazy_disk
-from tests.ledger.test_journal import IDENTITY, content, strip, units, write_all
 from tests.ledger.workload import Workload, assert_agreement
 
 __all__ = ["units"]

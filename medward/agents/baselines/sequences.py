@@ -194,15 +194,11 @@ class SequenceClassifier:
             raise ValueError("a SequenceClassifier takes no sample weights: repeat the rows")
         self.classes_, numbered = np.unique(y, return_inverse=True)
         updates = min(max(self._epochs * len(x) // _BATCH, _LEAST_UPDATES), _MOST_UPDATES)
-        rates = optax.warmup_cosine_decay_schedule(
-            0.0, self._learning_rate, max(1, updates // 20), updates, self._learning_rate / 100
-        )
-        optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rates, weight_decay=self._weight_decay))
         key, own = jax.random.split(jax.random.key(self._seed))
         positions, channels = x.steps.shape[1:]
         network = self._make(positions, channels, x.memory.shape[1], len(self.classes_), own)
         data = jnp.asarray(x.steps), jnp.asarray(x.memory), jnp.asarray(numbered, jnp.int32)
-        self._network = _trained(network, optimiser, data, jax.random.split(key, updates))
+        self._network = _trained(network, self._learning_rate, self._weight_decay, data, jax.random.split(key, updates))
         return self
 
     def predict_proba(self, x: Sequences) -> NDArray[np.float64]:
@@ -223,12 +219,19 @@ def _chances(network: Network, steps: Float[Array, "batch positions channels"], 
 @eqx.filter_jit
 def _trained(
     network: Network,
-    optimiser: optax.GradientTransformation,
+    learning_rate: float,
+    weight_decay: float,
     data: tuple[Float[Array, "rows positions channels"], Float[Array, "rows memory"], Int[Array, " rows"]],
     keys: PRNGKeyArray,
 ) -> Network:
-    """Make one update for each key."""
+    """Make one update for each key.
+
+    The optimiser is made here: given as an argument, it would be another one, and compiled for anew, in every fit.
+    """
     steps, memory, y = data
+    updates = len(keys)
+    rates = optax.warmup_cosine_decay_schedule(0.0, learning_rate, max(1, updates // 20), updates, learning_rate / 100)
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rates, weight_decay=weight_decay))
     weights, rest = eqx.partition(network, eqx.is_inexact_array)
 
     def loss(weights: Network, row: Int[Array, " batch"]) -> Float[Array, ""]:

@@ -19,9 +19,8 @@ from medward.store.hamt import BucketPath
 from medward.store.importer import Imported, Profile, import_directory, import_file
 from medward.store.local import LocalStore, in_memory
 from medward.store.unixfs import NodeType
-
-from . import vectors
-from .certificates import Federation
+from tests.store import vectors
+from tests.store.certificates import Federation
 
 SMALL = Profile("small", 1, 256, 4, True)
 FILE = vectors.content(256 * 9 + 2, "file")

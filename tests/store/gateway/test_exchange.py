@@ -20,10 +20,9 @@ from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.local import LocalStore, in_memory, open_directory
 from medward.store.records import encode_record, record_cid
 from medward.store.unixfs import encode_file
-
-from . import vectors
-from .certificates import Federation
-from .exchanging import CONTENT, HASTY, SMALL, cid_of, fetching, served
+from tests.store import vectors
+from tests.store.certificates import Federation
+from tests.store.exchanging import CONTENT, HASTY, SMALL, cid_of, fetching, served
 
 
 @pytest.mark.parametrize("size", [0, 1, 1024 * 1024, len(CONTENT)])

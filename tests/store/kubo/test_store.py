@@ -30,10 +30,9 @@ from medward.store.kubo.rpc import KuboRpc
 from medward.store.kubo.store import KuboStore
 from medward.store.limits import DEFAULT_LIMITS, DagLimits
 from medward.store.local import in_memory
-
-from . import vectors
-from .conftest import kubo_program
-from .hostile import Exchange, hostile_peer
+from tests.store import vectors
+from tests.store.conftest import kubo_program
+from tests.store.hostile import Exchange, hostile_peer
 
 CONTENT = vectors.content(4 * 1024 * 1024 + 99, "kubo")
 

@@ -1,0 +1,55 @@
+"""The limit on the memory of test processes: it is kept by dropping what JAX compiled, and passing it fails the run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import memory
+
+ROOT = Path(__file__).parents[1]
+GREEDY = """
+def test_greedy():
+    assert len(b"x" * ({mebibytes} * 2**20))
+"""
+
+
+@pytest.fixture
+def outcome(tmp_path: Path):
+    """Return what comes of a run, with workers or without, whose one test takes so many MiB."""
+
+    def run(mebibytes: int, *workers: str) -> tuple[int, str]:
+        (tmp_path / "test_greedy.py").write_text(GREEDY.format(mebibytes=mebibytes))
+        command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", *workers]
+        done = subprocess.run(
+            [*command, "-o", "addopts=", f"--rootdir={tmp_path}", str(tmp_path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    return run
+
+
+@pytest.mark.skipif(not memory.of_this_process("VmHWM"), reason="this system tells no process its memory as Linux does")
+@pytest.mark.parametrize(("workers", "name"), [(("-n", "0"), "the process that ran pytest"), (("-n", "1"), "gw0")])
+def test_run_that_takes_more_than_the_limit_fails_though_its_tests_pass(outcome, workers, name) -> None:
+    code, told = outcome(memory.LIMIT, *workers)
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "1 passed" in told
+    assert f"FAILED {name} took 1" in told
+
+
+def test_run_that_keeps_to_the_limit_passes(outcome) -> None:
+    code, told = outcome(1, "-n", "0")
+    assert code == pytest.ExitCode.OK
+    assert "FAILED" not in told
+
+
+def test_only_what_is_above_the_limit_is_told_of() -> None:
+    assert memory.excess({"gw0": memory.LIMIT, "gw1": 10}) == []
+    (sentence,) = memory.excess({"gw0": memory.LIMIT, "gw1": memory.LIMIT + 1})
+    assert sentence.startswith(f"gw1 took {memory.LIMIT + 1} MiB")

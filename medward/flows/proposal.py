@@ -308,7 +308,8 @@ def _reasons(facts: Sequence[ColumnFacts]) -> tuple[dict[str, str], tuple[str, .
             if fact.tells_label > _WITHOUT_ERROR:
                 reasons[fact.name] = "is the label in other words"
             warnings.append(
-                f"{fact.name!r} alone separates attacks from benign rows (area under its curve {fact.tells_label:.3f}): "
+                f"{fact.name!r} alone separates attacks from benign rows (area under its curve "
+                f"{fact.tells_label:.3f}): "
                 "it is the label in other words, or made so by the laboratory, and what is measured with it is worth "
                 "little"
             )

@@ -21,7 +21,18 @@ def outcome(tmp_path: Path):
 
     def run(mebibytes: int, *workers: str) -> tuple[int, str]:
         (tmp_path / "test_greedy.py").write_text(GREEDY.format(mebibytes=mebibytes))
-        command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", *workers]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.conftest",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not slow",
+            *workers,
+        ]
         done = subprocess.run(
             [*command, "-o", "addopts=", f"--rootdir={tmp_path}", str(tmp_path)],
             cwd=ROOT,

@@ -2,6 +2,8 @@
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +32,26 @@ def progress() -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), _Count(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         yield bars
+
+
+@contextmanager
+def waiting(for_what: str) -> Iterator[None]:
+    """Say on standard error, after two seconds and then every five, what a command still waits for."""
+    over, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        pause = 2.0
+        while not over.wait(pause):
+            errors().print(f"waiting for {for_what}: {time.monotonic() - began:.0f} s", markup=False)
+            pause = 5.0
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def print_json(document: dict[str, Any]) -> None:

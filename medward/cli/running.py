@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medward.cli._console import print_json
+from medward.cli._console import print_json, waiting
 from medward.cli._options import JsonOption
 from medward.errors import BadUsage, MedwardError
 
@@ -49,7 +49,7 @@ def admit(
 
     found = read_card(card)
     compare_fingerprints(fingerprint, found.fingerprint)
-    with _client(home, node, token_file, certificate) as client:
+    with waiting("the ledger to order it"), _client(home, node, token_file, certificate) as client:
         answer = client.admit(found)
     _say_ordered(answer, f"{found.name} comes with incarnation {found.member.incarnation}", as_json)
 
@@ -67,7 +67,7 @@ def remove(
 
     Example: medward federation remove east --home north
     """
-    with _client(home, node, token_file, certificate) as client:
+    with waiting("the ledger to order it"), _client(home, node, token_file, certificate) as client:
         answer = client.remove(name)
     _say_ordered(answer, f"{name} goes", as_json)
 
@@ -85,7 +85,7 @@ def retract(
 
     Example: medward federation retract east --home north
     """
-    with _client(home, node, token_file, certificate) as client:
+    with waiting("the ledger to order it"), _client(home, node, token_file, certificate) as client:
         answer = client.retract(name)
     if as_json:
         print_json(dict(answer))
@@ -105,7 +105,7 @@ def leave(
 
     Example: medward federation leave --home east
     """
-    with _client(home, node, token_file, certificate) as client:
+    with waiting("the ledger to order it"), _client(home, node, token_file, certificate) as client:
         answer = client.leave()
     _say_ordered(answer, f"{answer.get('member')} goes", as_json)
 
@@ -124,7 +124,7 @@ def resume(
 
     Example: medward federation resume --home north
     """
-    with _client(home, node, token_file, certificate) as client:
+    with waiting("the ledger to order it"), _client(home, node, token_file, certificate) as client:
         answer = dict(client.resume())
     if as_json:
         print_json(answer)
@@ -160,7 +160,7 @@ def status(
         raise BadUsage("name a running node: --home HOME, or --node URL with --token-file FILE")
     rows: list[dict[str, Any]] = []
     for where, client in clients.items():
-        with client:
+        with waiting(f"an answer of {where}"), client:
             try:
                 known = {"known_members": client.get("/members"), "datasets": client.get("/datasets")}
                 rows.append(_told(where, client.get("/status")) | known)
@@ -216,6 +216,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for one in next((row["participant"].get("wishes", []) for row in rows if row.get("participant")), []):
         console.print(sentence(one), highlight=False, soft_wrap=True)
     for row in rows:
+        for warning in row.get("warnings", []):
+            console.print(f"{row.get('name', row['node'])}: {warning}", highlight=False, soft_wrap=True)
         if row["problem"]:
             console.print(f"{row.get('name', row['node'])}: {row['problem']}", highlight=False, soft_wrap=True)
 

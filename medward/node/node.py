@@ -22,6 +22,7 @@ from medward.node.interfaces import Host, Ledger, LedgerEvent, Participant, Prog
 from medward.node.ledger.cometbft import CometConsensus
 from medward.node.ledger.feed import Feed, observed
 from medward.node.ledger.pbft import Consensus, PbftConsensus
+from medward.node.ledger.reach import clock_warnings, no_quorum
 from medward.node.ledger.submitter import Nonces, Submitter
 from medward.node.membership import MembershipWatcher
 from medward.node.refused_requests import TurnedAway
@@ -239,7 +240,13 @@ class Node(Shown):
             return failure
         if self._phase != "running":
             return f"the node is {self._phase}"
-        return None if self._participant is not None else "the participant is down"
+        if self._participant is None:
+            return "the participant is down"
+        return no_quorum(self._consensus.describe())
+
+    def has_quorum(self) -> bool:
+        """See `Shown.has_quorum`."""
+        return no_quorum(self._consensus.describe()) is None
 
     async def status(self) -> Mapping[str, Any]:
         """See `Shown.status`."""
@@ -260,6 +267,7 @@ class Node(Shown):
             "participant": {} if participant is None else dict(participant.status()),
             "waiting": self._feed.waiting,
             "restarts": dict(self._restarts.counts),
+            "warnings": clock_warnings(self._consensus.describe()),
         }
 
     def members(self) -> Sequence[Mapping[str, Any]]:

@@ -331,7 +331,7 @@ async def hung_up(member: Member, identity: NodeIdentity) -> bool:
     context = identity.client_context(member)
     with contextlib.suppress(ssl.SSLError, ConnectionError):
         reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
-        writer.write(frame(encode_message(Status(0, 0, False, 0, 0, 0, False))))
+        writer.write(frame(encode_message(Status(0, 0, False, 0, 0, 0, False, 0))))
         try:
             async with asyncio.timeout(10):
                 return await reader.read() == b""

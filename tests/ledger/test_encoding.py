@@ -97,7 +97,7 @@ def test_a_surplus_field_is_refused():
 
 
 def test_a_missing_field_is_refused():
-    parts = dag_cbor.decode(encode_message(Status(0, 0, False, 0, 0, 0, False)))
+    parts = dag_cbor.decode(encode_message(Status(0, 0, False, 0, 0, 0, False, 0)))
     assert isinstance(parts, list)
     with pytest.raises(NotCanonical):
         decode_message(dag_cbor.encode(parts[:-1]))

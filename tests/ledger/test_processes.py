@@ -193,7 +193,7 @@ def garbage(random):
             frame(random.randbytes(random.randint(0, 200))),
             (MAX_FRAME + 1).to_bytes(4, "big"),
             b"\xff" * 64,
-            frame(encode_message(Status(0, 0, False, 0, 0, 0, False)) + b"\x00"),
+            frame(encode_message(Status(0, 0, False, 0, 0, 0, False, 0)) + b"\x00"),
             frame(b"\x81" * 50_000),
             frame(b"\x9a" + (4_000_000).to_bytes(4, "big") + b"\x80" * 4_000_000),
         ]
@@ -226,7 +226,7 @@ def test_a_flooding_peer_does_not_stop_the_others(cluster):
         await workload.progress(10)
         cluster.kill("h3")
         liar = NodeIdentity(cluster.folder("h3") / "keys")
-        flood = frame(encode_message(Status(0, 0, False, 0, 0, 0, False))) * 1000
+        flood = frame(encode_message(Status(0, 0, False, 0, 0, 0, False, 0))) * 1000
 
         async def pour(to):
             _, writer = await raw_connection(cluster, to, liar)
@@ -282,7 +282,7 @@ def test_strangers_and_older_tls_are_hung_up_on(cluster, tmp_path):
         stranger = NodeIdentity.create(tmp_path / "stranger")
         reader, writer = await raw_connection(cluster, "h0", stranger)
         with contextlib.suppress(ssl.SSLError, ConnectionError):
-            writer.write(frame(encode_message(Status(0, 0, False, 0, 0, 0, False))))
+            writer.write(frame(encode_message(Status(0, 0, False, 0, 0, 0, False, 0))))
             async with asyncio.timeout(20):
                 assert await reader.read() == b""
         member = cluster.genesis.membership.member("h0")

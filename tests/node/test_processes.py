@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -298,3 +299,25 @@ def test_a_node_that_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
                 await launcher.wait_until_healthy()
 
     asyncio.run(tell())
+
+
+def test_lost_quorum_and_a_wrong_clock_are_told_of_by_everybody(tmp_path: Path) -> None:
+    async def tell(world: World) -> None:
+        def told(name: str) -> dict[str, Any]:
+            status: dict[str, Any] = world.status(name)
+            return status
+
+        assert told("h0")["ledger"]["has_quorum"]
+        await world.until(lambda: any("is 300" in line for line in told("h3")["warnings"]), "h3 sees its own clock")
+        assert told("h3")["warnings"][0].startswith("this node's clock is 300")
+        await world.until(lambda: any("h3" in line for line in told("h0")["warnings"]), "h0 sees the clock of h3")
+        for name in ("h2", "h3"):
+            world.launcher.kill(name)
+        client = world.launcher.client("h0")
+        await world.until(lambda: "no quorum" in (told("h0")["problem"] or ""), "h0 sees that two are gone", 60)
+        assert not client.healthy()
+        assert httpx.get(f"{client.url}/health").json() == {"healthy": False, "quorum": False}
+        assert "medward_ledger_quorum 0.0" in client.text("/metrics")
+        assert 'medward_peer_heard_seconds{peer="h2"}' in client.text("/metrics")
+
+    story(tmp_path, tell, clocks={"h3": 300.0})

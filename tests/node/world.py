@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from medward.ledger.pbft.client import PbftClient
 from medward.ledger.signatures import MemberSigner
 from medward.node.errors import NodeError
 from medward.node.trial.launcher import Launcher
-from tests.node.process import COMMAND
+from tests.node.process import COMMAND, clock_file
 
 NAMES = ["h0", "h1", "h2", "h3"]
 CHAIN = ChainParameters(checkpoint_interval=16, log_window=64, in_flight=8)
@@ -70,6 +70,7 @@ def story(
     *,
     store: dict[str, object] | None = None,
     participant: str = "",
+    clocks: Mapping[str, float] | None = None,
     **options: Any,
 ) -> None:
     async def run() -> None:
@@ -77,6 +78,8 @@ def story(
         launcher = Launcher.found(
             tmp_path / "ward", names, "bank", settings=settings, parameters=CHAIN, command=COMMAND, **options
         )
+        for name, seconds in (clocks or {}).items():
+            clock_file(launcher.homes[name].folder).write_text(str(seconds))
         for home in launcher.homes.values():
             with home.configuration_file.open("a") as file:
                 file.write(f"{participant}\n")

@@ -145,6 +145,7 @@ class Status(Structure, frozen=True, tag="status"):
         executed: its last executed height.
         oldest: the first height whose block it can still send.
         confirming: whether it has just started and asks for the votes that others hold of it.
+        clock: its wall clock in milliseconds since 1970; for operators alone, no rule looks at it.
     """
 
     epoch: Count
@@ -154,6 +155,7 @@ class Status(Structure, frozen=True, tag="status"):
     executed: Count
     oldest: Count
     confirming: bool
+    clock: Count
 
 
 HeldVotes = Annotated[

@@ -49,6 +49,7 @@ class NodeCollector(Collector):
         if "clock_off_seconds" in ledger:
             what = "seconds that this node's clock is ahead of the others', 0 within the ledger's bound"
             yield _gauge("ledger_clock_off_seconds", what, ledger["clock_off_seconds"])
+        yield from _reach(ledger)
         if "journal_commits" in ledger:
             yield _counter("ledger_journal_commits", "syncs of the ledger's journal", ledger["journal_commits"])
         yield _gauge("store_blocks", "blocks in the store", store["blocks"])
@@ -69,6 +70,23 @@ class NodeCollector(Collector):
         for part, count in sorted(self._restarts.items()):
             restarts.add_metric([part], count)
         yield restarts
+
+
+def _reach(ledger: Mapping[str, Any]) -> Iterable[Metric]:
+    """Yield whether a quorum is in reach, and what is known of each peer."""
+    if "has_quorum" not in ledger:
+        return
+    yield _gauge("ledger_quorum", "1 while enough members are in reach to order anything", int(ledger["has_quorum"]))
+    heard = GaugeMetricFamily("medward_peer_heard_seconds", "seconds since a member was heard of", labels=["peer"])
+    ahead = GaugeMetricFamily(
+        "medward_peer_clock_ahead_seconds", "seconds that a member's clock is ahead of this node's", labels=["peer"]
+    )
+    for name, peer in sorted(ledger["peers"].items()):
+        heard.add_metric([name], peer["heard_seconds"])
+        if peer["clock_ahead_seconds"] is not None:
+            ahead.add_metric([name], peer["clock_ahead_seconds"])
+    yield heard
+    yield ahead
 
 
 def render_metrics(collector: NodeCollector) -> bytes:

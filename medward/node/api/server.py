@@ -1,6 +1,6 @@
 """The HTTP API of one node: what it knows, and changes of membership in its name.
 
-    GET  /health      200 while the node works, 503 otherwise; no token needed, nothing else said
+    GET  /health      200 while the node works, 503 otherwise, and whether a quorum is in reach; no token needed
     GET  /status      where the node stands
     GET  /members     who votes, and where they are reached
     GET  /rounds      what the participant says of rounds, the latest first
@@ -74,6 +74,10 @@ class Shown(ABC):
         """Return what is wrong, None where nothing is."""
 
     @abstractmethod
+    def has_quorum(self) -> bool:
+        """Return whether so many members are in reach that the ledger can order."""
+
+    @abstractmethod
     async def status(self) -> Mapping[str, Any]:
         """Return where the node stands."""
 
@@ -144,7 +148,8 @@ def api_application(node: Shown) -> Starlette:
 
     async def health(_: Request) -> Response:
         problem = node.health()
-        return JSONResponse({"healthy": problem is None}, 200 if problem is None else 503)
+        said = {"healthy": problem is None, "quorum": node.has_quorum()}
+        return JSONResponse(said, 200 if problem is None else 503)
 
     async def metrics(_: Request) -> Response:
         return PlainTextResponse(await node.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -4,6 +4,7 @@ PBFT runs in this process. CometBFT is a program of its own beside it; its valid
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.runtime.engine import NodeSettings, PbftEngine
 from medward.ledger.pbft.runtime.listener import ListenerRooms
+from medward.ledger.pbft.runtime.reach import PeerReach, clock_behind
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.types import Application, Block, Engine, Member
 from medward.node.errors import NodeError, Retired
@@ -25,6 +27,7 @@ from medward.node.home.configuration import LedgerTable
 from medward.node.home.federation_file import FederationFile, members_to_call
 from medward.node.home.folder import Home
 from medward.node.ledger.forks import Forks, check_not_forked
+from medward.node.ledger.reach import SILENCE_SECONDS
 
 _LOOK_AGAIN_SECONDS = 0.25
 #: So long the others may take to say which block they have.
@@ -159,7 +162,23 @@ class PbftConsensus(Consensus):
             "faults_tolerated": replica.membership.faults,
             "votes": self._is_member() and replica.confirmed,
             "clock_off_seconds": replica.clock_off / 1000,
+            **self._in_reach(),
             "journal_commits": self.engine.commits,
+        }
+
+    def _in_reach(self) -> Mapping[str, Any]:
+        """Return who was heard of lately, whether those are a quorum, and how the clocks stand."""
+        membership = self.engine.replica.membership
+        names = [member.name for member in membership.members if member.name != self._member.name]
+        peers = self.engine.reach.of(names, time.monotonic())
+        heard = sum(peer.heard_seconds <= SILENCE_SECONDS for peer in peers)
+        behind = clock_behind(peer for peer in peers if peer.heard_seconds <= SILENCE_SECONDS)
+        return {
+            "peers": {peer.name: _rounded(peer) for peer in peers},
+            "in_reach": heard + self._is_member(),
+            "has_quorum": heard + self._is_member() >= membership.quorum,
+            "clock_behind_seconds": None if behind is None else round(behind, 1),
+            "clock_drift_seconds": self._federation.genesis.parameters.clock_drift / 1000,
         }
 
     async def become_current(self, note: Callable[[str], None]) -> None:
@@ -261,6 +280,15 @@ class PbftConsensus(Consensus):
 
     def _is_member(self) -> bool:
         return any(member.keys == self._member.keys for member in self.engine.members)
+
+
+def _rounded(peer: PeerReach) -> dict[str, Any]:
+    ahead = peer.clock_ahead_seconds
+    return {
+        "heard_seconds": round(peer.heard_seconds, 1),
+        "clock_ahead_seconds": None if ahead is None else round(ahead, 1),
+        "height": peer.height,
+    }
 
 
 async def _first_status(clients: Sequence[PbftClient | None], name: str) -> NodeStatus | None:

@@ -299,7 +299,8 @@ class Move:
             status = Status(
                 self.epoch, self.random.choice(self.views), self.random.random() < 0.5,
                 self.random.choice([0, self.executed, self.executed + 50]),
-                self.random.choice([0, self.executed, self.executed + 50]), 1, self.random.random() < 0.3,
+                self.random.choice([0, self.executed, self.executed + 50]), 1,
+                self.random.random() < 0.3, self.random.randrange(2**40),
             )  # fmt: skip
             self.say(node, self.some(), status)
 

@@ -24,7 +24,7 @@ from medward.ledger.pbft.replica.view_change import fetch_missing
 def own_status(state: ReplicaState) -> Status:
     """Return where this replica stands."""
     known = (state.low, state.executed, state.oldest_block)
-    return Status(state.epoch, state.view, state.changing, *known, confirming=not state.confirmed)
+    return Status(state.epoch, state.view, state.changing, *known, not state.confirmed, max(0, state.clock))
 
 
 def tick(state: ReplicaState) -> None:

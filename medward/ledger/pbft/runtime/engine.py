@@ -58,6 +58,7 @@ from medward.ledger.pbft.runtime.client_desk import ClientDesk, Submission
 from medward.ledger.pbft.runtime.inbox import Inbox, Share
 from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from medward.ledger.pbft.runtime.listener import Caller, Listener, ListenerRooms
+from medward.ledger.pbft.runtime.reach import Reach
 from medward.ledger.pbft.runtime.transport import Outgoing, end_task
 from medward.ledger.signatures import MemberVerifier
 from medward.ledger.transactions import decode_transaction, encode_transaction
@@ -152,6 +153,7 @@ class PbftEngine(Engine):
             found=self._journal.recover(),
         )
         self._listener = Listener(self._identity.server_context(), self._serve, self._who, refused, rooms)
+        self.reach = Reach(time.monotonic())
         self._peers: dict[str, Outgoing] = {}
         self._known: dict[str, Member] = {}
         self._inboxes: dict[str, Inbox] = {}
@@ -275,6 +277,7 @@ class PbftEngine(Engine):
         for peer, inbox in self._inboxes.items():
             share = Share() if inbox else None
             while share is not None and share.take() and (message := inbox.next()) is not None:
+                self.reach.note(peer, message, time.monotonic(), time.time())
                 self._step(Received(peer, message), writes, others)
         asked = self._desk.take(_SUBMISSIONS_PER_TURN)
         submitted = [wish for wish in asked if isinstance(wish, Submission)]

@@ -28,7 +28,7 @@ from medward.ledger.signatures import MemberSigner
 from medward.ledger.transactions import encode_transaction, sign_transaction
 from medward.ledger.types import Member, Receipt, TxResult
 
-STATUS = Status(0, 0, False, 0, 0, 0, False)
+STATUS = Status(0, 0, False, 0, 0, 0, False, 0)
 
 
 def list_of(count, item):

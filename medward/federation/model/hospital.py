@@ -115,7 +115,7 @@ class Hospital:
         return bool(after_mean <= max(WORSE * before_mean, before_mean + CERTAIN * noise))
 
     def tried(self, shared: SharedModel) -> NDArray[np.float64]:
-        """Return each own validation window's cost with what would go on guard now, but for its caution."""
+        """Return each own validation window's cost with what would go on guard now, but for its alert bias."""
         if self._validation is None or not len(self._validation):
             return np.zeros(0)
         return self._costs(shared, averaged=True)
@@ -148,7 +148,7 @@ class Hospital:
         begun_from = self._begun_from(shared, before)
         progress, key = start(shared.network(begun_from), recipe), _training_key(self._secret, number)
         for period in range(dispatch.periods):
-            rates = jnp.full(recipe.local_steps, plan.learning_rate(shared.round + period), jnp.float32)
+            rates = jnp.full(recipe.federation.local_steps, plan.learning_rate(shared.round + period), jnp.float32)
             drawn = jax.random.fold_in(key, period) if period else key
             progress, _ = train(progress, shared.layout(), self._traffic, recipe, rates, drawn)
         trained = np.asarray(ravel_pytree(progress.network)[0])
@@ -209,17 +209,17 @@ def _numbered(rows: TrainingRows, shared: SharedModel) -> NDArray[np.int32]:
 
 
 def _incautious(shared: SharedModel, *, averaged: bool) -> SentinelModel:
-    """Return what would go on guard, or the weights of now, but for the caution."""
+    """Return what would go on guard, or the weights of now, but for the alert bias."""
     plan = shared.plan
     provenance = Provenance("federated", shared.round - 1, 0, "none", plan.space.schema.synthetic, plan.seed)
-    return shared.guard(provenance, averaged=averaged, cautious=False)
+    return shared.guard(provenance, averaged=averaged, biased=False)
 
 
 def _traffic(rows: TrainingRows, shared: SharedModel, room: int) -> TrainingTraffic:
     """Return the hospital's rows as the learner takes them."""
     assert shared.scaler is not None
     classes, y = shared.classes, _numbered(rows, shared)
-    costs, size = shared.plan.recipe.taught_costs, _rounded_up(max(len(rows), room))
+    costs, size = shared.plan.recipe.target_costs, _rounded_up(max(len(rows), room))
     return traffic_of(rows.x, y, rows.stream, rows.order, shared.scaler, len(classes), costs, size)
 
 

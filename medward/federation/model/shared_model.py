@@ -109,12 +109,12 @@ class SharedModel:
     @property
     def task(self) -> Task:
         """What the next sum is for."""
-        return "survey" if self.step < self.plan.recipe.surveys else "train"
+        return "survey" if self.step < self.plan.recipe.scaling.surveys else "train"
 
     @property
     def round(self) -> int:
         """The number of the next training round, the first being 0; negative during the surveys."""
-        return self.step - self.plan.recipe.surveys
+        return self.step - self.plan.recipe.scaling.surveys
 
     @property
     def done(self) -> bool:
@@ -211,7 +211,7 @@ class SharedModel:
         assert self.momentum is not None
         if not self.momentum.any():
             return replace(after, weights=after._first_weights())
-        momentum = np.float32(self.plan.recipe.server_momentum) * self.momentum
+        momentum = np.float32(self.plan.recipe.federation.server_momentum) * self.momentum
         return replace(after, momentum=momentum, weights=self.weights + np.float32(self._rate()) * momentum)
 
     def _unsurveyed(self) -> "SharedModel":
@@ -224,7 +224,7 @@ class SharedModel:
             rows=1,
             windows=1,
             surveyed=1,
-            scaler=fit_scaler(space.columns, self.grid, evenly, recipe.scaler, recipe.bins),
+            scaler=fit_scaler(space.columns, self.grid, evenly, recipe.scaling.scaler, recipe.scaling.bins),
         )
 
     def _survey(self, total: IntVector) -> "SharedModel":
@@ -239,10 +239,10 @@ class SharedModel:
             rows=int(held.sum()),
             windows=int(windows.sum()),
             surveyed=int(sizes.sum()),
-            scaler=fit_scaler(space.columns, self.grid, counts, recipe.scaler, recipe.bins),
+            scaler=fit_scaler(space.columns, self.grid, counts, recipe.scaling.scaler, recipe.scaling.bins),
         )
-        if self.step + 1 < recipe.surveys:
-            return replace(counted, step=self.step + 1, grid=refine(self.grid, counts, recipe.cells))
+        if self.step + 1 < recipe.scaling.surveys:
+            return replace(counted, step=self.step + 1, grid=refine(self.grid, counts, recipe.scaling.cells))
         return counted._begin_training()
 
     def _begin_training(self) -> "SharedModel":
@@ -251,7 +251,7 @@ class SharedModel:
             raise FederationError(
                 "The hospitals together hold no attack rows or no benign ones: nothing can be learned."
             )
-        fitted = replace(self, step=self.plan.recipe.surveys, grid=Grid(()))
+        fitted = replace(self, step=self.plan.recipe.scaling.surveys, grid=Grid(()))
         weights = fitted._first_weights()
         return replace(
             fitted,
@@ -268,7 +268,7 @@ class SharedModel:
         return np.asarray(ravel_pytree(network)[0], np.float32)
 
     def _rate(self, refused: int = 0) -> float:
-        return self.plan.recipe.server_rate * 0.5**refused
+        return self.plan.recipe.federation.server_rate * 0.5**refused
 
     def _train(self, total: IntVector, refused: int, turnout: tuple[int, int]) -> "SharedModel":
         assert self.weights is not None
@@ -290,7 +290,7 @@ class SharedModel:
         momentum, weights = self.momentum.copy(), self.weights.copy()
         momentum[picked] = keep * momentum[picked] + (1 - keep) * mean
         weights[picked] += np.float32(self._rate(refused)) * momentum[picked]
-        counted = until > plan.rounds - max(1, round(recipe.averaged_share * plan.rounds))
+        counted = until > plan.rounds - max(1, round(recipe.federation.averaged_share * plan.rounds))
         return replace(
             self,
             step=self.step + dispatch.periods,
@@ -309,7 +309,7 @@ class SharedModel:
         for (start, stop), sent in zip(spans(range(len(self.sent)), len(kept)), self.sent, strict=True):
             factor = np.float32(1)
             for _ in range(until - sent):
-                factor *= np.float32(self.plan.recipe.server_momentum)
+                factor *= np.float32(self.plan.recipe.federation.server_momentum)
             kept[start:stop] = factor
         return kept
 
@@ -351,25 +351,25 @@ class SharedModel:
             _TEMPLATES[key] = jax.tree.flatten(template)
         return _TEMPLATES[key]
 
-    def guard(self, provenance: Provenance, *, averaged: bool = True, cautious: bool = True) -> SentinelModel:
+    def guard(self, provenance: Provenance, *, averaged: bool = True, biased: bool = True) -> SentinelModel:
         """Return the model to put on guard: the average of the last rounds' weights, where there is one yet.
 
         Args:
             provenance: where it comes from.
             averaged: whether that average is wanted; otherwise the weights as they are now.
-            cautious: whether the recipe's caution is taken off. Training is judged without it: caution is for attacks
+            biased: whether the recipe's alert bias is applied. Training is judged without it: the bias is for attacks
                 that no validation rows hold, and on those rows it only costs, the more the younger the model is.
         """
         assert self.scaler is not None
         assert self.tail is not None
         weights = (self.tail / self.averaged).astype(np.float32) if averaged and self.averaged else self.weights
         recipe = self.plan.recipe
-        caution = recipe.caution if recipe.federated_caution is None else recipe.federated_caution
+        bias = recipe.deployment.bias_of_federated if biased else 0.0
         return SentinelModel(
             space=self.plan.space,
             classes=tuple(self.plan.space.schema.classes[k] for k in self.classes),
             scaler=self.scaler,
-            weights=exported(self.network(weights), caution if cautious else 0.0),
+            weights=exported(self.network(weights), bias),
             recipe=recipe,
             provenance=provenance,
         )
@@ -435,7 +435,7 @@ def from_bytes(plan: TrainingPlan, content: bytes) -> SharedModel:
         scaler = {name.removeprefix("scaler."): array for name, array in arrays.items() if name.startswith("scaler.")}
         grid = _grid(arrays["grid.cells"], arrays["grid.edges"])
         classes = tuple(int(k) for k in arrays["classes"])
-        fitted = Scaler(kind=plan.recipe.scaler, **scaler) if scaler else None
+        fitted = Scaler(kind=plan.recipe.scaling.scaler, **scaler) if scaler else None
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError, msgspec.MsgspecError) as error:
         raise FederationError(f"The shared model is damaged ({error}): start the federation again.") from None
     if head.plan != plan_digest(plan):

@@ -20,7 +20,7 @@ from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
 #: Models of all rounds have the same size.
-ALL_AVERAGED = replace(RECIPE, averaged_share=1.0)
+ALL_AVERAGED = RECIPE.change(averaged_share=1.0)
 
 
 def _quiet(_: object) -> None:

@@ -66,7 +66,7 @@ def test_final_model_is_the_average_of_the_last_rounds(federation: Start) -> Non
 
 
 def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: PreparedData) -> None:
-    recipe = replace(RECIPE, averaged_share=0.6, caution=2.0)
+    recipe = RECIPE.change(averaged_share=0.6, alert_bias=2.0)
     training = _surveyed(FederatedTraining(prepared, recipe, Options(4, 5, protect="none", seed=1)))
     weights = []
     while not training.shared.done:
@@ -74,16 +74,16 @@ def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: Prepared
         weights.append(training.shared.weights)
     assert training.shared.averaged == 3
     np.testing.assert_allclose(training.shared.tail, sum(weights[-3:]), rtol=1e-6)
-    # What goes on guard is that average with the recipe's caution.
+    # What goes on guard is that average with the recipe's alert bias.
     average = training.shared.network((training.shared.tail / 3).astype(np.float32)).advantage.bias
     np.testing.assert_allclose(average - training.model().weights.advantage_bias, [2.0, 0.0, 0.0, 0.0], atol=1e-6)
 
 
 @pytest.mark.parametrize(("federated", "taken"), [(None, 2.0), (0.0, 0.0), (7.0, 7.0)])
-def test_a_federation_may_have_a_caution_of_its_own(
+def test_a_federation_may_have_an_alert_bias_of_its_own(
     prepared: PreparedData, federated: float | None, taken: float
 ) -> None:
-    recipe = replace(RECIPE, caution=2.0, federated_caution=federated)
+    recipe = RECIPE.change(alert_bias=2.0, federated_alert_bias=federated)
     shared = _surveyed(FederatedTraining(prepared, recipe, Options(4, 1, protect="none", seed=1))).shared
     bias = shared.network().advantage.bias
     guard = shared.guard(Provenance("federated", 0, 4, "none", True, 1))
@@ -145,7 +145,7 @@ def test_skipped_survey_trains_on_what_was_surveyed(federation: Start) -> None:
     unsurveyed = from_bytes(training.plan, training.shared.skip().to_bytes())
     assert (unsurveyed.task, unsurveyed.rows, unsurveyed.most_rows, unsurveyed.surveyed) == ("train", 1, 1, 1)
     training._simulation.run_round()
-    assert training.plan.recipe.surveys > 1
+    assert training.plan.recipe.scaling.surveys > 1
     shared = from_bytes(training.plan, training.shared.to_bytes()).skip()
     assert (shared.task, shared.round, shared.surveyed) == ("train", 0, 4)
     assert shared.scaler is not None
@@ -182,7 +182,7 @@ def test_mean_that_a_liar_made_large_is_bounded(federation: Start) -> None:
     after = shared.advance(total).weights
     assert before is not None
     assert after is not None
-    most = recipe.server_rate * (1 - recipe.server_momentum) * LARGEST_MEAN * shared.plan.clip(0)
+    most = recipe.federation.server_rate * (1 - recipe.federation.server_momentum) * LARGEST_MEAN * shared.plan.clip(0)
     np.testing.assert_allclose(after - before, most, rtol=1e-3)
 
 

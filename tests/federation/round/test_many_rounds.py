@@ -139,7 +139,7 @@ def test_training_goes_on_without_a_hospital_that_was_in_an_opened_round_that_le
     """
     training = federation(rounds=2, protect=protect)
     simulation = training._simulation
-    surveys = training.plan.recipe.surveys
+    surveys = training.plan.recipe.scaling.surveys
     _silence(
         training,
         lambda name, order: (
@@ -157,7 +157,7 @@ def test_training_goes_on_without_a_hospital_that_was_in_an_opened_round_that_le
 
 def test_training_goes_on_without_a_hospital_whose_round_was_voted_down(federation: Start) -> None:
     training = federation(rounds=2)
-    surveys = training.plan.recipe.surveys
+    surveys = training.plan.recipe.scaling.surveys
     simulation = training._simulation
     carry_out = simulation._carry_out
 
@@ -186,7 +186,7 @@ def test_hospital_that_was_away_when_a_sum_was_opened_in_vain_does_not_stop_the_
 ) -> None:
     """With all four the sum would tell of it alone; without it, it is the one that may be known already."""
     training = federation(rounds=2)
-    opened = 0 if task == "survey" else training.plan.recipe.surveys
+    opened = 0 if task == "survey" else training.plan.recipe.scaling.surveys
     _silence(
         training,
         lambda name, order: (

@@ -1,7 +1,5 @@
 """What Courier learns on is what happens: a rehearsal has the models, bytes and decisions of a secure federation."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -17,7 +15,7 @@ from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
 #: Models of all rounds have the same size.
-ALL_AVERAGED = replace(RECIPE, averaged_share=1.0)
+ALL_AVERAGED = RECIPE.change(averaged_share=1.0)
 
 MENU = tuple(Decision(periods) for periods in (0, 1, 2, 4))
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import medward.federation.model.hospital
+from medward.agents.costs import Costs
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import Provenance
-from medward.agents.sentinel.recipe import Costs
 from medward.errors import MedwardError
 from medward.federation.errors import FederationError
 from medward.federation.model.shared_model import SharedModel
@@ -107,7 +107,7 @@ def test_malformed_contribution_is_left_out_and_the_round_goes_on(federation: St
 def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """One round's sum is spoiled beyond what a clipped update can do; the hospitals notice on their own rows."""
     training = federation(rounds=12)
-    spoiled = 9 + training.plan.recipe.surveys
+    spoiled = 9 + training.plan.recipe.scaling.surveys
     advance = SharedModel.advance
 
     def spoil(self: SharedModel, total: IntVector, *others: object) -> SharedModel:
@@ -124,9 +124,9 @@ def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, mon
     assert len(outcomes) == training.plan.steps
 
 
-def test_caution_has_no_part_in_judging_a_round(prepared: PreparedData) -> None:
+def test_alert_bias_has_no_part_in_judging_a_round(prepared: PreparedData) -> None:
     """So cautious that it alerts on everything, a model still trains to the end: hospitals judge it without that."""
-    recipe = replace(RECIPE, caution=2.0, federated_caution=1000.0)
+    recipe = RECIPE.change(alert_bias=2.0, federated_alert_bias=1000.0)
     training = FederatedTraining(prepared, recipe, Options(sites=4, rounds=6, protect="none", seed=1))
     training.run(None, _quiet)
     assert {report.outcome for report in training.reports} == {"final"}
@@ -138,7 +138,7 @@ def test_taught_costs_train_and_costs_vote(prepared: PreparedData) -> None:
     dear = Costs(miss=3.0, false_alarm=3.0, wrong_class=3.0)
     trainings = [
         FederatedTraining(prepared, recipe, Options(sites=4, rounds=2, protect="none", seed=1))
-        for recipe in (RECIPE, replace(RECIPE, taught=dear), replace(RECIPE, costs=dear))
+        for recipe in (RECIPE, RECIPE.change(training_costs=dear), RECIPE.change(costs=dear))
     ]
     plain, taught, priced = (training.run(None, _quiet).name for training in trainings)
     assert taught == priced != plain

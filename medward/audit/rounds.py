@@ -25,7 +25,7 @@ from medward.federation import records
 from medward.federation.blobs import blob_name
 from medward.federation.errors import FederationError
 from medward.federation.model.plan import TrainingPlan
-from medward.federation.model.shared_model import MOST_BYTES, from_bytes
+from medward.federation.model.shared_model_format import MOST_BYTES, decode_model, encode_model
 from medward.federation.records import Record
 from medward.federation.round.exposure import Cohort, added, isolates
 from medward.federation.round.state import NextModel, Phase
@@ -217,12 +217,12 @@ def _next_model(audit: RoundAudit, total: IntVector | None, plan: TrainingPlan |
     if (total is None and now.task != "skip") or before is None or plan is None:
         return None
     try:
-        after = from_bytes(plan, before).advance(total, now.refused, (len(now.invited), len(now.cohort)))
+        after = decode_model(plan, before).advance(total, now.refused, (len(now.invited), len(now.cohort)))
     except FederationError as error:
         if now.candidate is not None:
             audit.problem(f"no model follows from its sum: {error}", now.model)
         return None
-    return NextModel(blob_name(after.to_bytes()), after.next)
+    return NextModel(blob_name(encode_model(after)), after.next)
 
 
 def _check_models(audit: RoundAudit, computed: NextModel | None) -> None:

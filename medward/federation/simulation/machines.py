@@ -17,7 +17,8 @@ from medward.federation.blobs import RoundBlobs, blob_name
 from medward.federation.errors import FederationError, MissingBlob
 from medward.federation.model.hospital import Hospital
 from medward.federation.model.plan import plan_digest
-from medward.federation.model.shared_model import MOST_BYTES, SharedModel, from_bytes
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import MOST_BYTES, decode_model, encode_model
 from medward.federation.participant import FederationMember
 from medward.federation.round.effects import (
     Advance,
@@ -153,7 +154,7 @@ class Simulation:
             protect=settings.protect,
             bits=shared.plan.bits,
             plan=plan_digest(shared.plan),
-            model=self._blobs.put(shared.to_bytes(), "model"),
+            model=self._blobs.put(encode_model(shared), "model"),
             first=shared.next,
             sample=settings.sample,
         )
@@ -313,7 +314,7 @@ class Simulation:
         if self._next is not None and blob_name(self._next[2]) == effect.after:
             after = self._next[1]
         else:
-            after = from_bytes(self.shared.plan, self._blobs.get(effect.after, file_up_to(MOST_BYTES)))
+            after = decode_model(self.shared.plan, self._blobs.get(effect.after, file_up_to(MOST_BYTES)))
         return self._hospitals[name].accepts(self.shared, after)
 
     def _advanced(self, effect: Advance) -> tuple[SharedModel, bytes]:
@@ -321,7 +322,7 @@ class Simulation:
         told = (effect.round, None if effect.total is None else effect.total.tobytes())
         if self._next is None or self._next[0] != told:
             model = self.shared.advance(effect.total, effect.refused, effect.turnout)
-            self._next = (told, model, model.to_bytes())
+            self._next = (told, model, encode_model(model))
         return self._next[1:]
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from medward.agents.compilation import keep_compiled
 from medward.federation.application import FederationSnapshot
-from medward.federation.model.shared_model import MOST_BYTES
+from medward.federation.model.shared_model_format import MOST_BYTES
 from medward.federation.participant import FederationMember
 from medward.federation.records import (
     Answer,

@@ -14,7 +14,8 @@ from typing import Any
 from medward.federation.blobs import blob_name
 from medward.federation.errors import FederationError
 from medward.federation.model.plan import TrainingPlan
-from medward.federation.model.shared_model import SharedModel, from_bytes
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import decode_model
 from medward.node.errors import NodeError
 from medward.node.home.configuration import LedgerEngine, StoreEngine
 from medward.node.home.folder import Home
@@ -188,7 +189,7 @@ class Trial:
         for member in running if name not in self._models else ():
             content = TrainingFiles(launcher.homes[member].participant).model(name)
             if content is not None and blob_name(content) == name:
-                self._models = {name: from_bytes(self.plan, content)}
+                self._models = {name: decode_model(self.plan, content)}
                 break
         return self._models.get(name)
 

@@ -11,7 +11,8 @@ import pytest
 
 from medward.federation import records
 from medward.federation.errors import FederationError
-from medward.federation.model.shared_model import SIZES, SharedModel
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.survey import SIZES
 from medward.federation.records import Answer, ModelVote, Resume
 from medward.federation.round import exposure
 from medward.federation.round.effects import OrderRecord, RoundEffect
@@ -108,7 +109,7 @@ def test_no_training_sum_holds_what_is_the_same_in_every_round(federation: Start
         reports = list(_rounds(training))
         assert {report.outcome for report in reports} == {"final"}
         assert training.shared.counts == counts
-        assert training.shared.rows == sum(map(len, training.shares))
+        assert training.shared.census.rows == sum(map(len, training.shares))
 
 
 def test_nothing_is_asked_of_single_nodes_of_trees() -> None:
@@ -213,7 +214,7 @@ def test_surveyed_hospital_that_is_lost_is_waited_for_and_then_the_last_survey_s
         ("skip", "final", 0),
         ("train", "final", 3),
     ]
-    assert training.shared.surveyed == 4
+    assert training.shared.census.hospitals == 4
     training.model()
 
 
@@ -237,7 +238,7 @@ def test_first_survey_that_was_opened_in_vain_waits_for_its_hospitals_and_goes_o
         simulation._carry_out(name, OrderRecord(Resume()))
     told = [(report.task, report.outcome.partition(";")[0], len(report.cohort)) for report in _rounds(training)]
     assert told == [("survey", TOO_CLOSE, 0), ("skip", "final", 0), ("train", "final", 3)]
-    assert training.shared.rows == training.shared.surveyed == 1
+    assert training.shared.census.rows == training.shared.census.hospitals == 1
     classes = training.plan.space.schema.classes
     assert training.model().classes == classes
 

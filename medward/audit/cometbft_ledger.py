@@ -35,7 +35,7 @@ class CometAudit:
     def __init__(
         self, genesis: Genesis, comet_genesis: str, chains: Mapping[str, StoredChain], found: AuditResult
     ) -> None:
-        self._genesis, self._chains, self._found = genesis, chains, found
+        self._genesis, self._chains, self._findings = genesis, chains, found
         self._verifier = MemberVerifier()
         document = json.loads(comet_genesis)
         self._chain_id = str(document["chain_id"])
@@ -52,7 +52,7 @@ class CometAudit:
         return Replayed(self._replay(application, take), [self._genesis.membership])
 
     def _problem(self, what: str, home: str | None = None, height: int | None = None) -> None:
-        self._found.problems.append(Finding(what, home, height))
+        self._findings.problems.append(Finding(what, home, height))
 
     def _verify_blocks(self) -> None:
         altered: list[tuple[str, int]] = []
@@ -70,7 +70,7 @@ class CometAudit:
                 if known.header != block.header:
                     what = f"two different blocks are certified, here and in {first}: more members lied than may"
                     self._problem(what, home, height)
-        self._found.count("blocks", len(self._blocks))
+        self._findings.count("blocks", len(self._blocks))
         for home, height in altered:
             self._tell_altered(home, height)
 
@@ -83,7 +83,7 @@ class CometAudit:
         except InvalidCertificate as error:
             self._problem(f"the certificate of the block is not valid: {error}", home, height)
             return False
-        self._found.count("certificates")
+        self._findings.count("certificates")
         if block.header != block.signed_header["header"]:
             self._problem("the header in the block is not the one that was certified", home, height)
             return False
@@ -94,7 +94,7 @@ class CometAudit:
             )
         if block.evidence:
             what = f"{len(block.evidence)} proofs that a validator signed two blocks stand here, unread"
-            self._found.remarks.append(Finding(what, home, height))
+            self._findings.remarks.append(Finding(what, home, height))
         elif block.header["evidence_hash"] != merkle_root([]).hex().upper():
             self._problem("proofs that a validator signed two blocks are missing here", home, height)
         return True
@@ -146,8 +146,8 @@ class CometAudit:
             executed = execution.execute(_milliseconds(header["time"]), present)
             for transaction, result in zip(present, executed.results, strict=True):
                 take(executed, transaction, result)
-            self._found.count("transactions", len(present))
-        self._found.count("checkpoints", max(execution.height - 1, 0))
+            self._findings.count("transactions", len(present))
+        self._findings.count("checkpoints", max(execution.height - 1, 0))
         return execution.height
 
 

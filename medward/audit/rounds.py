@@ -104,7 +104,7 @@ def named_blobs(record: Record, author: str) -> Iterator[tuple[str, str]]:
 
 
 def audit_cohorts(rounds: Mapping[int, PastRound], found: AuditResult) -> None:
-    """Count once more what all sums tell together: a federation that opened too much is named.
+    """Count once more what all sums tell together: a federation that decrypted too much is named.
 
     Of every sum whose cohort was fixed somebody may know the result, whatever became of its round. Sums of surveys
     are of the same unknowns, and so are updates of the same model (exposure.py).

@@ -1,4 +1,4 @@
-"""Which cohort may be summed, after all that was ever opened, or may be known, of the same unknowns.
+"""Which cohort may be summed, after all that was ever decrypted, or may be known, of the same unknowns.
 
 Sums of one question (spec/round.md, "Many rounds") are linear equations over what each hospital contributed to it. A
 cohort is refused if some combination of these equations would tell of a group that is not empty and smaller than the
@@ -50,8 +50,8 @@ def isolates(known: tuple[Cohort, ...], cohort: AbstractSet[str], least: int) ->
 def allowed(known: tuple[Cohort, ...], cohort: AbstractSet[str], least: int) -> Cohort:
     """Return the part of a cohort that may be summed: all of it, or the largest known cohort within it, or nobody.
 
-    A hospital that was away when a sum was opened, and is back, would keep every later round from being summed if all
-    had to be summed together; without it the same sum as before is asked for, and tells nothing new.
+    A hospital that was away when a sum was decrypted, and is back, would keep every later round from being summed if
+    all had to be summed together; without it the same sum as before is asked for, and tells nothing new.
 
     Args:
         known, cohort, least: as in `isolates`.

@@ -128,7 +128,7 @@ class Simulation:
         self.shared = shared
         self._hospitals = dict(zip(names, hospitals, strict=True))
         self._blobs, self._log = blobs, MemoryLog()
-        self._read = 0
+        self._position = 0
         self._next: tuple[tuple[int, bytes | None], SharedModel, bytes] | None = None
         self._journals: dict[str, AnswerJournal] = {}
         self._watch = Stopwatch()
@@ -200,7 +200,7 @@ class Simulation:
                 state = self.state
                 if state.round is not None and state.round.number == number and state.round.over:
                     return self._ended(state.round)
-                if self._read == len(self._log):
+                if self._position == len(self._log):
                     self._let_time_pass(state)
 
     def _ended(self, now: Round) -> RoundReport:
@@ -243,8 +243,8 @@ class Simulation:
 
     def _deliver(self, pool: ThreadPoolExecutor) -> None:
         """Give every member what was ordered, and do what it asks for."""
-        for entry in self._log.read(self._read):
-            self._read += 1
+        for entry in self._log.read(self._position):
+            self._position += 1
             effects: list[tuple[str, RoundEffect]] = []
             for name, participant in self._participants.items():
                 follows = participant.ordered(entry.record, entry.author, entry.time, entry.block, entry.epoch)

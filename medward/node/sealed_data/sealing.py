@@ -25,7 +25,7 @@ from medward.store.reader import limits_of_root
 
 
 @dataclass(frozen=True)
-class Opened:
+class UnsealedData:
     """What was unsealed.
 
     Args:
@@ -62,7 +62,7 @@ def seal(home: Home, client: NodeClient, path: Path, schema: bytes, rows: int, o
     return str(client.about_data("take", unsent)["data"])
 
 
-def unseal(home: Home, what: str, out: Path, client: NodeClient | None = None) -> Opened:
+def unseal(home: Home, what: str, out: Path, client: NodeClient | None = None) -> UnsealedData:
     """Open sealed data that this member can read, into the folder `out`.
 
     Args:
@@ -81,7 +81,7 @@ def unseal(home: Home, what: str, out: Path, client: NodeClient | None = None) -
     if header.origin.federation != federation_of(home):
         raise NodeError(f"{what} belongs to the federation {header.origin.federation}, and this home to another")
     with _sealed(home, what, client) as source:
-        return Opened(unpack(open_data(source, name, key), out), header)
+        return UnsealedData(unpack(open_data(source, name, key), out), header)
 
 
 def federation_of(home: Home) -> str:

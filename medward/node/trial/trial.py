@@ -75,7 +75,7 @@ class Trial:
     def __init__(self, folder: Path, options: TrialOptions, plan: TrainingPlan) -> None:
         self.folder, self.options, self.plan = folder, options, plan
         self._models: dict[str, SharedModel] = {}
-        self._told: dict[int, dict[str, Any]] = {}
+        self._reports: dict[int, dict[str, Any]] = {}
 
     def found(self) -> Launcher:
         """Make the homes anew; those of an earlier trial in this folder are removed."""
@@ -178,9 +178,9 @@ class Trial:
                 by_node.append({told["round"]: told for told in launcher.client(name).get("/rounds")})
             except NodeError:
                 return
-        for number in sorted(set.intersection(*(set(told) for told in by_node)) - self._told.keys()):
+        for number in sorted(set.intersection(*(set(told) for told in by_node)) - self._reports.keys()):
             report = _merged([told[number] for told in by_node])
-            self._told[number] = report
+            self._reports[number] = report
             final = report["outcome"] == "final"
             on_round(report, self._model(launcher, running, report["model"]) if final else None)
 

@@ -131,7 +131,7 @@ def test_repeated_step_invites_the_same_hospitals(federation: Start) -> None:
 
 
 @pytest.mark.parametrize("protect", ["none", "aggregate"])
-def test_training_goes_on_without_a_hospital_that_was_in_an_opened_round_that_led_nowhere(
+def test_training_goes_on_without_a_hospital_that_was_in_a_decrypted_round_that_led_nowhere(
     federation: Start, protect: str
 ) -> None:
     """Two holders name no answer: the others' are known to somebody, and the round is void. Then a hospital is lost.
@@ -182,7 +182,7 @@ def test_hospital_that_comes_back_in_time_is_summed_again_and_nothing_is_skipped
 
 
 @pytest.mark.parametrize("task", ["survey", "train"])
-def test_hospital_that_was_away_when_a_sum_was_opened_in_vain_does_not_stop_the_others_when_it_is_back(
+def test_hospital_that_was_away_when_a_sum_was_decrypted_in_vain_does_not_stop_the_others_when_it_is_back(
     federation: Start, task: str
 ) -> None:
     """With all four the sum would tell of it alone; without it, it is the one that may be known already."""
@@ -218,7 +218,7 @@ def test_surveyed_hospital_that_is_lost_is_waited_for_and_then_the_last_survey_s
     training.model()
 
 
-def test_first_survey_that_was_opened_in_vain_waits_for_its_hospitals_and_goes_on_without_it_once_resumed(
+def test_first_survey_that_was_decrypted_in_vain_waits_for_its_hospitals_and_goes_on_without_it_once_resumed(
     federation: Start,
 ) -> None:
     """There is no model yet that could go on: the federation stops until its members say that it shall."""
@@ -243,7 +243,7 @@ def test_first_survey_that_was_opened_in_vain_waits_for_its_hospitals_and_goes_o
     assert training.model().classes == classes
 
 
-def test_what_was_opened_counts_after_the_federation_was_resumed(federation: Start) -> None:
+def test_what_was_decrypted_counts_after_the_federation_was_resumed(federation: Start) -> None:
     training = federation(rounds=1)
     simulation = training._simulation
     _lose(training, from_round=1, until=4)

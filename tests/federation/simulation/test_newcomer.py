@@ -56,4 +56,4 @@ def test_hospital_with_more_rows_than_were_counted_weighs_as_the_largest_may(fed
     assert len(larger) > shared.census.most_rows
     update = np.linspace(-1, 1, 9)
     np.testing.assert_array_equal(weighted(update, len(larger), shared.census.most_rows), update)
-    assert np.abs(Hospital(b"secret", larger).work(shared, NUMBER)).max() <= shared.quantiser().largest
+    assert np.abs(Hospital(b"secret", larger).work(shared, NUMBER)).max() <= shared.quantiser(shared.dispatch).largest

@@ -73,6 +73,5 @@ def test_a_federation_sums_the_weights_of_all(prepared: PreparedData, recipe: Re
     training = FederatedTraining(prepared, recipe.change(ensemble=MEMBERS), Options(3, 1, protect="none"))
     model = training.run(None, lambda report: None)
     single = new_network(layout_of(prepared.space, model.scaler), 3, recipe, 0)
-    assert training.shared.weights is not None
     assert len(training.shared.weights) == MEMBERS * weights_of(single)
     assert model.scorer().score(prepared.x).decision.max() > 0

@@ -239,8 +239,8 @@ def _plan(foundation: _Foundation) -> "tuple[Agree, dict[str, object]]":
     ours = ("courier", "budget", "members")
     agreed = {"data": dataset.name} | ({"schema": dataset.text} if dataset.text else {})
     table: dict[str, object] = agreed | {k: v for k, v in sums.items() if options.courier or k not in ours}
-    what = {"name": name, "deadline": options.deadline, "schema": dataset.text}
-    return lambda members: agreement_parameters(plan, members, **what), table
+    deadline, text = options.deadline, dataset.text
+    return lambda members: agreement_parameters(plan, members, name=name, deadline=deadline, schema=text), table
 
 
 @app.command("join")

@@ -1,7 +1,5 @@
 """Several networks side by side: each is trained as if it were alone, and they decide by the mean of their logits."""
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -136,7 +136,7 @@ def test_alert_bias_has_no_part_in_judging_a_round(prepared: PreparedData) -> No
     assert np.mean(training.hospitals[0].tried(training.shared)) < 0.2
 
 
-def test_taught_costs_train_and_costs_vote(prepared: PreparedData) -> None:
+def test_training_costs_train_and_costs_vote(prepared: PreparedData) -> None:
     dear = Costs(miss=3.0, false_alarm=3.0, wrong_class=3.0)
     trainings = [
         FederatedTraining(prepared, recipe, Options(sites=4, rounds=2, protect="none", seed=1))

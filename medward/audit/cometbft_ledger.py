@@ -40,7 +40,7 @@ class CometAudit:
         document = json.loads(comet_genesis)
         self._chain_id = str(document["chain_id"])
         self._time = _milliseconds(document["genesis_time"])
-        self._validators = _ordered(document["validators"])
+        self._validators = _order(document["validators"])
         self._blocks: dict[int, StoredBlock] = {}
 
     def run(self, application: Application, take: Take) -> Replayed:
@@ -60,7 +60,7 @@ class CometAudit:
         for height in sorted({height for chain in self._chains.values() for height in chain.blocks}):
             for home, chain in self._chains.items():
                 block = chain.blocks.get(height)
-                if block is None or not self._verified(home, height, block):
+                if block is None or not self._verify(home, height, block):
                     continue
                 if _data_hash(block.transactions) != block.header["data_hash"]:
                     altered.append((home, height))
@@ -74,7 +74,7 @@ class CometAudit:
         for home, height in altered:
             self._tell_altered(home, height)
 
-    def _verified(self, home: str, height: int, block: StoredBlock) -> bool:
+    def _verify(self, home: str, height: int, block: StoredBlock) -> bool:
         """Verify a block's certificate, and that what is kept twice is kept the same."""
         try:
             certified, _ = verify_commit(block.signed_header, self._validators, self._chain_id)
@@ -151,7 +151,7 @@ class CometAudit:
         return execution.height
 
 
-def _ordered(validators: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _order(validators: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the genesis validators as the RPC gives them: by power, then by address."""
     found = [{**validator, "voting_power": validator["power"]} for validator in validators]
     return sorted(found, key=lambda validator: (-int(validator["voting_power"]), validator["address"]))

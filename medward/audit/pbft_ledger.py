@@ -132,7 +132,7 @@ class LedgerAudit:
             by: str | None = None
             for home, journal in self._journals.items():
                 block = journal.blocks.get(height)
-                if block is None or not self._verified(home, height, block):
+                if block is None or not self._verify(home, height, block):
                     continue
                 known = self._blocks.setdefault(height, block)
                 by = by or home
@@ -141,7 +141,7 @@ class LedgerAudit:
                     self._problem(what, home, height)
         self._findings.count("blocks", len(self._blocks))
 
-    def _verified(self, home: str, height: int, block: CertifiedBlock | AlteredBlock) -> bool:
+    def _verify(self, home: str, height: int, block: CertifiedBlock | AlteredBlock) -> bool:
         """Verify a block; of an altered one, whose transactions are told elsewhere, the certificate alone."""
         epoch = block.certificate.header.epoch
         following = self._memberships[epoch + 1] if epoch + 1 < len(self._memberships) else None
@@ -161,7 +161,7 @@ class LedgerAudit:
         for home, journal in self._journals.items():
             for height, block in journal.altered.items():
                 # A header that nobody signed names no transactions; then the certificate is what was altered.
-                if self._verified(home, height, block):
+                if self._verify(home, height, block):
                     for what in self._alterations(block, self._blocks.get(height)):
                         self._problem(what, home, height)
 

@@ -107,7 +107,7 @@ def _columns(file: SourceFile) -> list[str]:
             return list(pl.read_parquet_schema(file.path))
         except _PARQUET_ERRORS as error:
             raise BadFile(file.path, f"it cannot be read ({_first_line(error)})", "a Parquet file") from None
-    with _opened(file.path) as stream:
+    with _open(file.path) as stream:
         try:
             line = stream.readline(LONGEST_LINE)
             if file.header is None:
@@ -151,7 +151,7 @@ def _parquet_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
 def _text_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
     header = list(file.header) if file.header is not None else None
     rows_before = 0
-    with _opened(file.path) as stream:
+    with _open(file.path) as stream:
         try:
             for block in _line_blocks(file.path, stream):
                 lines = block
@@ -172,7 +172,7 @@ def _is_parquet(path: Path) -> bool:
     return path.name.lower().endswith(".parquet")
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes]:
     try:
         return cast(IO[bytes], gzip.open(path, "rb")) if path.name.lower().endswith(".gz") else path.open("rb")
     except OSError as error:

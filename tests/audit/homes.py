@@ -182,7 +182,7 @@ class _Federation(Simulation):
         self._agreement = agreement
         super().__init__(*arguments)  # type: ignore[arg-type]
 
-    def _founded(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
+    def _found_federation(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
         del names, settings
         self._blobs.put(encode_model(self.shared), "model")
         return founded(self._agreement)

@@ -180,7 +180,7 @@ def _train_one(
         draw_key, history_key, dropout_key, mix_key = jax.random.split(own, 4)
         row, weight = traffic.replay.draw(draw_key, learning.batch)
         if opponent is not None and entries is not None:
-            opponent, row, weight = _opposed(
+            opponent, row, weight = _oppose(
                 at.network, layout, traffic, learning, opponent, entries, (row, weight), own
             )
         # Draws are independent, so the first ones of a batch may be those whose evidence is bought.
@@ -193,7 +193,7 @@ def _train_one(
         if learning.column_dropout:
             seen = _without_columns(seen, layout, learning.column_dropout, jax.random.fold_in(own, 5))
         if learning.mixup:
-            seen, targets, named = _mixed((seen, targets, named), learning, mix_key)
+            seen, targets, named = _mix((seen, targets, named), learning, mix_key)
         weight = weight * factor[traffic.environment.label[row]]
 
         def loss(network: SentinelNetwork) -> Float[Array, ""]:
@@ -214,7 +214,7 @@ def _train_one(
     return progress, lost
 
 
-def _opposed(
+def _oppose(
     network: SentinelNetwork,
     layout: Layout,
     traffic: TrainingTraffic,
@@ -249,7 +249,7 @@ def _class_factors(traffic: TrainingTraffic, power: float) -> Float[Array, " cla
     return raised / (share * raised).sum()
 
 
-def _mixed(batch: _Batch, learning: LearningSettings, key: PRNGKeyArray) -> _Batch:
+def _mix(batch: _Batch, learning: LearningSettings, key: PRNGKeyArray) -> _Batch:
     """Mix each sample with its neighbour, within those whose evidence is bought and within the others."""
     informed = round(learning.informed_share * learning.batch)
     place = jnp.arange(learning.batch)

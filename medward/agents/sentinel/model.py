@@ -163,12 +163,12 @@ def load_model(folder: Path) -> SentinelModel:
             f"{folder / 'weights.safetensors'} is not the file that model.json describes: copy the whole folder again."
         )
     try:
-        return _decoded(description, safetensors.numpy.load(arrays))
+        return _decode(description, safetensors.numpy.load(arrays))
     except (KeyError, TypeError, ValueError, msgspec.ValidationError, SafetensorError) as error:
         raise BadModel(f"{folder} does not describe a model ({error}): copy the whole folder again.") from None
 
 
-def _decoded(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SentinelModel:
+def _decode(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SentinelModel:
     schema = msgspec.convert(description["schema"], Schema)
     scaler = Scaler(kind=description["scaler"], **{name: arrays[f"scaler.{name}"] for name in _SCALER_ARRAYS})
     hidden = range(description["hidden"])

@@ -127,7 +127,7 @@ class Hospital:
     def _costs(self, shared: Train, *, averaged: bool = False) -> NDArray[np.float64]:
         """Return the cost of each window of the validation rows under a shared model."""
         assert self._validation is not None
-        plan, model = shared.plan, _unbiased(shared, averaged=averaged)
+        plan, model = shared.plan, _model_without_bias(shared, averaged=averaged)
         scores = model.scorer().score(self._validation.x)
         labels = model.labels(self._validation.y)
         return window_costs(labels, scores.decision, scores.escalated, plan.recipe.costs)
@@ -206,12 +206,12 @@ def _nameable(rows: TrainingRows, shared: Train) -> TrainingRows:
     return TrainingRows(rows.x[known], rows.y[known], rows.stream[known], order)
 
 
-def _numbered(rows: TrainingRows, shared: Train) -> NDArray[np.int32]:
+def _class_numbers(rows: TrainingRows, shared: Train) -> NDArray[np.int32]:
     """Return the rows' classes as the model numbers them."""
     return np.searchsorted(np.array(shared.census.classes), rows.y).astype(np.int32)
 
 
-def _unbiased(shared: Train, *, averaged: bool) -> SentinelModel:
+def _model_without_bias(shared: Train, *, averaged: bool) -> SentinelModel:
     """Return what would go on guard, or the weights of now, but for the alert bias."""
     plan = shared.plan
     provenance = Provenance("federated", shared.round - 1, 0, "none", plan.space.schema.synthetic, plan.seed)
@@ -220,7 +220,7 @@ def _unbiased(shared: Train, *, averaged: bool) -> SentinelModel:
 
 def _traffic(rows: TrainingRows, shared: Train, room: int) -> TrainingTraffic:
     """Return the hospital's rows as the learner takes them."""
-    census, y = shared.census, _numbered(rows, shared)
+    census, y = shared.census, _class_numbers(rows, shared)
     costs, size = shared.plan.recipe.target_costs, _rounded_up(max(len(rows), room))
     return traffic_of(rows.x, y, rows.stream, rows.order, census.scaler, len(census.classes), costs, size)
 

@@ -93,7 +93,7 @@ def _smallest_support(atoms: Counter[tuple[int, ...]]) -> int:
 
 def _normal(columns: tuple[tuple[int, ...], ...], size: int) -> list[int] | None:
     """Return factors, one for each cohort, that vanish on these atoms; None where not only their multiples do."""
-    rows = _reduced(columns)
+    rows = _reduce(columns)
     pivots = [_lead(row) for row in rows]
     free = [k for k in range(size) if k not in pivots]
     if len(free) != 1:
@@ -106,24 +106,24 @@ def _normal(columns: tuple[tuple[int, ...], ...], size: int) -> list[int] | None
 
 
 def _rank(matrix: list[tuple[int, ...]]) -> int:
-    return len(_reduced(matrix))
+    return len(_reduce(matrix))
 
 
-def _reduced(matrix: Iterable[Sequence[int]]) -> list[list[int]]:
+def _reduce(matrix: Iterable[Sequence[int]]) -> list[list[int]]:
     """Return the rows of a reduced echelon form in whole numbers that are not zero."""
     rows: list[list[int]] = []
     for given in matrix:
         row = list(given)
         for other in rows:
-            row = _cleared(row, other, _lead(other))
+            row = _clear(row, other, _lead(other))
         if not any(row):
             continue
         pivot = _lead(row)
-        rows = [_cleared(other, row, pivot) for other in rows] + [row]
+        rows = [_clear(other, row, pivot) for other in rows] + [row]
     return rows
 
 
-def _cleared(row: list[int], by: list[int], place: int) -> list[int]:
+def _clear(row: list[int], by: list[int], place: int) -> list[int]:
     """Return a multiple of `row`, less one of `by`, that is zero at a place where `by` is not."""
     if not row[place]:
         return row

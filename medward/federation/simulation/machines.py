@@ -134,7 +134,7 @@ class Simulation:
         self._watch = Stopwatch()
         self._folder = journals
         self._shared_blobs: dict[str, bytes] = {}
-        state = self._founded(names, settings)
+        state = self._found_federation(names, settings)
         self._participants = {
             name: FederationMember(name, state, self._sums_of(name, state))
             for name in names
@@ -142,7 +142,7 @@ class Simulation:
         }
         self._report: RoundReport | None = None
 
-    def _founded(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
+    def _found_federation(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
         shared = self.shared
         assert shared.next is not None
         assert settings.protect != "outsourced"
@@ -199,11 +199,11 @@ class Simulation:
                 self._deliver(pool)
                 state = self.state
                 if state.round is not None and state.round.number == number and state.round.over:
-                    return self._ended(state.round)
+                    return self._end_round(state.round)
                 if self._position == len(self._log):
                     self._let_time_pass(state)
 
-    def _ended(self, now: Round) -> RoundReport:
+    def _end_round(self, now: Round) -> RoundReport:
         report = self._report
         assert report is not None
         report.outcome, report.checks = str(now.outcome), checks(now)
@@ -274,11 +274,11 @@ class Simulation:
             case OrderRecord():
                 self._log.append(effect.record, name)
             case Fetch():
-                self._give(name, Fetched(effect.round, self._fetched(name, effect)))
+                self._give(name, Fetched(effect.round, self._fetch(name, effect)))
             case Advance():
                 try:
                     with self._watch.doing("combine"):
-                        model, encoded = self._advanced(effect)
+                        model, encoded = self._advance(effect)
                 except FederationError:
                     return  # everybody finds the same of this sum: the round is void at its deadline
                 self._give(name, Advanced(effect.round, encoded, model.next))
@@ -305,7 +305,7 @@ class Simulation:
                 return None
         return self._shared_blobs[name]
 
-    def _fetched(self, member: str, fetch: Fetch) -> dict[str, bytes]:
+    def _fetch(self, member: str, fetch: Fetch) -> dict[str, bytes]:
         sizes = self._participants[member].sizes()
         found = {name: self._blob(name, file_of(*sizes[name])) for name in fetch.names}
         return {name: content for name, content in found.items() if content is not None}
@@ -317,7 +317,7 @@ class Simulation:
             after = decode_model(self.shared.plan, self._blobs.get(effect.after, file_up_to(MOST_BYTES)))
         return self._hospitals[name].accepts(self.shared, after)
 
-    def _advanced(self, effect: Advance) -> tuple[SharedModel, bytes]:
+    def _advance(self, effect: Advance) -> tuple[SharedModel, bytes]:
         """Make the next shared model; members that decrypted the same sum share the computation, not the result."""
         told = (effect.round, None if effect.total is None else effect.total.tobytes())
         if self._next is None or self._next[0] != told:

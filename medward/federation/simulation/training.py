@@ -92,7 +92,7 @@ class FederatedTraining:
         courier = courier_of(options.courier, options.sites, options.budget)
         self.plan = TrainingPlan(prepared.space, recipe, options.rounds, options.seed, options.bits, courier)
         self.reports: list[RoundReport] = []
-        self._hospitals = self._admitted()
+        self._hospitals = self._make_hospitals()
         self._temporary = TemporaryDirectory(prefix="medward-")
         self._journals = (home or Path(self._temporary.name)) / "journals"
         self._blobs = RoundBlobs(open_directory(home / "store") if home else in_memory())
@@ -164,7 +164,7 @@ class FederatedTraining:
         split, options = self.prepared.split, self.options
         return partition_rows(self.prepared.flows, rows, split.block, options.sites, options.partition, options.seed)
 
-    def _admitted(self) -> list[Hospital]:
+    def _make_hospitals(self) -> list[Hospital]:
         """Return the hospitals with their rows, and with validation rows where there are enough blocks of them."""
         prepared, options = self.prepared, self.options
         try:

@@ -136,7 +136,7 @@ class EncryptedSum:
         holder = current.holders.get(self._member)
         if holder not in current.keys:
             return DealingVerdict.GOOD
-        share = self._unsealed(current, number, content)
+        share = self._unseal_share(current, number, content)
         if share is None:
             return DealingVerdict.COMPLAINT
         try:
@@ -152,7 +152,7 @@ class EncryptedSum:
         number = current.dealer(dealer)
         current.holder(self._member)
         with current.named(f"the contribution of {dealer}"):
-            return self._unsealed(current, number, read_contribution(current.context, contribution))
+            return self._unseal_share(current, number, read_contribution(current.context, contribution))
 
     def show(self, terms: SumTerms, holders: Sequence[str]) -> bytes:
         """Return, in the open, the shares that this member dealt to these holders."""
@@ -348,7 +348,7 @@ class EncryptedSum:
             current.dealing = Dealing(current.context, current.dealer(self._member), key)
         return current.dealing
 
-    def _unsealed(self, current: SumState, dealer: int, content: Contribution) -> bytes | None:
+    def _unseal_share(self, current: SumState, dealer: int, content: Contribution) -> bytes | None:
         """Return the share sealed to this holder, if it opens and fits its digest."""
         holder = current.holder(self._member)
         public = current.keys[holder]

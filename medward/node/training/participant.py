@@ -214,7 +214,7 @@ class TrainingParticipant(Participant):
         assert isinstance(snapshot, FederationSnapshot)
         if isinstance(event, Restored):
             self._bench.check_plan(snapshot.federation)
-            await self._in_turn(self._restored, snapshot.federation)
+            await self._in_turn(self._restore, snapshot.federation)
             return
         records = [
             (record, transaction.client)
@@ -222,7 +222,7 @@ class TrainingParticipant(Participant):
             if not result.code and (record := decode_record(transaction.payload)) is not None
         ]
         for record, account in records:
-            await self._in_turn(self._ordered, record, account, event.block, snapshot.block)
+            await self._in_turn(self._take_record, record, account, event.block, snapshot.block)
         await self._in_turn(self._duties)
         await self._let_go()
 
@@ -243,7 +243,7 @@ class TrainingParticipant(Participant):
             except StoreError as error:
                 _LOG.warning("the store could not be tidied: %s", error)
 
-    def _restored(self, state: FederationState) -> list[RoundEffect]:
+    def _restore(self, state: FederationState) -> list[RoundEffect]:
         self._machine = FederationMember(self._host.name, state, self._build_sums(state.agreement))
         self._led_here = None
         self._forget(state)
@@ -252,7 +252,7 @@ class TrainingParticipant(Participant):
             self._rounds.entered(state.round.number, state.round.phase, time.time())
         return self._machine.begin()
 
-    def _ordered(self, record: Record, account: bytes, block: Block, block_hash: bytes) -> list[RoundEffect]:
+    def _take_record(self, record: Record, account: bytes, block: Block, block_hash: bytes) -> list[RoundEffect]:
         assert self._machine is not None
         before = self._machine.state
         author = before.author(account)
@@ -384,9 +384,9 @@ class TrainingParticipant(Participant):
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self._end_task)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _end_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:

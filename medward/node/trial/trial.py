@@ -179,7 +179,7 @@ class Trial:
             except NodeError:
                 return
         for number in sorted(set.intersection(*(set(told) for told in by_node)) - self._reports.keys()):
-            report = _merged([told[number] for told in by_node])
+            report = _merge([told[number] for told in by_node])
             self._reports[number] = report
             final = report["outcome"] == "final"
             on_round(report, self._model(launcher, running, report["model"]) if final else None)
@@ -201,7 +201,7 @@ class Trial:
             mark.unlink()
 
 
-def _merged(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _merge(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return one report of a round from what every node told of it; seconds are the mean over the nodes."""
     first = told[0]
     report = {key: first[key] for key in _SHARED_KEYS}

@@ -51,7 +51,7 @@ def read_batches(dataset: Dataset, path: Path, labelled: bool = True) -> Iterato
     for file in source_files(dataset, path):
         first_row = 1
         for frame in column_frames(file):
-            flows = _checked(dataset, file, frame, first_row, labelled)
+            flows = _check(dataset, file, frame, first_row, labelled)
             first_row += frame.height
             if len(flows):
                 found = True
@@ -256,7 +256,7 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _checked(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_row: int, labelled: bool) -> Flows:
+def _check(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_row: int, labelled: bool) -> Flows:
     """Turn one batch of published rows into arrays, or say which cell is wrong."""
     schema = dataset.schema
     frame = frame.with_columns(

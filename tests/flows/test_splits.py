@@ -64,7 +64,7 @@ def test_whole_blocks_of_neighbours_are_dealt_seventy_to_fifteen_to_fifteen(
         between = (key[capture] >= key[own].min()) & (key[capture] <= key[own].max())
         assert between.sum() == len(own)
     shares = np.bincount(part, minlength=3) / rows
-    # A capture has 20 blocks or more: each of the held parts is rounded by half of one, and may hold its short last one.
+    # A capture has 20 blocks or more: a held part is rounded by half of one, and may hold the short last one.
     np.testing.assert_allclose(shares, [0.7, 0.15, 0.15], atol=0.1)
     for capture_number in range(captures):
         assert set(part[flows.source == capture_number]) == {0, 1, 2}

@@ -46,17 +46,17 @@ def networks(prepared: PreparedData, recipe: Recipe) -> dict[str, Recipe]:
     layout, classes = layout_of(prepared.space, scaler), len(prepared.flows.schema.classes)
 
     def weights(layer: Any, width: int) -> int:
-        own = replace(recipe, layer=layer, hidden=(width,) * len(recipe.hidden))
+        own = recipe.change(layer=layer, hidden=(width,) * len(recipe.network.hidden))
         # Shapes only: hundreds of widths are tried.
         shapes = eqx.filter_eval_shape(new_network, layout, classes, own, 0)
         return sum(leaf.size for leaf in jax.tree.leaves(shapes) if hasattr(leaf, "size"))
 
-    width = recipe.hidden[0]
+    width = recipe.network.hidden[0]
     full, quarter = weights("real", width), weights("quaternion", width)
     wide = min(range(width, 4 * width, 4), key=lambda w: abs(weights("quaternion", w) - full))
     narrow = min(range(4, width), key=lambda w: abs(weights("real", w) - quarter))
-    real, quaternion = replace(recipe, layer="real"), replace(recipe, layer="quaternion")
-    depth = len(recipe.hidden)
+    real, quaternion = recipe.change(layer="real"), recipe.change(layer="quaternion")
+    depth = len(recipe.network.hidden)
     return {
         "real": real,
         "quaternion, as many weights": replace(quaternion, hidden=(wide,) * depth),
@@ -108,7 +108,7 @@ def pooled(prepared: PreparedData, recipe: Recipe) -> SentinelModel:
 def federated(prepared: PreparedData, recipe: Recipe, how: tuple[Any, int, float]) -> SentinelModel:
     """Train in a federation that protects nothing: encrypted, it would end with the same model."""
     partition, sites, sample = how
-    options = Options(sites, recipe.rounds, partition, sample, protect="none", seed=prepared.seed)
+    options = Options(sites, recipe.federation.rounds, partition, sample, protect="none", seed=prepared.seed)
     return FederatedTraining(prepared, recipe, options).run(None, lambda report: None)
 
 

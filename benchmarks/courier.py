@@ -20,7 +20,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass
 from importlib import resources
 from pathlib import Path
 from statistics import fmean
@@ -59,11 +59,11 @@ MENU = tuple(Decision(periods) for periods in (0, 1, 2, 4, 8))
 ODDS = (1, 6, 6, 6, 6)
 #: Each federation has its own draw of so large a share of the data set, in runs of so many rows of a capture.
 SHARE, RUN = 0.25, 200
-#: The recipe is that of the data set before it taught costs of its own, smaller and faster, so that 20 federations
-#: times all policies fit on one core.
+#: The recipe is that of the data set before it had training costs of its own, smaller and faster, so that 20
+#: federations times all policies fit on one core.
 SMALLER = {
     "scaler": "standard", "embedding": 0, "hidden": (32, 32), "batch": 64, "local_steps": 30, "learning_rate": 5e-3,
-    "taught": None,
+    "training_costs": None,
 }  # fmt: skip
 #: Room for the rows of any hospital, so that all share what is compiled.
 ROOM = 10_240
@@ -102,7 +102,7 @@ class Stage:
             flows = some(flows, scene.seed)
             self._prepared = prepare(dataset, flows, "honest", scene.seed)
             options = Options(SITES, ROUNDS, scene.partition, protect="none", seed=scene.seed, courier="every:1")  # type: ignore[arg-type]
-            recipe = replace(RECIPES[dataset.name], **SMALLER)
+            recipe = RECIPES[dataset.name].change(**SMALLER)
             training = FederatedTraining(self._prepared, recipe, options)
             for hospital in training.hospitals:
                 hospital.room = ROOM

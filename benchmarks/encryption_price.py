@@ -35,7 +35,6 @@ def measure(data: str, seed: int, rounds: int, protect: str, bits: int) -> dict[
     options = Options(4, rounds, protect=protect, bits=bits, seed=seed)  # type: ignore[arg-type]
     training = FederatedTraining(prepared, RECIPES[dataset.name], options)
     model = training.run(None, lambda report: None)
-    assert training.shared.weights is not None
     test = prepared.split.test
     result = judge(model, prepared.x[test], prepared.flows.y[test])
     trained = [report for report in training.reports if report.task == "train"]

@@ -46,7 +46,7 @@ def exactly_scaled(space: FeatureSpace, x: Any, recipe: Recipe) -> Scaler:
         both = [np.quantile(values, at), np.quantile(np.unique(values), at)]
         knots.append(np.unique(np.concatenate(both).astype(np.float32)).astype(np.float64))
         scaled = np.interp(values, knots[-1], np.linspace(0, 1, len(knots[-1])))
-        bins.append(_bin_edges(np.sort(scaled), np.ones(len(scaled), np.int64), recipe.bins))
+        bins.append(_bin_edges(np.sort(scaled), np.ones(len(scaled), np.int64), recipe.scaling.bins))
     counts = [np.array([len(row) - less for row in rows], np.int64) for rows, less in ((knots, 0), (bins, 1))]
     return replace(near, knots=_padded(knots), knot_count=counts[0], bins=_padded(bins), bin_count=counts[1])
 

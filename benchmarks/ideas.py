@@ -3,7 +3,7 @@
 from typing import Any
 
 CAUTIONS: dict[str, dict[str, Any]] = {"now": {}} | {
-    f"caution {text}": {"caution": float(text)} for text in ("-1", "-.5", ".5", "1")
+    f"caution {text}": {"alert_bias": float(text)} for text in ("-1", "-.5", ".5", "1")
 }
 MUON: dict[str, Any] = {"wrong_class": 1.0, "optimiser": "muon"}
 MUON_AND_DROPOUT: dict[str, dict[str, Any]] = {
@@ -22,7 +22,7 @@ MUON_IN_A_FEDERATION: dict[str, dict[str, Any]] = {
     "wrong class costs 1, Muon, rounds of 120": MUON | {"local_steps": 120},
     "wrong class costs 1, Muon, rate of 6e-3": MUON | {"learning_rate": 6e-3},
     "wrong class costs 1, Muon, dropout .1, evidence .003, three members": MUON
-    | {"dropout": 0.1, "escalation": 0.003, "members": 3},
+    | {"dropout": 0.1, "escalation": 0.003, "ensemble": 3},
     "wrong class costs 1, Muon, dropout .1, evidence .003, 192 wide": MUON
     | {"dropout": 0.1, "escalation": 0.003, "hidden": (192, 192)},
     "wrong class costs 1, Muon, dropout .1, evidence .003, 32 bins": MUON
@@ -40,7 +40,7 @@ MUON_IN_A_FEDERATION: dict[str, dict[str, Any]] = {
     "wrong class costs 1, Muon, dropout .1, evidence .003, 64 bins": MUON
     | {"dropout": 0.1, "escalation": 0.003, "bins": 64},
     "wrong class costs 1, Muon, dropout .1, evidence .003, three members of 64 x 2": MUON
-    | {"dropout": 0.1, "escalation": 0.003, "members": 3, "hidden": (64, 64)},
+    | {"dropout": 0.1, "escalation": 0.003, "ensemble": 3, "hidden": (64, 64)},
 }
 # For each data set and idea what it changes in the recipe; "now" is the recipe before any of them. The recipes of
 # WUSTL-EHMS, NSL-KDD, CICIoMT2024 and X-IoMT have since taken up what helped; their first tables are of those before.
@@ -67,9 +67,9 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "three layers": {"hidden": (96, 96, 96)},
         "batch of 256": {"batch": 256},
         "columns hidden, .1": {"column_dropout": 0.1},
-        "three members": {"members": 3},
-        "three members of 64 x 2": {"members": 3, "hidden": (64, 64)},
-        "batch of 256, two members of 56 x 2": {"batch": 256, "members": 2, "hidden": (56, 56)},
+        "three members": {"ensemble": 3},
+        "three members of 64 x 2": {"ensemble": 3, "hidden": (64, 64)},
+        "batch of 256, two members of 56 x 2": {"batch": 256, "ensemble": 2, "hidden": (56, 56)},
         "wrong class costs 1, Muon": MUON,
         **MUON_AND_DROPOUT,
     },
@@ -89,13 +89,13 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "ciciomt2024, first splits, federated": {
         "now": {},
-        "caution -1": {"caution": -1.0},
-        "caution -.5": {"caution": -0.5},
+        "caution -1": {"alert_bias": -1.0},
+        "caution -.5": {"alert_bias": -0.5},
         "wrong class costs 1": {"wrong_class": 1.0},
-        "wrong class costs 1, caution -.5": {"wrong_class": 1.0, "caution": -0.5},
-        "wrong class costs 1, caution -1": {"wrong_class": 1.0, "caution": -1.0},
+        "wrong class costs 1, caution -.5": {"wrong_class": 1.0, "alert_bias": -0.5},
+        "wrong class costs 1, caution -1": {"wrong_class": 1.0, "alert_bias": -1.0},
         "wrong class costs 1, batch of 256": {"wrong_class": 1.0, "batch": 256},
-        "wrong class costs 1, batch of 256, caution -.5": {"wrong_class": 1.0, "batch": 256, "caution": -0.5},
+        "wrong class costs 1, batch of 256, caution -.5": {"wrong_class": 1.0, "batch": 256, "alert_bias": -0.5},
         "wrong class costs 1, repeated rows as they are": {"wrong_class": 1.0, "parts": ("rows as they are",)},
         "wrong class costs 1, evidence .003": {"wrong_class": 1.0, "escalation": 0.003},
         "wrong class costs 1, Muon, rounds of 20": MUON | {"local_steps": 20},
@@ -122,41 +122,41 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
         "naming loss": {"naming_weight": 1.0},
         "75 % of states informed": {"informed_share": 0.75},
         "wrong class costs 1": {"wrong_class": 1.0},
-        "wrong class costs 1, caution -.5": {"wrong_class": 1.0, "caution": -0.5},
-        "wrong class costs 1, caution -1": {"wrong_class": 1.0, "caution": -1.0},
+        "wrong class costs 1, caution -.5": {"wrong_class": 1.0, "alert_bias": -0.5},
+        "wrong class costs 1, caution -1": {"wrong_class": 1.0, "alert_bias": -1.0},
         "wrong class costs 1, evidence .003": {"wrong_class": 1.0, "escalation": 0.003},
         "columns hidden, .1": {"column_dropout": 0.1},
-        "three members": {"members": 3},
-        "batch of 256, caution -.5": {"batch": 256, "caution": -0.5},
-        "batch of 256, caution -1": {"batch": 256, "caution": -1.0},
+        "three members": {"ensemble": 3},
+        "batch of 256, caution -.5": {"batch": 256, "alert_bias": -0.5},
+        "batch of 256, caution -1": {"batch": 256, "alert_bias": -1.0},
         # Two networks whose weights fit into one ciphertext.
-        "batch of 256, two members of 56 x 2": {"batch": 256, "members": 2, "hidden": (56, 56)},
+        "batch of 256, two members of 56 x 2": {"batch": 256, "ensemble": 2, "hidden": (56, 56)},
         "batch of 256, two members of 56 x 2, caution -1": {
             "batch": 256,
-            "members": 2,
+            "ensemble": 2,
             "hidden": (56, 56),
-            "caution": -1.0,
+            "alert_bias": -1.0,
         },
-        "batch of 256, three members": {"batch": 256, "members": 3},
-        "batch of 256, three members, caution -.5": {"batch": 256, "members": 3, "caution": -0.5},
-        "batch of 256, three members, caution -1": {"batch": 256, "members": 3, "caution": -1.0},
+        "batch of 256, three members": {"batch": 256, "ensemble": 3},
+        "batch of 256, three members, caution -.5": {"batch": 256, "ensemble": 3, "alert_bias": -0.5},
+        "batch of 256, three members, caution -1": {"batch": 256, "ensemble": 3, "alert_bias": -1.0},
         "wrong class costs 1, batch of 256": {"wrong_class": 1.0, "batch": 256},
-        "wrong class costs 1, batch of 256, three members": {"wrong_class": 1.0, "batch": 256, "members": 3},
+        "wrong class costs 1, batch of 256, three members": {"wrong_class": 1.0, "batch": 256, "ensemble": 3},
         **MUON_IN_A_FEDERATION,
         "wrong class costs 1, batch of 256, three members, caution -.5": {
             "wrong_class": 1.0,
             "batch": 256,
-            "members": 3,
-            "caution": -0.5,
+            "ensemble": 3,
+            "alert_bias": -0.5,
         },
     },
     # At a quarter of the recipe's epochs, "now" included: a full training takes a minute.
     "x-iomt, a quarter of the epochs": {
         "now": {"epochs": 15},
-        "caution -1": {"epochs": 15, "caution": -1.0},
-        "caution -.5": {"epochs": 15, "caution": -0.5},
-        "caution .5": {"epochs": 15, "caution": 0.5},
-        "caution 1": {"epochs": 15, "caution": 1.0},
+        "caution -1": {"epochs": 15, "alert_bias": -1.0},
+        "caution -.5": {"epochs": 15, "alert_bias": -0.5},
+        "caution .5": {"epochs": 15, "alert_bias": 0.5},
+        "caution 1": {"epochs": 15, "alert_bias": 1.0},
         "naming loss": {"epochs": 15, "naming_weight": 1.0},
         "75 % of states informed": {"epochs": 15, "informed_share": 0.75},
         "wrong class costs 1": {"epochs": 15, "wrong_class": 1.0},
@@ -173,9 +173,9 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
     "x-iomt, federated": {
         **CAUTIONS,
         "wrong class costs 1": {"wrong_class": 1.0},
-        "wrong class costs 1, caution .25": {"wrong_class": 1.0, "caution": 0.25},
-        "wrong class costs 1, caution .5": {"wrong_class": 1.0, "caution": 0.5},
-        "wrong class costs 1, caution 1": {"wrong_class": 1.0, "caution": 1.0},
+        "wrong class costs 1, caution .25": {"wrong_class": 1.0, "alert_bias": 0.25},
+        "wrong class costs 1, caution .5": {"wrong_class": 1.0, "alert_bias": 0.5},
+        "wrong class costs 1, caution 1": {"wrong_class": 1.0, "alert_bias": 1.0},
         "100 rounds": {"rounds": 100},
         "64 bins": {"bins": 64},
         "192 wide": {"hidden": (192, 192)},
@@ -237,37 +237,37 @@ IDEAS: dict[str, dict[str, dict[str, Any]]] = {
     # Without Flgs, which marks most attacks: gradient boosting finds much there that this recipe does not.
     "wustl-ehms-2020, without fingerprints": {
         "now": {},
-        "caution .5": {"caution": 0.5},
-        "caution 1": {"caution": 1.0},
+        "caution .5": {"alert_bias": 0.5},
+        "caution 1": {"alert_bias": 1.0},
         "dropout .2": {"dropout": 0.2},
         "average of .995": {"average": 0.995},
-        "three members": {"members": 3},
+        "three members": {"ensemble": 3},
         "quantile scaling": {"scaler": "quantile"},
         "quantile, 8 bins of width 2": {"scaler": "quantile", "bins": 8, "embedding": 2},
         "quantile, 8 bins of width 2, caution -.5": {
             "scaler": "quantile",
             "bins": 8,
             "embedding": 2,
-            "caution": -0.5,
+            "alert_bias": -0.5,
         },
         "quantile, 8 bins of width 2, caution -1": {
             "scaler": "quantile",
             "bins": 8,
             "embedding": 2,
-            "caution": -1.0,
+            "alert_bias": -1.0,
         },
         "quantile, 8 bins of width 2, three members": {
             "scaler": "quantile",
             "bins": 8,
             "embedding": 2,
-            "members": 3,
+            "ensemble": 3,
         },
         "quantile, 8 bins of width 2, three members, caution -1": {
             "scaler": "quantile",
             "bins": 8,
             "embedding": 2,
-            "members": 3,
-            "caution": -1.0,
+            "ensemble": 3,
+            "alert_bias": -1.0,
         },
         "quantile, 16 bins of width 4": {"scaler": "quantile", "bins": 16, "embedding": 4},
         "quantile, dropout .2": {"scaler": "quantile", "dropout": 0.2},

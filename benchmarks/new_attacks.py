@@ -15,7 +15,7 @@ half of new ones, the share of windows that are decided wrongly,
 
 Ideas that begin with "federated" train four hospitals in the open, all others train in one place; those named like a
 baseline of `medward reproduce` are that baseline, tuned on known types' validation rows. Each is measured with several
-cautions (`Recipe.caution`, `Baseline.caution`).
+cautions (`DeploymentSettings.alert_bias`, `Baseline.caution`).
 """
 
 import argparse
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from medward.agents.baselines.tabular import BASELINES, fit_baseline
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.model import Provenance, SentinelModel
-from medward.agents.sentinel.recipe import Recipe
+from medward.agents.sentinel.recipe import LearningSettings, Recipe
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.prepared import PreparedData, prepare
 from medward.flows.reading import read_flows, recognise
@@ -45,7 +45,7 @@ LEAST_ROWS = 10
 FEDERATED = "federated"
 CAUTIONS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, *range(4, 13), 14.0, 16.0, 20.0, 24.0, 32.0)
 #: What the ideas change: the recipe before any of them helped.
-NOW = Recipe(epochs=15, naming_weight=1.0, class_power=0.5)
+NOW = Recipe(learning=LearningSettings(epochs=15, naming_weight=1.0, class_power=0.5))
 IDEAS: dict[str, dict[str, Any]] = {
     "now": {},
     "no naming loss, no class weights": {"naming_weight": 0.0, "class_power": 0.0},
@@ -137,19 +137,19 @@ def run(path: Path, seeds: int, wanted: list[str]) -> None:
 def learned(
     prepared: PreparedData, idea: str, seed: int, rows: NDArray[np.intp]
 ) -> Callable[[float], NDArray[np.bool_]]:
-    """Train one idea, and return a function from a caution to which of the rows it alerts on."""
+    """Train one idea, and return a function from an alert bias to which of the rows it alerts on."""
     if idea in RIVALS:
         fitted = fit_baseline(next(b for b in BASELINES if b.name == idea), prepared, NOW, seed)
         chance = fitted.chance(rows)
-        return lambda caution: fitted.decided(chance, caution) > 0
-    model = trained(prepared, replace(NOW, **IDEAS[idea]), seed, idea.startswith(FEDERATED))
-    return lambda caution: cautious(model, caution).scorer().score(prepared.x[rows]).decision > 0
+        return lambda bias: fitted.decided(chance, bias) > 0
+    model = trained(prepared, NOW.change(**IDEAS[idea]), seed, idea.startswith(FEDERATED))
+    return lambda bias: biased(model, bias).scorer().score(prepared.x[rows]).decision > 0
 
 
 def trained(prepared: PreparedData, recipe: Recipe, seed: int, federated: bool) -> SentinelModel:
     """Train on the split's training rows, in one place or by hospitals that sum in the open."""
     if federated:
-        options = Options(SITES, recipe.rounds, protect="none", seed=seed)
+        options = Options(SITES, recipe.federation.rounds, protect="none", seed=seed)
         return FederatedTraining(prepared, recipe, options).run(None, lambda report: None)
     provenance = Provenance("central", None, 1, "none", prepared.flows.schema.synthetic, seed)
     return train_centrally(prepared, prepared.split.train, recipe, provenance)
@@ -167,10 +167,10 @@ def folds(kind: NDArray[np.int32], family: NDArray[np.int32], prepared: Prepared
     return fold
 
 
-def cautious(model: SentinelModel, caution: float) -> SentinelModel:
-    """Return a model that was trained without caution with some."""
+def biased(model: SentinelModel, alert_bias: float) -> SentinelModel:
+    """Return a model that was trained without alert bias with some."""
     bias = model.weights.advantage_bias.copy()
-    bias[0] -= caution
+    bias[0] -= alert_bias
     return replace(model, weights=replace(model.weights, advantage_bias=bias))
 
 

@@ -1,7 +1,7 @@
 """Try changes to Sentinel's recipes on VALIDATION rows, and print what each gained or lost there.
 
 Groups that end in "federated" train four hospitals in the open, as `medward reproduce` does; those that end in the name
-of a baseline give it a caution, as Sentinel has one; all others train in one place. Groups "first splits" have the
+of a baseline give it an alert bias, as Sentinel has one; all others train in one place. Groups "first splits" have the
 splits of benchmarks/first_splits.py.
 
     python benchmarks/results_ideas.py DATA [--seeds 5] [--idea NAME ...]     run what is not in the results yet
@@ -25,7 +25,7 @@ import numpy as np
 from first_splits import SEEDS, first_split
 from first_study import differing
 from ideas import IDEAS
-from new_attacks import cautious, trained
+from new_attacks import biased, trained
 from sklearn.metrics import f1_score
 
 from medward.agents.baselines.tabular import BASELINES, fit_baseline
@@ -42,7 +42,7 @@ RIVALS = ("XGBoost", "LightGBM", "histogram gradient boosting", "random forest")
 BEFORE = {
     **RECIPES,
     "ciciomt2024": Recipe(),
-    "x-iomt": replace(RECIPES["x-iomt"], taught=None, federated_caution=None),
+    "x-iomt": RECIPES["x-iomt"].change(training_costs=None, federated_alert_bias=None),
 }
 FOLDER = Path(__file__).parent / "results"
 
@@ -73,7 +73,7 @@ def run(group: str, seeds: int, wanted: list[str]) -> None:
                 made = densities
             began = perf_counter()
             if kind in RIVALS:
-                found = rival(prepared, kind, changes.get("caution", 0.0), seed, made_before)
+                found = rival(prepared, kind, changes.get("alert_bias", 0.0), seed, made_before)
             else:
                 recipe = changed(BEFORE[data], changes)
                 drawn_from = seed // FIRST if kind == FIRST_SPLITS else seed
@@ -104,14 +104,14 @@ def judged(model: SentinelModel, prepared: PreparedData) -> dict[str, Any]:
     }
 
 
-def rival(prepared: PreparedData, name: str, caution: float, seed: int, before: dict[Any, Any]) -> dict[str, Any]:
-    """Measure a tuned baseline with a caution on validation rows; it is fitted once for all of them."""
+def rival(prepared: PreparedData, name: str, alert_bias: float, seed: int, before: dict[Any, Any]) -> dict[str, Any]:
+    """Measure a tuned baseline with an alert bias on validation rows; it is fitted once for all of them."""
     data, rows = prepared.dataset.name, prepared.split.validation
     if name not in before:
         fitted = fit_baseline(next(b for b in BASELINES if b.name == name), prepared, RECIPES[data], seed)
         before[name] = fitted, fitted.chance(rows)
     fitted, chance = before[name]
-    y, decision = prepared.flows.y[rows], fitted.decided(chance, caution)
+    y, decision = prepared.flows.y[rows], fitted.decided(chance, alert_bias)
     binary, multiclass = _f1(y > 0, decision > 0), _f1(y, decision)
     cost = expected_cost(y, decision, np.zeros(len(y), np.bool_), RECIPES[data].costs)
     return {
@@ -133,15 +133,15 @@ def tried(
     before: dict[Any, SentinelModel],
     parts: Sequence[str],
 ) -> SentinelModel:
-    """Train a model, or take one of `before` that differs in caution alone, which training knows nothing of.
+    """Train a model, or take one of `before` that differs in alert bias alone, which training knows nothing of.
 
-    A federation's own caution is left out: ideas name theirs.
+    A federation's own bias is left out: ideas name theirs.
     """
-    plain = replace(recipe, caution=0.0, federated_caution=None)
+    plain = recipe.change(alert_bias=0.0, federated_alert_bias=None)
     key = (plain, prepared.x.shape, parts)
     if key not in before:
         before[key] = trained(prepared, plain, seed, federated)
-    return replace(cautious(before[key], recipe.caution), recipe=recipe)
+    return replace(biased(before[key], recipe.deployment.alert_bias), recipe=recipe)
 
 
 def changed(recipe: Any, changes: dict[str, Any]) -> Any:
@@ -149,7 +149,7 @@ def changed(recipe: Any, changes: dict[str, Any]) -> Any:
         name: value for name, value in changes.items() if name in ("miss", "false_alarm", "wrong_class", "escalation")
     }
     rest = {name: value for name, value in changes.items() if name not in (*costs, "densities", "parts")}
-    return replace(recipe, taught=replace(recipe.costs, **costs) if costs else None, **rest)
+    return recipe.change(training_costs=replace(recipe.costs, **costs) if costs else None, **rest)
 
 
 def _f1(y: Any, decision: Any) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.agents.sentinel.recipe import Costs
+from medward.agents.costs import Costs
 
 
 def measures(

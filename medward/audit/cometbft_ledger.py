@@ -35,12 +35,12 @@ class CometAudit:
     def __init__(
         self, genesis: Genesis, comet_genesis: str, chains: Mapping[str, StoredChain], found: AuditResult
     ) -> None:
-        self._genesis, self._chains, self._found = genesis, chains, found
+        self._genesis, self._chains, self._findings = genesis, chains, found
         self._verifier = MemberVerifier()
         document = json.loads(comet_genesis)
         self._chain_id = str(document["chain_id"])
         self._time = _milliseconds(document["genesis_time"])
-        self._validators = _ordered(document["validators"])
+        self._validators = _order(document["validators"])
         self._blocks: dict[int, StoredBlock] = {}
 
     def run(self, application: Application, take: Take) -> Replayed:
@@ -52,7 +52,7 @@ class CometAudit:
         return Replayed(self._replay(application, take), [self._genesis.membership])
 
     def _problem(self, what: str, home: str | None = None, height: int | None = None) -> None:
-        self._found.problems.append(Finding(what, home, height))
+        self._findings.problems.append(Finding(what, home, height))
 
     def _verify_blocks(self) -> None:
         altered: list[tuple[str, int]] = []
@@ -60,7 +60,7 @@ class CometAudit:
         for height in sorted({height for chain in self._chains.values() for height in chain.blocks}):
             for home, chain in self._chains.items():
                 block = chain.blocks.get(height)
-                if block is None or not self._verified(home, height, block):
+                if block is None or not self._verify(home, height, block):
                     continue
                 if _data_hash(block.transactions) != block.header["data_hash"]:
                     altered.append((home, height))
@@ -70,11 +70,11 @@ class CometAudit:
                 if known.header != block.header:
                     what = f"two different blocks are certified, here and in {first}: more members lied than may"
                     self._problem(what, home, height)
-        self._found.count("blocks", len(self._blocks))
+        self._findings.count("blocks", len(self._blocks))
         for home, height in altered:
             self._tell_altered(home, height)
 
-    def _verified(self, home: str, height: int, block: StoredBlock) -> bool:
+    def _verify(self, home: str, height: int, block: StoredBlock) -> bool:
         """Verify a block's certificate, and that what is kept twice is kept the same."""
         try:
             certified, _ = verify_commit(block.signed_header, self._validators, self._chain_id)
@@ -83,7 +83,7 @@ class CometAudit:
         except InvalidCertificate as error:
             self._problem(f"the certificate of the block is not valid: {error}", home, height)
             return False
-        self._found.count("certificates")
+        self._findings.count("certificates")
         if block.header != block.signed_header["header"]:
             self._problem("the header in the block is not the one that was certified", home, height)
             return False
@@ -94,7 +94,7 @@ class CometAudit:
             )
         if block.evidence:
             what = f"{len(block.evidence)} proofs that a validator signed two blocks stand here, unread"
-            self._found.remarks.append(Finding(what, home, height))
+            self._findings.remarks.append(Finding(what, home, height))
         elif block.header["evidence_hash"] != merkle_root([]).hex().upper():
             self._problem("proofs that a validator signed two blocks are missing here", home, height)
         return True
@@ -146,12 +146,12 @@ class CometAudit:
             executed = execution.execute(_milliseconds(header["time"]), present)
             for transaction, result in zip(present, executed.results, strict=True):
                 take(executed, transaction, result)
-            self._found.count("transactions", len(present))
-        self._found.count("checkpoints", max(execution.height - 1, 0))
+            self._findings.count("transactions", len(present))
+        self._findings.count("checkpoints", max(execution.height - 1, 0))
         return execution.height
 
 
-def _ordered(validators: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _order(validators: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the genesis validators as the RPC gives them: by power, then by address."""
     found = [{**validator, "voting_power": validator["power"]} for validator in validators]
     return sorted(found, key=lambda validator: (-int(validator["voting_power"]), validator["address"]))

@@ -62,7 +62,7 @@ class LedgerAudit:
     """
 
     def __init__(self, genesis: Genesis, journals: Mapping[str, JournalContent], found: AuditResult) -> None:
-        self._genesis, self._journals, self._found = genesis, journals, found
+        self._genesis, self._journals, self._findings = genesis, journals, found
         self._chain = genesis.chain
         self._verifier = MemberVerifier()
         self._memberships: list[Membership] = [genesis.membership]
@@ -89,7 +89,7 @@ class LedgerAudit:
         return replayed
 
     def _problem(self, what: str, home: str | None = None, height: int | None = None) -> None:
-        self._found.problems.append(Finding(what, home, height))
+        self._findings.problems.append(Finding(what, home, height))
 
     def _follow_epochs(self) -> None:
         """Find the members of every epoch; all homes' proofs of them must agree."""
@@ -124,7 +124,7 @@ class LedgerAudit:
             return
         if digest(snapshot_digests(snapshot.data, self._genesis.parameters.chunk_bytes)) != body.snapshot:
             self._problem("its snapshot is not the one that was certified", home, body.height)
-        self._found.count("checkpoints")
+        self._findings.count("checkpoints")
         self._note_checkpoint(home, snapshot.certificate)
 
     def _verify_blocks(self) -> None:
@@ -132,16 +132,16 @@ class LedgerAudit:
             by: str | None = None
             for home, journal in self._journals.items():
                 block = journal.blocks.get(height)
-                if block is None or not self._verified(home, height, block):
+                if block is None or not self._verify(home, height, block):
                     continue
                 known = self._blocks.setdefault(height, block)
                 by = by or home
                 if known.certificate.header.digest() != block.certificate.header.digest():
                     what = f"two different blocks are certified, one here and one in {by}: more members lied than may"
                     self._problem(what, home, height)
-        self._found.count("blocks", len(self._blocks))
+        self._findings.count("blocks", len(self._blocks))
 
-    def _verified(self, home: str, height: int, block: CertifiedBlock | AlteredBlock) -> bool:
+    def _verify(self, home: str, height: int, block: CertifiedBlock | AlteredBlock) -> bool:
         """Verify a block; of an altered one, whose transactions are told elsewhere, the certificate alone."""
         epoch = block.certificate.header.epoch
         following = self._memberships[epoch + 1] if epoch + 1 < len(self._memberships) else None
@@ -153,7 +153,7 @@ class LedgerAudit:
         except InvalidCertificate as error:
             self._problem(f"the certificate of the block is not valid: {error}", home, height)
             return False
-        self._found.count("certificates")
+        self._findings.count("certificates")
         return True
 
     def _tell_altered(self) -> None:
@@ -161,7 +161,7 @@ class LedgerAudit:
         for home, journal in self._journals.items():
             for height, block in journal.altered.items():
                 # A header that nobody signed names no transactions; then the certificate is what was altered.
-                if self._verified(home, height, block):
+                if self._verify(home, height, block):
                     for what in self._alterations(block, self._blocks.get(height)):
                         self._problem(what, home, height)
 
@@ -249,7 +249,7 @@ class LedgerAudit:
                 f"a transaction does not decode, and nothing from here on can be replayed: {error}", None, height
             )
             return None
-        self._found.count("transactions", len(transactions))
+        self._findings.count("transactions", len(transactions))
         return transactions
 
     def _compare_members(self, membership: Membership) -> None:
@@ -271,8 +271,8 @@ class LedgerAudit:
                 if key not in told:
                     told.add(key)
                     what = f"{evidence.member} signed two different things where one is allowed, as both show"
-                    self._found.remarks.append(Finding(what, home))
-        self._found.count("equivocations", len(told))
+                    self._findings.remarks.append(Finding(what, home))
+        self._findings.count("equivocations", len(told))
 
 
 def differing(whole: Sequence[bytes], stored: bytes) -> Sequence[int]:

@@ -25,7 +25,7 @@ from medward.federation import records
 from medward.federation.blobs import blob_name
 from medward.federation.errors import FederationError
 from medward.federation.model.plan import TrainingPlan
-from medward.federation.model.shared_model import MOST_BYTES, from_bytes
+from medward.federation.model.shared_model_format import MOST_BYTES, decode_model, encode_model
 from medward.federation.records import Record
 from medward.federation.round.exposure import Cohort, added, isolates
 from medward.federation.round.state import NextModel, Phase
@@ -104,7 +104,7 @@ def named_blobs(record: Record, author: str) -> Iterator[tuple[str, str]]:
 
 
 def audit_cohorts(rounds: Mapping[int, PastRound], found: AuditResult) -> None:
-    """Count once more what all sums tell together: a federation that opened too much is named.
+    """Count once more what all sums tell together: a federation that decrypted too much is named.
 
     Of every sum whose cohort was fixed somebody may know the result, whatever became of its round. Sums of surveys
     are of the same unknowns, and so are updates of the same model (exposure.py).
@@ -217,12 +217,12 @@ def _next_model(audit: RoundAudit, total: IntVector | None, plan: TrainingPlan |
     if (total is None and now.task != "skip") or before is None or plan is None:
         return None
     try:
-        after = from_bytes(plan, before).advance(total, now.refused, (len(now.invited), len(now.cohort)))
+        after = decode_model(plan, before).advance(total, now.refused, (len(now.invited), len(now.cohort)))
     except FederationError as error:
         if now.candidate is not None:
             audit.problem(f"no model follows from its sum: {error}", now.model)
         return None
-    return NextModel(blob_name(after.to_bytes()), after.next)
+    return NextModel(blob_name(encode_model(after)), after.next)
 
 
 def _check_models(audit: RoundAudit, computed: NextModel | None) -> None:

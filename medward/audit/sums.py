@@ -164,9 +164,9 @@ def check_answers(audit: RoundAudit) -> IntVector | None:
     if not now.answers or not set(now.cohort) <= audit.dealings.keys():
         return None
     audit.found.count("answers", len(audit.answers))
-    right = _audited(audit)
-    every = _decrypted(audit, audit.answers)
-    found = every or next((one for held in _sets(audit, right) if (one := _decrypted(audit, held)) is not None), None)
+    right = _read_audit(audit)
+    every = _decrypt(audit, audit.answers)
+    found = every or next((one for held in _sets(audit, right) if (one := _decrypt(audit, held)) is not None), None)
     _check_denials(audit)
     if found is None:
         _tell_no_sum(audit)
@@ -205,7 +205,7 @@ def _who(said: str, dealer: str, verdicts: Mapping[str, Attest]) -> list[str]:
     return [holder for holder, verdict in verdicts.items() if dealer in getattr(verdict, said)]
 
 
-def _decrypted(audit: RoundAudit, answers: Mapping[str, bytes]) -> Decrypted | None:
+def _decrypt(audit: RoundAudit, answers: Mapping[str, bytes]) -> Decrypted | None:
     if len(answers) < audit.terms.threshold:
         return None
     contributions = {dealer: audit.dealings[dealer][0] for dealer in audit.now.cohort}
@@ -244,13 +244,13 @@ def _check_denials(audit: RoundAudit) -> None:
             continue
         held = {holder: audit.answers[holder] for holder in audit.answers if holder in names}
         if frozenset(names) not in fits:
-            fits[frozenset(names)] = _decrypted(audit, held) is not None
+            fits[frozenset(names)] = _decrypt(audit, held) is not None
         audit.found.count("denials")
         liars += [member] if fits[frozenset(names)] else []
     audit.blame(liars, now.terms.faulty, "found that no set of the answers gives a sum, and one does")
 
 
-def _audited(audit: RoundAudit) -> dict[str, bytes]:
+def _read_audit(audit: RoundAudit) -> dict[str, bytes]:
     """Repeat an audit of answers; return those that agree with the dealers' responses.
 
     A false response of one dealer contradicts right answers, too. So it is told whose answers are contradicted, and

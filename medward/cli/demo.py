@@ -209,9 +209,10 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcom
 
 def _guard(shared: "SharedModel", options: "Options", name: str | None) -> "SentinelModel":
     from medward.agents.sentinel.model import Provenance
+    from medward.federation.model.train import training_stage
 
     schema = shared.plan.space.schema
-    return shared.guard(
+    return training_stage(shared).guard(
         Provenance(
             how="federated",
             round=shared.round - 1,

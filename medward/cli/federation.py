@@ -1,7 +1,8 @@
 """`medward federation`: begin one, come into one, with new keys too; running.py asks running nodes."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,7 @@ from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
+    from medward.flows.datasets import Dataset
     from medward.node.home.federation_file import FederationFile
     from medward.node.home.folder import Home
     from medward.node.trial.founding import Agree, Seat
@@ -77,56 +79,22 @@ def init(
 
     Example: medward federation init --out trial --member north=10.0.0.1:7450 --member south=10.0.0.2:7450
     """
-    from medward.node.applications import program_of
-    from medward.node.errors import InvalidConfiguration
-    from medward.node.home.cards import read_card
-    from medward.node.home.federation_file import read_federation, write_federation
-    from medward.node.trial.founding import found_on_one_machine, found_with_cards, make_swarm_key
-
-    if bool(member) == bool(card):
-        raise BadUsage("give the members with --member, or their cards with --card: one of the two")
-    sums = {"rounds": rounds, "bits": bits, "seed": seed, "courier": courier, "budget": budget}
-    trains = train is not None or schema is not None
-    sums |= {"members": len(member or card or ())}
-    agree, table = _plan(train, schema, name, deadline, sums) if trains else (None, {})
-    application = "training" if trains else application
-    program_of(application)
     _check_choice("--ledger", ledger, "pbft", "cometbft")
     _check_choice("--store", store, "embedded", "kubo")
-    if card and ledger == "cometbft":
-        raise BadUsage("one operator makes all keys of CometBFT: use --member, or the ledger pbft")
-    file = out / "federation.json"
-    if file.exists():
-        raise MedwardError(f"{file} is there already; choose another folder, so that no federation is lost")
-    if member:
-        seats = [_seat(text) for text in member]
-        try:
-            homes = found_on_one_machine(
-                *(out, name, seats, application),
-                settings={"participant": table, "store": {"engine": store}},
-                agree=agree,
-                engine="cometbft" if ledger == "cometbft" else "pbft",
-            )
-        except InvalidConfiguration as error:
-            raise BadUsage(str(error)) from None
-    else:
-        homes = {}
-        federation = found_with_cards(name, [read_card(path) for path in card or ()], application, agree=agree)
-        out.mkdir(parents=True, exist_ok=True)
-        write_federation(federation, file)
-        if store == "kubo":
-            make_swarm_key(out / "swarm.key")
-    federation = read_federation(file)
+    members = _Members(tuple(member or ()), tuple(card or ()))
+    training = None
+    if train is not None or schema is not None:
+        training = _TrainingOptions(train, schema, rounds, bits, seed, courier, budget, deadline)
+    foundation = _Foundation(name, out, members, training, application, store, ledger)
+    homes, federation = _found(foundation)
     if as_json:
-        folders = {member_name: str(home.folder) for member_name, home in homes.items()}
-        names = [known.name for known in federation.cards]
         print_json(
             {
                 "federation": name,
                 "fingerprint": federation.fingerprint,
-                "file": str(file),
-                "members": names,
-                "homes": folders,
+                "file": str(foundation.file),
+                "members": [known.name for known in federation.cards],
+                "homes": {member_name: str(home.folder) for member_name, home in homes.items()},
             }
         )
         return
@@ -134,9 +102,118 @@ def init(
     for member_name, home in homes.items():
         typer.echo(f"  {member_name}: medward node up --home {home.folder}")
     if not homes:
+        file = foundation.file
         typer.echo(f"  give {file} to every member; each says: medward federation join --home HOME --federation FILE")
         if store == "kubo":
             typer.echo(f"  give {out / 'swarm.key'} to every member over a safe channel; each adds: --swarm-key FILE")
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Who belongs to a federation: by address, or by the card of a home that is made already; one of the two."""
+
+    addresses: tuple[str, ...]
+    cards: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.addresses) + len(self.cards)
+
+
+@dataclass(frozen=True)
+class _TrainingOptions:
+    """What a federation that trains agrees on; see the options of `init`."""
+
+    data: str | None
+    schema: Path | None
+    rounds: int
+    bits: int
+    seed: int
+    courier: str
+    budget: int
+    deadline: float
+
+    def dataset(self) -> "Dataset":
+        """Return the data set that medward knows by name, or the one that the schema file describes."""
+        from medward.flows.datasets import DATASETS
+        from medward.flows.schema_file import dataset_of, read_schema
+
+        if self.schema is not None:
+            if self.data is not None:
+                raise BadUsage(
+                    "--train names columns that medward knows, --schema describes others: give one of the two"
+                )
+            return dataset_of(read_schema(self.schema))
+        if self.data not in DATASETS:
+            names = ", ".join(DATASETS)
+            raise BadUsage(f"--train: expected one of {names}, got '{self.data}'; --schema describes others")
+        return DATASETS[self.data]
+
+    def sums(self, members: int) -> dict[str, Any]:
+        """Return how sums are made, for node.toml."""
+        courier = {"courier": self.courier, "budget": self.budget, "members": members}
+        return {"rounds": self.rounds, "bits": self.bits, "seed": self.seed} | courier
+
+
+@dataclass(frozen=True)
+class _Foundation:
+    """A federation to begin; see the options of `init`."""
+
+    name: str
+    folder: Path
+    members: _Members
+    training: _TrainingOptions | None
+    program: str
+    store: str
+    ledger: str
+
+    @property
+    def file(self) -> Path:
+        """The federation's file."""
+        return self.folder / "federation.json"
+
+    @property
+    def application(self) -> str:
+        """What the ledger agrees on."""
+        return self.program if self.training is None else "training"
+
+
+def _found(foundation: _Foundation) -> "tuple[dict[str, Home], FederationFile]":
+    """Begin a federation, and return the homes that were made here, by member, and its file's content."""
+    from medward.node.applications import program_of
+    from medward.node.errors import InvalidConfiguration
+    from medward.node.home.cards import read_card
+    from medward.node.home.federation_file import read_federation, write_federation
+    from medward.node.trial.founding import found_on_one_machine, found_with_cards, make_swarm_key
+
+    name, folder, members, file = foundation.name, foundation.folder, foundation.members, foundation.file
+    if bool(members.addresses) == bool(members.cards):
+        raise BadUsage("give the members with --member, or their cards with --card: one of the two")
+    agree, table = _plan(foundation) if foundation.training else (None, {})
+    program_of(foundation.application)
+    if members.cards and foundation.ledger == "cometbft":
+        raise BadUsage("one operator makes all keys of CometBFT: use --member, or the ledger pbft")
+    if file.exists():
+        raise MedwardError(f"{file} is there already; choose another folder, so that no federation is lost")
+    homes: dict[str, Home] = {}
+    if members.addresses:
+        seats = [_seat(text) for text in members.addresses]
+        try:
+            homes = found_on_one_machine(
+                *(folder, name, seats, foundation.application),
+                settings={"participant": table, "store": {"engine": foundation.store}},
+                agree=agree,
+                engine="cometbft" if foundation.ledger == "cometbft" else "pbft",
+            )
+        except InvalidConfiguration as error:
+            raise BadUsage(str(error)) from None
+    else:
+        cards = [read_card(path) for path in members.cards]
+        federation = found_with_cards(name, cards, foundation.application, agree=agree)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_federation(federation, file)
+        if foundation.store == "kubo":
+            make_swarm_key(folder / "swarm.key")
+    return homes, read_federation(file)
 
 
 def _check_choice(option: str, given: str, *choices: str) -> None:
@@ -144,22 +221,16 @@ def _check_choice(option: str, given: str, *choices: str) -> None:
         raise BadUsage(f"{option}: expected {' or '.join(choices)}, got '{given}'")
 
 
-def _plan(
-    train: str | None, schema: Path | None, name: str, deadline: float, sums: dict[str, Any]
-) -> "tuple[Agree, dict[str, object]]":
+def _plan(foundation: _Foundation) -> "tuple[Agree, dict[str, object]]":
     """Return what a federation that trains agrees on, and what its members' node.toml says of it."""
-    from medward.flows.datasets import DATASETS
-    from medward.flows.schema_file import dataset_of, read_schema
     from medward.node.errors import InvalidConfiguration
     from medward.node.training.data import ParticipantSettings, plan_for
     from medward.node.training.rules import agreement_parameters
 
-    if train is not None and schema is not None:
-        raise BadUsage("--train names columns that medward knows, --schema describes others: give one of the two")
-    if train is not None and train not in DATASETS:
-        raise BadUsage(f"--train: expected one of {', '.join(DATASETS)}, got '{train}'; --schema describes others")
-    dataset = DATASETS[train] if schema is None and train is not None else dataset_of(read_schema(cast(Path, schema)))
-    if deadline <= 0 or sums["rounds"] < 1:
+    options, name = foundation.training, foundation.name
+    assert options is not None
+    dataset, sums = options.dataset(), options.sums(len(foundation.members))
+    if options.deadline <= 0 or options.rounds < 1:
         raise BadUsage("--deadline and --rounds: expected numbers above 0")
     try:
         plan = plan_for(dataset, ParticipantSettings(data=dataset.name, **sums))
@@ -167,8 +238,9 @@ def _plan(
         raise BadUsage(f"--courier and --budget: {error}") from None
     ours = ("courier", "budget", "members")
     agreed = {"data": dataset.name} | ({"schema": dataset.text} if dataset.text else {})
-    table: dict[str, object] = agreed | {k: v for k, v in sums.items() if sums["courier"] or k not in ours}
-    return lambda members: agreement_parameters(plan, members, name=name, deadline=deadline, schema=dataset.text), table
+    table: dict[str, object] = agreed | {k: v for k, v in sums.items() if options.courier or k not in ours}
+    deadline, text = options.deadline, dataset.text
+    return lambda members: agreement_parameters(plan, members, name=name, deadline=deadline, schema=text), table
 
 
 @app.command("join")

@@ -74,20 +74,20 @@ def unseal(
 
     member = Home(home)
     with NodeClient.of_home(member) as client:
-        opened = sealing.unseal(member, what, out, client if client.healthy() else None)
-    origin = opened.header.origin
+        result = sealing.unseal(member, what, out, client if client.healthy() else None)
+    origin = result.header.origin
     if as_json:
         print_json(
             {
-                "path": str(opened.path),
+                "path": str(result.path),
                 "member": origin.member,
                 "schema": origin.schema.hex(),
                 "rows": origin.rows,
-                "readers": list(opened.header.readers),
+                "readers": list(result.header.readers),
             }
         )
         return
-    typer.echo(f"{opened.path}: sealed by {origin.member}, to {', '.join(opened.header.readers)}")
+    typer.echo(f"{result.path}: sealed by {origin.member}, to {', '.join(result.header.readers)}")
 
 
 def withdraw(

@@ -57,8 +57,8 @@ def add(
     Example: medward store add model.npz --store node-1/store --pin model/current
     """
     chosen = _profile(profile)
-    with _source(file, "adding") as content, _open(store) as opened:
-        typer.echo(str(opened.add(content, pin=pin, profile=chosen)))
+    with _source(file, "adding") as content, _open(store) as blobs:
+        typer.echo(str(blobs.add(content, pin=pin, profile=chosen)))
 
 
 @app.command("get")
@@ -81,11 +81,11 @@ def get(
     root = _parse(cid)
     exchange = _exchange(peer or [], certificate, key, trusted)
     if exchange is None:
-        with _open(store, read_only=True) as opened:
-            _write(opened.stream(root), out)
+        with _open(store, read_only=True) as blobs:
+            _write(blobs.stream(root), out)
     else:
-        with _open(store, exchange=exchange) as opened:
-            _write(opened.stream(root), out)
+        with _open(store, exchange=exchange) as blobs:
+            _write(blobs.stream(root), out)
 
 
 @app.command("verify")
@@ -102,11 +102,11 @@ def verify(
     from medward.store.errors import StoreInUse
 
     try:
-        opened = _open(store, must_exist=True)
+        blobs = _open(store, must_exist=True)
     except StoreInUse:
-        opened = _open(store, read_only=True)
-    with opened:
-        found = opened.verify()
+        blobs = _open(store, read_only=True)
+    with blobs:
+        found = blobs.verify()
     corrupt, missing = [str(cid) for cid in found.corrupt], [str(cid) for cid in found.missing]
     if as_json:
         counts = {"blocks": found.blocks, "bytes": found.bytes, "corrupt": corrupt, "missing": missing}

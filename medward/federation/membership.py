@@ -130,7 +130,7 @@ def wished(state: Members, change: Change, author: str, time: float) -> Members:
     Raises:
         Refused: it cannot come true, is agreed on already, or its author has too many open wishes.
     """
-    state = _unexpired(state, time)
+    state = _drop_expired(state, time)
     _check(state, change)
     own = state.wishes.get(author, {})
     if change in state.waiting and change in (wish.change for wish in own.values()):
@@ -158,7 +158,7 @@ def retracted(state: Members, name: str, author: str, time: float) -> Members:
     Raises:
         Refused: it has none.
     """
-    state = _unexpired(state, time)
+    state = _drop_expired(state, time)
     if name not in state.wishes.get(author, {}):
         raise RecordRefused(
             f"{author} has no open wish about {name}: look at `medward federation status` for those it has."
@@ -177,7 +177,7 @@ def settled(state: Members, epoch: int | None, number: int, time: float) -> tupl
     """
     if not state.agreed or epoch is None or epoch == state.epoch:
         return state, None
-    state = _unexpired(state, time)
+    state = _drop_expired(state, time)
     while state.agreed:
         (first, *others), change = state.agreed, state.agreed[0].change
         state = replace(state, agreed=tuple(others))
@@ -189,13 +189,13 @@ def settled(state: Members, epoch: int | None, number: int, time: float) -> tupl
             # It was possible when it was asked for: another change came between.
             state = _forgotten(state, change)
             continue
-        return replace(_changed(state, change, number), epoch=epoch), change
+        return replace(_change(state, change, number), epoch=epoch), change
     return state, None
 
 
 def pending(state: Members, time: float) -> tuple[PendingChange, ...]:
     """Return the changes that members want at a time, those that are agreed on first."""
-    state = _unexpired(state, time)
+    state = _drop_expired(state, time)
     open_ = [wish.change for name in state.names for wish in state.wishes.get(name, {}).values()]
     found = []
     for change in dict.fromkeys((*(one for one in state.waiting if one in open_), *open_)):
@@ -263,7 +263,7 @@ def _check(state: Members, change: Change) -> None:
         raise RecordRefused(f"The certificate of {name} is that of {owner}: have another one made.")
 
 
-def _changed(state: Members, change: Change, number: int) -> Members:
+def _change(state: Members, change: Change, number: int) -> Members:
     """Make a change: what was wished about this member falls, and what it wished with the keys that it had."""
     name, account = change.name, change.account
     state = _without(state, lambda author, wish: name in (author, wish.change.name))
@@ -288,7 +288,7 @@ def _forgotten(state: Members, change: Change) -> Members:
     return _without(state, lambda _, wish: wish.change == change)
 
 
-def _unexpired(state: Members, time: float) -> Members:
+def _drop_expired(state: Members, time: float) -> Members:
     return _without(state, lambda _, wish: time >= wish.time + LIFETIME)
 
 

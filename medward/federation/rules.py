@@ -238,13 +238,13 @@ def apply(
     if author not in state.terms.members or getattr(record, "member", author) != author:
         raise RecordRefused(f"{author} cannot say this for {getattr(record, 'member', 'the federation')}.")
     if isinstance(record, RoundTick) and not state.busy:
-        if (after := _settled(state, time, epoch)) is not state:
+        if (after := _settle(state, time, epoch)) is not state:
             return after
         raise RecordRefused("No round is under way, and no change of the members waits that could be made now.")
-    return _settled(_applied(state, record, author, time, block, epoch), time, epoch)
+    return _settle(_apply(state, record, author, time, block, epoch), time, epoch)
 
 
-def _applied(
+def _apply(
     state: FederationState, record: Record, author: str, time: float, block: bytes, epoch: int | None
 ) -> FederationState:
     match record:
@@ -263,7 +263,7 @@ def _applied(
     if isinstance(record, DataRecord):
         return replace(state, data=apply_to_data(state.data, record, author, state.terms.members, time))
     if isinstance(record, Resume):
-        return _resumed(state, author)
+        return _resume(state, author)
     if state.stopped is not None:
         raise RecordRefused(f"The federation has stopped: {state.stopped}.")
     if isinstance(record, BeginRound):
@@ -271,7 +271,7 @@ def _applied(
     return _in_round(state, record, time, block)
 
 
-def _resumed(state: FederationState, author: str) -> FederationState:
+def _resume(state: FederationState, author: str) -> FederationState:
     if state.stopped is None or author in state.resuming:
         raise RecordRefused("There is nothing to resume.")
     resuming = state.resuming | {author}
@@ -312,10 +312,10 @@ def _in_round(state: FederationState, record: RoundRecord, time: float, block: b
         raise RecordRefused("No round is under way.")
     now = apply_to_round(state.round, record, time, block)
     state = replace(state, round=now)
-    return _closed(state, now, time) if now.over else state
+    return _close(state, now, time) if now.over else state
 
 
-def _closed(state: FederationState, now: Round, time: float) -> FederationState:
+def _close(state: FederationState, now: Round, time: float) -> FederationState:
     """Take a round's end: its model, and what it may have shown."""
     state = replace(state, idle_since=time)
     state = replace(state, exposed=_expose(state, now))
@@ -358,7 +358,7 @@ def _expose(state: FederationState, now: Round) -> Mapping[str, tuple[Cohort, ..
     return {**state.exposed, of: added(state.exposed.get(of, ()), frozenset(now.cohort))}
 
 
-def _settled(state: FederationState, time: float, epoch: int | None) -> FederationState:
+def _settle(state: FederationState, time: float, epoch: int | None) -> FederationState:
     """Make the next change of membership that is agreed on, once nothing is under way."""
     if state.busy:
         return state

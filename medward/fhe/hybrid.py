@@ -60,7 +60,7 @@ class HybridKey:
         """The public part, PUBLIC_BYTES long."""
         return self._public
 
-    def open(self, box: bytes, label: bytes) -> bytes:
+    def unseal(self, box: bytes, label: bytes) -> bytes:
         """Return what is in a box; ValueError if it was not sealed to this key under this label."""
         if len(box) < OVERHEAD:
             raise ValueError("the box is too short")

@@ -70,7 +70,7 @@ class ColumnFacts:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class SchemaProposal:
     """A proposed schema file.
 
     Args:
@@ -88,7 +88,7 @@ class Proposal:
     warnings: tuple[str, ...]
 
 
-def propose(path: Path, label: str | None, name: str | None = None) -> Proposal:
+def propose(path: Path, label: str | None, name: str | None = None) -> SchemaProposal:
     """Look at a table and propose its schema file.
 
     Args:
@@ -136,7 +136,7 @@ def propose(path: Path, label: str | None, name: str | None = None) -> Proposal:
         classes=classes,
         values=values,
     )
-    return Proposal(file, frame.height, facts, reasons, warnings)
+    return SchemaProposal(file, frame.height, facts, reasons, warnings)
 
 
 def completed(file: SchemaFile, path: Path) -> SchemaFile:

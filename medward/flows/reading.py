@@ -51,7 +51,7 @@ def read_batches(dataset: Dataset, path: Path, labelled: bool = True) -> Iterato
     for file in source_files(dataset, path):
         first_row = 1
         for frame in column_frames(file):
-            flows = _checked(dataset, file, frame, first_row, labelled)
+            flows = _check(dataset, file, frame, first_row, labelled)
             first_row += frame.height
             if len(flows):
                 found = True
@@ -107,7 +107,7 @@ def _columns(file: SourceFile) -> list[str]:
             return list(pl.read_parquet_schema(file.path))
         except _PARQUET_ERRORS as error:
             raise BadFile(file.path, f"it cannot be read ({_first_line(error)})", "a Parquet file") from None
-    with _opened(file.path) as stream:
+    with _open(file.path) as stream:
         try:
             line = stream.readline(LONGEST_LINE)
             if file.header is None:
@@ -151,7 +151,7 @@ def _parquet_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
 def _text_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
     header = list(file.header) if file.header is not None else None
     rows_before = 0
-    with _opened(file.path) as stream:
+    with _open(file.path) as stream:
         try:
             for block in _line_blocks(file.path, stream):
                 lines = block
@@ -172,7 +172,7 @@ def _is_parquet(path: Path) -> bool:
     return path.name.lower().endswith(".parquet")
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes]:
     try:
         return cast(IO[bytes], gzip.open(path, "rb")) if path.name.lower().endswith(".gz") else path.open("rb")
     except OSError as error:
@@ -256,7 +256,7 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _checked(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_row: int, labelled: bool) -> Flows:
+def _check(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_row: int, labelled: bool) -> Flows:
     """Turn one batch of published rows into arrays, or say which cell is wrong."""
     schema = dataset.schema
     frame = frame.with_columns(

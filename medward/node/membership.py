@@ -150,7 +150,7 @@ class MembershipWatcher:
         payload = self._rules.retract_wish(name)
         if payload is None:
             raise NodeError("in this federation a change is made when it is ordered; there is nothing to take back")
-        height = await self._ordered([payload], submitter)
+        height = await self._order([payload], submitter)
         if name == self._mine.name:
             self.leaving = False
         _LOG.info("ordered at height %d: the wish about %s is taken back", height, name)
@@ -159,12 +159,12 @@ class MembershipWatcher:
     async def _change(self, update: MemberUpdate, contact: Contact | None, submitter: Submitter) -> Mapping[str, Any]:
         if self._federation.engine == "cometbft":
             raise NodeError("the members of a federation on CometBFT never change; begin another one, or use pbft")
-        height = await self._ordered(self._rules.change_members(update, contact), submitter)
+        height = await self._order(self._rules.change_members(update, contact), submitter)
         what = "is to leave" if update.member is None else f"comes with incarnation {update.member.incarnation}"
         _LOG.info("ordered at height %d: %s %s; it takes effect at a checkpoint", height, update.name, what)
         return {"ordered": True, "height": height, "member": update.name}
 
-    async def _ordered(self, payloads: Sequence[bytes], submitter: Submitter) -> int:
+    async def _order(self, payloads: Sequence[bytes], submitter: Submitter) -> int:
         """Hand payloads in, one after the other; return the height of the last."""
         height = 0
         try:

@@ -25,7 +25,7 @@ from medward.node.ledger.pbft import Consensus, PbftConsensus
 from medward.node.ledger.reach import clock_warnings, no_quorum
 from medward.node.ledger.submitter import Nonces, Submitter
 from medward.node.membership import MembershipWatcher
-from medward.node.refused_requests import TurnedAway
+from medward.node.refused_requests import RefusedRequests
 from medward.node.store.blobs import NodeStore
 from medward.node.supervision import Restarts, keep_running, run_once
 
@@ -90,10 +90,10 @@ class Node(Shown):
         self._rules = program.make_rules(federation.application.parameters)
         self._feed = Feed()
         members = members_to_call(federation)
-        self._turned_away = TurnedAway()
+        self._refused_requests = RefusedRequests()
         share = places_share()
         self._blobs = NodeStore(
-            home, configuration.name, configuration.store, members, self._turned_away.at("store"), share
+            home, configuration.name, configuration.store, members, self._refused_requests.at("store"), share
         )
         make = observed(self._rules.make_application, self._feed)
         table = configuration.ledger
@@ -101,7 +101,7 @@ class Node(Shown):
         if federation.engine == "cometbft":
             self._consensus = CometConsensus(home, table, federation, card.member, make)
         else:
-            refused = self._turned_away.at("ledger")
+            refused = self._refused_requests.at("ledger")
             self._consensus = PbftConsensus(home, table, federation, card.member, self._identity, make, refused, share)
         engine = self._consensus.engine
         chain = federation.genesis.chain
@@ -114,7 +114,7 @@ class Node(Shown):
             configuration.api,
             home.folder,
             home.token(),
-            self._turned_away.at("API"),
+            self._refused_requests.at("API"),
             ApiRooms.of(share, bool(configuration.api.certificate)),
         )
         self.stopping = asyncio.Event()
@@ -133,7 +133,7 @@ class Node(Shown):
         self._participant: Participant | None = None
         self._restarts = Restarts()
         self._phase = "starting"
-        self._begun = time.monotonic()
+        self._start_time = time.monotonic()
 
     async def run(self, tell: Callable[[str], None] = lambda _: None) -> None:
         """Run until `stopping` is set, or until something happens that the node must not survive.
@@ -260,7 +260,7 @@ class Node(Shown):
             "application": federation.application.name,
             "phase": self._phase,
             "problem": self.health(),
-            "uptime_seconds": round(time.monotonic() - self._begun, 1),
+            "uptime_seconds": round(time.monotonic() - self._start_time, 1),
             "members": [m.name for m in self._consensus.members],
             "ledger": dict(self._consensus.describe()),
             "store": dict(await asyncio.to_thread(self._blobs.describe)),
@@ -312,7 +312,7 @@ class Node(Shown):
         """See `Shown.metrics`."""
         status = await self.status()
         healthy = status["problem"] is None
-        refused = (self._api.guard.refused, self._turned_away.counts)
+        refused = (self._api.guard.refused, self._refused_requests.counts)
         return render_metrics(NodeCollector(status, *refused, self._restarts.counts, healthy))
 
     def federation(self) -> bytes:

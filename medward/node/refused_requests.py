@@ -1,4 +1,4 @@
-"""Callers that the ports turn away: counted, and logged, but less often than they may come."""
+"""Requests that the ports refuse: counted, and logged, but less often than they may come."""
 
 import logging
 import threading
@@ -13,8 +13,8 @@ _LINES_PER_SECOND = 1 / 60
 _LONGEST = 200
 
 
-class TurnedAway:
-    """How many callers each port turned away, by port and reason."""
+class RefusedRequests:
+    """How many callers' requests each port refused, by port and reason."""
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str], int] = {}

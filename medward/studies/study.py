@@ -13,7 +13,7 @@ from medward.agents.metrics import measures
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import Provenance, SentinelModel
-from medward.agents.sentinel.recipe import SEVERAL_MEMBERS, Recipe, recipe_of
+from medward.agents.sentinel.recipe import ENSEMBLES, Recipe, recipe_of
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.datasets import Dataset
 from medward.flows.errors import BadSplit
@@ -63,9 +63,9 @@ class Study:
 def left_out(method: str, dataset: Dataset) -> str | None:
     """Say why a method of `METHODS` makes no sense on a data set, or None if it does: "has no history ..."."""
     if method.endswith(_INCAUTIOUS):
-        return None if recipe_of(dataset.name).caution else "asks for no caution"
+        return None if recipe_of(dataset.name).deployment.alert_bias else "asks for no caution"
     if method == OF_THREE:
-        return None if dataset.name in SEVERAL_MEMBERS else "has no recipe of several members"
+        return None if dataset.name in ENSEMBLES else "has no recipe of several members"
     return next((baseline.needs(dataset) for baseline in BASELINES if baseline.name == method), None)
 
 
@@ -84,9 +84,9 @@ def run_method(study: Study, prepared: PreparedData, method: str, seed: int) -> 
     """
     began, used = perf_counter(), process_time()
     name = prepared.dataset.name
-    recipe = SEVERAL_MEMBERS[name] if method == OF_THREE else recipe_of(name, study.without_fingerprints)
+    recipe = ENSEMBLES[name] if method == OF_THREE else recipe_of(name, study.without_fingerprints)
     if study.quick:
-        recipe = replace(recipe, epochs=max(3, recipe.epochs // 5), rounds=10)
+        recipe = recipe.change(epochs=max(3, recipe.learning.epochs // 5), rounds=10)
     if method.startswith("Sentinel, pooled"):
         outcome = _sentinel(_pooled(prepared, method, recipe, seed), prepared)
     elif method.startswith("Sentinel"):
@@ -112,14 +112,14 @@ def run_method(study: Study, prepared: PreparedData, method: str, seed: int) -> 
 
 def _pooled(prepared: PreparedData, method: str, recipe: Recipe, seed: int) -> SentinelModel:
     if method.endswith(_INCAUTIOUS):
-        recipe = replace(recipe, caution=0.0)
+        recipe = recipe.change(alert_bias=0.0)
     provenance = Provenance("central", None, 1, "none", prepared.flows.schema.synthetic, seed, prepared.protocol)
     return train_centrally(prepared, prepared.split.train, recipe, provenance)
 
 
 def _hospitals(prepared: PreparedData, method: str, recipe: Recipe, seed: int) -> dict[str, Any]:
     """Measure hospitals that train together, or alone on the same shares."""
-    training = FederatedTraining(prepared, recipe, Options(SITES, recipe.rounds, protect="none", seed=seed))
+    training = FederatedTraining(prepared, recipe, Options(SITES, recipe.federation.rounds, protect="none", seed=seed))
     if method == ALONE:
         models = trained_alone(prepared, training.shares, recipe, seed)
         outcome = alone(models, prepared)

@@ -1,11 +1,15 @@
 """A small problem with everything in it: cheap and expensive numbers, indicators, missing values, history."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from medward.agents.sentinel.recipe import Recipe
+from medward.agents.sentinel.recipe import (
+    FederationSettings,
+    LearningSettings,
+    NetworkSettings,
+    Recipe,
+    ScalingSettings,
+)
 from medward.flows.datasets import Cut, Dataset
 from medward.flows.prepared import PreparedData, prepare
 from medward.flows.schema import Feature, Flows, Group, Schema
@@ -27,7 +31,12 @@ SCHEMA = Schema(
     history=True,
     synthetic=True,
 )
-RECIPE = Recipe(bins=4, embedding=2, hidden=(16, 16), batch=64, epochs=30, cells=64, local_steps=20, learning_rate=1e-2)
+RECIPE = Recipe(
+    ScalingSettings(bins=4, cells=64),
+    NetworkSettings(embedding=2, hidden=(16, 16)),
+    LearningSettings(batch=64, epochs=30, learning_rate=1e-2),
+    FederationSettings(local_steps=20),
+)
 
 
 def toy_flows(rows: int, seed: int) -> Flows:
@@ -64,7 +73,7 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
     """The toy recipe in each of its shapes."""
     return {
         "quantile": RECIPE,
-        "standard": replace(RECIPE, scaler="standard", embedding=0, surveys=2),
-        "quaternion": replace(RECIPE, layer="quaternion"),
-        "no embedding": replace(RECIPE, embedding=0),
+        "standard": RECIPE.change(scaler="standard", embedding=0, surveys=2),
+        "quaternion": RECIPE.change(layer="quaternion"),
+        "no embedding": RECIPE.change(embedding=0),
     }[request.param]

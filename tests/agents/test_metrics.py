@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from medward.agents.costs import Costs
 from medward.agents.metrics import expected_cost, measures
-from medward.agents.sentinel.recipe import Costs
 
 CLASSES = ("benign", "flood", "scan")
 Y = np.array([0, 0, 0, 0, 1, 1, 2, 2], np.int32)

@@ -18,7 +18,9 @@ import numpy as np
 from medward.federation.application import FederationApplication
 from medward.federation.blobs import RoundBlobs
 from medward.federation.model.hospital import Hospital, trial_secret
-from medward.federation.model.shared_model import SharedModel, first_model
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import encode_model
+from medward.federation.model.survey import first_model
 from medward.federation.records import (
     Announce,
     Answer,
@@ -180,9 +182,9 @@ class _Federation(Simulation):
         self._agreement = agreement
         super().__init__(*arguments)  # type: ignore[arg-type]
 
-    def _founded(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
+    def _found_federation(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
         del names, settings
-        self._blobs.put(self.shared.to_bytes(), "model")
+        self._blobs.put(encode_model(self.shared), "model")
         return founded(self._agreement)
 
     def _carry_out(self, name: str, effect: RoundEffect) -> None:

@@ -63,7 +63,7 @@ def medward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def ward_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model trained on a small synthetic ward."""
     prepared = prepare(DATASETS["ward"], ward.generate(6000, 5), "honest", 5)
-    recipe = Recipe(embedding=0, hidden=(32,), batch=128, epochs=6, cells=128, history_dropout=0.2)
+    recipe = Recipe().change(embedding=0, hidden=(32,), batch=128, epochs=6, cells=128, history_dropout=0.2)
     model = train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, 5))
     folder = tmp_path_factory.mktemp("model")
     model.save(folder)

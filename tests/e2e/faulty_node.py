@@ -215,7 +215,6 @@ def flipped(content: bytes) -> bytes:
 
 def poisoned(shared: SharedModel, values: IntVector) -> IntVector:
     """Return an update that pushes every weight against its own sign, as far as it goes: the model forgets and errs."""
-    assert shared.weights is not None
     largest = 2 ** (shared.plan.bits - 1) - 1
     against = -np.sign(shared.weights[shared.picked()]).astype(np.int64)
     return np.concatenate([values[: shared.counts], largest * against])

@@ -20,7 +20,9 @@ import numpy as np
 
 from medward.audit.homes import audit
 from medward.federation.blobs import blob_name
-from medward.federation.model.shared_model import SharedModel, first_model
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import encode_model
+from medward.federation.model.survey import first_model
 from medward.federation.records import Commitment
 from medward.federation.round.rules import FOUND_WORSE
 from medward.node.errors import NodeError
@@ -426,7 +428,7 @@ def computed(told: Told) -> dict[int, str]:
         if one["outcome"] == "final":
             total = np.sum([values[name] for name in one["cohort"]], axis=0)
             model = model.advance(total, refused, (len(names), len(one["cohort"])))
-            models[number], refused = blob_name(model.to_bytes()), 0
+            models[number], refused = blob_name(encode_model(model)), 0
         elif one["outcome"] == FOUND_WORSE:
             refused += 1
     return models

@@ -12,7 +12,9 @@ import numpy as np
 from medward.federation.blobs import blob_name
 from medward.federation.model.hospital import trial_secret
 from medward.federation.model.plan import TrainingPlan
-from medward.federation.model.shared_model import SharedModel, first_model, from_bytes
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import decode_model, encode_model
+from medward.federation.model.survey import first_model
 from medward.ledger.membership import ChainParameters
 from medward.node.errors import NodeError
 from medward.node.home.configuration import LedgerEngine
@@ -85,7 +87,7 @@ class Ward:
         content = TrainingFiles(self.launcher.homes[name].participant).model(model)
         assert content is not None, f"{name} keeps no model {model}"
         assert blob_name(content) == model
-        return from_bytes(self.plan, content)
+        return decode_model(self.plan, content)
 
     async def until(self, holds: Callable[[], bool], what: str, seconds: float = 240) -> None:
         end = time.monotonic() + seconds
@@ -200,7 +202,7 @@ def undisturbed(rounds: int, hospitals: int = len(NAMES)) -> str:
     while model.next is not None:
         model = model.advance(np.sum([side.hospital.work(model, number) for side in sides], axis=0))
         number += 1
-    return blob_name(model.to_bytes())
+    return blob_name(encode_model(model))
 
 
 def vars_of(shared: ParticipantSettings) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from medward.audit.findings import AuditResult
 from medward.audit.history import History, PastRound
 from medward.audit.rounds import audit_cohorts, audit_round, audit_sealing_keys, sums_of_auditor
 from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import encode_model
 from medward.federation.records import Answer, Record
 from medward.federation.round.effects import OrderRecord, RoundEffect
 from medward.federation.round.state import Round
@@ -56,7 +57,7 @@ class Recorded:
         )
         self.simulation = self.training._simulation
         self.plan = self.training.shared.plan
-        self.blobs = {self.simulation.state.model: self.simulation.shared.to_bytes()}
+        self.blobs = {self.simulation.state.model: encode_model(self.simulation.shared)}
         self.changes: dict[str, Change] = {}
         self._put, self._carry_out = self.simulation._blobs.put, self.simulation._carry_out
         self.simulation._blobs.put = self._kept  # type: ignore[method-assign]

@@ -9,7 +9,8 @@ import pytest
 from medward.audit.findings import AuditResult
 from medward.audit.rounds import audit_round, sums_of_auditor
 from medward.federation.errors import FederationError
-from medward.federation.model.shared_model import MOST_BYTES, first_model, from_bytes
+from medward.federation.model.shared_model_format import MOST_BYTES, decode_model, encode_model
+from medward.federation.model.survey import first_model
 from medward.federation.records import Answer, Attest, Commitment, Record, Show, Submit, commitment_to
 from medward.federation.round.effects import OrderRecord, RoundEffect
 from medward.federation.round.naming import authors_of, sizes_of
@@ -153,9 +154,9 @@ def padded(model: bytes, size: int) -> bytes:
 
 def test_shared_model_that_claims_more_than_it_holds_is_refused_in_one_sentence(four: Recorded) -> None:
     plan = four.plan
-    sound = first_model(plan).to_bytes()
-    assert from_bytes(plan, sound).to_bytes() == sound
-    assert from_bytes(plan, padded(sound, 2**15)).to_bytes() == sound
+    sound = encode_model(first_model(plan))
+    assert encode_model(decode_model(plan, sound)) == sound
+    assert encode_model(decode_model(plan, padded(sound, 2**15))) == sound
     deep = b"[" * 60_000
     headers = (
         (2**62).to_bytes(8, "little") + b"{}",
@@ -170,6 +171,6 @@ def test_shared_model_that_claims_more_than_it_holds_is_refused_in_one_sentence(
     )
     for wrong in headers:
         with pytest.raises(FederationError, match="is damaged"):
-            from_bytes(plan, wrong)
+            decode_model(plan, wrong)
     with pytest.raises(FederationError, match=str(MOST_BYTES)):
-        from_bytes(plan, sound + bytes(MOST_BYTES))
+        decode_model(plan, sound + bytes(MOST_BYTES))

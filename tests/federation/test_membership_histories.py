@@ -60,17 +60,17 @@ WEAK: dict[str, tuple[Weak, ...]] = {
     "new keys by one's own word": (Weak(Members.wanted, "change.account is None and ", ""),),
     "fewer members are a reason": (Weak(Members.wanted, "max(self.faulty + 1, needed)", "self.faulty + 1"),),
     "wishes with old keys": (
-        Weak(membership._changed, "name in (author, wish.change.name)", "name == wish.change.name"),
+        Weak(membership._change, "name in (author, wish.change.name)", "name == wish.change.name"),
     ),
     "wishes of those who went": (
-        Weak(membership._changed, "name in (author, wish.change.name)", "name == wish.change.name"),
+        Weak(membership._change, "name in (author, wish.change.name)", "name == wish.change.name"),
         Weak(Members.supporters, "for name in self.names)", "for name in self.wishes)"),
     ),
     "wishes about those who changed": (
-        Weak(membership._changed, "name in (author, wish.change.name)", "name == author"),
+        Weak(membership._change, "name in (author, wish.change.name)", "name == author"),
     ),
     "agreed on about those who changed": (
-        Weak(membership._changed, "if one.change.name != name", ""),
+        Weak(membership._change, "if one.change.name != name", ""),
         Weak(membership._still_wanted, "if state.wanted(one.change, one.needed)", ""),
         Weak(membership.settled, "if not state.wanted(change, first.needed):", "if False:"),
     ),
@@ -80,12 +80,12 @@ WEAK: dict[str, tuple[Weak, ...]] = {
         Weak(membership.settled, "if not state.wanted(change, first.needed):", "if False:"),
     ),
     "not possible any more at its turn": (Weak(membership.settled, "_check(state, change)", "pass"),),
-    "expired at its turn": (Weak(membership.settled, "state = _unexpired(state, time)", ""),),
-    "expired before it is wanted": (Weak(membership.wished, "state = _unexpired(state, time)", ""),),
+    "expired at its turn": (Weak(membership.settled, "state = _drop_expired(state, time)", ""),),
+    "expired before it is wanted": (Weak(membership.wished, "state = _drop_expired(state, time)", ""),),
     "unlooked at when another is wished": (Weak(membership.wished, "state = _still_wanted(state)", ""),),
     "agreed on by itself": (
         Weak(
-            membership._changed,
+            membership._change,
             "return _still_wanted(",
             "for one in [w.change for own in state.wishes.values() for w in own.values()]:\n"
             "        if state.wanted(one) and one not in state.waiting:\n"
@@ -103,7 +103,7 @@ WEAK: dict[str, tuple[Weak, ...]] = {
     "taken back by another member": (
         Weak(membership.retracted, "(by, wish.change.name) == (author, name)", "wish.change.name == name"),
     ),
-    "in the middle of a round": (Weak(rules._settled, "if state.busy:", "if False:"),),
+    "in the middle of a round": (Weak(rules._settle, "if state.busy:", "if False:"),),
     "a card of another name": (Weak(membership._check, "comes.name != name or ", ""),),
     "a card of another key": (Weak(membership._check, "keys[0] != account or ", ""),),
     "a key of another member": (Weak(membership._check, "taken is not None or ", ""),),

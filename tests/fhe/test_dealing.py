@@ -209,7 +209,7 @@ def test_box_of_another_holder_or_sum_does_not_open() -> None:
         (2, share_label(other.context, 1, 2)),
     ):
         with pytest.raises(ValueError, match="not sealed"):
-            key(holder).open(box, label)
+            key(holder).unseal(box, label)
 
 
 def test_sums_of_other_parameters_occasions_or_blocks_share_nothing() -> None:

@@ -10,17 +10,17 @@ KEY = HybridKey()
 def test_box_opens_for_its_receiver_under_its_label_alone() -> None:
     box = seal(KEY.public, b"content", b"label")
     assert len(box) == OVERHEAD + 7
-    assert HybridKey.from_bytes(KEY.to_bytes()).open(box, b"label") == b"content"
+    assert HybridKey.from_bytes(KEY.to_bytes()).unseal(box, b"label") == b"content"
     for key, label in ((KEY, b"other"), (HybridKey(), b"label")):
         with pytest.raises(ValueError, match="not sealed"):
-            key.open(box, label)
+            key.unseal(box, label)
 
 
 def test_ephemeral_key_comes_from_the_coins() -> None:
     boxes = [seal(KEY.public, b"content", b"label", bytes([k]) * 32) for k in (1, 1, 2)]
     assert boxes[0][:32] == boxes[1][:32] != boxes[2][:32]
     assert boxes[0][32:] != boxes[1][32:]  # ML-KEM draws its own coins
-    assert all(KEY.open(box, b"label") == b"content" for box in boxes)
+    assert all(KEY.unseal(box, b"label") == b"content" for box in boxes)
 
 
 def test_every_changed_byte_closes_the_box() -> None:
@@ -28,7 +28,7 @@ def test_every_changed_byte_closes_the_box() -> None:
     for place in (0, 31, 32, 700, 1119, 1120, 1126, len(box) - 1):
         changed = box[:place] + bytes([box[place] ^ 1]) + box[place + 1 :]
         with pytest.raises(ValueError, match=r"."):
-            KEY.open(changed, b"label")
+            KEY.unseal(changed, b"label")
 
 
 LOW_ORDER = [

@@ -67,7 +67,7 @@ class World:
     def share(self, dealer: int, holder: int) -> bytes:
         """Return what a holder finds in its box."""
         box = bytes(self.contributions[dealer].boxes[holder])
-        share = key(holder).open(box, share_label(self.context, dealer, holder))
+        share = key(holder).unseal(box, share_label(self.context, dealer, holder))
         if not fits_digest(self.context, self.contributions[dealer], dealer, holder, share):
             raise ShareFault("does not fit")
         return share

@@ -44,7 +44,7 @@ def content(scaler: Scaler) -> list[object]:
 @pytest.mark.parametrize("protocol", ["honest", "paper"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_scaler_knows_training_rows_only(protocol: str, kind: ScalerKind) -> None:
-    recipe = replace(Recipe(), scaler=kind, cells=64)
+    recipe = Recipe().change(scaler=kind, cells=64)
     flows = ward.generate(2000, seed=1)
     prepared = prepare(WARD, flows, "paper" if protocol == "paper" else "honest", 3)
     before = fitted_scaler(prepared.space, prepared.x[prepared.split.train], recipe)
@@ -75,7 +75,7 @@ def test_a_real_data_sets_scaler_knows_training_rows_only(name: str, real_flows:
     again = prepare(dataset, replace(flows, x=x), "honest", 1)
     train = prepared.split.train
     assert again.x[train].tobytes() == prepared.x[train].tobytes()
-    recipe = replace(RECIPES[name], cells=64)
+    recipe = RECIPES[name].change(cells=64)
     one = fitted_scaler(prepared.space, prepared.x[train], recipe)
     other = fitted_scaler(again.space, again.x[train], recipe)
     assert content(one) == content(other)
@@ -204,8 +204,8 @@ def test_summed_surveys_of_hospitals_fit_the_scaler_of_the_pooled_rows() -> None
     for survey in range(3):
         counts = np.sum([count(site, grid) for site in sites], axis=0)
         if survey < 2:
-            grid = refine(grid, counts, Recipe().cells)
-    federated = fit_scaler(space.columns, grid, counts, "quantile", Recipe().bins)
+            grid = refine(grid, counts, Recipe().scaling.cells)
+    federated = fit_scaler(space.columns, grid, counts, "quantile", Recipe().scaling.bins)
     assert content(federated) == content(fitted_scaler(space, flows.x, Recipe()))
 
 
@@ -221,7 +221,7 @@ def test_encoding_does_not_depend_on_memory_layout_or_the_rows_beside() -> None:
 
 @pytest.mark.slow
 def test_training_in_one_place_fits_its_scaler_on_the_rows_it_was_given() -> None:
-    recipe = replace(Recipe(), cells=64, surveys=2, hidden=(4,), embedding=0, batch=64, epochs=1)
+    recipe = Recipe().change(cells=64, surveys=2, hidden=(4,), embedding=0, batch=64, epochs=1)
     prepared = prepare(WARD, ward.generate(1000, seed=1), "honest", 0)
     train = prepared.split.train
     model = train_centrally(prepared, train, recipe, Provenance("central", None, 1, "none", True, 0))

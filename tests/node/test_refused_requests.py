@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from medward.node.refused_requests import TurnedAway
+from medward.node.refused_requests import RefusedRequests
 
 
 def test_knocks_are_counted_and_the_log_stays_short(caplog: pytest.LogCaptureFixture) -> None:
-    away = TurnedAway()
+    away = RefusedRequests()
     for number in range(1000):
         away.at("ledger")("a knock", f"number {number}")
     away.at("ledger")("another reason has lines of its own", "")
@@ -27,7 +27,7 @@ def test_knocks_are_counted_and_the_log_stays_short(caplog: pytest.LogCaptureFix
 def test_what_was_not_said_is_told_with_the_next_line(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away, now = TurnedAway(), 0.0
+    away, now = RefusedRequests(), 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     for _ in range(20):
         away.at("ledger")("a knock", "at the door")
@@ -38,6 +38,6 @@ def test_what_was_not_said_is_told_with_the_next_line(
 
 
 def test_a_caller_cannot_write_lines_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    TurnedAway().at("store")("a knock", "bad\nreason\x1b[31m" + "x" * 5000)
+    RefusedRequests().at("store")("a knock", "bad\nreason\x1b[31m" + "x" * 5000)
     [record] = caplog.records
     assert re.fullmatch(r"[ -~]{1,300}", record.getMessage())

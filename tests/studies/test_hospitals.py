@@ -15,7 +15,7 @@ from medward.flows.prepared import PreparedData, prepare
 from medward.studies.hospitals import alone, measured, trained_alone, worst_hospital
 from medward.studies.study import SITES
 
-RECIPE = Recipe(scaler="standard", cells=64, surveys=2, embedding=0, hidden=(8,), batch=64, epochs=2)
+RECIPE = Recipe().change(scaler="standard", cells=64, surveys=2, embedding=0, hidden=(8,), batch=64, epochs=2)
 
 
 @pytest.fixture(scope="module")

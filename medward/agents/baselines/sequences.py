@@ -198,7 +198,7 @@ class SequenceClassifier:
         positions, channels = x.steps.shape[1:]
         network = self._make(positions, channels, x.memory.shape[1], len(self.classes_), own)
         data = jnp.asarray(x.steps), jnp.asarray(x.memory), jnp.asarray(numbered, jnp.int32)
-        self._network = _trained(network, self._learning_rate, self._weight_decay, data, jax.random.split(key, updates))
+        self._network = _train(network, self._learning_rate, self._weight_decay, data, jax.random.split(key, updates))
         return self
 
     def predict_proba(self, x: Sequences) -> NDArray[np.float64]:
@@ -217,7 +217,7 @@ def _chances(network: Network, steps: Float[Array, "batch positions channels"], 
 
 
 @eqx.filter_jit
-def _trained(
+def _train(
     network: Network,
     learning_rate: float,
     weight_decay: float,

@@ -7,8 +7,8 @@ linear model and the networks take the columns that Sentinel's scaler encodes, f
 convolutional and the recurrent network also see the flows before (sequences.py). XGBoost and LightGBM are used where
 they are installed (`pip install 'medward[bench-trees]'`).
 
-Where Sentinel's recipe has a caution, since attacks come that training never saw, those that take a row as it is stand
-a second time with a caution of their own (`CAUTIOUS`), chosen in the same way.
+Where Sentinel's recipe has an alert bias, since attacks come that training never saw, those that take a row as it
+is stand a second time with a bias of their own (`CAUTIOUS`), chosen in the same way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -70,8 +70,8 @@ class Baseline:
         recurs: whether it can do nothing where a data set has no history.
         quick: what replaces parts of the first setting for a first look (`medward reproduce --quick`).
         package: the optional package that it needs, None for scikit-learn, which is always there.
-        caution: for each data set what is taken from the logarithm of the benign class's probability before deciding;
-            data sets that are not named are not run with it. None is for methods without caution.
+        alert_bias: for each data set what is taken from the logarithm of the benign class's probability before
+            deciding; data sets that are not named are not run with it. None is for methods without one.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Baseline:
     recurs: bool = False
     quick: Mapping[str, Any] = field(default_factory=dict)
     package: str | None = None
-    caution: Mapping[str, float] | None = None
+    alert_bias: Mapping[str, float] | None = None
 
     @property
     def installed(self) -> bool:
@@ -94,7 +94,7 @@ class Baseline:
         """Say what the data set lacks that the method cannot do without; None if there is nothing."""
         if self.recurs and not dataset.schema.history:
             return "has no history to recur over"
-        if self.caution is not None and dataset.name not in self.caution:
+        if self.alert_bias is not None and dataset.name not in self.alert_bias:
             return "asks for no caution"
         return None
 
@@ -204,7 +204,7 @@ _PLAIN: tuple[Baseline, ...] = (
 )
 CAUTIOUS = ", cautious"
 #: Chosen by benchmarks/new_attacks.py, on attack types that training was not shown.
-_CAUTION: dict[str, dict[str, float]] = {
+_ALERT_BIAS: dict[str, dict[str, float]] = {
     "logistic regression": {"nsl-kdd": 2.0},
     "random forest": {"nsl-kdd": 5.0},
     "histogram gradient boosting": {"nsl-kdd": 7.0},
@@ -214,7 +214,7 @@ _CAUTION: dict[str, dict[str, float]] = {
 }
 BASELINES: tuple[Baseline, ...] = (
     *_PLAIN,
-    *(replace(b, name=b.name + CAUTIOUS, caution=_CAUTION[b.name]) for b in _PLAIN if b.name in _CAUTION),
+    *(replace(b, name=b.name + CAUTIOUS, alert_bias=_ALERT_BIAS[b.name]) for b in _PLAIN if b.name in _ALERT_BIAS),
 )
 
 
@@ -241,7 +241,7 @@ class FittedBaseline:
 
     Args:
         setting: that setting.
-        validation: its macro-F1 over the classes on validation rows, without caution.
+        validation: its macro-F1 over the classes on validation rows, without alert bias.
         classifier: the fitted classifier.
         x: what it takes of all rows of the data set.
     """
@@ -255,14 +255,14 @@ class FittedBaseline:
         """Return the probability of each class, float64[rows, classes]; the classes are `classifier.classes_`."""
         return np.asarray(self.classifier.predict_proba(self.x[rows]), np.float64)
 
-    def decided(self, chance: NDArray[np.float64], caution: float) -> NDArray[np.int32]:
+    def decided(self, chance: NDArray[np.float64], alert_bias: float) -> NDArray[np.int32]:
         """Return each row's decision, 0 for "no alert", where the benign class's log-probability is lowered so far.
 
         Args:
             chance: as `chance` returns it.
-            caution: 0 decides for the likeliest class.
+            alert_bias: 0 decides for the likeliest class.
         """
-        weighed = np.where(self.classifier.classes_ == 0, chance * np.exp(-caution), chance)
+        weighed = np.where(self.classifier.classes_ == 0, chance * np.exp(-alert_bias), chance)
         decision: NDArray[np.int32] = self.classifier.classes_[weighed.argmax(axis=1)].astype(np.int32)
         return decision
 
@@ -289,10 +289,10 @@ def fit_baseline(baseline: Baseline, prepared: PreparedData, recipe: Recipe, see
 
 
 def run_baseline(baseline: Baseline, prepared: PreparedData, recipe: Recipe, seed: int) -> BaselineResult:
-    """Tune a baseline on validation rows, and measure the chosen setting, with its caution if any, on test rows."""
+    """Tune a baseline on validation rows, and measure the chosen setting, with its alert bias if any, on test rows."""
     test, fitted = prepared.split.test, fit_baseline(baseline, prepared, recipe, seed)
     chance = fitted.chance(test)
-    decision = fitted.decided(chance, (baseline.caution or {}).get(prepared.dataset.name, 0.0))
+    decision = fitted.decided(chance, (baseline.alert_bias or {}).get(prepared.dataset.name, 0.0))
     benign = chance[:, list(fitted.classifier.classes_).index(0)]
     y, classes = prepared.flows.y[test], prepared.flows.schema.classes
     metrics = measures(y, decision, (1.0 - benign).astype(np.float32), classes)

@@ -188,12 +188,12 @@ def policy_name(policy: CourierPolicy) -> str:
             return f"event:{policy.threshold}:{policy.bits}:{policy.ciphertexts}"
         case Random(seed=0):
             return f"random:{policy.mean}:{policy.bits}:{policy.ciphertexts}"
-    if policy == _shipped(NEWEST):
+    if policy == _read_shipped(NEWEST):
         return NEWEST
     return f"unnamed-{hashlib.sha256(policy.text().encode()).hexdigest()[:16]}"
 
 
-def _shipped(name: str) -> CourierPolicy:
+def _read_shipped(name: str) -> CourierPolicy:
     file = resources.files(__package__) / f"{NEWEST if name == 'learned' else name}.json"
     if not file.is_file():
         raise ValueError(f"medward brings no {name}")
@@ -202,7 +202,7 @@ def _shipped(name: str) -> CourierPolicy:
 
 def _short(text: str) -> CourierPolicy:
     if re.fullmatch(r"learned(-\d+)?", text):
-        return _shipped(text)
+        return _read_shipped(text)
     kind, first, *rest = text.split(":")
     how = dict(zip(("bits", "ciphertexts"), map(int, rest), strict=False))
     if len(rest) > 2:

@@ -8,7 +8,7 @@ class k at window s, and s' the window given:
     P(s, k)  <-  cost(label of s', Sentinel's decision at s') / highest  +  FORESIGHT * max over k' of P(s', k')
 
 Most picks are random, uniform over the classes that there are, so that no class is forgotten; that alone already
-balances the classes. A part of each batch is drawn so (`Recipe.adversary`); many walks go on side by side.
+balances the classes. A part of each batch is drawn so (`LearningSettings.adversary`); many walks go on side by side.
 """
 
 from typing import NamedTuple

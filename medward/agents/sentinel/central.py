@@ -23,10 +23,10 @@ def fitted_scaler(space: FeatureSpace, x: NDArray[np.float32], recipe: Recipe) -
     """Fit a scaler to training rows, by the same surveys that a federation sums."""
     grid = coarse_grid(len(space.columns))
     counts = count(x, grid)
-    for _ in range(recipe.surveys - 1):
-        grid = refine(grid, counts, recipe.cells)
+    for _ in range(recipe.scaling.surveys - 1):
+        grid = refine(grid, counts, recipe.scaling.cells)
         counts = count(x, grid)
-    return fit_scaler(space.columns, grid, counts, recipe.scaler, recipe.bins)
+    return fit_scaler(space.columns, grid, counts, recipe.scaling.scaler, recipe.scaling.bins)
 
 
 def train_centrally(
@@ -46,11 +46,17 @@ def train_centrally(
     classes = np.unique(flows.y[rows])
     y = np.searchsorted(classes, flows.y[rows]).astype(np.int32)
     order = None if flows.order is None or not flows.schema.history else flows.order[rows]
-    traffic = traffic_of(x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.taught_costs)
-    steps = max(LEAST_UPDATES, recipe.epochs * len(traffic.replay.row) // recipe.batch)
+    traffic = traffic_of(x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.target_costs)
+    steps = max(LEAST_UPDATES, recipe.learning.epochs * len(traffic.replay.row) // recipe.learning.batch)
     network = new_network(layout, len(classes), recipe, provenance.seed)
     progress, _ = train(
-        start(network, recipe), layout, traffic, recipe, learning_rates(recipe, steps), jax.random.key(provenance.seed)
+        start(network, recipe),
+        layout,
+        traffic,
+        recipe,
+        learning_rates(recipe.learning, steps),
+        jax.random.key(provenance.seed),
     )
     names = tuple(flows.schema.classes[k] for k in classes)
-    return SentinelModel(prepared.space, names, scaler, exported(progress.average, recipe.caution), recipe, provenance)
+    weights = exported(progress.average, recipe.deployment.alert_bias)
+    return SentinelModel(prepared.space, names, scaler, weights, recipe, provenance)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
-from medward.agents.sentinel.recipe import Costs
+from medward.agents.costs import Costs
 
 ALLOW = 0
 STREAM_END = -1

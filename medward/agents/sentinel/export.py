@@ -14,15 +14,15 @@ from medward.agents.sentinel.network import SentinelNetwork
 from medward.agents.sentinel.scorer import Weights
 
 
-def exported(network: SentinelNetwork, caution: float = 0.0) -> Weights:
+def exported(network: SentinelNetwork, alert_bias: float = 0.0) -> Weights:
     """Return the network's weights as arrays; a quaternion layer becomes the real matrix of its products.
 
-    Several members (`Recipe.members`) become one network of block-diagonal layers, whose logits and value are the means
-    of theirs.
+    An ensemble (`NetworkSettings.ensemble`) becomes one network of block-diagonal layers, whose logits and value are
+    the means of its members'.
 
     Args:
         network: a trained network, or several in a leading axis.
-        caution: what is taken from its logit of ALLOW (`Recipe.caution`).
+        alert_bias: what is taken from its logit of ALLOW (`DeploymentSettings.alert_bias`).
     """
     if network.value.bias.ndim == 1:
         weights = _of_one(network)
@@ -30,7 +30,7 @@ def exported(network: SentinelNetwork, caution: float = 0.0) -> Weights:
         members = [jax.tree.map(lambda leaf, k=k: leaf[k], network) for k in range(len(network.value.bias))]
         weights = _side_by_side([_of_one(member) for member in members])
     bias = weights.advantage_bias
-    return replace(weights, advantage_bias=bias - np.float32(caution) * (np.arange(len(bias)) == ALLOW))
+    return replace(weights, advantage_bias=bias - np.float32(alert_bias) * (np.arange(len(bias)) == ALLOW))
 
 
 def _of_one(network: SentinelNetwork) -> Weights:

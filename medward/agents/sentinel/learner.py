@@ -27,7 +27,7 @@ from medward.agents.sentinel.adversary import Adversary, ByClass
 from medward.agents.sentinel.environment import StreamState
 from medward.agents.sentinel.muon import scale_by_muon_or_adam
 from medward.agents.sentinel.network import Layout, SentinelNetwork, Streams
-from medward.agents.sentinel.recipe import Recipe
+from medward.agents.sentinel.recipe import LearningSettings, Recipe
 from medward.agents.sentinel.traffic import TrainingTraffic
 
 
@@ -107,20 +107,22 @@ class TrainingProgress(NamedTuple):
 
 def start(network: SentinelNetwork, recipe: Recipe) -> TrainingProgress:
     """Return the progress from which training of `network` starts; the target is the network itself."""
-    begin = _optimiser(recipe).init
-    return TrainingProgress(network, network, begin(network) if recipe.members == 1 else jax.vmap(begin)(network))
+    begin = _optimiser(recipe.learning).init
+    return TrainingProgress(
+        network, network, begin(network) if recipe.network.ensemble == 1 else jax.vmap(begin)(network)
+    )
 
 
-def _optimiser(recipe: Recipe) -> optax.GradientTransformationExtraArgs:
+def _optimiser(learning: LearningSettings) -> optax.GradientTransformationExtraArgs:
     """Return what turns gradients into steps of the length of one learning rate."""
-    scale = scale_by_muon_or_adam() if recipe.optimiser == "muon" else optax.scale_by_adam()
-    return optax.chain(optax.clip_by_global_norm(1.0), scale, optax.add_decayed_weights(recipe.weight_decay))
+    scale = scale_by_muon_or_adam() if learning.optimiser == "muon" else optax.scale_by_adam()
+    return optax.chain(optax.clip_by_global_norm(1.0), scale, optax.add_decayed_weights(learning.weight_decay))
 
 
-def learning_rates(recipe: Recipe, steps: int) -> Float[Array, " steps"]:
+def learning_rates(learning: LearningSettings, steps: int) -> Float[Array, " steps"]:
     """Return the learning rate of each step: a linear warm-up over 5 %, then a cosine to 1 %."""
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, recipe.learning_rate, max(10, steps // 20), max(steps, 11), recipe.learning_rate * 0.01
+        0.0, learning.learning_rate, max(10, steps // 20), max(steps, 11), learning.learning_rate * 0.01
     )
     rates: Float[Array, " steps"] = jax.vmap(schedule)(jnp.arange(steps))
     return rates
@@ -135,10 +137,10 @@ def train(
     rates: Float[Array, " steps"],
     key: PRNGKeyArray,
 ) -> tuple[TrainingProgress, Float[Array, " steps"]]:
-    """Make one update for each learning rate; of several members, each makes as many, without regard to the others.
+    """Make one update for each learning rate; of an ensemble, each network makes as many, without regard to the others.
 
     Args:
-        progress: where training stands; of several members, their arrays in a leading axis.
+        progress: where training stands; of an ensemble, the networks' arrays in a leading axis.
         layout: what the encoded rows hold.
         traffic: what is learned from.
         recipe: the settings.
@@ -148,11 +150,11 @@ def train(
     Returns:
         Where training stands then, and each step's loss, the members' mean.
     """
-    if recipe.members == 1:
-        return _train_one(progress, layout, traffic, recipe, rates, key)
-    keys = jax.random.split(key, recipe.members)
+    if recipe.network.ensemble == 1:
+        return _train_one(progress, layout, traffic, recipe.learning, rates, key)
+    keys = jax.random.split(key, recipe.network.ensemble)
     progress, lost = jax.lax.map(
-        lambda own: _train_one(own[0], layout, traffic, recipe, rates, own[1]), (progress, keys)
+        lambda own: _train_one(own[0], layout, traffic, recipe.learning, rates, own[1]), (progress, keys)
     )
     return progress, lost.mean(axis=0)
 
@@ -161,13 +163,13 @@ def _train_one(
     progress: TrainingProgress,
     layout: Layout,
     traffic: TrainingTraffic,
-    recipe: Recipe,
+    learning: LearningSettings,
     rates: Float[Array, " steps"],
     key: PRNGKeyArray,
 ) -> tuple[TrainingProgress, Float[Array, " steps"]]:
     """Train one network; see `train`."""
-    factor = _class_factors(traffic, recipe.class_power)
-    walks = round(recipe.adversary * recipe.batch)
+    factor = _class_factors(traffic, learning.class_power)
+    walks = round(learning.adversary * learning.batch)
     entries = adversary.by_class(traffic.replay, traffic.environment) if walks else None
     opponent = adversary.begin(traffic, walks, jax.random.fold_in(key, 1)) if walks else None
 
@@ -176,45 +178,47 @@ def _train_one(
     ) -> tuple[tuple[TrainingProgress, Adversary | None], Float[Array, ""]]:
         (at, opponent), (rate, own) = carried, step
         draw_key, history_key, dropout_key, mix_key = jax.random.split(own, 4)
-        row, weight = traffic.replay.draw(draw_key, recipe.batch)
+        row, weight = traffic.replay.draw(draw_key, learning.batch)
         if opponent is not None and entries is not None:
-            opponent, row, weight = _opposed(at.network, layout, traffic, recipe, opponent, entries, (row, weight), own)
+            opponent, row, weight = _oppose(
+                at.network, layout, traffic, learning, opponent, entries, (row, weight), own
+            )
         # Draws are independent, so the first ones of a batch may be those whose evidence is bought.
-        state = StreamState(row, jnp.arange(recipe.batch) < round(recipe.informed_share * recipe.batch))
+        state = StreamState(row, jnp.arange(learning.batch) < round(learning.informed_share * learning.batch))
         targets = jax.lax.stop_gradient(
-            bellman_targets(at.network, at.average, layout, traffic, state, recipe.discount)
+            bellman_targets(at.network, at.average, layout, traffic, state, learning.discount)
         )
         named = jax.nn.one_hot(traffic.environment.label[row], traffic.environment.escalate)
-        seen = _without_history(traffic.encoded[row], layout, recipe.history_dropout, history_key)
-        if recipe.column_dropout:
-            seen = _without_columns(seen, layout, recipe.column_dropout, jax.random.fold_in(own, 5))
-        if recipe.mixup:
-            seen, targets, named = _mixed((seen, targets, named), recipe, mix_key)
+        seen = _without_history(traffic.encoded[row], layout, learning.history_dropout, history_key)
+        if learning.column_dropout:
+            seen = _without_columns(seen, layout, learning.column_dropout, jax.random.fold_in(own, 5))
+        if learning.mixup:
+            seen, targets, named = _mix((seen, targets, named), learning, mix_key)
         weight = weight * factor[traffic.environment.label[row]]
 
         def loss(network: SentinelNetwork) -> Float[Array, ""]:
-            streams = network(layout, seen, state.bought.astype(jnp.float32), recipe.dropout, dropout_key)
-            lost = temporal_difference_loss(streams, targets, weight, recipe.value_weight)
-            if recipe.naming_weight:
+            streams = network(layout, seen, state.bought.astype(jnp.float32), learning.dropout, dropout_key)
+            lost = temporal_difference_loss(streams, targets, weight, learning.value_weight)
+            if learning.naming_weight:
                 chance = jax.nn.log_softmax(streams.advantage[:, : traffic.environment.escalate])
-                lost -= recipe.naming_weight * jnp.mean(weight * (named * chance).sum(axis=1))
+                lost -= learning.naming_weight * jnp.mean(weight * (named * chance).sum(axis=1))
             return lost
 
         lost, gradient = eqx.filter_value_and_grad(loss)(at.network)
-        change, optimiser = _optimiser(recipe).update(gradient, at.optimiser, at.network)
+        change, optimiser = _optimiser(learning).update(gradient, at.optimiser, at.network)
         network = jax.tree.map(lambda w, d: w - rate * d, at.network, change)
-        average = jax.tree.map(lambda a, w: recipe.average * a + (1 - recipe.average) * w, at.average, network)
+        average = jax.tree.map(lambda a, w: learning.average * a + (1 - learning.average) * w, at.average, network)
         return (TrainingProgress(network, average, optimiser), opponent), lost
 
     (progress, _), lost = jax.lax.scan(update, (progress, opponent), (rates, jax.random.split(key, len(rates))))
     return progress, lost
 
 
-def _opposed(
+def _oppose(
     network: SentinelNetwork,
     layout: Layout,
     traffic: TrainingTraffic,
-    recipe: Recipe,
+    learning: LearningSettings,
     opponent: Adversary,
     entries: ByClass,
     drawn: tuple[Int[Array, " batch"], Float[Array, " batch"]],
@@ -227,8 +231,8 @@ def _opposed(
     row, weight = drawn
     walks = len(opponent.row)
     picked, given, own_weight = adversary.pick(opponent, traffic, entries, jax.random.fold_in(key, 4))
-    place = jnp.arange(walks) * recipe.batch // walks
-    bought = (place < round(recipe.informed_share * recipe.batch)).astype(jnp.float32)
+    place = jnp.arange(walks) * learning.batch // walks
+    bought = (place < round(learning.informed_share * learning.batch)).astype(jnp.float32)
     environment = traffic.environment
     decision = network(layout, traffic.encoded[given], bought).advantage[:, : environment.escalate].argmax(axis=1)
     reward = environment.cost[environment.label[given], decision] / environment.cost.max()
@@ -245,14 +249,16 @@ def _class_factors(traffic: TrainingTraffic, power: float) -> Float[Array, " cla
     return raised / (share * raised).sum()
 
 
-def _mixed(batch: _Batch, recipe: Recipe, key: PRNGKeyArray) -> _Batch:
+def _mix(batch: _Batch, learning: LearningSettings, key: PRNGKeyArray) -> _Batch:
     """Mix each sample with its neighbour, within those whose evidence is bought and within the others."""
-    informed = round(recipe.informed_share * recipe.batch)
-    place = jnp.arange(recipe.batch)
+    informed = round(learning.informed_share * learning.batch)
+    place = jnp.arange(learning.batch)
     neighbour = jnp.where(
-        place < informed, (place + 1) % max(informed, 1), informed + (place + 1 - informed) % (recipe.batch - informed)
+        place < informed,
+        (place + 1) % max(informed, 1),
+        informed + (place + 1 - informed) % (learning.batch - informed),
     )
-    part = jax.random.beta(key, recipe.mixup, recipe.mixup, (recipe.batch,))
+    part = jax.random.beta(key, learning.mixup, learning.mixup, (learning.batch,))
 
     def mix(own: Array) -> Array:
         share = part.reshape(-1, *(1,) * (own.ndim - 1))
@@ -285,12 +291,12 @@ def _without_columns(
 def new_network(layout: Layout, classes: int, recipe: Recipe, seed: int) -> SentinelNetwork:
     """Return an untrained network; the same seed gives the same weights everywhere.
 
-    Of a recipe with several members, the arrays of all are in a leading axis.
+    Of an ensemble, the arrays of all networks are in a leading axis.
     """
     key = jax.random.key(seed)
-    if recipe.members == 1:
+    if recipe.network.ensemble == 1:
         return SentinelNetwork(layout, classes, recipe, key)
-    keys = jax.random.split(key, recipe.members)
+    keys = jax.random.split(key, recipe.network.ensemble)
     members: SentinelNetwork = eqx.filter_vmap(lambda own: SentinelNetwork(layout, classes, recipe, own))(keys)
     return members
 

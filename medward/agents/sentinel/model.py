@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from medward.agents.sentinel.recipe import Recipe
+from medward.agents.sentinel.recipe_format import flat_of, recipe_from
 from medward.agents.sentinel.scorer import Scorer, Weights
 from medward.errors import MedwardError
 from medward.flows.history import FeatureSpace
@@ -84,7 +85,7 @@ class SentinelModel:
 
     def scorer(self) -> Scorer:
         """Return what decides windows with this model, without JAX."""
-        return Scorer(self.space, self.scaler, self.weights, self.recipe.taught_costs.highest)
+        return Scorer(self.space, self.scaler, self.weights, self.recipe.target_costs.highest)
 
     def labels(self, y: NDArray[np.int32]) -> NDArray[np.int32]:
         """Translate the schema's class numbers into the model's.
@@ -124,7 +125,7 @@ class SentinelModel:
             "history": self.space.history,
             "scaler": self.scaler.kind,
             "hidden": len(self.weights.matrices),
-            "recipe": asdict(self.recipe),
+            "recipe": flat_of(self.recipe),
             "provenance": asdict(self.provenance),
             "schema": msgspec.to_builtins(self.space.schema, enc_hook=_encode_enum),
         }
@@ -162,12 +163,12 @@ def load_model(folder: Path) -> SentinelModel:
             f"{folder / 'weights.safetensors'} is not the file that model.json describes: copy the whole folder again."
         )
     try:
-        return _decoded(description, safetensors.numpy.load(arrays))
+        return _decode(description, safetensors.numpy.load(arrays))
     except (KeyError, TypeError, ValueError, msgspec.ValidationError, SafetensorError) as error:
         raise BadModel(f"{folder} does not describe a model ({error}): copy the whole folder again.") from None
 
 
-def _decoded(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SentinelModel:
+def _decode(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SentinelModel:
     schema = msgspec.convert(description["schema"], Schema)
     scaler = Scaler(kind=description["scaler"], **{name: arrays[f"scaler.{name}"] for name in _SCALER_ARRAYS})
     hidden = range(description["hidden"])
@@ -184,7 +185,7 @@ def _decoded(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Se
         classes=tuple(description["classes"]),
         scaler=scaler,
         weights=weights,
-        recipe=msgspec.convert(description["recipe"], Recipe),
+        recipe=recipe_from(description["recipe"]),
         provenance=msgspec.convert(description["provenance"], Provenance),
     )
 

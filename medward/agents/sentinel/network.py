@@ -91,14 +91,14 @@ class SentinelNetwork(eqx.Module):
     advantage: Linear
 
     def __init__(self, layout: Layout, classes: int, recipe: Recipe, key: PRNGKeyArray) -> None:
-        keys = jax.random.split(key, len(recipe.hidden) + 3)
+        keys = jax.random.split(key, len(recipe.network.hidden) + 3)
         self.embedding = (
-            PiecewiseEmbedding(layout.numbers, layout.low.shape[1], recipe.embedding, keys[0])
-            if recipe.embedding
+            PiecewiseEmbedding(layout.numbers, layout.low.shape[1], recipe.network.embedding, keys[0])
+            if recipe.network.embedding
             else None
         )
-        widths = [input_width(layout, recipe), *recipe.hidden]
-        make = QuaternionLinear if recipe.layer == "quaternion" else Linear
+        widths = [input_width(layout, recipe), *recipe.network.hidden]
+        make = QuaternionLinear if recipe.network.layer == "quaternion" else Linear
         self.hidden = tuple(make(a, b, k) for a, b, k in zip(widths, widths[1:], keys[1:-2], strict=False))
         # The last layers start small, so that the first targets are near each other.
         self.value = Linear(widths[-1], 1, keys[-2], gain=0.25)
@@ -155,8 +155,8 @@ class SentinelNetwork(eqx.Module):
 
 def input_width(layout: Layout, recipe: Recipe) -> int:
     """Return the width of the first layer's input, rounded up to whole quaternions where the layers are."""
-    width = layout.numbers * max(recipe.embedding, 1) + layout.indicators + len(layout.flag_cheap) + 2
-    return -(-width // 4) * 4 if recipe.layer == "quaternion" else width
+    width = layout.numbers * max(recipe.network.embedding, 1) + layout.indicators + len(layout.flag_cheap) + 2
+    return -(-width // 4) * 4 if recipe.network.layer == "quaternion" else width
 
 
 def weights_of(network: SentinelNetwork) -> int:

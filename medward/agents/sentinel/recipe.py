@@ -1,12 +1,13 @@
 """The settings that Sentinel is trained with, one recipe for each data set.
 
 They were chosen on validation parts; docs/results/tried.md says how. A recipe is public: every hospital
-trains by the same.
+trains by the same. recipe_format.py says how files and hashes hold one.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
+from medward.agents.costs import Costs
 from medward.flows.scaling import ScalerKind
 
 Layer = Literal["real", "quaternion"]
@@ -14,41 +15,45 @@ Optimiser = Literal["adamw", "muon"]
 
 
 @dataclass(frozen=True)
-class Costs:
-    """What a decision about one window costs; the unit is one missed attack window.
+class ScalingSettings:
+    """How numbers are scaled before the network sees them.
 
     Args:
-        miss: allowing an attack.
-        false_alarm: alerting on benign traffic.
-        wrong_class: alerting on an attack as another attack.
-        escalation: buying the expensive evidence of one window.
-    """
-
-    miss: float = 1.0
-    false_alarm: float = 1.0
-    wrong_class: float = 0.5
-    escalation: float = 0.01
-
-    @property
-    def highest(self) -> float:
-        """What the worst decision costs."""
-        return max(self.miss, self.false_alarm, self.wrong_class)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How Sentinel sees, learns and is federated on one data set.
-
-    Args:
-        scaler: how numbers are scaled (medward.flows.scaling).
+        scaler: the kind of scaler (medward.flows.scaling).
         cells: the cells a column that the scaler's surveys count in after refinement.
         surveys: how many surveys there are, the coarse one included.
         bins: the most bins of a number's piecewise-linear embedding.
-        embedding: the width of that embedding; 0 feeds the scaled number itself.
+    """
+
+    scaler: ScalerKind = "quantile"
+    cells: int = 1024
+    surveys: int = 3
+    bins: int = 16
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The shape of the network.
+
+    Args:
+        embedding: the width of a number's embedding; 0 feeds the scaled number itself.
         hidden: the widths of the hidden layers.
         layer: real or quaternion hidden layers.
-        members: how many networks of this shape are trained side by side, each from weights and draws of its own; on
-            guard they decide together, by the mean of their logits.
+        ensemble: how many networks of this shape are trained side by side, each from weights and draws of its own; a
+            deployed model decides by the mean of their logits.
+    """
+
+    embedding: int = 4
+    hidden: tuple[int, ...] = (96, 96)
+    layer: Layer = "real"
+    ensemble: int = 1
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """How the network learns from rows, wherever they lie.
+
+    Args:
         dropout: the share of hidden units left out in training.
         history_dropout: the share of training samples that must do without history.
         optimiser: AdamW for all weights, or Muon for the matrices of real hidden layers and AdamW for the rest
@@ -66,29 +71,8 @@ class Recipe:
         column_dropout: the share of columns that each training sample must do without.
         mixup: the concentration of the Beta draws that mix pairs of samples (Zhang et al. 2018); 0 mixes none.
         naming_weight: the weight of a cross-entropy over the decisions beside the costs' own loss.
-        local_steps: updates that a hospital makes in one federated round.
-        rounds: federated rounds, where the user names none.
-        server_momentum: the momentum of the federated model.
-        server_rate: the factor on the federated model's step.
-        averaged_share: the share of the federated rounds, the last ones, whose models' average goes on guard.
-        caution: what a model on guard takes from its logit of ALLOW. Above 0 it alerts on, and looks closer at, more
-            than its costs ask for on traffic like the training rows: for where attacks come that training never saw.
-        federated_caution: the same for a model that a federation trained, whose more numerous updates make its logits
-            larger; None for `caution`.
-        costs: what decisions cost where they are judged, in a hospital's votes and in the tables.
-        taught: what decisions cost in the targets of training; None for `costs`. Where a wrong class costs half as much
-            as a miss, the targets of an attack's other classes lie half-way between right and wrong, and the network
-            learns less about which is which.
     """
 
-    scaler: ScalerKind = "quantile"
-    cells: int = 1024
-    surveys: int = 3
-    bins: int = 16
-    embedding: int = 4
-    hidden: tuple[int, ...] = (96, 96)
-    layer: Layer = "real"
-    members: int = 1
     dropout: float = 0.0
     history_dropout: float = 0.0
     optimiser: Optimiser = "adamw"
@@ -105,65 +89,142 @@ class Recipe:
     column_dropout: float = 0.0
     mixup: float = 0.0
     naming_weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class FederationSettings:
+    """How hospitals train one network together.
+
+    Args:
+        local_steps: updates that a hospital makes in one federated round.
+        rounds: federated rounds, where the user names none.
+        server_momentum: the momentum of the federated model.
+        server_rate: the factor on the federated model's step.
+        averaged_share: the share of the federated rounds, the last ones, whose models' average is deployed.
+    """
+
     local_steps: int = 60
     rounds: int = 50
     server_momentum: float = 0.6
     server_rate: float = 1.5
     averaged_share: float = 0.2
-    caution: float = 0.0
-    federated_caution: float | None = None
-    costs: Costs = Costs()
-    taught: Costs | None = None
+
+
+@dataclass(frozen=True)
+class DeploymentSettings:
+    """What is changed in a trained model before it is deployed.
+
+    Args:
+        alert_bias: what a deployed model takes from its logit of ALLOW. Above 0 it alerts on, and looks closer at, more
+            than its costs ask for on traffic like the training rows: for where attacks come that training never saw.
+        federated_alert_bias: the same for a model that a federation trained, whose more numerous updates make its
+            logits larger; None for `alert_bias`.
+    """
+
+    alert_bias: float = 0.0
+    federated_alert_bias: float | None = None
 
     @property
-    def taught_costs(self) -> Costs:
-        """What decisions cost in the targets of training."""
-        return self.costs if self.taught is None else self.taught
+    def bias_of_federated(self) -> float:
+        """What a model that a federation trained takes from its logit of ALLOW."""
+        return self.alert_bias if self.federated_alert_bias is None else self.federated_alert_bias
 
+
+@dataclass(frozen=True)
+class Recipe:
+    """How Sentinel sees, learns, is federated and deployed on one data set.
+
+    Args:
+        scaling: how numbers are scaled.
+        network: the network's shape.
+        learning: how it learns.
+        federation: how hospitals train it together.
+        deployment: what is changed in the trained model.
+        costs: what decisions cost where they are judged, in a hospital's votes and in the tables.
+        training_costs: what decisions cost in the targets of training; None for `costs`. Where a wrong class costs half
+            as much as a miss, the targets of an attack's other classes lie half-way between right and wrong, and the
+            network learns less about which is which.
+    """
+
+    scaling: ScalingSettings = ScalingSettings()
+    network: NetworkSettings = NetworkSettings()
+    learning: LearningSettings = LearningSettings()
+    federation: FederationSettings = FederationSettings()
+    deployment: DeploymentSettings = DeploymentSettings()
+    costs: Costs = field(default_factory=Costs)
+    training_costs: Costs | None = None
+
+    @property
+    def target_costs(self) -> Costs:
+        """What decisions cost in the targets of training."""
+        return self.costs if self.training_costs is None else self.training_costs
+
+    def change(self, **settings: Any) -> "Recipe":
+        """Return this recipe with other settings, each under its name in whichever group has it.
+
+        Raises:
+            TypeError: no group has a setting of this name.
+        """
+        own: dict[str, Any] = {name: settings.pop(name) for name in ("costs", "training_costs") if name in settings}
+        for name in GROUPS:
+            group = getattr(self, name)
+            own[name] = replace(group, **{f.name: settings.pop(f.name) for f in fields(group) if f.name in settings})
+        if settings:
+            raise TypeError(f"a recipe has no setting {', '.join(settings)}")
+        return replace(self, **own)
+
+
+#: The groups of a recipe's settings; no two have a setting of the same name.
+GROUPS = ("scaling", "network", "learning", "federation", "deployment")
 
 # Many columns, of which most sum up a device's past: no embedding, a smaller network, more to hold it back.
 _WITH_HISTORY = Recipe(
-    scaler="standard",
-    cells=256,
-    embedding=0,
-    hidden=(64, 64),
-    dropout=0.2,
-    history_dropout=0.1,
-    learning_rate=2e-3,
-    weight_decay=1e-2,
-    batch=256,
+    ScalingSettings(scaler="standard", cells=256),
+    NetworkSettings(embedding=0, hidden=(64, 64)),
+    LearningSettings(dropout=0.2, history_dropout=0.1, learning_rate=2e-3, weight_decay=1e-2, batch=256),
 )
 
 RECIPES: dict[str, Recipe] = {
-    "wustl-ehms-2020": replace(_WITH_HISTORY, epochs=40, local_steps=30, average=0.998, dropout=0.4),
-    # A federation of it overlooks some of its rarest attacks without this caution, and names them better where a wrong
-    # class is taught to be as bad as a miss, by validation.
-    "x-iomt": Recipe(bins=32, embedding=6, epochs=60, taught=Costs(wrong_class=1.0), federated_caution=0.25),
+    "wustl-ehms-2020": _WITH_HISTORY.change(epochs=40, local_steps=30, average=0.998, dropout=0.4),
+    # A federation of it overlooks some of its rarest attacks without this bias, and names them better where a wrong
+    # class costs as much as a miss in training, by validation.
+    "x-iomt": Recipe(
+        ScalingSettings(bins=32),
+        NetworkSettings(embedding=6),
+        LearningSettings(epochs=60),
+        deployment=DeploymentSettings(federated_alert_bias=0.25),
+        training_costs=Costs(wrong_class=1.0),
+    ),
     # Its classes of attacks resemble each other; told apart more firmly, they are named better, and a federation of it
-    # raises fewer alarms. Muon, some dropout and evidence that is taught to be cheap together gain a little more in a
+    # raises fewer alarms. Muon, some dropout and evidence that is cheaper in training together gain a little more in a
     # federation, which none of them surely does alone. All by validation.
-    "ciciomt2024": Recipe(taught=Costs(wrong_class=1.0, escalation=0.003), optimiser="muon", dropout=0.1),
+    "ciciomt2024": Recipe(
+        learning=LearningSettings(optimiser="muon", dropout=0.1),
+        training_costs=Costs(wrong_class=1.0, escalation=0.003),
+    ),
     # Its test file holds attack types that its training file lacks: a network that is less sure of its own finds more.
     "nsl-kdd": Recipe(
-        embedding=0, epochs=15, naming_weight=1.0, class_power=0.5, mixup=0.2, caution=2.5, federated_caution=7.0
+        network=NetworkSettings(embedding=0),
+        learning=LearningSettings(epochs=15, naming_weight=1.0, class_power=0.5, mixup=0.2),
+        deployment=DeploymentSettings(alert_bias=2.5, federated_alert_bias=7.0),
     ),
-    "ward": replace(_WITH_HISTORY, epochs=30, local_steps=120, rounds=30),
+    "ward": _WITH_HISTORY.change(epochs=30, local_steps=120, rounds=30),
 }
 
 #: For tables that a schema file describes.
-DEFAULT = Recipe(bins=32, embedding=6, epochs=40)
+DEFAULT = Recipe(ScalingSettings(bins=32), NetworkSettings(embedding=6), LearningSettings(epochs=40))
 
 #: Recipes for data sets whose fingerprints (`Dataset.fingerprints`) are left out, where they differ. Without its flags,
 #: embeddings name more of the attacks of WUSTL-EHMS, and three networks err less often than one.
 WITHOUT_FINGERPRINTS: dict[str, Recipe] = {
-    "wustl-ehms-2020": replace(RECIPES["wustl-ehms-2020"], scaler="quantile", bins=8, embedding=2, members=3),
+    "wustl-ehms-2020": RECIPES["wustl-ehms-2020"].change(scaler="quantile", bins=8, embedding=2, ensemble=3),
     # What was found for all its features was not tried without these.
-    "x-iomt": replace(RECIPES["x-iomt"], taught=None, federated_caution=None),
+    "x-iomt": RECIPES["x-iomt"].change(training_costs=None, federated_alert_bias=None),
 }
 
-#: Recipes of several members, whose updates take as many times the bytes; a federation trains by them only if it is
-#: told to. docs/results/tried.md says what they gain.
-SEVERAL_MEMBERS: dict[str, Recipe] = {"ciciomt2024": replace(RECIPES["ciciomt2024"], members=3)}
+#: Recipes of ensembles, whose updates take as many times the bytes as there are networks; a federation trains by them
+#: only if it is told to. docs/results/tried.md says what they gain.
+ENSEMBLES: dict[str, Recipe] = {"ciciomt2024": RECIPES["ciciomt2024"].change(ensemble=3)}
 
 
 def recipe_of(data: str, without_fingerprints: bool = False) -> Recipe:

@@ -76,12 +76,12 @@ class Scorer:
     def __init__(self, space: FeatureSpace, scaler: Scaler, weights: Weights, highest_cost: float) -> None:
         cheap = np.array([column.group is Group.CHEAP for column in space.columns])
         history = np.array([column.history for column in space.columns])
-        self._scaler = scaler
-        self._places = _places(scaler, weights, cheap, history)
-        head = np.concatenate([weights.advantage, weights.value], axis=1)
-        head_bias = np.concatenate([weights.advantage_bias, weights.value_bias])
-        self._matrices = tuple(np.array(m, np.float32, order="C") for m in (*weights.matrices, head))
-        self._biases = tuple(np.array(b, np.float32) for b in (*weights.biases, head_bias))
+        # One by one, since numba takes microseconds for each named tuple at every call.
+        self._arguments = (
+            *_inputs(scaler, cheap, history),
+            *_tables(scaler, weights),
+            *_layers(weights, highest_cost),
+        )
         self._highest = np.float32(highest_cost)
         self.actions = len(weights.advantage_bias)
 
@@ -111,57 +111,108 @@ class Scorer:
         return 1.0 + (q - value[:, None]) / self._highest
 
     def _run(self, x: NDArray[np.float32], bought: bool) -> tuple[NDArray[np.float32], ...]:
-        q = np.empty((len(x), self.actions), np.float32)
-        suspicion, value = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
-        scaler = self._scaler
-        _score(
-            *(np.ascontiguousarray(x, np.float32), bought),
-            *(scaler.numbers, scaler.indicators, scaler.flags, scaler.kind == "quantile"),
-            *(scaler.knots, scaler.knot_count, scaler.mean, scaler.scale),
-            *self._places,
-            *(self._matrices, self._biases, self._highest),
-            *(q, suspicion, value),
-        )
-        return q, suspicion, value
+        rows = np.ascontiguousarray(x, np.float32)
+        result: tuple[NDArray[np.float32], ...] = _score(rows, bought, *self._arguments)
+        return result
 
 
-class _Places(NamedTuple):
-    """What is visible of an encoded row, and the embedding's tables."""
+#: One number of a row: its column, whether it is seen without the evidence, whether it tells of history, how it is
+#: scaled, and how many of the knots and bins are its own.
+_NUMBER = np.dtype(
+    [
+        ("column", np.int64),
+        ("cheap", np.bool_),
+        ("history", np.bool_),
+        ("mean", np.float32),
+        ("scale", np.float32),
+        ("knot_count", np.int64),
+        ("bin_count", np.int64),
+    ],
+    align=True,
+)
+#: An indicator or a flag of a row: its column, and whether it is seen without the evidence.
+_MARK = np.dtype([("column", np.int64), ("cheap", np.bool_)], align=True)
 
-    number_cheap: NDArray[np.bool_]
-    number_history: NDArray[np.bool_]
-    indicator_cheap: NDArray[np.bool_]
-    flag_cheap: NDArray[np.bool_]
+
+class _Inputs(NamedTuple):
+    """What is read of a row: records of `_NUMBER`, and of `_MARK` for indicators and for flags of missing values."""
+
+    numbers: NDArray[np.void]
+    indicators: NDArray[np.void]
+    flags: NDArray[np.void]
+
+
+class _Tables(NamedTuple):
+    """The tables that numbers are looked up in.
+
+    Args:
+        quantile: whether a number is scaled by its place among its knots, or by mean and factor.
+        knots: (numbers, knots).
+        edges: (numbers, bins + 1), the bins of the embedding.
+        below: (numbers, bins, width), what the embedding sums up below each bin.
+        slope: (numbers, bins, width), what a whole bin adds.
+    """
+
+    quantile: bool
+    knots: NDArray[np.float32]
     edges: NDArray[np.float32]
-    bin_count: NDArray[np.int64]
     below: NDArray[np.float32]
     slope: NDArray[np.float32]
 
 
-def _places(scaler: Scaler, weights: Weights, cheap: NDArray[np.bool_], history: NDArray[np.bool_]) -> _Places:
+class _Layers(NamedTuple):
+    """The layers' matrices and biases, both streams side by side in the last, and the highest cost."""
+
+    matrices: tuple[NDArray[np.float32], ...]
+    biases: tuple[NDArray[np.float32], ...]
+    highest: np.float32
+
+
+def _inputs(scaler: Scaler, cheap: NDArray[np.bool_], history: NDArray[np.bool_]) -> _Inputs:
+    numbers = np.zeros(len(scaler.numbers), _NUMBER)
+    numbers["column"], numbers["cheap"] = scaler.numbers, cheap[scaler.numbers]
+    numbers["history"] = history[scaler.numbers]
+    numbers["mean"], numbers["scale"] = scaler.mean, scaler.scale
+    numbers["knot_count"], numbers["bin_count"] = scaler.knot_count, scaler.bin_count
+    return _Inputs(numbers, _marks(scaler.indicators, cheap), _marks(scaler.flags, cheap))
+
+
+def _marks(columns: NDArray[np.int64], cheap: NDArray[np.bool_]) -> NDArray[np.void]:
+    marks = np.zeros(len(columns), _MARK)
+    marks["column"], marks["cheap"] = columns, cheap[columns]
+    return marks
+
+
+def _tables(scaler: Scaler, weights: Weights) -> _Tables:
     sums = np.cumsum(weights.slope, axis=1, dtype=np.float32)
     below = np.concatenate([np.zeros_like(weights.offset)[:, None], sums[:, :-1]], axis=1)
-    return _Places(
-        *(cheap[scaler.numbers], history[scaler.numbers], cheap[scaler.indicators], cheap[scaler.flags]),
-        *(scaler.bins, scaler.bin_count),
-        *(below + weights.offset[:, None], weights.slope),
+    below += weights.offset[:, None]
+    return _Tables(scaler.kind == "quantile", scaler.knots, scaler.bins, below, weights.slope)
+
+
+def _layers(weights: Weights, highest_cost: float) -> _Layers:
+    head = np.concatenate([weights.advantage, weights.value], axis=1)
+    head_bias = np.concatenate([weights.advantage_bias, weights.value_bias])
+    return _Layers(
+        tuple(np.array(m, np.float32, order="C") for m in (*weights.matrices, head)),
+        tuple(np.array(b, np.float32) for b in (*weights.biases, head_bias)),
+        np.float32(highest_cost),
     )
 
 
 @njit(cache=True)
 def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x, bought, numbers, indicators, flags, quantile, knots, knot_count, mean, scale, number_cheap, number_history,
-    indicator_cheap, flag_cheap, edges, bin_count, below, slope, matrices, biases, highest, q, suspicion, value,
-):  # fmt: skip
-    """Fill `q`, `suspicion` and `value` for each row of `x`, a chunk at a time; see `Scorer.q_values`."""
-    actions = q.shape[1]
+    x, bought, numbers, indicators, flags, quantile, knots, edges, below, slope, matrices, biases, highest
+):
+    """Return each row's Q-values, suspicion and value, a chunk at a time; see `Scorer.q_values`."""
+    inputs, tables = _Inputs(numbers, indicators, flags), _Tables(quantile, knots, edges, below, slope)
+    actions = len(biases[-1]) - 1
+    q = np.empty((len(x), actions), np.float32)
+    suspicion, value = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
     for start in range(0, len(x), _CHUNK):
         rows = x[start : start + _CHUNK]
         now = np.empty((len(rows), matrices[0].shape[0]), np.float32)
-        _see(
-            rows, bought, numbers, indicators, flags, quantile, knots, knot_count, mean, scale, number_cheap,
-            number_history, indicator_cheap, flag_cheap, edges, bin_count, below, slope, now,
-        )  # fmt: skip
+        _encode(rows, bought, inputs, tables, now)
         for layer in range(len(matrices)):
             now = np.dot(now, matrices[layer])
             bias, last = biases[layer], layer == len(matrices) - 1
@@ -180,44 +231,47 @@ def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
             suspicion[start + i], value[start + i] = best_alert - now[i, 0], now[i, actions]
             if bought:
                 q[start + i, actions - 1] = -np.inf
+    return q, suspicion, value
 
 
 @njit(cache=True)
-def _see(  # type: ignore[no-untyped-def]  # pragma: no cover  # noqa: PLR0912
-    x, bought, numbers, indicators, flags, quantile, knots, knot_count, mean, scale, number_cheap, number_history,
-    indicator_cheap, flag_cheap, edges, bin_count, below, slope, out,
-):  # fmt: skip
+def _encode(  # type: ignore[no-untyped-def]  # pragma: no cover  # noqa: PLR0912
+    x, bought, inputs, tables, out
+):
     """Fill `out` with the first layer's inputs for each row of `x`: what is visible, scaled and embedded."""
+    numbers, indicators, flags = inputs
+    quantile, knots, edges, below, slope = tables
     width = below.shape[2] if slope.shape[1] else 1
     for i in range(len(x)):
         place, history_seen = 0, np.float32(0.0)
         for k in range(len(numbers)):
-            raw = x[i, numbers[k]]
-            if np.isnan(raw) or not (bought or number_cheap[k]):
+            number = numbers[k]
+            raw = x[i, number.column]
+            if np.isnan(raw) or not (bought or number.cheap):
                 for e in range(width):
                     out[i, place + e] = 0.0
             else:
                 if quantile:
-                    value = place_among(raw, knots[k], knot_count[k])
+                    value = place_among(raw, knots[k], number.knot_count)
                 else:
-                    value = np.float32(min(max((raw - mean[k]) * scale[k], -FARTHEST_SD), FARTHEST_SD))
+                    value = np.float32(min(max((raw - number.mean) * number.scale, -FARTHEST_SD), FARTHEST_SD))
                 if slope.shape[1]:
-                    b = bin_of(value, edges[k], bin_count[k])
+                    b = bin_of(value, edges[k], number.bin_count)
                     low, high = edges[k, b], edges[k, b + 1]
                     part = min(max((value - low) / (high - low), np.float32(0.0)), np.float32(1.0))
                     for e in range(width):
                         out[i, place + e] = below[k, b, e] + part * slope[k, b, e]
                 else:
                     out[i, place] = value
-                if number_history[k]:
+                if number.history:
                     history_seen = np.float32(1.0)
             place += width
         for k in range(len(indicators)):
-            raw = x[i, indicators[k]]
-            out[i, place] = raw if (bought or indicator_cheap[k]) and not np.isnan(raw) else np.float32(0.0)
+            raw = x[i, indicators[k].column]
+            out[i, place] = raw if (bought or indicators[k].cheap) and not np.isnan(raw) else np.float32(0.0)
             place += 1
         for k in range(len(flags)):
-            out[i, place] = 1.0 if (bought or flag_cheap[k]) and np.isnan(x[i, flags[k]]) else 0.0
+            out[i, place] = 1.0 if (bought or flags[k].cheap) and np.isnan(x[i, flags[k].column]) else 0.0
             place += 1
         out[i, place], out[i, place + 1] = 1.0 if bought else 0.0, history_seen
         for rest in range(place + 2, out.shape[1]):

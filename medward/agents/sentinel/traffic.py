@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
+from medward.agents.costs import Costs
 from medward.agents.sentinel.environment import STREAM_END, Environment, cost_matrix, following_rows
-from medward.agents.sentinel.recipe import Costs
 from medward.agents.sentinel.replay import Replay, fold
 from medward.flows.scaling import Scaler
 

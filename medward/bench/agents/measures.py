@@ -8,7 +8,6 @@ count. The medians of the repeats are reported.
 import importlib.util
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from statistics import median
 from time import process_time
 from typing import Any
@@ -40,7 +39,7 @@ def measure(updates: int, repeats: int) -> list[BenchmarkRow]:
     prepared = _prepared()
     rows = []
     for name in TIMED_RECIPES:
-        recipe = replace(RECIPES[name], dropout=0.0, history_dropout=0.0)
+        recipe = RECIPES[name].change(dropout=0.0, history_dropout=0.0)
         rows += _training_rows(name, recipe, prepared, updates, repeats)
     model, _, _ = _sentinel(prepared, RECIPES["ciciomt2024"])
     return rows + _scoring_rows(model, prepared.x, repeats)
@@ -52,7 +51,7 @@ def _training_rows(name: str, recipe: Recipe, prepared: PreparedData, updates: i
     if importlib.util.find_spec("torch"):
         learners |= _torch_learners(layout, traffic, recipe, updates)
     rates = _rates(learners, updates, repeats)
-    what = f"training updates, recipe of {name} (batch {recipe.batch})"
+    what = f"training updates, recipe of {name} (batch {recipe.learning.batch})"
     ours = rates.pop("medward")
     if not rates:
         return [BenchmarkRow(what, ours, None, None, None, "updates/s")]
@@ -87,7 +86,7 @@ def _sentinel(prepared: PreparedData, recipe: Recipe) -> tuple[SentinelModel, La
             order[rows],
             scaler,
             len(classes),
-            recipe.taught_costs,
+            recipe.target_costs,
         )
     )
     return model, layout, traffic
@@ -117,17 +116,17 @@ def _torch_learners(
     torch.set_num_threads(1)
     # The columns that PyTorch's version takes: numbers, their presence, indicators.
     width = 2 * layout.numbers + layout.indicators
-    environment, costs = traffic.environment, recipe.taught_costs
+    environment, costs = traffic.environment, recipe.target_costs
     shape: dict[str, Any] = {
         **{name: np.asarray(getattr(layout, name)) for name in ("low", "inverse", "number_cheap", "indicator_cheap")},
-        "embedding": recipe.embedding,
-        "hidden": recipe.hidden,
+        "embedding": recipe.network.embedding,
+        "hidden": recipe.network.hidden,
     }
     settings = {
         **{name: getattr(recipe, name) for name in ("batch", "discount", "value_weight", "average", "weight_decay")},
         "learning_rate": 1e-3,
         "escalation": costs.escalation,
-        "muon": recipe.optimiser == "muon",
+        "muon": recipe.learning.optimiser == "muon",
     }
     eager = TorchSentinel(
         np.asarray(traffic.encoded)[:, :width],

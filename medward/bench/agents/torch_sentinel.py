@@ -147,9 +147,9 @@ def stable_baselines_learner(
     model = stable_baselines3.DQN(
         "MlpPolicy",
         Rows(),
-        batch_size=recipe.batch,
+        batch_size=recipe.learning.batch,
         buffer_size=len(encoded),
-        policy_kwargs={"net_arch": list(recipe.hidden)},
+        policy_kwargs={"net_arch": list(recipe.network.hidden)},
         device="cpu",
     )
     model.set_logger(configure(None, []))
@@ -158,4 +158,4 @@ def stable_baselines_learner(
         action = np.array([rng.integers(actions)])
         model.replay_buffer.add(encoded[i], encoded[i + 1], action, np.array([-1.0]), np.array([False]), [{}])
     name = f"stable-baselines3 {stable_baselines3.__version__} DQN"
-    return name, lambda: model.train(gradient_steps=updates, batch_size=recipe.batch)
+    return name, lambda: model.train(gradient_steps=updates, batch_size=recipe.learning.batch)

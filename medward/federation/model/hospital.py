@@ -15,7 +15,9 @@ from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.traffic import TrainingTraffic, traffic_of
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import COST_UNIT
-from medward.federation.model.shared_model import SIZES, SharedModel
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.survey import SIZES, Survey
+from medward.federation.model.train import Train
 from medward.federation.sums.interface import IntVector
 from medward.fhe.quantise import quantise_with_feedback, rounding_seed, weighted
 from medward.flows.schema import Flows
@@ -98,46 +100,48 @@ class Hospital:
             number: the federation's round; random draws derive from it, so that no two rounds, a void one and its
                 repetition included, ever see the same update.
         """
-        match shared.task:
-            case "survey":
+        match shared:
+            case Survey():
                 return self._survey(shared)
-            case "train":
+            case Train():
                 return self._update(shared, number)
-        raise FederationError("Nothing is contributed to a round that sums nothing.")
+        raise TypeError(f"no work for {type(shared)}")
 
     def accepts(self, before: SharedModel, after: SharedModel) -> bool:
         """Say whether the next shared model is not clearly worse on this hospital's own validation rows."""
-        if self._validation is None or len(self._validation) < LEAST_VALIDATION_ROWS or after.weights is None:
+        if self._validation is None or len(self._validation) < LEAST_VALIDATION_ROWS:
+            return True
+        if not (isinstance(before, Train) and isinstance(after, Train)):
             return True
         old, new = self._costs(before), self._costs(after)
         noise = float(np.std(new - old)) / float(len(old)) ** 0.5
         before_mean, after_mean = float(old.mean()), float(new.mean())
         return bool(after_mean <= max(WORSE * before_mean, before_mean + CERTAIN * noise))
 
-    def tried(self, shared: SharedModel) -> NDArray[np.float64]:
-        """Return each own validation window's cost with what would go on guard now, but for its caution."""
+    def tried(self, shared: Train) -> NDArray[np.float64]:
+        """Return each own validation window's cost with what would go on guard now, but for its alert bias."""
         if self._validation is None or not len(self._validation):
             return np.zeros(0)
         return self._costs(shared, averaged=True)
 
-    def _costs(self, shared: SharedModel, *, averaged: bool = False) -> NDArray[np.float64]:
+    def _costs(self, shared: Train, *, averaged: bool = False) -> NDArray[np.float64]:
         """Return the cost of each window of the validation rows under a shared model."""
         assert self._validation is not None
-        plan, model = shared.plan, _incautious(shared, averaged=averaged)
+        plan, model = shared.plan, _model_without_bias(shared, averaged=averaged)
         scores = model.scorer().score(self._validation.x)
         labels = model.labels(self._validation.y)
         return window_costs(labels, scores.decision, scores.escalated, plan.recipe.costs)
 
-    def _survey(self, shared: SharedModel) -> IntVector:
+    def _survey(self, shared: Survey) -> IntVector:
         classes = np.bincount(self._rows.y, minlength=len(shared.plan.space.schema.classes))
         size = np.bincount([max(len(self._rows) - 1, 0).bit_length()], minlength=SIZES)
         windows = [] if shared.plan.courier is None else [0 if self._validation is None else len(self._validation)]
         return np.concatenate([count(self._rows.x, shared.grid), classes, size, windows]).astype(np.int64)
 
-    def _update(self, shared: SharedModel, number: int) -> IntVector:
-        assert shared.weights is not None
+    def _update(self, shared: Train, number: int) -> IntVector:
         plan, recipe, dispatch = shared.plan, shared.plan.recipe, shared.dispatch
-        assert dispatch is not None
+        if dispatch is None:
+            raise FederationError("The plan is fulfilled: nothing is contributed any more.")
         if self._traffic is None:
             self._rows = _nameable(self._rows, shared)
             if not len(self._rows):
@@ -145,29 +149,28 @@ class Hospital:
                 return np.concatenate([self._counts(shared), nothing]).astype(np.int64)
             self._traffic = _traffic(self._rows, shared, self.room)
         before = self._carried_into(shared.step, len(shared.weights))
-        begun_from = self._begun_from(shared, before)
-        progress, key = start(shared.network(begun_from), recipe), _training_key(self._secret, number)
+        first_weights = self._first_weights(shared, before)
+        progress, key = start(shared.network(first_weights), recipe), _training_key(self._secret, number)
         for period in range(dispatch.periods):
-            rates = jnp.full(recipe.local_steps, plan.learning_rate(shared.round + period), jnp.float32)
+            rates = jnp.full(recipe.federation.local_steps, plan.learning_rate(shared.round + period), jnp.float32)
             drawn = jax.random.fold_in(key, period) if period else key
             progress, _ = train(progress, shared.layout(), self._traffic, recipe, rates, drawn)
         trained = np.asarray(ravel_pytree(progress.network)[0])
-        after = weighted(trained - begun_from, len(self._rows), shared.most_rows) + before
+        after = weighted(trained - first_weights, len(self._rows), shared.census.most_rows) + before
         picked, seed = shared.picked(), rounding_seed(self._secret, number)
-        values, after[picked] = quantise_with_feedback(shared.quantiser(), after[picked], np.zeros(1), seed)
+        values, after[picked] = quantise_with_feedback(shared.quantiser(dispatch), after[picked], np.zeros(1), seed)
         self.carried = Carried(shared.step, before, after)
         return np.concatenate([self._counts(shared), values]).astype(np.int64)
 
-    def _begun_from(self, shared: SharedModel, carried: NDArray[np.float64]) -> NDArray[np.float32]:
+    def _first_weights(self, shared: Train, carried: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the weights to train from: the shared ones, and in blocks that wait to be sent this hospital's own."""
-        assert shared.weights is not None
         weights, waiting = shared.weights.copy(), shared.waiting()
         if waiting.any() and len(self._rows):
-            own = carried[waiting] * (shared.most_rows / min(len(self._rows), shared.most_rows))
+            own = carried[waiting] * (shared.census.most_rows / min(len(self._rows), shared.census.most_rows))
             weights[waiting] += own.astype(np.float32)
         return weights
 
-    def _counts(self, shared: SharedModel) -> list[int]:
+    def _counts(self, shared: Train) -> list[int]:
         """Return the counts of a training sum: for Courier, what this hospital's validation rows cost."""
         if not shared.counts:
             return []
@@ -193,34 +196,33 @@ def _training_key(secret: bytes, number: int) -> jax.Array:
     return key
 
 
-def _nameable(rows: TrainingRows, shared: SharedModel) -> TrainingRows:
+def _nameable(rows: TrainingRows, shared: Train) -> TrainingRows:
     """Return the rows of classes that the model can name.
 
     The surveys fixed its classes. A member that came later may hold others: it can contribute nothing to those.
     """
-    known = np.isin(rows.y, shared.classes)
+    known = np.isin(rows.y, shared.census.classes)
     order = None if rows.order is None else rows.order[known]
     return TrainingRows(rows.x[known], rows.y[known], rows.stream[known], order)
 
 
-def _numbered(rows: TrainingRows, shared: SharedModel) -> NDArray[np.int32]:
+def _class_numbers(rows: TrainingRows, shared: Train) -> NDArray[np.int32]:
     """Return the rows' classes as the model numbers them."""
-    return np.searchsorted(np.array(shared.classes), rows.y).astype(np.int32)
+    return np.searchsorted(np.array(shared.census.classes), rows.y).astype(np.int32)
 
 
-def _incautious(shared: SharedModel, *, averaged: bool) -> SentinelModel:
-    """Return what would go on guard, or the weights of now, but for the caution."""
+def _model_without_bias(shared: Train, *, averaged: bool) -> SentinelModel:
+    """Return what would go on guard, or the weights of now, but for the alert bias."""
     plan = shared.plan
     provenance = Provenance("federated", shared.round - 1, 0, "none", plan.space.schema.synthetic, plan.seed)
-    return shared.guard(provenance, averaged=averaged, cautious=False)
+    return shared.guard(provenance, averaged=averaged, biased=False)
 
 
-def _traffic(rows: TrainingRows, shared: SharedModel, room: int) -> TrainingTraffic:
+def _traffic(rows: TrainingRows, shared: Train, room: int) -> TrainingTraffic:
     """Return the hospital's rows as the learner takes them."""
-    assert shared.scaler is not None
-    classes, y = shared.classes, _numbered(rows, shared)
-    costs, size = shared.plan.recipe.taught_costs, _rounded_up(max(len(rows), room))
-    return traffic_of(rows.x, y, rows.stream, rows.order, shared.scaler, len(classes), costs, size)
+    census, y = shared.census, _class_numbers(rows, shared)
+    costs, size = shared.plan.recipe.target_costs, _rounded_up(max(len(rows), room))
+    return traffic_of(rows.x, y, rows.stream, rows.order, census.scaler, len(census.classes), costs, size)
 
 
 def _rounded_up(rows: int) -> int:

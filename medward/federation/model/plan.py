@@ -3,9 +3,10 @@
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from medward.agents.sentinel.recipe import Recipe
+from medward.agents.sentinel.recipe_format import flat_of
 from medward.federation.model.courier import Courier
 from medward.fhe.quantise import Quantiser
 from medward.flows.history import FeatureSpace
@@ -34,11 +35,11 @@ class TrainingPlan:
     @property
     def steps(self) -> int:
         """How many steps there are: surveys, then training rounds."""
-        return self.recipe.surveys + self.rounds
+        return self.recipe.scaling.surveys + self.rounds
 
     def learning_rate(self, number: int) -> float:
         """Return the local learning rate of a training round, the first being 0: a cosine over the rounds."""
-        return self.recipe.learning_rate * (0.49 * (1 + math.cos(math.pi * number / self.rounds)) + 0.02)
+        return self.recipe.learning.learning_rate * (0.49 * (1 + math.cos(math.pi * number / self.rounds)) + 0.02)
 
     def clip(self, number: int) -> float:
         """Return the range that updates of a training round are clipped to.
@@ -46,7 +47,7 @@ class TrainingPlan:
         Adam moves a weight by hardly more than the learning rate in a step, so the steps of a round bound the update;
         Muon moves it by a fifth of that in root mean square.
         """
-        return self.learning_rate(number) * self.recipe.local_steps
+        return self.learning_rate(number) * self.recipe.federation.local_steps
 
     def quantiser(self, bits: int, first: int, last: int) -> Quantiser:
         """Return how values of updates that the rounds from `first` to `last` made become integers."""
@@ -59,7 +60,7 @@ def plan_digest(plan: TrainingPlan) -> str:
         [
             [column.name for column in plan.space.columns],
             plan.space.schema.classes,
-            asdict(plan.recipe),
+            flat_of(plan.recipe),
             plan.rounds,
             plan.seed,
             plan.bits,

@@ -1,4 +1,4 @@
-"""Which cohort may be summed, after all that was ever opened, or may be known, of the same unknowns.
+"""Which cohort may be summed, after all that was ever decrypted, or may be known, of the same unknowns.
 
 Sums of one question (spec/round.md, "Many rounds") are linear equations over what each hospital contributed to it. A
 cohort is refused if some combination of these equations would tell of a group that is not empty and smaller than the
@@ -50,8 +50,8 @@ def isolates(known: tuple[Cohort, ...], cohort: AbstractSet[str], least: int) ->
 def allowed(known: tuple[Cohort, ...], cohort: AbstractSet[str], least: int) -> Cohort:
     """Return the part of a cohort that may be summed: all of it, or the largest known cohort within it, or nobody.
 
-    A hospital that was away when a sum was opened, and is back, would keep every later round from being summed if all
-    had to be summed together; without it the same sum as before is asked for, and tells nothing new.
+    A hospital that was away when a sum was decrypted, and is back, would keep every later round from being summed if
+    all had to be summed together; without it the same sum as before is asked for, and tells nothing new.
 
     Args:
         known, cohort, least: as in `isolates`.
@@ -93,7 +93,7 @@ def _smallest_support(atoms: Counter[tuple[int, ...]]) -> int:
 
 def _normal(columns: tuple[tuple[int, ...], ...], size: int) -> list[int] | None:
     """Return factors, one for each cohort, that vanish on these atoms; None where not only their multiples do."""
-    rows = _reduced(columns)
+    rows = _reduce(columns)
     pivots = [_lead(row) for row in rows]
     free = [k for k in range(size) if k not in pivots]
     if len(free) != 1:
@@ -106,24 +106,24 @@ def _normal(columns: tuple[tuple[int, ...], ...], size: int) -> list[int] | None
 
 
 def _rank(matrix: list[tuple[int, ...]]) -> int:
-    return len(_reduced(matrix))
+    return len(_reduce(matrix))
 
 
-def _reduced(matrix: Iterable[Sequence[int]]) -> list[list[int]]:
+def _reduce(matrix: Iterable[Sequence[int]]) -> list[list[int]]:
     """Return the rows of a reduced echelon form in whole numbers that are not zero."""
     rows: list[list[int]] = []
     for given in matrix:
         row = list(given)
         for other in rows:
-            row = _cleared(row, other, _lead(other))
+            row = _clear(row, other, _lead(other))
         if not any(row):
             continue
         pivot = _lead(row)
-        rows = [_cleared(other, row, pivot) for other in rows] + [row]
+        rows = [_clear(other, row, pivot) for other in rows] + [row]
     return rows
 
 
-def _cleared(row: list[int], by: list[int], place: int) -> list[int]:
+def _clear(row: list[int], by: list[int], place: int) -> list[int]:
     """Return a multiple of `row`, less one of `by`, that is zero at a place where `by` is not."""
     if not row[place]:
         return row

@@ -34,7 +34,7 @@ class RoundMember:
         self._blobs: dict[str, bytes] = {}
         self._verdicts: dict[str, DealingVerdict] = {}
         self._judged: dict[str, bool] = {}
-        self._said: set[object] = set()
+        self._actions: set[object] = set()
         self._hasty: Phase | None = None
         self._finish: records.Finish | None = None
 
@@ -184,14 +184,14 @@ class RoundMember:
         """Whether this member has said, or may not say, what the present phase asks of those who check."""
         if now.phase is Phase.FINISHING:
             spoken = {*now.finishes, *now.unfitting}
-            return self.name in spoken or now.audit is not None or records.NoFit in self._said
+            return self.name in spoken or now.audit is not None or records.NoFit in self._actions
         said = now.judgements if now.phase is Phase.JUDGING else now.verdicts
-        return self.name in said or self.name not in now.sealing_keys or now.phase in self._said
+        return self.name in said or self.name not in now.sealing_keys or now.phase in self._actions
 
     def _attest(self, now: Round, enough: bool) -> list[RoundEffect]:
         if not enough or self._spoke(now):
             return []
-        self._said.add(now.phase)
+        self._actions.add(now.phase)
         found: dict[str, DealingVerdict] = dict(self._verdicts)
         if now.phase is Phase.JUDGING:
             found = {d: DealingVerdict.GOOD if good else DealingVerdict.AT_FAULT for d, good in self._judged.items()}
@@ -200,7 +200,7 @@ class RoundMember:
 
     def _answer(self, now: Round) -> list[RoundEffect]:
         """Answer once every share of the cohort is checked; complain, late, of one that is provably wrong."""
-        if self.name in now.answers or self.name not in now.sealing_keys or records.Answer in self._said:
+        if self.name in now.answers or self.name not in now.sealing_keys or records.Answer in self._actions:
             return []
         if not self._sums.ready(now.sum_terms, now.cohort):
             self._examine(now, now.cohort)
@@ -208,7 +208,7 @@ class RoundMember:
             if not self._sums.ready(now.sum_terms, now.cohort):
                 late = (d for d in now.cohort if self._verdicts.get(d) is DealingVerdict.COMPLAINT)
                 return [e for d in late if self.name not in now.complainers(d) for e in self._complain(now, d)]
-        self._said.add(records.Answer)
+        self._actions.add(records.Answer)
         name, store = self._keep(now, self._sums.answer(now.sum_terms, now.cohort))
         return [store, OrderRecord(records.Answer(now.number, self.name, name))]
 
@@ -216,12 +216,12 @@ class RoundMember:
         """Publish a share that proves its dealer at fault; where it proves nothing, say nothing."""
         blobs, said = self._dealing(now, dealer), now.accusations.get(dealer, {})
         share = None if blobs is None else self._sums.dealt(now.sum_terms, dealer, blobs[0])
-        if blobs is None or share is None or self.name in said or dealer in self._said:
+        if blobs is None or share is None or self.name in said or dealer in self._actions:
             return []
         audit = None if now.audit is None else (now.audit.beacon, now.audit.responses.get(dealer, b""))
         if not self._sums.convicts(now.sum_terms, now.beacon, dealer, self.name, *blobs, share, audit):
             return []
-        self._said.add(dealer)
+        self._actions.add(dealer)
         name, store = self._keep(now, share)
         return [store, OrderRecord(records.Complain(now.number, self.name, dealer, name))]
 
@@ -230,13 +230,13 @@ class RoundMember:
         answers = {h: self._blobs[name] for h, name in now.answers.items() if name in self._blobs}
         skips, turnout = now.task == "skip", (len(now.invited), len(now.cohort))
         if (
-            effects.Advance in self._said
+            effects.Advance in self._actions
             or self._finish is not None
             or len(answers) < now.terms.threshold * (not skips)
         ):
             return []
         if skips:
-            self._said.add(effects.Advance)
+            self._actions.add(effects.Advance)
             return [effects.Advance(now.number, now.model, None, turnout, now.refused)]
         names = {dealer: now.submissions[dealer].contribution for dealer in now.cohort}
         contributions = {dealer: self._blobs[name] for dealer, name in names.items() if name in self._blobs}
@@ -251,12 +251,12 @@ class RoundMember:
                 complaints = [effect for dealer in now.cohort for effect in self._complain(now, dealer)]
         found = self._sums.decrypt(terms, now.cohort, contributions, answers)
         if found is not None:
-            self._said.add(effects.Advance)
+            self._actions.add(effects.Advance)
             return [*complaints, effects.Advance(now.number, now.model, found.total, turnout, now.refused)]
         if audit is not None:
             return complaints
         if now.phase is Phase.FINISHING and not self._spoke(now) and (hasty or len(answers) == len(now.answers)):
-            self._said.add(records.NoFit)
+            self._actions.add(records.NoFit)
             return [OrderRecord(records.NoFit(now.number, self.name, tuple(answers)))]
         return []
 

@@ -9,7 +9,7 @@ from medward.federation.sums.interface import Blob, SecureSum
 def authors_of(now: Round) -> dict[str, tuple[str, ...]]:
     """Return who named each blob; a liar may name what another member made."""
     authors: dict[str, tuple[str, ...]] = {}
-    for name, _, author, _ in _named(now):
+    for name, _, author, _ in _names(now):
         authors[name] = tuple(dict.fromkeys((*authors.get(name, ()), author)))
     return authors
 
@@ -20,13 +20,13 @@ def sizes_of(now: Round, sums: SecureSum) -> dict[str, tuple[int, ...]]:
     Whatever has another length fits nothing that it was named as.
     """
     sizes: dict[str, tuple[int, ...]] = {}
-    for name, kind, author, about in _named(now):
+    for name, kind, author, about in _names(now):
         size = sums.expected_bytes(now.sum_terms, kind, author, about)
         sizes[name] = tuple(dict.fromkeys((*sizes.get(name, ()), size)))
     return sizes
 
 
-def _named(now: Round) -> Iterator[tuple[str, Blob, str, Sequence[str]]]:
+def _names(now: Round) -> Iterator[tuple[str, Blob, str, Sequence[str]]]:
     """Yield each name, what it was named as, by whom, and about whom."""
     for member, submitted in now.submissions.items():
         yield submitted.contribution, "contribution", member, ()

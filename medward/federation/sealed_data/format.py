@@ -161,7 +161,7 @@ def open_data(sealed: BinaryIO, reader: str, key: HybridKey) -> Iterator[bytes]:
     chunk, number = _read_full(sealed, size), 0
     while True:
         after = _read_full(sealed, size) if len(chunk) == size else b""
-        content = chunks.open(chunk, last=not after)
+        content = chunks.unseal(chunk, last=not after)
         if not content and number:
             raise SealBroken("the sealed data end with an empty chunk, which no sealing makes")
         yield content
@@ -175,7 +175,7 @@ def _content_key(header: Header, reader: str, key: HybridKey) -> bytes:
     if box is None:
         raise SealBroken(f"the data are sealed to {', '.join(header.readers)}, and not to {reader}")
     try:
-        content_key = key.open(box.key, _box_label(header.origin, reader))
+        content_key = key.unseal(box.key, _box_label(header.origin, reader))
     except ValueError:
         raise SealBroken(
             f"the data are sealed to another key of {reader} than the one in this home, or their header was changed: "
@@ -197,7 +197,7 @@ class _Chunks:
     def seal(self, content: bytes, last: bool) -> bytes:
         return self._cipher.encrypt(*self._place(last, content))
 
-    def open(self, chunk: bytes, last: bool) -> bytes:
+    def unseal(self, chunk: bytes, last: bool) -> bytes:
         number = self._number
         try:
             return self._cipher.decrypt(*self._place(last, chunk))

@@ -74,7 +74,7 @@ def apply_to_data(
                 raise RecordRefused(f"{author} has named this key already.")
             return replace(state, keys={**state.keys, author: key})
         case SealedData():
-            return replace(state, sets={**state.sets, record.data: _kept(state, record, author, members, time)})
+            return replace(state, sets={**state.sets, record.data: _keep(state, record, author, members, time)})
     kept = state.sets.get(record.data)
     if kept is None or kept.member != author:
         raise RecordRefused(f"{author} keeps no data set {record.data}.")
@@ -87,7 +87,7 @@ def without_member(state: DataSets, member: str) -> DataSets:
     return DataSets(keys, {name: one for name, one in state.sets.items() if one.member != member})
 
 
-def _kept(state: DataSets, record: SealedData, author: str, members: tuple[str, ...], time: float) -> KeptSet:
+def _keep(state: DataSets, record: SealedData, author: str, members: tuple[str, ...], time: float) -> KeptSet:
     _check_name(record.data)
     if record.data in state.sets:
         raise RecordRefused(f"The data set {record.data} is on record already.")

@@ -74,14 +74,14 @@ def load(folder: Path, options: str) -> Checkpoint:
     if head["options"] != options:
         raise FederationError(f"{folder} is of a run with other options: use the same ones, or leave out --resume.")
     sites = json.loads(options)["sites"]
-    return Checkpoint(options, reports, [_carried(arrays, number) for number in range(sites)], model)
+    return Checkpoint(options, reports, [_read_carried(arrays, number) for number in range(sites)], model)
 
 
 def _report(fields: dict[str, Any]) -> RoundReport:
     return RoundReport(**{**fields, "cohort": tuple(fields["cohort"])})
 
 
-def _carried(arrays: dict[str, Any], number: int) -> Carried | None:
+def _read_carried(arrays: dict[str, Any], number: int) -> Carried | None:
     if f"step.{number}" not in arrays:
         return None
     return Carried(int(arrays[f"step.{number}"]), arrays[f"before.{number}"], arrays[f"after.{number}"])

@@ -17,7 +17,8 @@ from medward.federation.blobs import RoundBlobs, blob_name
 from medward.federation.errors import FederationError, MissingBlob
 from medward.federation.model.hospital import Hospital
 from medward.federation.model.plan import plan_digest
-from medward.federation.model.shared_model import MOST_BYTES, SharedModel, from_bytes
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import MOST_BYTES, decode_model, encode_model
 from medward.federation.participant import FederationMember
 from medward.federation.round.effects import (
     Advance,
@@ -127,13 +128,13 @@ class Simulation:
         self.shared = shared
         self._hospitals = dict(zip(names, hospitals, strict=True))
         self._blobs, self._log = blobs, MemoryLog()
-        self._read = 0
+        self._position = 0
         self._next: tuple[tuple[int, bytes | None], SharedModel, bytes] | None = None
         self._journals: dict[str, AnswerJournal] = {}
         self._watch = Stopwatch()
         self._folder = journals
         self._shared_blobs: dict[str, bytes] = {}
-        state = self._founded(names, settings)
+        state = self._found_federation(names, settings)
         self._participants = {
             name: FederationMember(name, state, self._sums_of(name, state))
             for name in names
@@ -141,7 +142,7 @@ class Simulation:
         }
         self._report: RoundReport | None = None
 
-    def _founded(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
+    def _found_federation(self, names: tuple[str, ...], settings: SimulationSettings) -> FederationState:
         shared = self.shared
         assert shared.next is not None
         assert settings.protect != "outsourced"
@@ -153,7 +154,7 @@ class Simulation:
             protect=settings.protect,
             bits=shared.plan.bits,
             plan=plan_digest(shared.plan),
-            model=self._blobs.put(shared.to_bytes(), "model"),
+            model=self._blobs.put(encode_model(shared), "model"),
             first=shared.next,
             sample=settings.sample,
         )
@@ -198,11 +199,11 @@ class Simulation:
                 self._deliver(pool)
                 state = self.state
                 if state.round is not None and state.round.number == number and state.round.over:
-                    return self._ended(state.round)
-                if self._read == len(self._log):
+                    return self._end_round(state.round)
+                if self._position == len(self._log):
                     self._let_time_pass(state)
 
-    def _ended(self, now: Round) -> RoundReport:
+    def _end_round(self, now: Round) -> RoundReport:
         report = self._report
         assert report is not None
         report.outcome, report.checks = str(now.outcome), checks(now)
@@ -242,8 +243,8 @@ class Simulation:
 
     def _deliver(self, pool: ThreadPoolExecutor) -> None:
         """Give every member what was ordered, and do what it asks for."""
-        for entry in self._log.read(self._read):
-            self._read += 1
+        for entry in self._log.read(self._position):
+            self._position += 1
             effects: list[tuple[str, RoundEffect]] = []
             for name, participant in self._participants.items():
                 follows = participant.ordered(entry.record, entry.author, entry.time, entry.block, entry.epoch)
@@ -273,11 +274,11 @@ class Simulation:
             case OrderRecord():
                 self._log.append(effect.record, name)
             case Fetch():
-                self._give(name, Fetched(effect.round, self._fetched(name, effect)))
+                self._give(name, Fetched(effect.round, self._fetch(name, effect)))
             case Advance():
                 try:
                     with self._watch.doing("combine"):
-                        model, encoded = self._advanced(effect)
+                        model, encoded = self._advance(effect)
                 except FederationError:
                     return  # everybody finds the same of this sum: the round is void at its deadline
                 self._give(name, Advanced(effect.round, encoded, model.next))
@@ -304,7 +305,7 @@ class Simulation:
                 return None
         return self._shared_blobs[name]
 
-    def _fetched(self, member: str, fetch: Fetch) -> dict[str, bytes]:
+    def _fetch(self, member: str, fetch: Fetch) -> dict[str, bytes]:
         sizes = self._participants[member].sizes()
         found = {name: self._blob(name, file_of(*sizes[name])) for name in fetch.names}
         return {name: content for name, content in found.items() if content is not None}
@@ -313,15 +314,15 @@ class Simulation:
         if self._next is not None and blob_name(self._next[2]) == effect.after:
             after = self._next[1]
         else:
-            after = from_bytes(self.shared.plan, self._blobs.get(effect.after, file_up_to(MOST_BYTES)))
+            after = decode_model(self.shared.plan, self._blobs.get(effect.after, file_up_to(MOST_BYTES)))
         return self._hospitals[name].accepts(self.shared, after)
 
-    def _advanced(self, effect: Advance) -> tuple[SharedModel, bytes]:
+    def _advance(self, effect: Advance) -> tuple[SharedModel, bytes]:
         """Make the next shared model; members that decrypted the same sum share the computation, not the result."""
         told = (effect.round, None if effect.total is None else effect.total.tobytes())
         if self._next is None or self._next[0] != told:
             model = self.shared.advance(effect.total, effect.refused, effect.turnout)
-            self._next = (told, model, model.to_bytes())
+            self._next = (told, model, encode_model(model))
         return self._next[1:]
 
 

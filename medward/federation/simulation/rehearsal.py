@@ -18,6 +18,7 @@ from medward.federation.errors import FederationError
 from medward.federation.model.courier import COST_UNIT
 from medward.federation.model.hospital import Hospital
 from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.train import Train, training_stage
 from medward.federation.sums.interface import IntVector
 
 
@@ -58,7 +59,7 @@ class CourierEpisode:
 
     steps: tuple[Step, ...]
     cost: float
-    shared: SharedModel
+    shared: Train
 
     @property
     def spent(self) -> int:
@@ -80,18 +81,18 @@ class Rehearsal:
     def __init__(self, hospitals: Sequence[Hospital], first: SharedModel) -> None:
         if first.plan.courier is None:
             raise FederationError("A rehearsal needs a plan with a Courier: name a policy, such as every:1.")
-        self._hospitals, self._begun, self._surveys = hospitals, first, 0
-        while self._begun.task == "survey":
-            self._begun = self._begun.advance(self._sum(self._begun, self._surveys))
-            self._surveys += 1
+        self._hospitals, self._surveys, shared = hospitals, first.plan.recipe.scaling.surveys, first
+        for number in range(self._surveys):
+            shared = shared.advance(self._sum(shared, number))
+        self._begin = training_stage(shared)
         # Refused at once rather than after the first training.
-        self._cost(self._begun)
+        self._cost(self._begin)
 
     def play(self, policy: CourierPolicy) -> CourierEpisode:
         """Train once, asking `policy` once before every sum."""
         for hospital in self._hospitals:
             hospital.carried = None
-        shared, number, ended = self._begun, self._surveys, False
+        shared, number, ended = self._begin, self._surveys, False
         plan = shared.plan
         steps: list[Step] = []
         costs: list[float] = []
@@ -104,8 +105,8 @@ class Rehearsal:
             imposed = replace(shared, plan=replace(plan, courier=replace(plan.courier, policy=constant)))
             if not imposed.done:
                 total = self._sum(imposed, number)
-                costs.append(int(total[0]) / (COST_UNIT * imposed.windows))
-                imposed = imposed.advance(total)
+                costs.append(int(total[0]) / (COST_UNIT * imposed.census.windows))
+                imposed = training_stage(imposed.advance(total))
             sent, number = imposed.signals.spent - shared.signals.spent, number + 1
             ended, shared = not sent or imposed.round >= plan.rounds, replace(imposed, plan=plan)
             then = plan.courier.observe(shared.signals, shared.round, plan.rounds)
@@ -121,7 +122,7 @@ class Rehearsal:
         total: IntVector = np.sum([hospital.work(shared, number) for hospital in self._hospitals], axis=0)
         return total
 
-    def _cost(self, shared: SharedModel) -> float:
+    def _cost(self, shared: Train) -> float:
         """Return the expected cost of a window over all members' validation rows, with what would go on guard."""
         costs = np.concatenate([hospital.tried(shared) for hospital in self._hospitals])
         if not costs.size:

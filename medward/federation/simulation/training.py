@@ -18,7 +18,10 @@ from medward.federation.errors import FederationError
 from medward.federation.model.courier import courier_of
 from medward.federation.model.hospital import Hospital, training_rows, trial_secret
 from medward.federation.model.plan import TrainingPlan
-from medward.federation.model.shared_model import SharedModel, first_model, from_bytes
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import decode_model, encode_model
+from medward.federation.model.survey import first_model
+from medward.federation.model.train import training_stage
 from medward.federation.model.wire import sum_set
 from medward.federation.round.rules import FOUND_WORSE
 from medward.federation.simulation import checkpoint
@@ -89,7 +92,7 @@ class FederatedTraining:
         courier = courier_of(options.courier, options.sites, options.budget)
         self.plan = TrainingPlan(prepared.space, recipe, options.rounds, options.seed, options.bits, courier)
         self.reports: list[RoundReport] = []
-        self._hospitals = self._admitted()
+        self._hospitals = self._make_hospitals()
         self._temporary = TemporaryDirectory(prefix="medward-")
         self._journals = (home or Path(self._temporary.name)) / "journals"
         self._blobs = RoundBlobs(open_directory(home / "store") if home else in_memory())
@@ -121,7 +124,7 @@ class FederatedTraining:
             on_round(report)
             if folder is not None:
                 carried = [hospital.carried for hospital in self._hospitals]
-                state = Checkpoint(self.options.text(), self.reports, carried, self.shared.to_bytes())
+                state = Checkpoint(self.options.text(), self.reports, carried, encode_model(self.shared))
                 checkpoint.save(state, folder)
         return self.model()
 
@@ -135,12 +138,12 @@ class FederatedTraining:
         self.reports = list(state.reports)
         for hospital, carried in zip(self._hospitals, state.carried, strict=True):
             hospital.carried = carried
-        self._simulation = self._simulate(from_bytes(self.plan, state.model))
+        self._simulation = self._simulate(decode_model(self.plan, state.model))
 
     def model(self) -> SentinelModel:
         """Return the model to put on guard."""
         options = self.options
-        return self.shared.guard(
+        return training_stage(self.shared).guard(
             Provenance(
                 how="federated",
                 round=self.shared.round - 1,
@@ -161,7 +164,7 @@ class FederatedTraining:
         split, options = self.prepared.split, self.options
         return partition_rows(self.prepared.flows, rows, split.block, options.sites, options.partition, options.seed)
 
-    def _admitted(self) -> list[Hospital]:
+    def _make_hospitals(self) -> list[Hospital]:
         """Return the hospitals with their rows, and with validation rows where there are enough blocks of them."""
         prepared, options = self.prepared, self.options
         try:

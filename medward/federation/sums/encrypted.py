@@ -53,7 +53,7 @@ class EncryptedSum:
     def __init__(self, member: str, journal: AnswerJournal | None, secret: bytes) -> None:
         self._member, self._journal, self._secret = member, journal, secret
         self._sums: dict[SumTerms, SumState] = {}
-        self._opened_keys: dict[bytes, HybridKey] = {}
+        self._holder_keys: dict[bytes, HybridKey] = {}
 
     def __repr__(self) -> str:
         return f"EncryptedSum(member={self._member!r})"
@@ -67,7 +67,7 @@ class EncryptedSum:
     def keep_sealing_keys(self, publics: Sequence[bytes]) -> None:
         """Erase the secrets of all sealing keys but these."""
         self._own_journal.erase_sealing_keys_but(publics)
-        self._opened_keys = {public: key for public, key in self._opened_keys.items() if public in publics}
+        self._holder_keys = {public: key for public, key in self._holder_keys.items() if public in publics}
 
     def expected_bytes(self, terms: SumTerms, kind: Blob, author: str, about: Sequence[str] = ()) -> int:
         """Return the exact size of a blob that a member names in this sum."""
@@ -136,7 +136,7 @@ class EncryptedSum:
         holder = current.holders.get(self._member)
         if holder not in current.keys:
             return DealingVerdict.GOOD
-        share = self._unsealed(current, number, content)
+        share = self._unseal_share(current, number, content)
         if share is None:
             return DealingVerdict.COMPLAINT
         try:
@@ -152,7 +152,7 @@ class EncryptedSum:
         number = current.dealer(dealer)
         current.holder(self._member)
         with current.named(f"the contribution of {dealer}"):
-            return self._unsealed(current, number, read_contribution(current.context, contribution))
+            return self._unseal_share(current, number, read_contribution(current.context, contribution))
 
     def show(self, terms: SumTerms, holders: Sequence[str]) -> bytes:
         """Return, in the open, the shares that this member dealt to these holders."""
@@ -348,18 +348,18 @@ class EncryptedSum:
             current.dealing = Dealing(current.context, current.dealer(self._member), key)
         return current.dealing
 
-    def _unsealed(self, current: SumState, dealer: int, content: Contribution) -> bytes | None:
+    def _unseal_share(self, current: SumState, dealer: int, content: Contribution) -> bytes | None:
         """Return the share sealed to this holder, if it opens and fits its digest."""
         holder = current.holder(self._member)
         public = current.keys[holder]
-        if public not in self._opened_keys:
+        if public not in self._holder_keys:
             secret = self._own_journal.sealing_keys().get(public)
             if secret is None:
                 raise SumRefused(f"{self._member} has no secret of its sealing key of round {current.terms.round}.")
-            self._opened_keys[public] = HybridKey.from_bytes(secret)
+            self._holder_keys[public] = HybridKey.from_bytes(secret)
         try:
             label = share_label(current.context, dealer, holder)
-            share = self._opened_keys[public].open(bytes(content.boxes[holder]), label)
+            share = self._holder_keys[public].unseal(bytes(content.boxes[holder]), label)
         except ValueError:
             return None
         return share if fits_digest(current.context, content, dealer, holder, share) else None

@@ -101,7 +101,7 @@ class AnswerJournal:
             with self._transaction():
                 row = self._row(federation, round, kind)
                 if row is not None:
-                    return _repeated(where, kind, question, row)
+                    return _repeat(where, kind, question, row)
                 answer = make()
                 self._connection.execute(
                     "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)",
@@ -209,7 +209,7 @@ class AnswerJournal:
             raise
 
 
-def _repeated(where: str, kind: ShownKind, question: bytes, row: tuple[bytes, bytes, bytes | None]) -> bytes:
+def _repeat(where: str, kind: ShownKind, question: bytes, row: tuple[bytes, bytes, bytes | None]) -> bytes:
     asked, digest, answer = row
     if asked != question:
         raise SumRefused(f"In {where} this member gave its {kind} to another question.")

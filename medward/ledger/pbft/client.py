@@ -31,7 +31,7 @@ from medward.ledger.pbft.client_protocol import (
     WatchTransactions,
 )
 from medward.ledger.pbft.identity import pinned_context
-from medward.ledger.pbft.runtime.client_desk import CLIENT_FRAME
+from medward.ledger.pbft.runtime.client_service import CLIENT_FRAME
 from medward.ledger.pbft.runtime.transport import frame, read_frame
 from medward.ledger.signatures import MemberVerifier, Signer
 from medward.ledger.transactions import MAX_TREE, encode_transaction, sign_transactions

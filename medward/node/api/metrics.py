@@ -14,7 +14,7 @@ class NodeCollector(Collector):
     Args:
         status: as `GET /status` shows it.
         refused: how many requests the API refused, by HTTP status.
-        turned_away: how many callers the ports turned away, by port and reason.
+        refused_requests: how many requests the ports refused, by port and reason.
         restarts: how often each part was started again.
         healthy: whether the node works.
     """
@@ -23,13 +23,13 @@ class NodeCollector(Collector):
         self,
         status: Mapping[str, Any],
         refused: Mapping[int, int],
-        turned_away: Mapping[tuple[str, str], int],
+        refused_requests: Mapping[tuple[str, str], int],
         restarts: Mapping[str, int],
         healthy: bool,
     ) -> None:
-        self._turned_away = turned_away
+        self._refused_requests = refused_requests
         self._status = status
-        self._refused = refused
+        self._refusals = refused
         self._restarts = restarts
         self._healthy = healthy
 
@@ -55,13 +55,13 @@ class NodeCollector(Collector):
         yield _gauge("store_blocks", "blocks in the store", store["blocks"])
         yield _gauge("store_bytes", "bytes of blocks in the store", store["bytes"])
         refused = CounterMetricFamily("medward_api_refused", "requests that the API refused", labels=["status"])
-        for code, count in sorted(self._refused.items()):
+        for code, count in sorted(self._refusals.items()):
             refused.add_metric([str(code)], count)
         yield refused
         away = CounterMetricFamily(
             "medward_turned_away", "callers and outsiders turned away", labels=["port", "reason"]
         )
-        for (port, reason), count in sorted(self._turned_away.items()):
+        for (port, reason), count in sorted(self._refused_requests.items()):
             away.add_metric([port, reason], count)
         yield away
         restarts = CounterMetricFamily(

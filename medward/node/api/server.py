@@ -262,7 +262,7 @@ class ApiServer:
         rooms: ApiRooms | None = None,
         patience: CallerTimeouts = CallerTimeouts(),  # noqa: B008  (it cannot change)
     ) -> None:
-        self._refused = refused
+        self._on_refusal = refused
         self._rooms = rooms or ApiRooms.of()
         self._patience = patience
         self.guard = Guard(
@@ -283,7 +283,7 @@ class ApiServer:
             self._rooms.strangers,
             context=self._context,
             rooms=(self._rooms.holders,),
-            refused=self._refused,
+            refused=self._on_refusal,
             patience=self._patience,
         )
         # The server closes what it is given.

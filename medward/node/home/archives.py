@@ -30,7 +30,7 @@ class ArchiveReader:
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self._left = self._padding = 0
+        self._rest = self._padding = 0
 
     def next(self) -> tuple[str, int] | None:
         """Return the name and the size of the next file, None at the end; what was not read of the last is skipped.
@@ -60,20 +60,20 @@ class ArchiveReader:
             raise InvalidArchive("the archive has a malformed header") from None
         if size < 0:
             raise InvalidArchive(f"the archive holds {name!a} with a negative size")
-        self._left, self._padding = size, -size % BLOCK
+        self._rest, self._padding = size, -size % BLOCK
         return name, size
 
     def pieces(self) -> Iterator[bytes]:
         """Yield what is left of the present file, at most 1 MiB at a time; InvalidArchive where it is cut off."""
-        while self._left:
-            piece = self._exactly(min(self._left, _PIECE))
-            self._left -= len(piece)
+        while self._rest:
+            piece = self._exactly(min(self._rest, _PIECE))
+            self._rest -= len(piece)
             yield piece
 
     def content(self, most: int) -> bytes:
         """Return what is left of the present file; InvalidArchive if it is more than `most` bytes."""
-        if self._left > most:
-            raise InvalidArchive(f"a file in the archive has {self._left} bytes; at most {most} are read")
+        if self._rest > most:
+            raise InvalidArchive(f"a file in the archive has {self._rest} bytes; at most {most} are read")
         return b"".join(self.pieces())
 
     def _exactly(self, size: int) -> bytes:

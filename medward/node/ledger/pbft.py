@@ -116,7 +116,7 @@ class PbftConsensus(Consensus):
         self._listen = table.listen
         self._member = member
         self._identity = identity
-        self._asked: tuple[Member, ...] = ()
+        self._client_members: tuple[Member, ...] = ()
         self._client: PbftClient | None = None
         self._anonymous: PbftClient | None = None
         self.engine: PbftEngine = PbftEngine(settings, make_application(), refused, ListenerRooms.of(share))
@@ -250,9 +250,9 @@ class PbftConsensus(Consensus):
         return [status for status in found if status is not None]
 
     async def _client_of(self, members: tuple[Member, ...]) -> PbftClient:
-        if self._client is None or self._asked != members:
+        if self._client is None or self._client_members != members:
             await self._hang_up()
-            self._asked = members
+            self._client_members = members
             genesis, signer = self._federation.genesis, self._identity.signer
             mine = self._identity.asking_context
             self._client = PbftClient(genesis, signer, members=members, patience=0.4, context=mine)
@@ -263,7 +263,7 @@ class PbftConsensus(Consensus):
         for client in (self._client, self._anonymous):
             if client is not None:
                 await client.close()
-        self._client, self._anonymous, self._asked = None, None, ()
+        self._client, self._anonymous, self._client_members = None, None, ()
 
     def _newest_members(self, statuses: list[NodeStatus]) -> tuple[Member, ...]:
         """Return the members of the latest epoch that is proved to this node."""

@@ -92,7 +92,7 @@ class DataFolder:
     def _remove_abandoned(self) -> None:
         """Remove what processes that were killed left unfinished; those that still write hold a lock."""
         for path in self._unsent.glob("*.part"):
-            with suppress(OSError), path.open("rb") as file, _locked(file.fileno()):
+            with suppress(OSError), path.open("rb") as file, _lock(file.fileno()):
                 path.unlink()
 
 
@@ -108,6 +108,6 @@ def _write_once(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
+def _lock(descriptor: int) -> Iterator[None]:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     yield

@@ -25,7 +25,7 @@ from medward.store.reader import limits_of_root
 
 
 @dataclass(frozen=True)
-class Opened:
+class UnsealedData:
     """What was unsealed.
 
     Args:
@@ -62,7 +62,7 @@ def seal(home: Home, client: NodeClient, path: Path, schema: bytes, rows: int, o
     return str(client.about_data("take", unsent)["data"])
 
 
-def unseal(home: Home, what: str, out: Path, client: NodeClient | None = None) -> Opened:
+def unseal(home: Home, what: str, out: Path, client: NodeClient | None = None) -> UnsealedData:
     """Open sealed data that this member can read, into the folder `out`.
 
     Args:
@@ -76,12 +76,12 @@ def unseal(home: Home, what: str, out: Path, client: NodeClient | None = None) -
         MedwardError: they cannot be read, or `out` not be written; nothing is left there then.
     """
     name, key = home.card().name, DataFolder(home.data).key()
-    with _sealed(home, what, client) as source:
+    with _open_sealed(home, what, client) as source:
         header, _ = read_header(source)
     if header.origin.federation != federation_of(home):
         raise NodeError(f"{what} belongs to the federation {header.origin.federation}, and this home to another")
-    with _sealed(home, what, client) as source:
-        return Opened(unpack(open_data(source, name, key), out), header)
+    with _open_sealed(home, what, client) as source:
+        return UnsealedData(unpack(open_data(source, name, key), out), header)
 
 
 def federation_of(home: Home) -> str:
@@ -98,7 +98,7 @@ def federation_of(home: Home) -> str:
 
 
 @contextmanager
-def _sealed(home: Home, what: str, client: NodeClient | None) -> Iterator[BinaryIO]:
+def _open_sealed(home: Home, what: str, client: NodeClient | None) -> Iterator[BinaryIO]:
     """Open sealed data for reading: a file, or a blob of the home's store."""
     if Path(what).is_file():
         with Path(what).open("rb") as file:

@@ -35,7 +35,7 @@ _MOST_BYTES = 2**32  # of another member's sealed data
 _SCHEMAS = {dataset.schema.digest: name for name, dataset in DATASETS.items()}
 
 
-class DataDesk:
+class SealedDataService:
     """What a node does about sealed data.
 
     Args:
@@ -112,13 +112,13 @@ class DataDesk:
         return record.data
 
     async def _withdraw(self, name: str) -> None:
-        cid = self._known(name)
+        cid = self._cid_of(name)
         await self._order(Withdraw(name))
         await asyncio.to_thread(self._let_go, cid)
 
     async def _fetch(self, name: str) -> None:
         """Get another member's data, to be opened here."""
-        await asyncio.to_thread(self._host.store.fetch, self._known(name), file_up_to(_MOST_BYTES), pin=LABEL)
+        await asyncio.to_thread(self._host.store.fetch, self._cid_of(name), file_up_to(_MOST_BYTES), pin=LABEL)
 
     async def _publish(self) -> str:
         key = await asyncio.to_thread(self._folder.key)
@@ -154,7 +154,7 @@ class DataDesk:
         except StoreError as error:
             _LOG.warning("%s is not removed from the disk yet: %s", cid, error)
 
-    def _known(self, name: str) -> Cid:
+    def _cid_of(self, name: str) -> Cid:
         if name not in self._on_record().sets:
             raise NodeError(f"no data set {name!r} is on record; `medward federation status` lists them")
         return Cid.parse(name)

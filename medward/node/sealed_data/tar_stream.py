@@ -28,7 +28,7 @@ def pack(path: Path) -> Iterator[bytes]:
     try:
         for file, name in _files(path):
             check_file_name(name)
-            yield from _packed(file, name)
+            yield from _pack(file, name)
     except OSError as error:
         raise NodeError(f"cannot read {error.filename or path}: {error.strerror}; check its permissions") from None
     yield bytes(2 * BLOCK)
@@ -114,7 +114,7 @@ def _files(path: Path) -> Iterator[tuple[Path, str]]:
         raise NodeError(f"{path} holds no file; name the file or folder with the data")
 
 
-def _packed(file: Path, name: str) -> Iterator[bytes]:
+def _pack(file: Path, name: str) -> Iterator[bytes]:
     with file.open("rb") as content:
         left = size = file.stat().st_size
         yield header(name, size)

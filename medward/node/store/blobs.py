@@ -45,7 +45,7 @@ class NodeStore:
         refused: RefusalListener = nobody,
         share: float = 1.0,
     ) -> None:
-        self._refused = refused
+        self._on_refusal = refused
         self._share = share
         self._members = tuple(members)
         self._home = home
@@ -146,7 +146,7 @@ class NodeStore:
             host,
             port,
             self._tls,
-            refused=self._refused,
+            refused=self._on_refusal,
             rooms=GatewayRooms.of(self._share),
             who=Signers({member.name: member.certificate for member in self._members}),
         ).start()

@@ -48,12 +48,12 @@ class MembersExchange:
 
     def fetch(self, root: Cid, blocks: Blocks, limits: DagLimits, likely: str | None = None) -> None:
         """See `PeerExchange.fetch`."""
-        with self._used() as exchange:
+        with self._use() as exchange:
             exchange.fetch(root, blocks, limits, likely)
 
     def fetch_block(self, cid: Cid) -> bytes:
         """See `PeerExchange.fetch_block`."""
-        with self._used() as exchange:
+        with self._use() as exchange:
             return exchange.fetch_block(cid)
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class MembersExchange:
         self._present.close()
 
     @contextmanager
-    def _used(self) -> Iterator[PeerExchange]:
+    def _use(self) -> Iterator[PeerExchange]:
         with self._lock:
             exchange = self._present
             self._users[exchange] = self._users.get(exchange, 0) + 1

@@ -76,12 +76,12 @@ class Signers:
     """
 
     def __init__(self, members: Mapping[str, bytes]) -> None:
-        self._known = [(name, x509.load_der_x509_certificate(data)) for name, data in sorted(members.items())]
+        self._certificates = [(name, x509.load_der_x509_certificate(data)) for name, data in sorted(members.items())]
 
     def __call__(self, certificate: bytes) -> str:
         """Return the name of the member that signed this certificate (DER), or whose own it is; "" for no member's."""
         found = x509.load_der_x509_certificate(certificate)
-        for name, known in self._known:
+        for name, known in self._certificates:
             try:
                 found.verify_directly_issued_by(known)
             except (ValueError, TypeError, InvalidSignature):

@@ -40,7 +40,7 @@ class Fetching:
         self._now, self._get, self._tell, self._start = now, get, tell, start
         self._round = -1
         #: What is on its way, and the phase that asked for it last.
-        self._wanted: dict[tuple[int, str], Phase] = {}
+        self._reasons: dict[tuple[int, str], Phase] = {}
         self._lines: dict[str | None, asyncio.Lock] = {}
 
     def fetch(self, fetch: Fetch, sizes: Mapping[str, Sequence[int]]) -> None:
@@ -58,8 +58,8 @@ class Fetching:
             if name not in sizes:
                 continue  # the round went on meanwhile
             key = (fetch.round, name)
-            coming = key in self._wanted
-            self._wanted[key] = fetch.why
+            coming = key in self._reasons
+            self._reasons[key] = fetch.why
             for author in () if coming else authors.get(name, (None,)):
                 line = self._lines.setdefault(author, asyncio.Lock())
                 self._start(self._bring(*key, author, line, file_of(*sizes[name])))
@@ -74,10 +74,10 @@ class Fetching:
                 if content is None:
                     await asyncio.sleep(_RETRY_SECONDS)
         finally:
-            first = self._wanted.pop((number, name), None) is not None
+            first = self._reasons.pop((number, name), None) is not None
         if content is not None and first:
             await self._tell(number, name, content)
 
     def _is_wanted(self, number: int, name: str) -> bool:
-        now, why = self._now(), self._wanted.get((number, name))
+        now, why = self._now(), self._reasons.get((number, name))
         return now is not None and why is not None and (now.number, now.phase) == (number, why)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from medward.agents.compilation import keep_compiled
 from medward.federation.application import FederationSnapshot
-from medward.federation.model.shared_model import MOST_BYTES
+from medward.federation.model.shared_model_format import MOST_BYTES
 from medward.federation.participant import FederationMember
 from medward.federation.records import (
     Answer,
@@ -52,7 +52,7 @@ from medward.ledger.types import Block
 from medward.node.errors import NodeError, NotCertified
 from medward.node.interfaces import HOW_TO_RESUME, Host, Ordered, Participant, Restored
 from medward.node.ledger.wishes import log_wishes, told
-from medward.node.sealed_data.service import DataDesk
+from medward.node.sealed_data.service import SealedDataService
 from medward.node.training.data import read_settings
 from medward.node.training.fetching import Fetching
 from medward.node.training.files import TrainingFiles
@@ -85,8 +85,8 @@ class TrainingParticipant(Participant):
         self._host = host
         self._settings = read_settings(host.settings)
         self._files = TrainingFiles(host.folder)
-        self._desk = DataDesk(host)
-        self._kept = Retention(host.store, self._settings.keep_rounds)
+        self._sealed_data = SealedDataService(host)
+        self._retention = Retention(host.store, self._settings.keep_rounds)
         self._machine: FederationMember | None = None
         self._sums: SecureSum | None = None
         self._journal: AnswerJournal | None = None
@@ -97,7 +97,7 @@ class TrainingParticipant(Participant):
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
         self._rounds = RoundLog()
-        self._reading = Reading(self._kept, self._rounds.watch)
+        self._reading = Reading(self._retention, self._rounds.watch)
         read_model = partial(self._reading.read, label=MODELS, author=None, limits=file_up_to(MOST_BYTES))
         self._bench = TrainingWork(host.name, self._settings, self._files, host.store, self._rounds.watch, read_model)
         self._turn = asyncio.Lock()
@@ -107,7 +107,7 @@ class TrainingParticipant(Participant):
         """Take part until the node stops."""
         try:
             await self._bench.prepare()
-            for part in (self._follow(), self._watch_clock(), self._desk.finish()):
+            for part in (self._follow(), self._watch_clock(), self._sealed_data.finish()):
                 self._start(part)
             # Whatever fails ends it at once: the next record may be as far away as the phase's deadline.
             await self._over.wait()
@@ -136,11 +136,11 @@ class TrainingParticipant(Participant):
 
     def datasets(self) -> Sequence[Mapping[str, Any]]:
         """The sealed data sets, the latest first."""
-        return self._desk.listed()
+        return self._sealed_data.listed()
 
     async def about_data(self, wanted: Mapping[str, str]) -> Mapping[str, Any]:
         """See `Participant.about_data`."""
-        return await self._desk.do(wanted)
+        return await self._sealed_data.do(wanted)
 
     async def resume(self) -> Mapping[str, Any]:
         """See `Participant.resume`."""
@@ -185,7 +185,7 @@ class TrainingParticipant(Participant):
 
     # Beginning.
 
-    def _opened_sums(self, agreement: Agreement) -> SecureSum:
+    def _build_sums(self, agreement: Agreement) -> SecureSum:
         """Open this member's part in sums, and its journal, in the thread that will use them."""
         if self._sums is None:
             self._sums = timed(self._make_sums(agreement), self._rounds.watch)
@@ -214,7 +214,7 @@ class TrainingParticipant(Participant):
         assert isinstance(snapshot, FederationSnapshot)
         if isinstance(event, Restored):
             self._bench.check_plan(snapshot.federation)
-            await self._in_turn(self._restored, snapshot.federation)
+            await self._in_turn(self._restore, snapshot.federation)
             return
         records = [
             (record, transaction.client)
@@ -222,7 +222,7 @@ class TrainingParticipant(Participant):
             if not result.code and (record := decode_record(transaction.payload)) is not None
         ]
         for record, account in records:
-            await self._in_turn(self._ordered, record, account, event.block, snapshot.block)
+            await self._in_turn(self._take_record, record, account, event.block, snapshot.block)
         await self._in_turn(self._duties)
         await self._let_go()
 
@@ -239,12 +239,12 @@ class TrainingParticipant(Participant):
             tried = () if now.candidate is None else (now.candidate.model,)
             in_use = {state.model, now.model, *tried, *self._bench.models}
             try:
-                await asyncio.to_thread(self._kept.let_go, now.number, in_use)
+                await asyncio.to_thread(self._retention.let_go, now.number, in_use)
             except StoreError as error:
                 _LOG.warning("the store could not be tidied: %s", error)
 
-    def _restored(self, state: FederationState) -> list[RoundEffect]:
-        self._machine = FederationMember(self._host.name, state, self._opened_sums(state.agreement))
+    def _restore(self, state: FederationState) -> list[RoundEffect]:
+        self._machine = FederationMember(self._host.name, state, self._build_sums(state.agreement))
         self._led_here = None
         self._forget(state)
         if state.round is not None and not state.round.over:
@@ -252,7 +252,7 @@ class TrainingParticipant(Participant):
             self._rounds.entered(state.round.number, state.round.phase, time.time())
         return self._machine.begin()
 
-    def _ordered(self, record: Record, account: bytes, block: Block, block_hash: bytes) -> list[RoundEffect]:
+    def _take_record(self, record: Record, account: bytes, block: Block, block_hash: bytes) -> list[RoundEffect]:
         assert self._machine is not None
         before = self._machine.state
         author = before.author(account)
@@ -384,9 +384,9 @@ class TrainingParticipant(Participant):
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self._end_task)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _end_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:

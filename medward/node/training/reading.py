@@ -23,7 +23,7 @@ class Reading:
     """
 
     def __init__(self, kept: Retention, watch: Stopwatch) -> None:
-        self._kept, self._watch = kept, watch
+        self._retention, self._watch = kept, watch
         self._threads = ThreadPoolExecutor(_MOST_READING, thread_name_prefix="blob")
         self._under_way = 0
         self._told_full = False
@@ -45,7 +45,7 @@ class Reading:
         try:
             with self._watch.doing("store"):
                 reading = asyncio.get_running_loop().run_in_executor(
-                    threads, self._kept.read, name, label, author, limits
+                    threads, self._retention.read, name, label, author, limits
                 )
                 content = await reading
         except (InvalidCid, InvalidDag, InvalidRecord, LimitExceeded) as error:

@@ -48,19 +48,19 @@ class RoundLog:
             query: reads the ledger's state.
         """
         rounds = []
-        for number in sorted(self._known(query), reverse=True)[:_MOST_TOLD]:
+        for number in sorted(self._numbers(query), reverse=True)[:_MOST_TOLD]:
             encoded = query(f"round/{number:08d}")
             if encoded is not None:
-                rounds.append(self._told(msgspec.msgpack.decode(encoded, type=Round)))
+                rounds.append(self._report(msgspec.msgpack.decode(encoded, type=Round)))
         return rounds
 
-    def _known(self, query: Callable[[str], bytes | None]) -> range:
+    def _numbers(self, query: Callable[[str], bytes | None]) -> range:
         last = max(self._entered, default=-1)
         while query(f"round/{last + 1:08d}") is not None:
             last += 1
         return range(last + 1)
 
-    def _told(self, now: Round) -> Mapping[str, Any]:
+    def _report(self, now: Round) -> Mapping[str, Any]:
         phases = self._entered.get(now.number, [])
         lasted = {phase: until - since for (phase, since), (_, until) in pairwise(phases)}
         return {

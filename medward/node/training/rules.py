@@ -8,7 +8,8 @@ from medward.agents.courier.policies import policy_name
 from medward.federation.application import FederationApplication
 from medward.federation.blobs import blob_name
 from medward.federation.model.plan import TrainingPlan, plan_digest
-from medward.federation.model.shared_model import first_model
+from medward.federation.model.shared_model_format import encode_model
+from medward.federation.model.survey import first_model
 from medward.federation.records import Announce, Change, Dispatch, Next, Retract, encode_record
 from medward.federation.rules import Agreement
 from medward.ledger.encoding import decode, encode
@@ -61,7 +62,7 @@ def agreement_parameters(
         "data": plan.space.schema.dataset,
         "rounds": str(plan.rounds),
         "seed": str(plan.seed),
-        "model": blob_name(first.to_bytes()),
+        "model": blob_name(encode_model(first)),
         "first": json.dumps([first.next.task, first.next.counts, first.next.values]),
         "sample": repr(sample),
     }

@@ -8,7 +8,9 @@ from medward.federation.blobs import blob_name
 from medward.federation.errors import FederationError
 from medward.federation.model.hospital import trial_secret
 from medward.federation.model.plan import plan_digest
-from medward.federation.model.shared_model import SharedModel, first_model, from_bytes
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import decode_model, encode_model
+from medward.federation.model.survey import first_model
 from medward.federation.round.effects import Advance, Advanced, Judge, Judged, Produced, Work
 from medward.federation.rules import FederationState
 from medward.federation.stopwatch import Stopwatch
@@ -62,7 +64,7 @@ class TrainingWork:
         self.own = await asyncio.to_thread(own_side, settings, secret)
         self.own.hospital.carried = self._files.carried()
         first = first_model(self.own.plan)
-        encoded = first.to_bytes()
+        encoded = encode_model(first)
         self._models.use(blob_name(encoded), first)
         await asyncio.to_thread(self._store.add, encoded, pin=MODELS)
         _LOG.info("%s has %d training rows of %s", self._name, self.own.rows, settings.data)
@@ -102,7 +104,7 @@ class TrainingWork:
             # Everybody decrypts the same sum and finds the same: the round ends as void at its deadline.
             _LOG.warning("round %d leads to no model: %s", effect.round, error)
             return None
-        encoded = after.to_bytes()
+        encoded = encode_model(after)
         name = blob_name(encoded)
         self._models.use(name, after)
         with self._watch.doing("store"):
@@ -126,5 +128,5 @@ class TrainingWork:
             if content is None:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            self._models[name] = await asyncio.to_thread(from_bytes, self.own.plan, content)
+            self._models[name] = await asyncio.to_thread(decode_model, self.own.plan, content)
         return self._models.use(name, self._models[name])

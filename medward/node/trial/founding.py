@@ -118,7 +118,7 @@ def found_on_one_machine(
     tables = {**(settings or {}), "ledger": {**(settings or {}).get("ledger", {}), "engine": engine}}
     homes = {}
     for seat in seats:
-        configuration = _changed(_changed(seat.configuration(), tables), (own_settings or {}).get(seat.name, {}))
+        configuration = _change(_change(seat.configuration(), tables), (own_settings or {}).get(seat.name, {}))
         homes[seat.name] = Home.create(folder / f"{prefix}{seat.name}", configuration)
     cards = [home.card() for home in homes.values()]
     federation = found_with_cards(name, cards, application, agree=agree, parameters=parameters)
@@ -178,7 +178,7 @@ def _swarm(host: str, port: int) -> str:
     return f"/{'ip6' if ':' in listen else 'ip4'}/{listen}/tcp/{port}"
 
 
-def _changed(configuration: Configuration, settings: Mapping[str, Mapping[str, object]]) -> Configuration:
+def _change(configuration: Configuration, settings: Mapping[str, Mapping[str, object]]) -> Configuration:
     tables: dict[str, object] = {}
     for table, keys in settings.items():
         before = getattr(configuration, table)

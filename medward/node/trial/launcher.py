@@ -199,7 +199,7 @@ class Launcher:
         for process in stopping.values():
             if process.poll() is None:
                 process.terminate()
-        codes = await asyncio.gather(*(asyncio.to_thread(_ended, process) for process in stopping.values()))
+        codes = await asyncio.gather(*(asyncio.to_thread(_exit_code, process) for process in stopping.values()))
         return dict(zip(stopping, codes, strict=True))
 
     def output(self, name: str) -> str:
@@ -230,7 +230,7 @@ class Launcher:
         return status
 
 
-def _ended(process: subprocess.Popen[bytes]) -> int:
+def _exit_code(process: subprocess.Popen[bytes]) -> int:
     try:
         code = process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:

@@ -14,7 +14,8 @@ from typing import Any
 from medward.federation.blobs import blob_name
 from medward.federation.errors import FederationError
 from medward.federation.model.plan import TrainingPlan
-from medward.federation.model.shared_model import SharedModel, from_bytes
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import decode_model
 from medward.node.errors import NodeError
 from medward.node.home.configuration import LedgerEngine, StoreEngine
 from medward.node.home.folder import Home
@@ -74,7 +75,7 @@ class Trial:
     def __init__(self, folder: Path, options: TrialOptions, plan: TrainingPlan) -> None:
         self.folder, self.options, self.plan = folder, options, plan
         self._models: dict[str, SharedModel] = {}
-        self._told: dict[int, dict[str, Any]] = {}
+        self._reports: dict[int, dict[str, Any]] = {}
 
     def found(self) -> Launcher:
         """Make the homes anew; those of an earlier trial in this folder are removed."""
@@ -177,9 +178,9 @@ class Trial:
                 by_node.append({told["round"]: told for told in launcher.client(name).get("/rounds")})
             except NodeError:
                 return
-        for number in sorted(set.intersection(*(set(told) for told in by_node)) - self._told.keys()):
-            report = _merged([told[number] for told in by_node])
-            self._told[number] = report
+        for number in sorted(set.intersection(*(set(told) for told in by_node)) - self._reports.keys()):
+            report = _merge([told[number] for told in by_node])
+            self._reports[number] = report
             final = report["outcome"] == "final"
             on_round(report, self._model(launcher, running, report["model"]) if final else None)
 
@@ -188,7 +189,7 @@ class Trial:
         for member in running if name not in self._models else ():
             content = TrainingFiles(launcher.homes[member].participant).model(name)
             if content is not None and blob_name(content) == name:
-                self._models = {name: from_bytes(self.plan, content)}
+                self._models = {name: decode_model(self.plan, content)}
                 break
         return self._models.get(name)
 
@@ -200,7 +201,7 @@ class Trial:
             mark.unlink()
 
 
-def _merged(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _merge(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return one report of a round from what every node told of it; seconds are the mean over the nodes."""
     first = told[0]
     report = {key: first[key] for key in _SHARED_KEYS}

@@ -16,7 +16,7 @@ from medward.agents.baselines.tabular import (
     fit_baseline,
     run_baseline,
 )
-from medward.agents.sentinel.recipe import RECIPES, SEVERAL_MEMBERS, WITHOUT_FINGERPRINTS, recipe_of
+from medward.agents.sentinel.recipe import ENSEMBLES, RECIPES, WITHOUT_FINGERPRINTS, recipe_of
 from medward.flows.datasets import DATASETS
 from medward.flows.prepared import PreparedData
 from medward.studies.study import DEFAULT_METHODS, METHODS, OF_THREE, left_out
@@ -67,11 +67,11 @@ def test_setting_is_the_one_that_is_best_on_validation_rows(prepared: PreparedDa
     assert result.setting == {"max_depth": 12}
 
 
-def test_caution_alerts_on_more_and_changes_nothing_else(prepared: PreparedData) -> None:
+def test_alert_bias_alerts_on_more_and_changes_nothing_else(prepared: PreparedData) -> None:
     forest = replace(_baseline("random forest"), grid=[{"max_depth": 3}])
     fitted = fit_baseline(forest, prepared, RECIPE, 0)
     chance = fitted.chance(prepared.split.test)
-    plain, cautious = (fitted.decided(chance, caution) for caution in (0.0, 1.5))
+    plain, cautious = (fitted.decided(chance, bias) for bias in (0.0, 1.5))
     assert (plain == fitted.classifier.classes_[chance.argmax(axis=1)]).all()
     alerts = cautious > 0
     assert alerts.sum() > (plain > 0).sum()
@@ -82,19 +82,19 @@ def test_caution_alerts_on_more_and_changes_nothing_else(prepared: PreparedData)
     assert (alerts == (rest > chance[:, benign] * np.exp(-1.5))).all()
 
 
-def test_a_baselines_caution_is_that_of_the_data_set(prepared: PreparedData) -> None:
+def test_a_baselines_alert_bias_is_that_of_the_data_set(prepared: PreparedData) -> None:
     forest = replace(_baseline("random forest"), grid=[{"max_depth": 3}])
     plain = run_baseline(forest, prepared, RECIPE, 0)
     cautious, elsewhere = (
-        run_baseline(replace(forest, caution=caution), prepared, RECIPE, 0)
-        for caution in ({prepared.dataset.name: 1.5}, {"another": 1.5})
+        run_baseline(replace(forest, alert_bias=bias), prepared, RECIPE, 0)
+        for bias in ({prepared.dataset.name: 1.5}, {"another": 1.5})
     )
     assert (elsewhere.decision == plain.decision).all()
     assert (cautious.decision > 0).sum() > (plain.decision > 0).sum()
     assert cautious.metrics["binary"]["auroc"] == plain.metrics["binary"]["auroc"]
 
 
-def test_cautious_methods_run_where_sentinels_recipe_has_a_caution() -> None:
+def test_cautious_methods_run_where_sentinels_recipe_has_an_alert_bias() -> None:
     cautious = [name for name in METHODS if name.endswith(CAUTIOUS)]
     assert len(cautious) > 4
     for name in (*cautious, "Sentinel, pooled, without caution"):
@@ -108,7 +108,7 @@ def test_three_members_run_only_where_they_are_asked_for_and_have_a_recipe() -> 
     assert OF_THREE not in DEFAULT_METHODS
     assert left_out(OF_THREE, DATASETS["ciciomt2024"]) is None
     assert left_out(OF_THREE, DATASETS["ward"]) == "has no recipe of several members"
-    assert SEVERAL_MEMBERS["ciciomt2024"].members == 3
+    assert ENSEMBLES["ciciomt2024"].network.ensemble == 3
 
 
 def test_case_without_fingerprints_has_its_own_recipe_where_one_was_chosen() -> None:

@@ -1,19 +1,17 @@
 """The adversarial sampler: what it draws, what it learns to pick, and that Sentinel still learns under it."""
 
-from dataclasses import replace
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from medward.agents.costs import Costs
 from medward.agents.sentinel.adversary import Adversary, ByClass, begin, by_class, learn, pick
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.environment import STREAM_END, Environment, cost_matrix
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import Provenance, SentinelModel
-from medward.agents.sentinel.recipe import Costs
 from medward.agents.sentinel.replay import fold
 from medward.agents.sentinel.traffic import TrainingTraffic
 from medward.flows.prepared import PreparedData
@@ -85,7 +83,7 @@ def test_it_comes_to_pick_the_class_that_sentinel_errs_on(traffic: TrainingTraff
 
 
 def _trained(prepared: PreparedData, share: float) -> SentinelModel:
-    recipe = replace(RECIPE, adversary=share)
+    recipe = RECIPE.change(adversary=share)
     return train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, 0))
 
 

@@ -1,7 +1,5 @@
 """Several networks side by side: each is trained as if it were alone, and they decide by the mean of their logits."""
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +19,7 @@ MEMBERS = 3
 
 
 def test_on_guard_they_decide_by_the_mean_of_their_logits(prepared: PreparedData, recipe: Recipe) -> None:
-    several = replace(recipe, members=MEMBERS)
+    several = recipe.change(ensemble=MEMBERS)
     scaler = fitted_scaler(prepared.space, prepared.x, several)
     layout = layout_of(prepared.space, scaler)
     begun = new_network(layout, 3, several, 5)
@@ -51,7 +49,7 @@ both_layers = pytest.mark.parametrize("recipe", ["quantile", "quaternion"], indi
 
 @both_layers
 def test_each_is_trained_as_if_it_were_alone(prepared: PreparedData, recipe: Recipe) -> None:
-    several, one = replace(recipe, members=MEMBERS), recipe
+    several, one = recipe.change(ensemble=MEMBERS), recipe
     rows, flows = prepared.split.train, prepared.flows
     scaler = fitted_scaler(prepared.space, prepared.x[rows], one)
     layout = layout_of(prepared.space, scaler)
@@ -59,7 +57,7 @@ def test_each_is_trained_as_if_it_were_alone(prepared: PreparedData, recipe: Rec
     traffic = traffic_of(
         prepared.x[rows], flows.y[rows], prepared.stream[rows], flows.order[rows], scaler, 3, recipe.costs
     )
-    network, key, rates = new_network(layout, 3, several, 1), jax.random.key(2), learning_rates(one, 20)
+    network, key, rates = new_network(layout, 3, several, 1), jax.random.key(2), learning_rates(one.learning, 20)
     together, _ = train(start(network, several), layout, traffic, several, rates, key)
     for k, own in enumerate(jax.random.split(key, MEMBERS)):
         alone = jax.tree.map(lambda leaf, k=k: leaf[k], network)
@@ -70,9 +68,8 @@ def test_each_is_trained_as_if_it_were_alone(prepared: PreparedData, recipe: Rec
 
 @both_layers
 def test_a_federation_sums_the_weights_of_all(prepared: PreparedData, recipe: Recipe) -> None:
-    training = FederatedTraining(prepared, replace(recipe, members=MEMBERS), Options(3, 1, protect="none"))
+    training = FederatedTraining(prepared, recipe.change(ensemble=MEMBERS), Options(3, 1, protect="none"))
     model = training.run(None, lambda report: None)
     single = new_network(layout_of(prepared.space, model.scaler), 3, recipe, 0)
-    assert training.shared.weights is not None
     assert len(training.shared.weights) == MEMBERS * weights_of(single)
     assert model.scorer().score(prepared.x).decision.max() > 0

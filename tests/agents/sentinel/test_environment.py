@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from medward.agents.costs import Costs
 from medward.agents.sentinel.environment import STREAM_END, Environment, StreamState, cost_matrix, following_rows
-from medward.agents.sentinel.recipe import Costs
 
 COSTS = Costs(miss=5.0, false_alarm=2.0, wrong_class=1.0, escalation=0.25)
 

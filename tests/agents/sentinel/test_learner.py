@@ -1,13 +1,12 @@
 """Sentinel's learning rule, target by target, and what it learns on a problem whose best policy is known."""
 
-from dataclasses import replace
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from medward.agents.costs import Costs
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.environment import STREAM_END, Environment, StreamState, cost_matrix
 from medward.agents.sentinel.judgement import judge
@@ -24,7 +23,7 @@ from medward.agents.sentinel.learner import (
 )
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.network import Layout, SentinelNetwork
-from medward.agents.sentinel.recipe import Costs, Recipe
+from medward.agents.sentinel.recipe import LearningSettings, Recipe
 from medward.agents.sentinel.replay import fold
 from medward.agents.sentinel.traffic import TrainingTraffic
 from medward.flows.prepared import PreparedData
@@ -38,7 +37,7 @@ LAYOUT = Layout(
     indicator_cheap=jnp.zeros(0, bool),
     flag_cheap=jnp.zeros(0, bool),
 )
-TINY = Recipe(embedding=0, hidden=(4,))
+TINY = Recipe().change(embedding=0, hidden=(4,))
 
 
 def _network(advantage: list[float], informed: list[float], value: float) -> SentinelNetwork:
@@ -131,7 +130,7 @@ def test_greedy_decision_never_escalates_twice() -> None:
 
 
 def test_learning_rate_warms_up_and_decays_to_a_hundredth() -> None:
-    rates = np.asarray(learning_rates(replace(TINY, learning_rate=1.0), 400))
+    rates = np.asarray(learning_rates(LearningSettings(learning_rate=1.0), 400))
     assert rates[0] == 0.0
     assert rates.max() == pytest.approx(1.0, abs=0.01)
     assert rates[-1] == pytest.approx(0.01, abs=0.01)
@@ -140,7 +139,7 @@ def test_learning_rate_warms_up_and_decays_to_a_hundredth() -> None:
 
 def test_target_network_is_the_running_average_of_the_online_network() -> None:
     traffic = _traffic(COSTS)
-    recipe = replace(TINY, batch=8, average=0.75, learning_rate=0.1)
+    recipe = TINY.change(batch=8, average=0.75, learning_rate=0.1)
     begun = start(ONLINE, recipe)
     after, _ = train(begun, LAYOUT, traffic, recipe, jnp.array([0.1]), jax.random.key(0))
     for old, new, average in zip(
@@ -154,7 +153,7 @@ def test_target_network_is_the_running_average_of_the_online_network() -> None:
 
 
 def _trained(prepared: PreparedData, costs: Costs, seed: int = 0) -> SentinelModel:
-    recipe = replace(RECIPE, costs=costs)
+    recipe = RECIPE.change(costs=costs)
     return train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, seed))
 
 
@@ -176,12 +175,12 @@ def test_dear_false_alarms_make_alerts_rarer(prepared: PreparedData) -> None:
     assert eager["false_alarm_rate"] > shy["false_alarm_rate"]
 
 
-def test_caution_makes_alerts_more_frequent_and_changes_nothing_in_training(prepared: PreparedData) -> None:
+def test_alert_bias_makes_alerts_more_frequent_and_changes_nothing_in_training(prepared: PreparedData) -> None:
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     provenance = Provenance("central", None, 1, "none", True, 0)
     models = [
-        train_centrally(prepared, prepared.split.train, replace(RECIPE, caution=caution), provenance)
-        for caution in (0.0, 4.0)
+        train_centrally(prepared, prepared.split.train, RECIPE.change(alert_bias=bias), provenance)
+        for bias in (0.0, 4.0)
     ]
     np.testing.assert_allclose(
         models[0].weights.advantage_bias - models[1].weights.advantage_bias, [4.0, 0.0, 0.0, 0.0], atol=1e-5

@@ -1,17 +1,17 @@
 """MODEL_DIR: what was saved is what is loaded, and anything else is refused in one sentence."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from medward.agents.costs import Costs
 from medward.agents.metrics import expected_cost
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import BadModel, Provenance, SentinelModel, load_model
-from medward.agents.sentinel.recipe import Costs
 from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 
@@ -101,12 +101,12 @@ def test_classes_that_the_model_never_saw_get_a_number_of_their_own(model: Senti
     assert fewer.labels(np.array([0, 1, 2], np.int32)).tolist() == [0, 2, 1]
 
 
-def test_taught_costs_make_the_targets_and_costs_judge(prepared: PreparedData) -> None:
+def test_training_costs_make_the_targets_and_costs_judge(prepared: PreparedData) -> None:
     dear, provenance = Costs(wrong_class=1.0, escalation=0.2), Provenance("central", None, 1, "none", True, 7)
-    shorter = replace(RECIPE, epochs=2)
+    shorter = RECIPE.change(epochs=2)
     taught, priced, plain = (
         train_centrally(prepared, prepared.split.train, recipe, provenance)
-        for recipe in (replace(shorter, taught=dear), replace(shorter, costs=dear), shorter)
+        for recipe in (shorter.change(training_costs=dear), shorter.change(costs=dear), shorter)
     )
     assert taught.name == priced.name != plain.name
     x, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]

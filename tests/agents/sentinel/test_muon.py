@@ -1,7 +1,5 @@
 """Muon: its steps are orthogonal, it moves the hidden layers' matrices alone, and a network learns by it."""
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,9 +25,9 @@ def test_only_matrices_of_real_hidden_layers_are_moved_by_it(prepared: PreparedD
     by_muon, _ = muon.update(gradient, muon.init(network), network)
     by_adam, _ = adam.update(gradient, adam.init(network), network)
     differing = jax.tree.map(lambda a, b: bool(jnp.abs(a - b).max() > 1e-6), by_muon, by_adam)
-    real = recipe.layer == "real"
-    assert [layer.weight for layer in differing.hidden] == [real] * len(recipe.hidden)
-    assert sum(jax.tree.leaves(differing)) == real * len(recipe.hidden)
+    real = recipe.network.layer == "real"
+    assert [layer.weight for layer in differing.hidden] == [real] * len(recipe.network.hidden)
+    assert sum(jax.tree.leaves(differing)) == real * len(recipe.network.hidden)
     for layer in by_muon.hidden if real else ():
         assert float(jnp.sqrt((layer.weight**2).mean())) == pytest.approx(TYPICAL, rel=0.3)
         lengths = np.linalg.svd(np.asarray(layer.weight), compute_uv=False)
@@ -38,7 +36,7 @@ def test_only_matrices_of_real_hidden_layers_are_moved_by_it(prepared: PreparedD
 
 @pytest.mark.parametrize("members", [1, 2])
 def test_a_network_learns_by_it(prepared: PreparedData, members: int) -> None:
-    recipe = replace(RECIPE, optimiser="muon", members=members)
+    recipe = RECIPE.change(optimiser="muon", ensemble=members)
     model = train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, 0))
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     assert judge(model, test, y).metrics["multiclass"]["macro_f1"] > 0.85

@@ -10,7 +10,8 @@ import medward.federation.model.hospital
 from medward.agents.courier.observation import Decision, Observation
 from medward.federation.errors import FederationError, RecordRefused
 from medward.federation.model import courier
-from medward.federation.model.shared_model import SharedModel, from_bytes
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import decode_model, encode_model
 from medward.federation.model.wire import parts, sum_set
 from medward.federation.records import BeginRound, Dispatch
 from medward.federation.round.effects import RoundEffect, Store
@@ -20,7 +21,7 @@ from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
 #: Models of all rounds have the same size.
-ALL_AVERAGED = replace(RECIPE, averaged_share=1.0)
+ALL_AVERAGED = RECIPE.change(averaged_share=1.0)
 
 
 def _quiet(_: object) -> None:
@@ -85,7 +86,7 @@ def test_blocks_and_widths_change_no_bit_under_encryption(rotating: Start) -> No
     plain, secret = rotating(), rotating(protect="aggregate")
     plain.run(None, _quiet)
     secret.run(None, _quiet)
-    assert plain.shared.to_bytes() == secret.shared.to_bytes()
+    assert encode_model(plain.shared) == encode_model(secret.shared)
     assert len(set(plain.shared.sent)) > 1
 
 
@@ -142,7 +143,7 @@ def test_what_is_not_sent_is_carried_and_nothing_is_lost(rotating: Start, monkey
             patch.setattr(medward.federation.model.hospital, "weighted", watched)
             values = work(shared, number)
         whole = np.zeros(len(shared.picked()))
-        whole[shared.picked()] = shared.quantiser().dequantise(values[shared.counts :])
+        whole[shared.picked()] = shared.quantiser(shared.dispatch).dequantise(values[shared.counts :])
         sent.append(whole)
         return values
 
@@ -159,7 +160,7 @@ def test_decision_follows_from_the_public_model_alone(rotating: Start) -> None:
     training = rotating()
     decided = set()
     for before, after, total in _trained_alone(training):
-        onlooker = from_bytes(training.plan, before.to_bytes())
+        onlooker = decode_model(training.plan, encode_model(before))
         assert onlooker.next == before.next
         assert onlooker.advance(total).next == after.next
         decided.add(before.dispatch)
@@ -170,12 +171,11 @@ def test_bytes_accounted_are_the_bytes_that_a_secure_round_stores(federation: St
     training = federation(ALL_AVERAGED, rounds=2, courier="every:1:8", protect="aggregate")
     training.run(None, _quiet)
     shared, sites = training.shared, training.options.sites
-    assert shared.weights is not None
     blobs = parts(sum_set(8, sites), courier.COUNTS, len(shared.weights))
     for report in [report for report in training.reports if report.task == "train"]:
         stored = sites * (blobs.contribution + blobs.response + blobs.answer)
         # Each member stores the next model, and so does the simulation; models differ in the digits of their signals.
-        models = (sites + 1) * len(shared.to_bytes())
+        models = (sites + 1) * len(encode_model(shared))
         assert abs(report.bytes_up - stored - models) <= (sites + 1) * 16
 
 
@@ -215,5 +215,5 @@ def test_no_store_holds_a_block_that_was_not_sent(rotating: Start) -> None:
     simulation._carry_out = watch  # type: ignore[method-assign]
     values, counts = training.shared.values, training.shared.counts
     simulation.run_round()
-    assert values < len(training.shared.weights if training.shared.weights is not None else ())
+    assert values < len(training.shared.weights)
     assert stored.count(len(b"hospital-1\n") + 8 * (counts + values)) == 4

@@ -9,7 +9,8 @@ from medward.agents.sentinel.central import fitted_scaler
 from medward.agents.sentinel.model import Provenance
 from medward.federation.errors import FederationError
 from medward.federation.model.hospital import Hospital, training_rows
-from medward.federation.model.shared_model import LARGEST_MEAN, from_bytes
+from medward.federation.model.shared_model_format import decode_model, encode_model
+from medward.federation.model.train import LARGEST_MEAN
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
@@ -26,33 +27,32 @@ def test_summed_surveys_fit_the_scaler_of_the_pooled_rows(federation: Start) -> 
     training = _surveyed(federation())
     prepared = training.prepared
     pooled = fitted_scaler(prepared.space, prepared.x[prepared.split.train], training.plan.recipe)
-    assert training.shared.scaler is not None
     for name, value in vars(pooled).items():
-        np.testing.assert_array_equal(getattr(training.shared.scaler, name), value, err_msg=name)
+        np.testing.assert_array_equal(getattr(training.shared.census.scaler, name), value, err_msg=name)
 
 
 def test_encoding_round_trips_in_every_stage(federation: Start) -> None:
     training = federation(rounds=2)
     for _ in range(training.plan.steps):
-        content = training.shared.to_bytes()
-        assert from_bytes(training.plan, content).to_bytes() == content
+        content = encode_model(training.shared)
+        assert encode_model(decode_model(training.plan, content)) == content
         training._simulation.run_round()
     assert training.shared.done
-    assert from_bytes(training.plan, training.shared.to_bytes()).to_bytes() == training.shared.to_bytes()
+    assert encode_model(decode_model(training.plan, encode_model(training.shared))) == encode_model(training.shared)
 
 
 def test_model_of_another_plan_is_refused(federation: Start) -> None:
     training = federation()
     other = replace(training.plan, rounds=9)
     with pytest.raises(FederationError, match="another plan"):
-        from_bytes(other, training.shared.to_bytes())
+        decode_model(other, encode_model(training.shared))
 
 
 @pytest.mark.parametrize("keep", [0, 3, 40, 200])
 def test_truncated_model_is_refused(federation: Start, keep: int) -> None:
     training = federation()
     with pytest.raises(FederationError, match="damaged"):
-        from_bytes(training.plan, training.shared.to_bytes()[:keep])
+        decode_model(training.plan, encode_model(training.shared)[:keep])
 
 
 def test_final_model_is_the_average_of_the_last_rounds(federation: Start) -> None:
@@ -66,7 +66,7 @@ def test_final_model_is_the_average_of_the_last_rounds(federation: Start) -> Non
 
 
 def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: PreparedData) -> None:
-    recipe = replace(RECIPE, averaged_share=0.6, caution=2.0)
+    recipe = RECIPE.change(averaged_share=0.6, alert_bias=2.0)
     training = _surveyed(FederatedTraining(prepared, recipe, Options(4, 5, protect="none", seed=1)))
     weights = []
     while not training.shared.done:
@@ -74,16 +74,16 @@ def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: Prepared
         weights.append(training.shared.weights)
     assert training.shared.averaged == 3
     np.testing.assert_allclose(training.shared.tail, sum(weights[-3:]), rtol=1e-6)
-    # What goes on guard is that average with the recipe's caution.
+    # What goes on guard is that average with the recipe's alert bias.
     average = training.shared.network((training.shared.tail / 3).astype(np.float32)).advantage.bias
     np.testing.assert_allclose(average - training.model().weights.advantage_bias, [2.0, 0.0, 0.0, 0.0], atol=1e-6)
 
 
 @pytest.mark.parametrize(("federated", "taken"), [(None, 2.0), (0.0, 0.0), (7.0, 7.0)])
-def test_a_federation_may_have_a_caution_of_its_own(
+def test_a_federation_may_have_an_alert_bias_of_its_own(
     prepared: PreparedData, federated: float | None, taken: float
 ) -> None:
-    recipe = replace(RECIPE, caution=2.0, federated_caution=federated)
+    recipe = RECIPE.change(alert_bias=2.0, federated_alert_bias=federated)
     shared = _surveyed(FederatedTraining(prepared, recipe, Options(4, 1, protect="none", seed=1))).shared
     bias = shared.network().advantage.bias
     guard = shared.guard(Provenance("federated", 0, 4, "none", True, 1))
@@ -93,7 +93,7 @@ def test_a_federation_may_have_a_caution_of_its_own(
 def test_survey_bounds_the_largest_hospital(federation: Start) -> None:
     training = _surveyed(federation())
     largest = max(len(rows) for rows in training.shares)
-    assert largest <= training.shared.most_rows < 2 * largest
+    assert largest <= training.shared.census.most_rows < 2 * largest
 
 
 def test_classes_nobody_holds_are_left_out(federation: Start) -> None:
@@ -101,12 +101,13 @@ def test_classes_nobody_holds_are_left_out(federation: Start) -> None:
     flows = training.prepared.flows
     fewer = replace(training.prepared, flows=replace(flows, y=np.where(flows.y == 1, 0, flows.y).astype(np.int32)))
     surveyed = _surveyed(FederatedTraining(fewer, training.plan.recipe, training.options))
-    assert surveyed.shared.classes == (0, 2)
+    assert surveyed.shared.census.classes == (0, 2)
     assert surveyed.model().classes == ("benign", "tamper")
 
 
 def test_survey_without_rows_leads_to_no_model(federation: Start) -> None:
-    shared = replace(_surveyed(federation()).shared, rows=0)
+    shared = _surveyed(federation()).shared
+    shared = replace(shared, census=replace(shared.census, rows=0))
     with pytest.raises(FederationError, match="no training rows"):
         shared.advance(np.ones(shared.counts + shared.values, np.int64))
 
@@ -116,13 +117,11 @@ def test_mean_divides_by_the_rows_that_were_surveyed_whoever_contributed(federat
     training = _surveyed(federation())
     shared = training.shared
     assert shared.counts == 0
-    assert (shared.rows, shared.surveyed) == (sum(map(len, training.shares)), 4)
+    assert (shared.census.rows, shared.census.hospitals) == (sum(map(len, training.shares)), 4)
     total = np.random.default_rng(3).integers(-99, 100, shared.values)
     whole, fewer = (shared.advance(total, turnout=(4, contributed)) for contributed in (4, 3))
-    assert whole.to_bytes() == fewer.to_bytes()
+    assert encode_model(whole) == encode_model(fewer)
     invited = shared.advance(total, turnout=(2, 2))
-    assert whole.weights is not None
-    assert invited.weights is not None
     np.testing.assert_allclose(
         invited.weights - shared.weights, 2 * (whole.weights - shared.weights), rtol=1e-3, atol=1e-6
     )
@@ -133,22 +132,22 @@ def test_skipping_leads_to_another_model_and_another_again(federation: Start) ->
     models = [shared, shared.skip(), shared.skip().skip()]
     trained = shared.advance(np.random.default_rng(3).integers(-99, 100, shared.values))
     models += [trained, trained.skip(), trained.skip().skip()]
-    weights = {model.weights.tobytes() for model in models if model.weights is not None}
+    weights = {model.weights.tobytes() for model in models}
     assert len(weights) == len(models)
     assert {model.round for model in models} == {0, 1}
     for model in models:
-        assert from_bytes(shared.plan, model.to_bytes()).to_bytes() == model.to_bytes()
+        assert encode_model(decode_model(shared.plan, encode_model(model))) == encode_model(model)
 
 
 def test_skipped_survey_trains_on_what_was_surveyed(federation: Start) -> None:
     training = federation()
-    unsurveyed = from_bytes(training.plan, training.shared.skip().to_bytes())
-    assert (unsurveyed.task, unsurveyed.rows, unsurveyed.most_rows, unsurveyed.surveyed) == ("train", 1, 1, 1)
+    unsurveyed = decode_model(training.plan, encode_model(training.shared.skip()))
+    census = unsurveyed.census
+    assert (unsurveyed.task, census.rows, census.most_rows, census.hospitals) == ("train", 1, 1, 1)
     training._simulation.run_round()
-    assert training.plan.recipe.surveys > 1
-    shared = from_bytes(training.plan, training.shared.to_bytes()).skip()
-    assert (shared.task, shared.round, shared.surveyed) == ("train", 0, 4)
-    assert shared.scaler is not None
+    assert training.plan.recipe.scaling.surveys > 1
+    shared = decode_model(training.plan, encode_model(training.shared)).skip()
+    assert (shared.task, shared.round, shared.census.hospitals) == ("train", 0, 4)
     assert shared.next is not None
 
 
@@ -156,9 +155,6 @@ def test_each_refused_model_halves_the_step_and_leaves_the_momentum(federation: 
     shared = _surveyed(federation()).shared
     total = np.random.default_rng(7).integers(-99, 100, shared.counts + shared.values)
     whole = shared.advance(total)
-    assert shared.weights is not None
-    assert whole.weights is not None
-    assert whole.momentum is not None
     assert np.any(whole.weights != shared.weights)
     for refused in (1, 2):
         after = shared.advance(total, refused)
@@ -180,9 +176,7 @@ def test_mean_that_a_liar_made_large_is_bounded(federation: Start) -> None:
     total = np.full(shared.counts + shared.values, 10**9, np.int64)
     recipe, before = shared.plan.recipe, shared.weights
     after = shared.advance(total).weights
-    assert before is not None
-    assert after is not None
-    most = recipe.server_rate * (1 - recipe.server_momentum) * LARGEST_MEAN * shared.plan.clip(0)
+    most = recipe.federation.server_rate * (1 - recipe.federation.server_momentum) * LARGEST_MEAN * shared.plan.clip(0)
     np.testing.assert_allclose(after - before, most, rtol=1e-3)
 
 
@@ -191,7 +185,7 @@ def test_hospital_that_missed_the_surveys_trains_on_the_classes_that_are_known(f
     flows = training.prepared.flows
     fewer = replace(training.prepared, flows=replace(flows, y=np.where(flows.y == 1, 0, flows.y).astype(np.int32)))
     shared = _surveyed(FederatedTraining(fewer, training.plan.recipe, training.options)).shared
-    assert 1 not in shared.classes
+    assert 1 not in shared.census.classes
     rows = training_rows(flows, training.prepared.x, training.prepared.stream, np.arange(300, dtype=np.intp))
     others = training_rows(flows, training.prepared.x, training.prepared.stream, np.flatnonzero(flows.y[:300] != 1))
     assert 0 < len(others) < len(rows)

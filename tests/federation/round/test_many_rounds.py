@@ -11,7 +11,8 @@ import pytest
 
 from medward.federation import records
 from medward.federation.errors import FederationError
-from medward.federation.model.shared_model import SIZES, SharedModel
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.survey import SIZES
 from medward.federation.records import Answer, ModelVote, Resume
 from medward.federation.round import exposure
 from medward.federation.round.effects import OrderRecord, RoundEffect
@@ -108,7 +109,7 @@ def test_no_training_sum_holds_what_is_the_same_in_every_round(federation: Start
         reports = list(_rounds(training))
         assert {report.outcome for report in reports} == {"final"}
         assert training.shared.counts == counts
-        assert training.shared.rows == sum(map(len, training.shares))
+        assert training.shared.census.rows == sum(map(len, training.shares))
 
 
 def test_nothing_is_asked_of_single_nodes_of_trees() -> None:
@@ -130,7 +131,7 @@ def test_repeated_step_invites_the_same_hospitals(federation: Start) -> None:
 
 
 @pytest.mark.parametrize("protect", ["none", "aggregate"])
-def test_training_goes_on_without_a_hospital_that_was_in_an_opened_round_that_led_nowhere(
+def test_training_goes_on_without_a_hospital_that_was_in_a_decrypted_round_that_led_nowhere(
     federation: Start, protect: str
 ) -> None:
     """Two holders name no answer: the others' are known to somebody, and the round is void. Then a hospital is lost.
@@ -139,7 +140,7 @@ def test_training_goes_on_without_a_hospital_that_was_in_an_opened_round_that_le
     """
     training = federation(rounds=2, protect=protect)
     simulation = training._simulation
-    surveys = training.plan.recipe.surveys
+    surveys = training.plan.recipe.scaling.surveys
     _silence(
         training,
         lambda name, order: (
@@ -157,7 +158,7 @@ def test_training_goes_on_without_a_hospital_that_was_in_an_opened_round_that_le
 
 def test_training_goes_on_without_a_hospital_whose_round_was_voted_down(federation: Start) -> None:
     training = federation(rounds=2)
-    surveys = training.plan.recipe.surveys
+    surveys = training.plan.recipe.scaling.surveys
     simulation = training._simulation
     carry_out = simulation._carry_out
 
@@ -181,12 +182,12 @@ def test_hospital_that_comes_back_in_time_is_summed_again_and_nothing_is_skipped
 
 
 @pytest.mark.parametrize("task", ["survey", "train"])
-def test_hospital_that_was_away_when_a_sum_was_opened_in_vain_does_not_stop_the_others_when_it_is_back(
+def test_hospital_that_was_away_when_a_sum_was_decrypted_in_vain_does_not_stop_the_others_when_it_is_back(
     federation: Start, task: str
 ) -> None:
     """With all four the sum would tell of it alone; without it, it is the one that may be known already."""
     training = federation(rounds=2)
-    opened = 0 if task == "survey" else training.plan.recipe.surveys
+    opened = 0 if task == "survey" else training.plan.recipe.scaling.surveys
     _silence(
         training,
         lambda name, order: (
@@ -213,11 +214,11 @@ def test_surveyed_hospital_that_is_lost_is_waited_for_and_then_the_last_survey_s
         ("skip", "final", 0),
         ("train", "final", 3),
     ]
-    assert training.shared.surveyed == 4
+    assert training.shared.census.hospitals == 4
     training.model()
 
 
-def test_first_survey_that_was_opened_in_vain_waits_for_its_hospitals_and_goes_on_without_it_once_resumed(
+def test_first_survey_that_was_decrypted_in_vain_waits_for_its_hospitals_and_goes_on_without_it_once_resumed(
     federation: Start,
 ) -> None:
     """There is no model yet that could go on: the federation stops until its members say that it shall."""
@@ -237,12 +238,12 @@ def test_first_survey_that_was_opened_in_vain_waits_for_its_hospitals_and_goes_o
         simulation._carry_out(name, OrderRecord(Resume()))
     told = [(report.task, report.outcome.partition(";")[0], len(report.cohort)) for report in _rounds(training)]
     assert told == [("survey", TOO_CLOSE, 0), ("skip", "final", 0), ("train", "final", 3)]
-    assert training.shared.rows == training.shared.surveyed == 1
+    assert training.shared.census.rows == training.shared.census.hospitals == 1
     classes = training.plan.space.schema.classes
     assert training.model().classes == classes
 
 
-def test_what_was_opened_counts_after_the_federation_was_resumed(federation: Start) -> None:
+def test_what_was_decrypted_counts_after_the_federation_was_resumed(federation: Start) -> None:
     training = federation(rounds=1)
     simulation = training._simulation
     _lose(training, from_round=1, until=4)

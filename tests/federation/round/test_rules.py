@@ -277,13 +277,13 @@ def test_too_small_a_cohort_makes_the_round_void() -> None:
     assert (void.phase, void.exposed) == (Phase.VOID, False)
 
 
-def test_cohort_close_to_one_that_was_opened_makes_the_round_void_before_anybody_answers() -> None:
+def test_cohort_close_to_one_that_was_decrypted_makes_the_round_void_before_anybody_answers() -> None:
     state = _attested(_checking("abc", known=(frozenset(NAMES),)))
     assert (state.phase, state.exposed) == (Phase.VOID, False)
     assert str(state.outcome).startswith(TOO_CLOSE)
 
 
-def test_cohort_counts_as_opened_once_it_is_fixed() -> None:
+def test_cohort_counts_as_decrypted_once_it_is_fixed() -> None:
     """Threat M4: holders may have shown answers, named in time or not, whatever becomes of the round."""
     assert not _checking().exposed
     assert _answering().exposed

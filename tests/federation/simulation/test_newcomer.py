@@ -51,9 +51,9 @@ def test_hospital_without_a_row_that_the_model_can_name_contributes_nothing(fede
 
 def test_hospital_with_more_rows_than_were_counted_weighs_as_the_largest_may(federation: Start) -> None:
     shared, rows = surveyed(federation)
-    times = shared.most_rows // len(rows) + 1
+    times = shared.census.most_rows // len(rows) + 1
     larger = some(rows, np.tile(np.arange(len(rows)), times))
-    assert len(larger) > shared.most_rows
+    assert len(larger) > shared.census.most_rows
     update = np.linspace(-1, 1, 9)
-    np.testing.assert_array_equal(weighted(update, len(larger), shared.most_rows), update)
-    assert np.abs(Hospital(b"secret", larger).work(shared, NUMBER)).max() <= shared.quantiser().largest
+    np.testing.assert_array_equal(weighted(update, len(larger), shared.census.most_rows), update)
+    assert np.abs(Hospital(b"secret", larger).work(shared, NUMBER)).max() <= shared.quantiser(shared.dispatch).largest

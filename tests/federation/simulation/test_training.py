@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 
 import medward.federation.model.hospital
+from medward.agents.costs import Costs
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import Provenance
-from medward.agents.sentinel.recipe import Costs
 from medward.errors import MedwardError
 from medward.federation.errors import FederationError
 from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import encode_model
+from medward.federation.model.train import Train
 from medward.federation.round.rules import FOUND_WORSE
 from medward.federation.simulation.machines import RoundReport
 from medward.federation.simulation.training import FederatedTraining, Options
@@ -107,12 +109,12 @@ def test_malformed_contribution_is_left_out_and_the_round_goes_on(federation: St
 def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """One round's sum is spoiled beyond what a clipped update can do; the hospitals notice on their own rows."""
     training = federation(rounds=12)
-    spoiled = 9 + training.plan.recipe.surveys
+    spoiled = 9 + training.plan.recipe.scaling.surveys
     advance = SharedModel.advance
 
     def spoil(self: SharedModel, total: IntVector, *others: object) -> SharedModel:
         after = advance(self, total, *others)  # type: ignore[arg-type]
-        if training._simulation.state.number - 1 != spoiled or after.weights is None:
+        if training._simulation.state.number - 1 != spoiled or not isinstance(after, Train):
             return after
         return replace(after, weights=-10 * after.weights)
 
@@ -124,9 +126,9 @@ def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, mon
     assert len(outcomes) == training.plan.steps
 
 
-def test_caution_has_no_part_in_judging_a_round(prepared: PreparedData) -> None:
+def test_alert_bias_has_no_part_in_judging_a_round(prepared: PreparedData) -> None:
     """So cautious that it alerts on everything, a model still trains to the end: hospitals judge it without that."""
-    recipe = replace(RECIPE, caution=2.0, federated_caution=1000.0)
+    recipe = RECIPE.change(alert_bias=2.0, federated_alert_bias=1000.0)
     training = FederatedTraining(prepared, recipe, Options(sites=4, rounds=6, protect="none", seed=1))
     training.run(None, _quiet)
     assert {report.outcome for report in training.reports} == {"final"}
@@ -134,11 +136,11 @@ def test_caution_has_no_part_in_judging_a_round(prepared: PreparedData) -> None:
     assert np.mean(training.hospitals[0].tried(training.shared)) < 0.2
 
 
-def test_taught_costs_train_and_costs_vote(prepared: PreparedData) -> None:
+def test_training_costs_train_and_costs_vote(prepared: PreparedData) -> None:
     dear = Costs(miss=3.0, false_alarm=3.0, wrong_class=3.0)
     trainings = [
         FederatedTraining(prepared, recipe, Options(sites=4, rounds=2, protect="none", seed=1))
-        for recipe in (RECIPE, replace(RECIPE, taught=dear), replace(RECIPE, costs=dear))
+        for recipe in (RECIPE, RECIPE.change(training_costs=dear), RECIPE.change(costs=dear))
     ]
     plain, taught, priced = (training.run(None, _quiet).name for training in trainings)
     assert taught == priced != plain
@@ -163,7 +165,7 @@ def test_a_member_weighs_as_much_as_it_has_rows(federation: Start, monkeypatch: 
     for hospital in training._hospitals:
         hospital.work(training.shared, training.shared.step)
     assert weights == [len(rows) for rows in training.shares]
-    assert training.shared.rows == sum(weights)
+    assert training.shared.census.rows == sum(weights)
 
 
 def test_repeating_a_round_never_repeats_an_update(federation: Start) -> None:
@@ -215,7 +217,7 @@ def test_resumed_run_ends_as_an_uninterrupted_one(federation: Start, tmp_path: P
     resumed.resume(tmp_path)
     assert 0 < resumed.shared.step < resumed.plan.steps
     resumed.run(tmp_path, _quiet)
-    assert resumed.shared.to_bytes() == whole.shared.to_bytes()
+    assert encode_model(resumed.shared) == encode_model(whole.shared)
     assert [report.round for report in resumed.reports] == list(range(resumed.plan.steps))
 
 
@@ -234,7 +236,7 @@ def test_run_that_was_stopped_after_a_refused_model_resumes_with_the_shorter_ste
     whole.run(None, _quiet)
     undisturbed = _refusing(federation(), 0)
     undisturbed.run(None, _quiet)
-    assert whole.shared.to_bytes() != undisturbed.shared.to_bytes()
+    assert encode_model(whole.shared) != encode_model(undisturbed.shared)
 
     class Stop(Exception):
         pass
@@ -250,7 +252,7 @@ def test_run_that_was_stopped_after_a_refused_model_resumes_with_the_shorter_ste
     resumed.resume(tmp_path)
     assert resumed.reports[-1].outcome == FOUND_WORSE
     resumed.run(tmp_path, _quiet)
-    assert resumed.shared.to_bytes() == whole.shared.to_bytes()
+    assert encode_model(resumed.shared) == encode_model(whole.shared)
 
 
 def test_checkpoint_of_other_options_is_refused(federation: Start, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from medward.node import interfaces
 from medward.node.errors import NodeError
 from medward.node.interfaces import Host, LedgerEvent
 from medward.node.sealed_data.folder import DataFolder
-from medward.node.sealed_data.service import LABEL, DataDesk
+from medward.node.sealed_data.service import LABEL, SealedDataService
 from medward.store.cid import Cid
 from medward.store.limits import file_up_to
 from medward.store.local import LocalStore, in_memory
@@ -67,15 +67,17 @@ class World:
         self.seen = {name: Seen(self.log, name) for name in "ab"}
         self.folders = {name: DataFolder(folder / name) for name in "ab"}
 
-    def desk(self, name: str) -> DataDesk:
-        """A desk as a node makes it anew at each start."""
+    def service(self, name: str) -> SealedDataService:
+        """A service as a node makes it anew at each start."""
         member = Member(name, 0, (AlgorithmBytes("ed25519", name.encode() * 32),), b"", "127.0.0.1:1")
         folder = self.folders[name].folder
         stopping = asyncio.Event()
-        return DataDesk(Host(name, member, bytes(32), folder, folder, {}, self.store, self.seen[name], stopping))
+        return SealedDataService(
+            Host(name, member, bytes(32), folder, folder, {}, self.store, self.seen[name], stopping)
+        )
 
     def do(self, name: str, **wanted: str) -> Mapping[str, Any]:
-        return asyncio.run(self.desk(name).do(wanted))
+        return asyncio.run(self.service(name).do(wanted))
 
     def write(self, name: str, content: bytes = b"rows", federation: str = "test", sealer: str | None = None) -> str:
         own = self.folders[name].key().public
@@ -97,7 +99,7 @@ def test_sealed_data_are_kept_and_on_record_and_their_file_is_gone(world: World)
     assert b"".join(open_data(sealed, "a", world.folders["a"].key())) == b"patients"
     world.store.collect_garbage()
     assert world.store.has(Cid.parse(cid))
-    [one] = world.desk("b").listed()
+    [one] = world.service("b").listed()
     assert (one["data"], one["member"], one["data_set"], one["rows"], one["readers"]) == (cid, "a", "ward", 3, ["a"])
 
 
@@ -106,11 +108,11 @@ def test_what_was_under_way_when_the_node_died_is_finished_once(world: World) ->
     world.seen["a"].dead = True
     with pytest.raises(ConnectionError):
         world.do("a", take=waiting)
-    assert list(world.desk("a").listed()) == []
+    assert list(world.service("a").listed()) == []
     world.seen["a"].dead = False
-    asyncio.run(world.desk("a").finish())
-    asyncio.run(world.desk("a").finish())
-    assert len(world.desk("a").listed()) == 1
+    asyncio.run(world.service("a").finish())
+    asyncio.run(world.service("a").finish())
+    assert len(world.service("a").listed()) == 1
     assert world.folders["a"].all_unsent() == []
 
 
@@ -130,7 +132,7 @@ def test_data_of_another_member_or_federation_are_not_put_on_record(world: World
         waiting = world.write("a", federation=federation, sealer=sealer)
         with pytest.raises(NodeError, match="not by a of test"):
             world.do("a", take=waiting)
-    assert list(world.desk("a").listed()) == []
+    assert list(world.service("a").listed()) == []
     assert world.store.pins(LABEL) == []
 
 
@@ -148,8 +150,8 @@ def test_refused_record_leaves_neither_blob_nor_file(world: World) -> None:
 def test_damaged_file_is_told_and_does_not_hold_up_the_others(world: World) -> None:
     world.folders["a"].write_unsent([b"no sealed data"])
     world.write("a")
-    asyncio.run(world.desk("a").finish())
-    assert len(world.desk("a").listed()) == 1
+    asyncio.run(world.service("a").finish())
+    assert len(world.service("a").listed()) == 1
     assert len(world.folders["a"].all_unsent()) == 1
 
 
@@ -158,7 +160,7 @@ def test_withdrawn_data_leave_the_record_and_the_disk(world: World) -> None:
     with pytest.raises(NodeError, match="b keeps no data set"):
         world.do("b", withdraw=cid)
     world.do("a", withdraw=cid)
-    assert list(world.desk("a").listed()) == []
+    assert list(world.service("a").listed()) == []
     assert world.store.usage().blocks == 0
     with pytest.raises(NodeError, match="is on record"):
         world.do("a", withdraw=cid)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medward.federation.model.hospital import Carried
-from medward.federation.model.shared_model import first_model
+from medward.federation.model.survey import first_model
 from medward.federation.records import Attest, Submit
 from medward.federation.round.state import AnswerAudit, Phase, Round
 from medward.federation.terms import Terms

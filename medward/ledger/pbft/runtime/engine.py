@@ -54,7 +54,7 @@ from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.messages import BlockAnswer, ChunkAnswer, Message, encode_message
 from medward.ledger.pbft.parameters import Parameters
 from medward.ledger.pbft.replica.machine import Replica
-from medward.ledger.pbft.runtime.client_desk import ClientDesk, Submission
+from medward.ledger.pbft.runtime.client_service import ClientService, Submission
 from medward.ledger.pbft.runtime.inbox import Inbox, Share
 from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from medward.ledger.pbft.runtime.listener import Caller, Listener, ListenerRooms
@@ -158,7 +158,7 @@ class PbftEngine(Engine):
         self._known: dict[str, Member] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._wake = asyncio.Event()
-        self._desk = ClientDesk(self._wake.set, self._answer, refused)
+        self._clients = ClientService(self._wake.set, self._answer, refused)
         self._grown = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1)
@@ -189,7 +189,7 @@ class PbftEngine(Engine):
 
     async def submit(self, transaction: Transaction) -> Receipt:
         """Return the receipt once this node has executed the certified block that holds the transaction."""
-        outcome = await self._desk.hand_in(Submission(encode_transaction(transaction), transaction))
+        outcome = await self._clients.hand_in(Submission(encode_transaction(transaction), transaction))
         if isinstance(outcome, Refusal):
             raise TransactionRefused(
                 f"the ledger does not take transaction {transaction.nonce}: {outcome.reason}", outcome.result.code
@@ -258,7 +258,7 @@ class PbftEngine(Engine):
             raise
 
     async def _wait(self) -> None:
-        if self._desk or any(self._inboxes.values()):
+        if self._clients or any(self._inboxes.values()):
             await asyncio.sleep(0)
             return
         left = self._replica.next_deadline() / 1000 - time.monotonic()
@@ -279,7 +279,7 @@ class PbftEngine(Engine):
             while share is not None and share.take() and (message := inbox.next()) is not None:
                 self.reach.note(peer, message, time.monotonic(), time.time())
                 self._step(Received(peer, message), writes, others)
-        asked = self._desk.take(_SUBMISSIONS_PER_TURN)
+        asked = self._clients.take(_SUBMISSIONS_PER_TURN)
         submitted = [wish for wish in asked if isinstance(wish, Submission)]
         if submitted:
             encoded, decoded = tuple(s.encoded for s in submitted), tuple(s.transaction for s in submitted)
@@ -299,14 +299,14 @@ class PbftEngine(Engine):
         for effect in others:
             if isinstance(effect, Reply):
                 # Nearly all of them; what is looked at for each costs a share of every transaction.
-                self._desk.settle(effect.client, effect.nonce, effect.receipt)
+                self._clients.settle(effect.client, effect.nonce, effect.receipt)
                 continue
             if isinstance(effect, _BULK):
                 bulk[effect.peer, type(effect)] += 1
                 if bulk[effect.peer, type(effect)] > _BULK_PER_TURN[type(effect)]:
                     continue
             self._carry_out(effect)
-        self._desk.flush()
+        self._clients.flush()
 
     def _step(self, event: ReplicaEvent, writes: list[Write], others: list[ReplicaEffect]) -> None:
         for effect in self._replica.step(event, int(time.monotonic() * 1000), int(time.time() * 1000)):
@@ -353,7 +353,7 @@ class PbftEngine(Engine):
         elif isinstance(effect, Refuse):
             transaction = decode_transaction(effect.transaction)
             refusal = Refusal(transaction.client, transaction.nonce, effect.result, effect.reason[:500])
-            self._desk.settle(transaction.client, transaction.nonce, refusal)
+            self._clients.settle(transaction.client, transaction.nonce, refusal)
         elif isinstance(effect, Halted):
             self.failure = LedgerError(effect.reason)
 
@@ -404,7 +404,7 @@ class PbftEngine(Engine):
 
     async def _serve(self, caller: Caller) -> None:
         if caller.name is None or caller.as_client:
-            await self._desk.serve(caller)
+            await self._clients.serve(caller)
         else:
             await self._inboxes.setdefault(caller.name, Inbox()).listen(caller.reader, caller.writer, self._wake)
 

@@ -20,7 +20,7 @@ from medward.ledger.pbft.client_protocol import (
     WatchTransactions,
 )
 from medward.ledger.pbft.messages import MAX_FRAME, Request, Status, decode_message, encode_message
-from medward.ledger.pbft.runtime.client_desk import ClientDesk, Submission
+from medward.ledger.pbft.runtime.client_service import ClientService, Submission
 from medward.ledger.pbft.runtime.inbox import SHARE_MESSAGES, Inbox, Share
 from medward.ledger.pbft.runtime.listener import Caller
 from medward.ledger.pbft.runtime.transport import frame
@@ -130,20 +130,22 @@ def transaction(signer, nonce):
 
 def test_a_client_that_hands_in_much_does_not_keep_the_others_or_the_node_itself_waiting():
     async def story():
-        desk = ClientDesk(lambda: None, lambda message: None)
+        service = ClientService(lambda: None, lambda message: None)
         many, few, own = (MemberSigner(Ed25519PrivateKey.generate()) for _ in range(3))
         connections = [Connection(), Connection()]
 
         flood = [transaction(many, nonce + 1).encoded for nonce in range(64)]
         connections[0].reader.feed_data(frame(encode(SubmitTransactions(tuple(flood)))) * 50)
         connections[1].reader.feed_data(frame(encode(SubmitTransactions((transaction(few, 1).encoded,)))))
-        serving = [asyncio.create_task(desk.serve(client(connection.reader, Writer()))) for connection in connections]
+        serving = [
+            asyncio.create_task(service.serve(client(connection.reader, Writer()))) for connection in connections
+        ]
         await asyncio.sleep(0.05)
-        desk.hand_in(transaction(own, 1))
-        taken = [submission.transaction.client for submission in desk.take(100)]
+        service.hand_in(transaction(own, 1))
+        taken = [submission.transaction.client for submission in service.take(100)]
         assert taken[0] == own.public_keys[0].data
         assert few.public_keys[0].data in taken
-        left = len(desk.take(10_000))
+        left = len(service.take(10_000))
         # The flood is read no further than a few of its groups; the rest waits in its own connection.
         assert left < 500
         for task in serving:
@@ -153,7 +155,7 @@ def test_a_client_that_hands_in_much_does_not_keep_the_others_or_the_node_itself
 
 
 class Writer:
-    """What a desk answers into."""
+    """What a service answers into."""
 
     def __init__(self):
         self.said = []
@@ -170,21 +172,21 @@ class Writer:
 
 def test_who_only_watches_is_answered_as_who_handed_in():
     async def story():
-        desk, watcher = ClientDesk(lambda: None, lambda message: None), Writer()
+        service, watcher = ClientService(lambda: None, lambda message: None), Writer()
         key = MemberSigner(Ed25519PrivateKey.generate()).public_keys[0].data
         connection = Connection()
         connection.reader.feed_data(frame(encode(WatchTransactions(key, 7, 3))))
-        serving = asyncio.create_task(desk.serve(client(connection.reader, watcher)))
+        serving = asyncio.create_task(service.serve(client(connection.reader, watcher)))
         await asyncio.sleep(0.05)
-        assert desk.take(10) == [WatchTransactions(key, 7, 3)]
+        assert service.take(10) == [WatchTransactions(key, 7, 3)]
         done, other = Receipt(4, TxResult(0, b"")), Receipt(4, TxResult(2, b"why"))
         for nonce, receipt in ((6, done), (7, done), (8, other), (9, done), (10, done)):
-            desk.settle(key, nonce, receipt)
-        desk.flush()
+            service.settle(key, nonce, receipt)
+        service.flush()
         assert watcher.said == [Receipts(key, ((done, (7, 9)), (other, (8,))))]
         # Each is answered once.
-        desk.settle(key, 7, done)
-        desk.flush()
+        service.settle(key, 7, done)
+        service.flush()
         assert len(watcher.said) == 1
         serving.cancel()
 
@@ -193,13 +195,13 @@ def test_who_only_watches_is_answered_as_who_handed_in():
 
 def test_watching_without_end_is_read_no_further_than_the_replica_takes_it():
     async def story():
-        desk, connection = ClientDesk(lambda: None, lambda message: None), Connection()
+        service, connection = ClientService(lambda: None, lambda message: None), Connection()
         many = b"".join(frame(encode(WatchTransactions(bytes(32), 64 * number, 64))) for number in range(2000))
         connection.reader.feed_data(many)
-        serving = asyncio.create_task(desk.serve(client(connection.reader, Writer())))
+        serving = asyncio.create_task(service.serve(client(connection.reader, Writer())))
         await asyncio.sleep(0.05)
-        assert len(desk.take(10_000)) < 500
-        assert len(desk._waiting) <= 4096
+        assert len(service.take(10_000)) < 500
+        assert len(service._waiting) <= 4096
         serving.cancel()
 
     asyncio.run(story())

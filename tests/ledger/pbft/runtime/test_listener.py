@@ -23,9 +23,9 @@ from medward.ledger.pbft.client_protocol import (
     SubmitTransactions,
 )
 from medward.ledger.pbft.identity import NodeIdentity
-from medward.ledger.pbft.runtime import client_desk
+from medward.ledger.pbft.runtime import client_service
 from medward.ledger.pbft.runtime.allotment import Allotment
-from medward.ledger.pbft.runtime.client_desk import ClientDesk, Submission
+from medward.ledger.pbft.runtime.client_service import ClientService, Submission
 from medward.ledger.pbft.runtime.event_loop import run
 from medward.ledger.pbft.runtime.listener import Caller, Listener, ListenerRooms
 from medward.ledger.pbft.runtime.transport import frame, read_frame
@@ -39,13 +39,13 @@ Called = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Port:
-    """A listening replica's port with a desk behind it."""
+    """A listening replica's port with a service behind it."""
 
     def __init__(self, folder: Path, answer: Callable[[object], object], rooms: ListenerRooms | None = None) -> None:
         self.address = f"127.0.0.1:{free_ports(1)[0]}"
         self.keys = {name: NodeIdentity.create(folder / name) for name in ("mine", "north")}
         self.mine, self.north = (self.keys[name].member(name, 0, self.address) for name in self.keys)
-        self.desk = ClientDesk(lambda: None, answer)  # type: ignore[arg-type]
+        self.service = ClientService(lambda: None, answer)  # type: ignore[arg-type]
         self.replicas: list[Caller] = []
         names = {self.north.certificate: "north"}
         self.listener = Listener(self.keys["mine"].server_context(), self._serve, names.get, rooms=rooms)
@@ -53,7 +53,7 @@ class Port:
 
     async def _serve(self, caller: Caller) -> None:
         if caller.as_client:
-            await self.desk.serve(caller)
+            await self.service.serve(caller)
         else:
             self.replicas.append(caller)
             await caller.reader.read()
@@ -167,7 +167,7 @@ def test_questions_of_strangers_take_their_share_of_the_time_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A share so small that a busy machine has many times as much for this process.
-    monkeypatch.setattr(client_desk, "_SHARE", 0.01)
+    monkeypatch.setattr(client_service, "_SHARE", 0.01)
     work = 0.002
     port = Port(tmp_path, costly(work), rooms(strangers=40, anonymous=40))
 
@@ -234,14 +234,14 @@ def test_strangers_are_told_a_status_that_was_put_together_for_all_of_them(tmp_p
 def test_answers_that_strangers_do_not_read_take_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_desk, "_STRANGERS_UNSENT", 4 * 2**20)
-    monkeypatch.setattr(client_desk, "_SHARE", 0.9)  # so that they get much soon
+    monkeypatch.setattr(client_service, "_STRANGERS_UNSENT", 4 * 2**20)
+    monkeypatch.setattr(client_service, "_SHARE", 0.9)  # so that they get much soon
     large = b"x" * 2**20
 
     class Large:
         """An answer of a MiB."""
 
-    monkeypatch.setattr(client_desk, "encode", lambda _: large)
+    monkeypatch.setattr(client_service, "encode", lambda _: large)
     port = Port(tmp_path, lambda _: Large(), rooms(strangers=30, anonymous=30))
 
     async def story() -> None:
@@ -253,8 +253,8 @@ def test_answers_that_strangers_do_not_read_take_bounded_memory(
             deaf.append((reader, writer))
             await asyncio.sleep(0.02)
         end, most = time.monotonic() + 20, 0
-        while len(port.desk._strangers) > 15:
-            most = max(most, sum(connection.unsent for connection in port.desk._strangers))
+        while len(port.service._strangers) > 15:
+            most = max(most, sum(connection.unsent for connection in port.service._strangers))
             assert time.monotonic() < end, f"nobody was hung up on, with {most} bytes unread"
             await asyncio.sleep(0.02)
         assert most <= 5 * 2**20
@@ -263,9 +263,9 @@ def test_answers_that_strangers_do_not_read_take_bounded_memory(
 
 
 def test_who_does_not_read_what_it_asked_for_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_desk, "_UNREAD_SECONDS", 0.3)
+    monkeypatch.setattr(client_service, "_UNREAD_SECONDS", 0.3)
     large = b"x" * 2**22
-    monkeypatch.setattr(client_desk, "encode", lambda _: large)
+    monkeypatch.setattr(client_service, "encode", lambda _: large)
     places = rooms()
     port = Port(tmp_path, lambda _: object(), places)
 
@@ -291,15 +291,15 @@ def test_strangers_whose_transactions_are_refused_are_read_less_often(tmp_path: 
             stranger[1].write(frame(encode(SubmitTransactions(tuple(map(encode_transaction, many))))))
         begun = time.monotonic()
         while time.monotonic() - begun < 2:
-            for wish in port.desk.take(512):
+            for wish in port.service.take(512):
                 assert isinstance(wish, Submission)
                 key = (wish.transaction.client, wish.transaction.nonce)
-                port.desk.settle(*key, Refusal(*key, TxResult(5, b""), "no"))
+                port.service.settle(*key, Refusal(*key, TxResult(5, b""), "no"))
                 taken += 1
             await asyncio.sleep(0.001)
         # A group that is in hand is looked at whole, so a little more than the share.
         assert taken >= 256
-        assert taken * client_desk._REFUSED_SECONDS < 2 * (0.1 * (time.monotonic() - begun) + 0.05)
+        assert taken * client_service._REFUSED_SECONDS < 2 * (0.1 * (time.monotonic() - begun) + 0.05)
 
     live(port, story)
 

@@ -83,7 +83,7 @@ class _Connection:
             self.writer.write(framed)
 
 
-class ClientDesk:
+class ClientService:
     """Takes what clients send, and gives out answers, gathered per client until `flush`.
 
     Args:

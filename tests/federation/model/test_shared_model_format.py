@@ -1,0 +1,89 @@
+"""A shared model's bytes are those of the first release, in every stage, and what nobody wrote is refused."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from medward.federation.errors import FederationError
+from medward.federation.model.plan import TrainingPlan, plan_digest
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.shared_model_format import decode_model, encode_model
+from medward.federation.model.survey import first_model
+from medward.federation.model.train import training_stage
+from medward.flows.history import FeatureSpace
+from tests.agents.conftest import RECIPE, SCHEMA
+
+PLAN = TrainingPlan(FeatureSpace(SCHEMA, True), RECIPE, rounds=6, seed=3)
+#: SHA-256 of the bytes of each stage: of the first, of those after a survey, after a training round, after a skip.
+STAGES = (
+    "301d50f8208ba997",
+    "5def19b8d4093215",
+    "846cfd1b87e936e8",
+    "a922c18c7bcccee7",
+    "116f753e713f5faf",
+    "b32a365c492f9e6a",
+    "d3d1edbdff775cfa",
+    "351c0e2802b490a4",
+    "2b522ecc7aceb303",
+    "50831f15a860efdb",
+    "6d153ec0351fbb02",
+)
+
+
+def stages(plan: TrainingPlan) -> Iterator[SharedModel]:
+    """Yield the stages that sums of drawn numbers lead to; the first weights count up, so that no draw matters."""
+    draw = np.random.default_rng(5)
+
+    def total(shared: SharedModel) -> np.ndarray:
+        return np.concatenate([draw.integers(0, 40, shared.counts), draw.integers(-2000, 2000, shared.values)])
+
+    shared: SharedModel = first_model(plan)
+    while shared.task == "survey":
+        yield shared
+        shared = shared.advance(total(shared))
+    size = len(training_stage(shared).weights)
+    shared = replace(shared, weights=np.arange(size, dtype=np.float32) / size)
+    yield shared
+    for refused in (0, 1, 0, 2, 0, 0):
+        shared = shared.advance(total(shared), refused, (4, 3))
+        yield shared
+    yield shared.skip()
+
+
+def test_bytes_of_every_stage_are_those_of_the_first_release() -> None:
+    digests = tuple(hashlib.sha256(encode_model(shared)).hexdigest()[:16] for shared in stages(PLAN))
+    assert digests == STAGES
+
+
+def test_plan_is_named_as_in_the_first_release() -> None:
+    plan = replace(PLAN, rounds=5)
+    assert plan_digest(plan) == "2479e51db258fcf31b461f6a1d557f2cce728cc40fcfde8f1b74d4529e1856f5"
+
+
+def test_every_stage_is_read_as_it_was_written() -> None:
+    for shared in stages(PLAN):
+        read = decode_model(PLAN, encode_model(shared))
+        assert type(read) is type(shared)
+        assert encode_model(read) == encode_model(shared)
+
+
+def test_stage_that_does_not_fit_its_step_is_refused() -> None:
+    survey, *_, trained = stages(PLAN)
+    with pytest.raises(FederationError, match="no weights at step 3, after the surveys"):
+        decode_model(PLAN, encode_model(replace(survey, step=3)))
+    with pytest.raises(FederationError, match="weights at step 2, before the surveys were over"):
+        decode_model(PLAN, encode_model(replace(trained, step=2)))
+
+
+def test_vectors_of_different_lengths_are_refused() -> None:
+    *_, trained = stages(PLAN)
+    with pytest.raises(FederationError, match="differ in length"):
+        decode_model(PLAN, encode_model(replace(trained, momentum=np.zeros(3, np.float32))))
+
+
+def test_there_is_no_model_before_the_surveys_are_over() -> None:
+    with pytest.raises(FederationError, match="surveys are not over"):
+        training_stage(first_model(PLAN))

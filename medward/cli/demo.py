@@ -11,6 +11,7 @@ import typer
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from medward import __version__
 from medward.cli._console import errors, print_json, progress, use_one_thread_per_operation
 from medward.cli._data import COURIER_HELP, DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data
 from medward.errors import BadUsage
@@ -28,7 +29,7 @@ def demo(
     schema: Path | None = typer.Option(None, help=SCHEMA_HELP),
     sites: int = typer.Option(4, help="How many hospitals there are; at least 3."),
     rounds: int = typer.Option(20, help="How many training rounds they run."),
-    out: Path = typer.Option(Path("medward-out"), help="The folder for metrics.json, report.html, model/ and nodes."),
+    out: Path = typer.Option(Path("medward-out"), help="The folder for nodes, model/ and what is told of them."),
     partition: str = typer.Option("blocks", help="How the rows are dealt to hospitals: blocks, devices or dirichlet."),
     sample: float = typer.Option(1.0, help="The share of hospitals invited to each training round."),
     silent: list[str] = typer.Option([], help="A hospital that never answers, for example hospital-2."),
@@ -58,6 +59,7 @@ def demo(
     from medward.flows.partition import PARTITIONS
     from medward.flows.prepared import prepare
     from medward.ledger.membership import MAX_MEMBERS
+    from medward.node.trial.manifest import MANIFEST
     from medward.report.federation_page import write_report
 
     options = Options(
@@ -79,9 +81,13 @@ def demo(
     words = _Words(data, rows, out, options, engines, resume)
     with progress() as bars:
         outcome = run(prepared, words, _Bars(bars, rounds))
+    # What an earlier run's members signed is not what this one writes.
+    (out / MANIFEST).unlink(missing_ok=True)
     document = _finished(prepared, words, outcome, began)
     document["options"] |= {"simulate": simulate} if simulate else {"store": store, "ledger": ledger}
-    write_report(out, document, outcome.per_hospital(), document["classes"])
+    document["hospitals"] = outcome.per_hospital()
+    write_report(out, document)
+    outcome.sign()
     if as_json:
         print_json(document)
     else:
@@ -102,11 +108,12 @@ class _Words:
 
 @dataclass
 class _Outcome:
-    """What a federation led to."""
+    """What a federation led to; `sign` lets its members sign the files of the folder, where it has any members."""
 
     model: "SentinelModel"
     rounds_log: Sequence[dict[str, Any]]
     per_hospital: Callable[[], list[dict[str, Any]]]
+    sign: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -161,9 +168,12 @@ def _simulated(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome
 def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome:
     """Run the federation as processes."""
     from medward.agents.sentinel.recipe import recipe_of
+    from medward.federation.blobs import blob_name
     from medward.federation.simulation.machines import member_names
     from medward.federation.simulation.training import FederatedTraining
     from medward.node.training.data import ParticipantSettings, plan_of
+    from medward.node.trial.final_model import final_model
+    from medward.node.trial.manifest import write_manifest
     from medward.node.trial.trial import Trial, TrialOptions
 
     options = words.options
@@ -198,30 +208,16 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcom
 
     def on_round(report: dict[str, Any], shared: "SharedModel | None") -> None:
         if shared is not None and shared.round >= 1:
-            report["validation"] = _validated(prepared, _guard(shared, options, None))
+            report["validation"] = _validated(prepared, final_model(shared, options.sites, options.protect, None))
             bars.show(shared.round)
         log.append(report)
 
     shared = asyncio.run(trial.run(launcher, bars.tell, on_round))
-    model = _guard(shared, options, log[-1]["model"] if log else None)
-    return _Outcome(model, log, lambda: _per_hospital(shares, model))
-
-
-def _guard(shared: "SharedModel", options: "Options", name: str | None) -> "SentinelModel":
-    from medward.agents.sentinel.model import Provenance
-    from medward.federation.model.train import training_stage
-
-    schema = shared.plan.space.schema
-    return training_stage(shared).guard(
-        Provenance(
-            how="federated",
-            round=shared.round - 1,
-            sites=options.sites,
-            protect=options.protect,
-            synthetic=schema.synthetic,
-            seed=options.seed,
-            shared_model=name,
-        )
+    model = final_model(shared, options.sites, options.protect, blob_name(shared.to_bytes()))
+    signers = [name for name in launcher.homes if name not in options.silent]
+    return _Outcome(
+        *(model, log, lambda: _per_hospital(shares, model)),
+        sign=lambda: write_manifest(words.out, launcher.homes, signers),
     )
 
 
@@ -280,6 +276,7 @@ def _document(prepared: "PreparedData", words: _Words, result: "Judgement", name
         "model": str(out / "model"),
         "model_name": name,
         "report": str(out / "report.html"),
+        "version": __version__,
     }
 
 

@@ -55,26 +55,33 @@ class Figure:
     always_normal: str
 
 
-def write_report(
-    out: Path, document: dict[str, Any], hospitals: Sequence[Mapping[str, Any]], classes: Sequence[str]
-) -> None:
+def write_report(out: Path, document: dict[str, Any]) -> None:
     """Write `metrics.json` and `report.html` into a folder; each is replaced as a whole or not at all.
 
     Args:
         out: the folder; made where it is missing.
-        document: what `medward demo` measured, with the rounds' reports as `rounds_log`.
-        hospitals: for each hospital its name, rows, attack_share and classes; test_rows and its measures where there
-            are some.
-        classes: the names of the confusion matrix's rows and columns; the first is the benign one.
+        document: what `medward demo` measured, with the rounds' reports as `rounds_log`; for each hospital of
+            `hospitals` its name, rows, attack_share and classes, and test_rows and its measures where there are some;
+            and as `classes` the names of the confusion matrix's rows and columns, of which the first is the benign one.
 
     Raises:
         OSError: a file cannot be written.
     """
-    page = _render(document, hospitals, classes)
+    metrics = (json.dumps(document, indent=2) + "\n").encode()
+    page = page_of(json.loads(metrics))
     out.mkdir(parents=True, exist_ok=True)
-    _replace(out / "metrics.json", (json.dumps(document, indent=2) + "\n").encode())
+    _replace(out / "metrics.json", metrics)
+    _replace(out / "report.html", page)
+
+
+def page_of(document: dict[str, Any]) -> bytes:
+    """Return `report.html` as it follows from `metrics.json` alone; the same document gives the same bytes.
+
+    Args:
+        document: see `write_report`, read back from JSON.
+    """
     # A path may hold bytes that are no text; they must not cost the report.
-    _replace(out / "report.html", page.encode(errors="replace"))
+    return _render(document, document["hospitals"], document["classes"]).encode(errors="replace")
 
 
 def _replace(path: Path, content: bytes) -> None:

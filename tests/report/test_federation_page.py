@@ -10,7 +10,7 @@ import pytest
 
 from medward.agents.metrics import measures
 from medward.report.charts import Curve, draw_curves
-from medward.report.federation_page import breakable, seconds, share, size, write_report
+from medward.report.federation_page import breakable, page_of, seconds, share, size, write_report
 
 CLASSES = ("benign", "scan", "flood")
 VOID = ("meta", "wbr")
@@ -101,18 +101,19 @@ class Elements(HTMLParser):
         return " ".join("".join(self.text).split())
 
 
-def page_of(
+def written(
     out: Path,
     document: dict[str, Any],
     hospitals: list[dict[str, Any]] | None = None,
     classes: tuple[str, ...] = CLASSES,
 ) -> str:
-    write_report(out, document, three_hospitals() if hospitals is None else hospitals, classes)
+    told = {"hospitals": three_hospitals() if hospitals is None else hospitals, "classes": classes}
+    write_report(out, document | told)
     return (out / "report.html").read_text()
 
 
 def test_page_is_well_formed_and_ids_are_unique_and_found(tmp_path: Path) -> None:
-    elements = Elements(page_of(tmp_path, a_document([a_round(n) for n in range(3)]))).found
+    elements = Elements(written(tmp_path, a_document([a_round(n) for n in range(3)]))).found
     ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert "chart-f1-title" in ids
@@ -124,7 +125,7 @@ def test_page_is_well_formed_and_ids_are_unique_and_found(tmp_path: Path) -> Non
 
 
 def test_page_asks_for_nothing_from_elsewhere_and_runs_nothing(tmp_path: Path) -> None:
-    page = page_of(tmp_path, a_document([a_round(n) for n in range(3)]))
+    page = written(tmp_path, a_document([a_round(n) for n in range(3)]))
     elements = Elements(page).found
     assert {tag for tag, _ in elements}.isdisjoint(
         {"script", "link", "img", "iframe", "object", "embed", "base", "form", "audio", "video"}
@@ -145,7 +146,7 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     hospitals = [line | {"hospital": hostile} for line in three_hospitals()]
     classes = (hostile + "a", hostile + "b", hostile + "c")
     names = dict.fromkeys(("data", "model", "model_name", "partition", "protocol", "protect", "seed"), hostile)
-    page = page_of(tmp_path, a_document(log, classes, **names), hospitals, classes)
+    page = written(tmp_path, a_document(log, classes, **names), hospitals, classes)
     elements = Elements(page)
     assert "script" not in {tag for tag, _ in elements.found}
     assert not any("onload" in attributes for _, attributes in elements.found)
@@ -156,13 +157,13 @@ def test_a_run_that_measured_nothing_still_gets_its_page(tmp_path: Path) -> None
     nothing = a_document([a_round(0, task="survey", validation=None, seconds={})])
     nothing["metrics"]["binary"] = dict.fromkeys(nothing["metrics"]["binary"])
     bare = [{"hospital": "hospital-1", "rows": 3, "attack_share": 0.0, "classes": 1}]
-    text = Elements(page_of(tmp_path / "bare", nothing, bare)).words()
+    text = Elements(written(tmp_path / "bare", nothing, bare)).words()
     assert "None" not in text
     assert "No round was measured on validation rows." in text
     assert "not measured hospital by hospital" in text
     unmeasured = three_hospitals(macro_f1=None, attack_recall=None)
     partly = a_round(1, validation=ALL_MEASURED | {"binary_macro_f1": None})
-    text = Elements(page_of(tmp_path / "partly", a_document([partly]), unmeasured)).words()
+    text = Elements(written(tmp_path / "partly", a_document([partly]), unmeasured)).words()
     assert "None" not in text
     assert "worst" not in text
 
@@ -170,7 +171,7 @@ def test_a_run_that_measured_nothing_still_gets_its_page(tmp_path: Path) -> None
 def test_only_benign_test_rows_have_no_figure_that_needs_attacks(tmp_path: Path) -> None:
     y = np.zeros(10, np.int32)
     metrics = measures(y, y, y.astype(np.float32), CLASSES)
-    text = Elements(page_of(tmp_path, a_document([a_round(0)], metrics=metrics))).words()
+    text = Elements(written(tmp_path, a_document([a_round(0)], metrics=metrics))).words()
     assert "100 % of the 10 test rows are benign" in text
     assert "not in the test rows" in text
     assert "nan" not in text.lower()
@@ -182,7 +183,7 @@ def test_void_survey_and_incomplete_rounds_are_told(tmp_path: Path) -> None:
         a_round(1, cohort=[], outcome="2 of 3 contributed; 3 are needed", validation=None),
         a_round(2, cohort=["hospital-1", "hospital-3"]),
     ]
-    page = page_of(tmp_path, a_document(log, rounds=2))
+    page = written(tmp_path, a_document(log, rounds=2))
     text = Elements(page).words()
     assert "3 rounds: 2 final, 1 void." in text
     assert "void: 2 of 3 contributed; 3 are needed" in text
@@ -198,19 +199,19 @@ def test_void_survey_and_incomplete_rounds_are_told(tmp_path: Path) -> None:
 
 def test_hospital_that_was_in_no_sum_is_told(tmp_path: Path) -> None:
     log = [a_round(n, cohort=["hospital-1", "hospital-3"]) for n in range(2)]
-    text = Elements(page_of(tmp_path, a_document(log))).words()
+    text = Elements(written(tmp_path, a_document(log))).words()
     assert "1 in no sum" in text
 
 
 def test_rounds_fold_only_when_there_are_many(tmp_path: Path) -> None:
     for count, folded in ((12, False), (13, True)):
-        page = page_of(tmp_path, a_document([a_round(n) for n in range(count)]))
+        page = written(tmp_path, a_document([a_round(n) for n in range(count)]))
         assert (f"<summary>All {count} rounds</summary>" in page) == folded
 
 
 def test_everything_that_was_added_is_named(tmp_path: Path) -> None:
     log = [a_round(0), a_round(1, outcome="too few", cohort=[], answers={}, model="")]
-    page = page_of(tmp_path, a_document(log))
+    page = written(tmp_path, a_document(log))
     for name in ("bafkcontribution0", "bafkanswer0", "bafkmodel0", "bafkcontribution1"):
         assert name in page
     assert "void: too few" in " ".join(Elements(page).words().split())
@@ -220,7 +221,7 @@ def test_what_was_checked_and_where_the_time_went_is_told(tmp_path: Path) -> Non
     checks = {"contributions": 3, "in_the_cohort": 2, "complaints": 4, "shown": 1, "answers": 5, "audited": 5}
     spent = {"train": 10.0, "encrypt": 0.5, "order": 0.25, "store": 0.25, "wait": 1.0}
     log = [a_round(0, checks=checks, seconds=spent), a_round(1)]
-    page = page_of(tmp_path, a_document(log))
+    page = written(tmp_path, a_document(log))
     words = Elements(page).words()
     assert "2 of 3" in words
     assert "4, 1 shown" in words
@@ -236,29 +237,29 @@ def test_audit_is_named_exactly_where_nodes_left_a_ledger_that_it_reads(tmp_path
         options = {"data": "ward", "ledger": ledger}
         assert (
             "medward audit --home medward-out"
-            in Elements(page_of(tmp_path / ledger, a_document([a_round(0)], options=options))).words()
+            in Elements(written(tmp_path / ledger, a_document([a_round(0)], options=options))).words()
         ) is named
-    assert "medward audit" not in Elements(page_of(tmp_path, a_document([a_round(0)]))).words()
+    assert "medward audit" not in Elements(written(tmp_path, a_document([a_round(0)]))).words()
 
 
 def test_worst_hospital_is_marked_in_words(tmp_path: Path) -> None:
-    page = page_of(tmp_path, a_document([a_round(0)]))
+    page = written(tmp_path, a_document([a_round(0)]))
     marked = re.findall(r'<tr class="worst">.*?</tr>', page, re.DOTALL)
     assert len(marked) == 1
     assert "hospital-2" in marked[0]
     assert ">worst<" in marked[0]
-    assert 'class="worst"' not in page_of(tmp_path, a_document([a_round(0)]), three_hospitals(macro_f1=0.9))
+    assert 'class="worst"' not in written(tmp_path, a_document([a_round(0)]), three_hospitals(macro_f1=0.9))
 
 
 @pytest.mark.parametrize("synthetic", [True, False])
 def test_badge_stands_exactly_on_synthetic_data(tmp_path: Path, synthetic: bool) -> None:
-    text = Elements(page_of(tmp_path, a_document([a_round(0)], synthetic=synthetic))).words()
+    text = Elements(written(tmp_path, a_document([a_round(0)], synthetic=synthetic))).words()
     assert ("synthetic" in text) is synthetic
 
 
 @pytest.mark.parametrize("protect", ["none", "aggregate"])
 def test_warning_stands_exactly_on_unprotected_updates(tmp_path: Path, protect: str) -> None:
-    text = Elements(page_of(tmp_path, a_document([a_round(0)], protect=protect))).words()
+    text = Elements(written(tmp_path, a_document([a_round(0)], protect=protect))).words()
     assert ("were not protected" in text) is (protect == "none")
 
 
@@ -266,7 +267,7 @@ def test_always_normal_scores_what_a_silent_detector_measures(tmp_path: Path) ->
     document = a_document([a_round(0)])
     y = np.repeat(np.arange(3), (80, 15, 5)).astype(np.int32)
     silent = measures(y, np.zeros_like(y), np.zeros(100, np.float32), CLASSES)
-    cards = re.findall(r"<li><h3>(.*?)</h3>.*?“Always normal”: (.*?)</p></li>", page_of(tmp_path, document))
+    cards = re.findall(r"<li><h3>(.*?)</h3>.*?“Always normal”: (.*?)</p></li>", written(tmp_path, document))
     told = dict(cards)
     assert told["Binary macro-F1"] == f"{silent['binary']['macro_f1']:.4f}"
     assert told["Multi-class macro-F1"] == f"{silent['multiclass']['macro_f1']:.4f}"
@@ -276,16 +277,18 @@ def test_always_normal_scores_what_a_silent_detector_measures(tmp_path: Path) ->
 
 def test_two_calls_write_the_same_bytes_and_leave_nothing_else(tmp_path: Path) -> None:
     document = a_document([a_round(n) for n in range(3)])
-    pages = [page_of(tmp_path / name, document) for name in ("one", "two")]
+    pages = [written(tmp_path / name, document) for name in ("one", "two")]
     assert pages[0] == pages[1]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["metrics.json", "report.html"]
-    assert json.loads((tmp_path / "one" / "metrics.json").read_text()) == document
+    read = json.loads((tmp_path / "one" / "metrics.json").read_text())
+    assert read == document | {"hospitals": three_hospitals(), "classes": list(CLASSES)}
+    assert page_of(read) == pages[0].encode()
 
 
 def test_failing_report_leaves_the_old_one(tmp_path: Path) -> None:
-    page = page_of(tmp_path, a_document([a_round(0)]))
+    page = written(tmp_path, a_document([a_round(0)]))
     with pytest.raises(ValueError, match="zip"):
-        page_of(tmp_path, a_document([a_round(0)], seed=1), classes=CLASSES[:2])
+        written(tmp_path, a_document([a_round(0)], seed=1), classes=CLASSES[:2])
     assert (tmp_path / "report.html").read_text() == page
     assert json.loads((tmp_path / "metrics.json").read_text())["seed"] == 0
 
@@ -321,11 +324,11 @@ def test_names_break_after_underscores_and_stay_escaped() -> None:
 
 
 def test_command_repeats_every_option_of_the_run(tmp_path: Path) -> None:
-    words = Elements(page_of(tmp_path, a_document([a_round(0)]))).words()
+    words = Elements(written(tmp_path, a_document([a_round(0)]))).words()
     assert "--silent hospital-2 --silent hospital-3" in " ".join(words.split())
 
 
 def test_command_tells_a_switch_by_its_name_alone(tmp_path: Path) -> None:
     options = {"data": "ward", "simulate": True, "quiet": False}
-    words = Elements(page_of(tmp_path, a_document([a_round(0)], options=options))).words()
+    words = Elements(written(tmp_path, a_document([a_round(0)], options=options))).words()
     assert "--data ward --simulate --out" in " ".join(words.split())

@@ -110,13 +110,8 @@ class SentinelModel:
             arrays[f"network.hidden{number}.weight"], arrays[f"network.hidden{number}.bias"] = matrix, bias
         return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
-    def save(self, folder: Path) -> str:
-        """Write the model into `folder`, replacing a model there; return its name.
-
-        Both files are written beside their places and moved there, the description last, so that a reader never finds
-        a description without its weights.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
+    def files(self) -> dict[str, bytes]:
+        """Return the two files of a MODEL_DIR by their names, the description last; equal models have equal files."""
         arrays = self._arrays()
         description = {
             "format": FORMAT,
@@ -129,9 +124,18 @@ class SentinelModel:
             "provenance": asdict(self.provenance),
             "schema": msgspec.to_builtins(self.space.schema, enc_hook=_encode_enum),
         }
-        _replace(folder / "weights.safetensors", arrays)
-        _replace(folder / "model.json", json.dumps(description, indent=1).encode())
-        return _name_of(arrays)
+        return {"weights.safetensors": arrays, "model.json": json.dumps(description, indent=1).encode()}
+
+    def save(self, folder: Path) -> str:
+        """Write the model into `folder`, replacing a model there; return its name.
+
+        Both files are written beside their places and moved there, the description last, so that a reader never finds
+        a description without its weights.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files().items():
+            _replace(folder / name, content)
+        return self.name
 
 
 def load_model(folder: Path) -> SentinelModel:

@@ -34,7 +34,8 @@ PATIENT_SECONDS, IMPATIENT_SECONDS = 600.0, 20.0
 _REQUEST_TIMEOUT = 10_000
 
 Statuses = Mapping[str, Mapping[str, Any] | None]
-_SHARED_KEYS = (
+#: What every node tells alike of a round, since the ledger says it.
+SHARED_KEYS = (
     *("round", "task", "outcome", "cohort", "contributions", "answers"),
     *("complaints", "shown", "audited", "checks", "model"),
 )
@@ -204,7 +205,7 @@ class Trial:
 def _merge(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return one report of a round from what every node told of it; seconds are the mean over the nodes."""
     first = told[0]
-    report = {key: first[key] for key in _SHARED_KEYS}
+    report = {key: first[key] for key in SHARED_KEYS}
     for key in ("seconds", "processor", "phases"):
         named = dict.fromkeys(name for one in told for name in one[key])
         report[key] = {name: sum(one[key].get(name, 0.0) for one in told) / len(told) for name in named}

@@ -11,3 +11,8 @@ class MedwardError(Exception):
 
 class BadUsage(MedwardError):
     """The command was called in a way that cannot work; the command line exits with 2 instead of 1."""
+
+
+def printable(text: str) -> str:
+    """Return text of others as one line that changes nothing on a terminal: what cannot be printed is escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -53,6 +53,11 @@ class AuditResult:
     remarks: list[Finding] = field(default_factory=list)
 
     @property
+    def nothing(self) -> bool:
+        """Whether there was nothing to check."""
+        return not self.problems and not any(self.checked.values())
+
+    @property
     def guilty(self) -> set[str]:
         """Everybody whom a problem or a remark proves to have done wrong."""
         return {member for finding in (*self.problems, *self.remarks) for member in finding.guilty}

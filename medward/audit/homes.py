@@ -1,15 +1,17 @@
 """`medward audit`: everything that a federation's nodes have on disk, checked offline, without a key, changing nothing.
 
-    files     federation.json and the cards          every home, compared with each other
+    files     home_files.py                          federation.json and the cards, compared with each other
     ledger    ledgers.py                             every certificate, one replay
-    store     store_audit.py                         every block hashed; what rounds rest on is there
-    data      data_audit.py                          sealed data sets are what is on record of them
-    keys      federation.audit.audit_sealing_keys    the keys that shares were sealed to
-    rounds    federation.audit.audit_round           dealings, complaints, cohorts, answers, sums, models, votes
+    store     stores.py                              every block hashed; what rounds rest on is there
+    data      sealed_data.py                         sealed data sets are what is on record of them
+    keys      rounds.audit_sealing_keys              the keys that shares were sealed to
+    rounds    rounds.audit_round                     dealings, complaints, cohorts, answers, sums, models, votes
+    demo      demo.py                                what a demo wrote beside its nodes' homes
 
-What that proves, and what it cannot: docs/audit.md.
+What lies there and is not checked is listed (unchecked.py). What that proves, and what it cannot: docs/audit.md.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from medward.audit.demo import DemoAudit, DemoTerms, MakePage, audit_demo, is_demo
 from medward.audit.findings import AuditResult, Finding, Read
-from medward.audit.history import History, PastRound
+from medward.audit.history import History, PastRound, RefusedRecord
+from medward.audit.home_files import audit_cards, plain_homes, read_federations
 from medward.audit.ledgers import read_ledgers
 from medward.audit.pbft_ledger import Replayed
 from medward.audit.rounds import (
@@ -34,6 +38,7 @@ from medward.audit.rounds import (
 )
 from medward.audit.sealed_data import audit_data, data_blobs
 from medward.audit.stores import Stores, open_blocks
+from medward.audit.unchecked import MOST_NAMED, UncheckedFile, unchecked_files
 from medward.errors import MedwardError
 from medward.federation.application import REFUSED, FederationApplication, encode_state
 from medward.federation.model.plan import TrainingPlan, plan_digest
@@ -41,18 +46,17 @@ from medward.federation.records import decode_record
 from medward.federation.rules import Agreement
 from medward.ledger.execution import Executed
 from medward.ledger.membership import Membership
-from medward.ledger.types import Member, Transaction, TxResult
+from medward.ledger.types import Transaction, TxResult
 from medward.node.api.client import NodeClient
-from medward.node.errors import InvalidCard, NodeError
+from medward.node.errors import NodeError
 from medward.node.home.audit_copy import read_copy
-from medward.node.home.cards import Card, check_card
 from medward.node.home.federation_file import FederationFile
 from medward.node.home.folder import Home
 from medward.node.training.data import plan_candidates, read_settings
 from medward.node.training.rules import read_agreement
 from medward.store.errors import StoreError
 
-GROUPS = ("files", "ledger", "store", "data", "keys", "rounds")
+GROUPS = ("files", "ledger", "store", "data", "keys", "rounds", "demo")
 
 
 @dataclass
@@ -66,8 +70,14 @@ class Audit:
         homes: the homes, by their members' names.
         groups: what each group of checks found.
         height: the last height that was replayed.
-        refused: records that broke a rule and changed nothing.
+        refused: records that broke a rule and changed nothing, each in a sentence.
+        refused_records: the same, by author and kind; both are empty where a record cannot be read.
         outcomes: (round, task, how it ended) of every round.
+        signed: member -> under how many blocks its valid signature stands.
+        signing_keys: (member, incarnation, SHA-256 of its public key) of all who ever were members.
+        demo: who signed what a demo wrote.
+        unchecked: what lies in the folder and was not checked.
+        unnamed: how many more such files and folders there are.
     """
 
     of: str
@@ -77,7 +87,26 @@ class Audit:
     groups: dict[str, AuditResult] = field(default_factory=lambda: {name: AuditResult() for name in GROUPS})
     height: int = 0
     refused: tuple[Finding, ...] = ()
+    refused_records: tuple[RefusedRecord, ...] = ()
     outcomes: tuple[tuple[int, str, str], ...] = ()
+    signed: Mapping[str, int] = field(default_factory=dict)
+    signing_keys: tuple[tuple[str, int, str], ...] = ()
+    demo: DemoAudit = field(default_factory=DemoAudit)
+    unchecked: tuple[UncheckedFile, ...] = ()
+    unnamed: int = 0
+
+    def unchecked_by_place(self) -> list[tuple[str, list[str], str]]:
+        """Return (path, homes, why) of what was not checked, homes with the same path in one entry.
+
+        The path is that in a home, where there are homes.
+        """
+        places: dict[tuple[str, bool, str], list[str]] = {}
+        for one in self.unchecked:
+            home, _, rest = one.path.partition("/")
+            inside = bool(rest) and home in self.homes
+            homes = places.setdefault((rest if inside else one.path, inside, one.why), [])
+            homes += [home] if inside else []
+        return [(path, homes, why) for (path, _, why), homes in places.items()]
 
     @property
     def problems(self) -> list[Finding]:
@@ -110,30 +139,38 @@ def audit_node(client: NodeClient, only: int | None = None, said: Callable[[str]
     return found
 
 
-def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = lambda _: None) -> Audit:
-    """Check one home, or all homes in a folder.
+def audit(
+    folder: Path,
+    only: int | None = None,
+    said: Callable[[str], None] = lambda _: None,
+    make_page: MakePage | None = None,
+) -> Audit:
+    """Check one home, or all homes in a folder, and what a demo wrote there.
 
     Args:
         folder: a node's home, or a folder of homes of one federation.
         only: the one round whose dealings, sum and model are checked; None for all.
         said: is told what is being checked.
+        make_page: makes a demo's report.html anew; None where nobody can.
 
     Raises:
+        BadUsage: the homes belong to several federations.
         NodeError: there is no home, or no federation file that can be read, or a ledger that cannot be read now, or the
             federation is of an earlier format.
     """
     found = Audit(str(folder))
-    homes = {home.folder.name: home for home in find_homes(folder)}
-    federation, files = _read_files(homes, found)
+    homes = plain_homes(folder, found.groups["files"])
+    federation, files = read_federations(homes, folder, found.groups["files"])
     found.federation, found.fingerprint, found.homes = federation.name, federation.fingerprint, tuple(homes)
     agreement = read_agreement(federation.application.parameters)
     stores = _open_stores(homes, found.groups["store"])
     with closing(stores), ThreadPoolExecutor(os.cpu_count() or 1) as workers:
         # Hashing takes a core of its own.
         hashed = workers.submit(stores.verify, found.groups["store"])
-        said("the ledger")
+        said("the ledger and the blocks of the stores")
         history, replayed, named = _audit_ledger(homes, federation, agreement, found)
-        _audit_cards(homes, files, replayed.memberships, found.groups["files"])
+        audit_cards(homes, files, replayed.memberships, found.groups["files"])
+        found.signed, found.signing_keys = replayed.signed, _signing_keys(replayed.memberships)
         found.outcomes = tuple((n, past.now.task, past.now.phase.value) for n, past in sorted(history.rounds.items()))
         if only is not None and only not in history.rounds:
             raise NodeError(f"the ledger has no round {only}; it has {len(history.rounds)}, from 0 on")
@@ -150,8 +187,39 @@ def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = l
         check = partial(_audit_round, protect=agreement.protect, read=stores.read, plan=plan)
         for past, one in zip(chosen, workers.map(check, chosen), strict=True):
             found.groups["rounds"].take(one)
-            said(f"round {past.now.number}")
+            said(f"the rounds: {past.now.number} is checked")
+        _audit_demo(folder, homes, history, replayed, plan, stores.read, make_page, found, said)
     return found
+
+
+def _audit_demo(
+    folder: Path,
+    homes: Mapping[str, Home],
+    history: History,
+    replayed: Replayed,
+    plan: TrainingPlan | None,
+    read: Read,
+    make_page: MakePage | None,
+    audit: Audit,
+    said: Callable[[str], None],
+) -> None:
+    """Check what a demo wrote beside the homes, and list what nobody checked."""
+    below = () if folder in (home.folder for home in homes.values()) else tuple(homes)
+    if below and is_demo(folder):
+        said("what the demo wrote")
+        terms = DemoTerms(audit.fingerprint, history, replayed.memberships, plan, read, make_page)
+        audit.demo = audit_demo(folder, below, terms, audit.groups["demo"])
+    # What a manifest does not list was compared where it could be made anew.
+    made = {f"model/{name}" for name in ("weights.safetensors", "model.json")} | {"metrics.json", "report.html"}
+    compared = audit.demo.listed | ((made - audit.demo.unmade.keys()) if below else set()) | {"manifest.json"}
+    named = unchecked_files(folder, below, compared if below else ())
+    audit.unchecked = tuple(islice(named, MOST_NAMED))
+    audit.unnamed = sum(1 for _ in named)
+
+
+def _signing_keys(memberships: Sequence[Membership]) -> tuple[tuple[str, int, str], ...]:
+    known = {(m.name, m.incarnation): m.keys[0].data for epoch in memberships for m in epoch.members}
+    return tuple((*who, hashlib.sha256(key).hexdigest()) for who, key in sorted(known.items()))
 
 
 def read_history(folder: Path) -> History:
@@ -160,97 +228,10 @@ def read_history(folder: Path) -> History:
     Raises:
         NodeError: as `audit`.
     """
-    found, homes = Audit(str(folder)), {home.folder.name: home for home in find_homes(folder)}
-    federation, _ = _read_files(homes, found)
+    found = Audit(str(folder))
+    homes = plain_homes(folder, found.groups["files"])
+    federation, _ = read_federations(homes, folder, found.groups["files"])
     return _audit_ledger(homes, federation, read_agreement(federation.application.parameters), found)[0]
-
-
-def find_homes(folder: Path) -> list[Home]:
-    """Return the home in `folder`, or those below it.
-
-    Raises:
-        NodeError: there is none.
-    """
-    if (folder / "node.toml").is_file():
-        return [Home(folder)]
-    homes = [Home(path.parent) for path in sorted(folder.glob("*/node.toml"))] if folder.is_dir() else []
-    if not homes:
-        raise NodeError(f"{folder} is no node's home and has none in it: there is no node.toml; check the path")
-    return homes
-
-
-def _read_files(homes: Mapping[str, Home], audit: Audit) -> tuple[FederationFile, dict[str, FederationFile]]:
-    """Return the federation that most homes belong to, and what each home's file says, where it can be read."""
-    found = audit.groups["files"]
-    read: dict[str, FederationFile] = {}
-    for name, home in homes.items():
-        found.count("files")
-        try:
-            read[name] = home.federation()
-        except MedwardError as error:
-            found.problems.append(Finding(str(error), name))
-    if not read:
-        raise NodeError(f"no home in {audit.of} has a federation file that can be read: {found.problems[0].what}")
-    prints = [federation.fingerprint for federation in read.values()]
-    most = max(prints, key=prints.count)
-    for name, federation in read.items():
-        if federation.fingerprint != most:
-            what = f"federation.json is that of another federation, {federation.name} ({federation.fingerprint})"
-            found.problems.append(Finding(what, name))
-    chosen = next(federation for federation in read.values() if federation.fingerprint == most)
-    if chosen.application.name != "training":
-        raise NodeError(f"{chosen.name} runs '{chosen.application.name}'; an audit knows federations that train only")
-    return chosen, read
-
-
-def _audit_cards(
-    homes: Mapping[str, Home], read: Mapping[str, FederationFile], memberships: Sequence[Membership], found: AuditResult
-) -> None:
-    """Compare the cards in every home with each other, and with the members that the ledger knows."""
-    ordered = {(m.name, m.incarnation): m for epoch in memberships for m in epoch.members}
-    own: dict[tuple[str, int], Card] = {}
-    for name, home in homes.items():
-        found.count("cards")
-        try:
-            card = home.card()
-        except MedwardError as error:
-            found.problems.append(Finding(f"card.json: {error}", name))
-            continue
-        own[card.member.name, card.member.incarnation] = card
-        _compare_card("card.json", name, card, None, ordered, found)
-    for name, federation in read.items():
-        for card in federation.cards:
-            found.count("cards")
-            known = own.get((card.member.name, card.member.incarnation))
-            _compare_card("federation.json", name, card, known, ordered, found)
-
-
-def _compare_card(
-    file: str,
-    home: str,
-    card: Card,
-    own: Card | None,
-    ordered: Mapping[tuple[str, int], Member],
-    found: AuditResult,
-) -> None:
-    member = card.member
-    known = ordered.get((member.name, member.incarnation))
-    try:
-        # A node that writes the file anew takes the cards from the ledger, where they need no signature.
-        if card.signatures:
-            check_card(card)
-    except InvalidCard as error:
-        found.problems.append(Finding(f"{file}: {error}", home))
-        return
-    if known is None:
-        what = f"{file}: the ledger knows no {member.name} of incarnation {member.incarnation}"
-        found.remarks.append(Finding(what, home))
-    elif (known.keys, known.certificate) != (member.keys, member.certificate):
-        what = f"{file}: the keys of {member.name} are not those that the ledger has of it"
-        found.problems.append(Finding(what, home))
-    elif own is not None and (own.member, own.gateway) != (member, card.gateway):
-        what = f"{file}: the card of {member.name} is another than in its own home"
-        found.problems.append(Finding(what, home))
 
 
 def _audit_ledger(
@@ -260,6 +241,7 @@ def _audit_ledger(
     found = audit.groups["ledger"]
     application, history = FederationApplication(agreement), History(agreement)
     refused: list[Finding] = []
+    unread: list[RefusedRecord] = []
     named: dict[str, str] = {}
 
     def take(executed: Executed, transaction: Transaction, result: TxResult) -> None:
@@ -272,7 +254,9 @@ def _audit_ledger(
             block, time = application.snapshot().block, executed.block.time / 1000
             history.take(record, transaction.client, time, block, height, executed.block.epoch)
         else:
-            refused.append(Finding(result.data.decode("utf-8", "replace") or "ordered twice", height=height))
+            why = result.data.decode("utf-8", "replace") or "ordered twice"
+            refused.append(Finding(why, height=height))
+            unread.append(RefusedRecord(height, "", "", why))
 
     ledger, lasts = read_ledgers(homes, federation, found)
     replayed = ledger.run(application, take)
@@ -284,6 +268,7 @@ def _audit_ledger(
         )
     found.count("records", history.taken)
     audit.height, audit.refused = replayed.height, tuple(refused)
+    audit.refused_records = (*unread, *history.refused)
     for name, last in lasts.items():
         if last < replayed.height:
             found.remarks.append(Finding(f"ends at height {last}, others at {replayed.height}", name))
@@ -342,31 +327,3 @@ def _plan(homes: Mapping[str, Home], agreement: Agreement, found: AuditResult) -
     what = "no home's node.toml gives the plan that was agreed on, so no model can be computed anew"
     found.problems.append(Finding(what))
     return None
-
-
-def document(audit: Audit) -> dict[str, Any]:
-    """Return an audit as JSON values."""
-
-    def shown(one: Finding) -> dict[str, Any]:
-        places = {"home": one.home, "height": one.height, "round": one.round, "name": one.name}
-        guilty = {"guilty": list(one.guilty)} if one.guilty else {}
-        return {**{key: value for key, value in places.items() if value is not None}, "what": one.what, **guilty}
-
-    return {
-        "folder": audit.of,
-        "federation": audit.federation,
-        "fingerprint": audit.fingerprint,
-        "homes": list(audit.homes),
-        "height": audit.height,
-        "rounds": [{"round": n, "task": task, "ended": ended} for n, task, ended in audit.outcomes],
-        "checks": {
-            name: {
-                "checked": found.checked,
-                "problems": [shown(one) for one in found.problems],
-                "remarks": [shown(one) for one in found.remarks],
-            }
-            for name, found in audit.groups.items()
-        },
-        "refused": [shown(one) for one in audit.refused],
-        "sound": audit.sound,
-    }

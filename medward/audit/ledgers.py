@@ -68,7 +68,7 @@ def _read_comet(
 def _in_use(home: Home) -> bool:
     """Whether a node runs on the home; its lock is taken for an instant, shared, and nothing is written."""
     try:
-        descriptor = os.open(home.folder / "lock", os.O_RDONLY)
+        descriptor = os.open(home.folder / "lock", os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     try:

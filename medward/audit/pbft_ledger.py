@@ -5,7 +5,7 @@ and the others' are compared with it by the digests of their headers. See spec/l
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from medward.audit.findings import AuditResult, Finding
@@ -34,10 +34,17 @@ Take = Callable[[Executed, Transaction, TxResult], None]
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay led to: the last height that was applied, and the members of every epoch."""
+    """What a replay led to.
+
+    Args:
+        height: the last height that was applied.
+        memberships: the members of every epoch.
+        signed: member -> under how many blocks its valid signature stands; empty where no member's own key signs them.
+    """
 
     height: int
     memberships: Sequence[Membership]
+    signed: Mapping[str, int] = field(default_factory=dict)
 
 
 def kind_and_author(encoded: bytes, memberships: Sequence[Membership]) -> str:
@@ -68,6 +75,7 @@ class LedgerAudit:
         self._memberships: list[Membership] = [genesis.membership]
         self._checkpoints: dict[int, list[tuple[str, CheckpointBody]]] = {}
         self._blocks: dict[int, CertifiedBlock] = {}
+        self._signed: dict[str, set[int]] = {}
 
     def run(self, application: Application, take: Take) -> Replayed:
         """Verify everything and replay it.
@@ -154,6 +162,8 @@ class LedgerAudit:
             self._problem(f"the certificate of the block is not valid: {error}", home, height)
             return False
         self._findings.count("certificates")
+        for vote in block.certificate.votes:
+            self._signed.setdefault(vote.member, set()).add(height)
         return True
 
     def _tell_altered(self) -> None:
@@ -233,7 +243,7 @@ class LedgerAudit:
         last = execution.height
         for height in (height for height in self._checkpoints if height > last):
             self._problem("a checkpoint is certified here, and the blocks up to it are in no home", height=height)
-        return Replayed(last, self._memberships)
+        return Replayed(last, self._memberships, {name: len(at) for name, at in sorted(self._signed.items())})
 
     def _transactions(self, height: int, block: CertifiedBlock) -> list[Transaction] | None:
         transactions = []

@@ -2,15 +2,20 @@
 
 import json
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from threading import Event, Thread
+from time import perf_counter
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+from medward.errors import printable
+
+_TELL_SECONDS = 3.0
 
 
 def errors() -> Console:
@@ -37,15 +42,59 @@ def progress() -> Iterator[Progress]:
 @contextmanager
 def waiting(for_what: str) -> Iterator[None]:
     """Say on standard error, after two seconds and then every five, what a command still waits for."""
-    over, began = threading.Event(), time.monotonic()
+    began = perf_counter()
 
     def tell() -> None:
-        pause = 2.0
-        while not over.wait(pause):
-            errors().print(f"waiting for {for_what}: {time.monotonic() - began:.0f} s", markup=False)
-            pause = 5.0
+        errors().print(f"waiting for {for_what}: {perf_counter() - began:.0f} s", markup=False)
 
-    teller = threading.Thread(target=tell, daemon=True)
+    with _repeated(tell, 2.0, 5.0):
+        yield
+
+
+@contextmanager
+def spoken_progress(doing: str) -> Iterator[Callable[[str], None]]:
+    """Tell on standard error what a long command is doing: on a terminal at once, elsewhere a line every few seconds.
+
+    Args:
+        doing: what it does, such as "checking".
+
+    Yields:
+        What to call with the object of the present step, such as "the ledger".
+    """
+    console, began, present = errors(), perf_counter(), ["the files"]
+
+    def sentence() -> str:
+        return printable(f"{doing} {present[0]} ({perf_counter() - began:.0f} s)")
+
+    with console.status("") if console.is_terminal else nullcontext() as status:
+
+        def tell() -> None:
+            if status is None:
+                console.print(sentence(), markup=False, highlight=False)
+            else:
+                status.update(escape(sentence()))
+
+        def said(what: str) -> None:
+            present[0] = what
+            if status is not None:
+                tell()
+
+        with _repeated(tell, _TELL_SECONDS, _TELL_SECONDS):
+            yield said
+
+
+@contextmanager
+def _repeated(tell: Callable[[], None], first: float, pause: float) -> Iterator[None]:
+    """Call a function beside what is done here: after `first` seconds, and then every `pause` seconds."""
+    over = Event()
+
+    def repeat() -> None:
+        seconds = first
+        while not over.wait(seconds):
+            tell()
+            seconds = pause
+
+    teller = Thread(target=repeat, daemon=True)
     teller.start()
     try:
         yield

@@ -1,0 +1,294 @@
+"""What a demo left beside its nodes' homes, checked against the ledger and against what its members signed.
+
+    manifest.json   signatures of a quorum of the members; then the digest of every file that it lists
+    metrics.json    its rounds and terms, against the records on the ledger
+    model/          computed anew from the ledger's last shared model, and compared byte for byte
+    report.html     made anew from metrics.json, and compared byte for byte
+
+Measures, seconds and bytes stand on no ledger: of these the signatures alone say that they are as they were written.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medward import __version__
+from medward.audit.findings import AuditResult, Finding, Read
+from medward.audit.history import History
+from medward.federation.errors import FederationError
+from medward.federation.model.plan import TrainingPlan
+from medward.federation.model.shared_model import MOST_BYTES, from_bytes
+from medward.ledger.membership import Membership
+from medward.node.errors import NodeError
+from medward.node.training.round_log import summary
+from medward.node.trial.final_model import final_model
+from medward.node.trial.manifest import (
+    DOCUMENTS,
+    MANIFEST,
+    METRICS,
+    MODEL,
+    REPORT,
+    Manifest,
+    digest_of,
+    read_inside,
+    read_manifest,
+)
+from medward.node.trial.trial import SHARED_KEYS
+from medward.store.limits import file_up_to
+
+#: Makes `report.html` of `metrics.json` (medward/report/federation_page.py, which is above this layer).
+MakePage = Callable[[dict[str, Any]], bytes]
+_MOST_METRICS = 2**26
+
+
+@dataclass(frozen=True)
+class DemoTerms:
+    """What an audit knows of a federation before it looks at the demo's own files.
+
+    Args:
+        fingerprint: of the federation.
+        history: what the ledger says.
+        memberships: of every epoch.
+        plan: what was trained, None where no home tells.
+        read: gives a blob.
+        make_page: makes report.html anew; None where nobody can.
+    """
+
+    fingerprint: str
+    history: History
+    memberships: Sequence[Membership]
+    plan: TrainingPlan | None
+    read: Read
+    make_page: MakePage | None
+
+
+@dataclass
+class DemoAudit:
+    """What is left to tell of a demo's folder.
+
+    Args:
+        signed_by: members whose signatures under the manifest are valid, sorted.
+        listed: the paths that a signed manifest lists, each compared with its digest.
+        keys_here: homes that hold the keys that signed.
+        unmade: path -> why it could not be made anew.
+    """
+
+    signed_by: tuple[str, ...] = ()
+    listed: frozenset[str] = frozenset()
+    keys_here: tuple[str, ...] = ()
+    unmade: dict[str, str] = field(default_factory=dict)
+
+
+def is_demo(folder: Path) -> bool:
+    """Return whether a demo left something in this folder beside homes."""
+    return any((folder / name).is_symlink() or (folder / name).exists() for name in DOCUMENTS)
+
+
+def audit_demo(folder: Path, homes: Sequence[str], terms: DemoTerms, found: AuditResult) -> DemoAudit:
+    """Check the files of a demo.
+
+    Args:
+        folder: the demo's.
+        homes: the names of the homes in it that are audited.
+        terms: what is known otherwise.
+        found: takes what is found.
+    """
+    told = DemoAudit()
+    if not is_demo(folder):
+        return told
+    told.keys_here = tuple(home for home in homes if (folder / home / "ledger" / "keys" / "signing.key").exists())
+    manifest = _check_manifest(folder, terms, told, found)
+    if manifest is not None:
+        _compare_files(folder, homes, manifest, found)
+        told.listed = frozenset(manifest.files)
+    model = _computed_model(terms, found)
+    _check_model(folder, model, found)
+    document = _read_metrics(folder, found)
+    if document is not None and _check_metrics(document, terms, model, found):
+        _check_page(folder, document, terms, told, found)
+    return told
+
+
+def _problem(found: AuditResult, file: str, what: str, guilty: tuple[str, ...] = ()) -> None:
+    found.problems.append(Finding(f"{file}: {what}", guilty=guilty))
+
+
+# The manifest.
+
+
+def _check_manifest(folder: Path, terms: DemoTerms, told: DemoAudit, found: AuditResult) -> Manifest | None:
+    """Return the manifest if a quorum of members signed it."""
+    try:
+        manifest = read_manifest(folder)
+    except NodeError as error:
+        _problem(found, MANIFEST, f"{error}; without it nothing shows whether measures, times and logs were altered")
+        return None
+    if manifest.federation != terms.fingerprint:
+        _problem(found, MANIFEST, "it is that of another federation")
+        return None
+    known = defaultdict(list)
+    for epoch in terms.memberships:
+        for member in epoch.members:
+            known[member.name].append(member)
+    signed = {name: any(map(manifest.signed_by, known[name])) for name in sorted(known)}
+    told.signed_by = tuple(name for name, valid in signed.items() if valid)
+    found.count("signatures", len(told.signed_by))
+    for name in sorted(manifest.signatures):
+        if not signed.get(name, False):
+            _problem(found, MANIFEST, f"{name} did not sign what it says" if name in known else f"{name} is no member")
+    least = max(epoch.quorum for epoch in terms.memberships)
+    if len(told.signed_by) < least:
+        what = f"{len(told.signed_by)} of the members signed it; a quorum of {least} is needed to believe it"
+        _problem(found, MANIFEST, what)
+        return None
+    if told.keys_here:
+        what = (
+            f"{MANIFEST}: the keys of {len(told.keys_here)} homes lie in this folder, so that whoever could write here "
+            "could sign again; compare with a copy that left this machine"
+        )
+        found.remarks.append(Finding(what))
+    return manifest
+
+
+def _compare_files(folder: Path, homes: Sequence[str], manifest: Manifest, found: AuditResult) -> None:
+    """Compare every file that the manifest lists; nodes may have run on their homes since, and that is a remark."""
+    changed: dict[str, list[str]] = defaultdict(list)
+    for path, expected in sorted(manifest.files.items()):
+        home, _, rest = path.partition("/")
+        own = not rest or home == MODEL
+        if not own and home not in homes:
+            continue
+        found.count("files")
+        try:
+            same = digest_of(folder, path, expected.bytes) == expected
+            what = "it is not the file that the members signed when the demo ended"
+        except OSError as error:
+            same, what = False, f"it was there when the demo ended, and cannot be read now: {error.strerror}"
+        if not same and own:
+            _problem(found, path, what)
+        elif not same:
+            changed[home].append(rest)
+    for home, paths in changed.items():
+        what = f"changed since the members signed {MANIFEST}, as they do where a node runs again: {', '.join(paths)}"
+        found.remarks.append(Finding(what, home))
+
+
+# The model.
+
+
+def _computed_model(terms: DemoTerms, found: AuditResult) -> Mapping[str, bytes] | None:
+    """Return the files of the model that follows from the ledger's last one; None where there is none."""
+    state = terms.history.state
+    content = terms.read(state.model, file_up_to(MOST_BYTES))
+    if content is None or terms.plan is None:
+        return None  # which the groups `store` and `files` say
+    try:
+        shared = from_bytes(terms.plan, content)
+        if shared.round < 1:
+            return None
+        agreed = state.agreement
+        return final_model(shared, len(agreed.members), agreed.protect, state.model).files()
+    except FederationError as error:
+        _problem(found, MODEL, f"no model follows from the ledger's last shared model: {error}")
+        return None
+
+
+def _check_model(folder: Path, computed: Mapping[str, bytes] | None, found: AuditResult) -> None:
+    if computed is None:
+        if (folder / MODEL).exists():
+            _problem(found, MODEL, "the ledger and the stores here lead to no model that it could be compared with")
+        return
+    for name, content in sorted(computed.items()):
+        path = f"{MODEL}/{name}"
+        try:
+            same = read_inside(folder, path, len(content)) == content
+        except OSError as error:
+            _problem(found, path, f"cannot be compared with what the ledger's last model leads to: {error.strerror}")
+            continue
+        if same:
+            found.count("model files")
+        else:
+            _problem(found, path, "it is not what the ledger's last model leads to")
+
+
+# The metrics.
+
+
+def _read_metrics(folder: Path, found: AuditResult) -> dict[str, Any] | None:
+    try:
+        document = json.loads(read_inside(folder, METRICS, _MOST_METRICS))
+    except OSError as error:
+        _problem(found, METRICS, f"cannot be read: {error.strerror}")
+        return None
+    except (ValueError, RecursionError):
+        _problem(found, METRICS, "is no JSON document")
+        return None
+    log = document.get("rounds_log") if isinstance(document, dict) else None
+    if not isinstance(log, list) or not all(isinstance(entry, dict) for entry in log):
+        _problem(found, METRICS, "is no document of `medward demo`: it tells of no rounds")
+        return None
+    return dict(document)
+
+
+def _check_metrics(
+    document: Mapping[str, Any], terms: DemoTerms, model: Mapping[str, bytes] | None, found: AuditResult
+) -> bool:
+    """Compare rounds and terms with the ledger; return whether they hold."""
+    before = len(found.problems)
+    rounds = terms.history.rounds
+    expected: dict[str, Any] = {"sites": len(terms.history.state.agreement.members)}
+    expected |= {"protect": terms.history.state.agreement.protect}
+    if terms.plan is not None:
+        schema = terms.plan.space.schema
+        expected |= {"rounds": terms.plan.rounds, "seed": terms.plan.seed}
+        expected |= {"data": schema.dataset, "synthetic": schema.synthetic}
+    if model is not None:
+        expected["model_name"] = json.loads(model["model.json"])["weights"]
+    for key, value in expected.items():
+        if document.get(key) != value or type(document.get(key)) is not type(value):
+            _problem(found, METRICS, f"{key} is not {value!r}, which the ledger and the plan say")
+    numbers = [entry.get("round") for entry in document["rounds_log"]]
+    ended = [number for number, past in sorted(rounds.items()) if past.now.over]
+    if numbers != ended:
+        _problem(found, METRICS, f"it does not tell of the ledger's {len(ended)} rounds, each once and in order")
+        return False
+    for entry, number in zip(document["rounds_log"], ended, strict=True):
+        told = summary(rounds[number].now)
+        told["model"] = told["model"] or ""
+        right = json.loads(json.dumps({key: told[key] for key in SHARED_KEYS}))
+        wrong = [key for key in SHARED_KEYS if entry.get(key) != right[key]]
+        found.count("rounds")
+        if wrong:
+            what = f"{METRICS}: it says other {', '.join(wrong)} than the ledger"
+            found.problems.append(Finding(what, round=number))
+    return len(found.problems) == before
+
+
+# The page.
+
+
+def _check_page(folder: Path, document: dict[str, Any], terms: DemoTerms, told: DemoAudit, found: AuditResult) -> None:
+    """Make report.html anew and compare it."""
+    if terms.make_page is None:
+        told.unmade[REPORT] = "this audit cannot make it anew from metrics.json"
+        return
+    if document.get("version") != __version__:
+        told.unmade[REPORT] = "another version of medward wrote it, so that it cannot be made anew"
+        return
+    try:
+        page = terms.make_page(document)
+    except Exception as error:  # whatever a document of others does to a template
+        _problem(found, REPORT, f"no page can be made from {METRICS} ({type(error).__name__})")
+        return
+    try:
+        same = read_inside(folder, REPORT, len(page)) == page
+    except OSError as error:
+        _problem(found, REPORT, f"cannot be compared with the page that {METRICS} gives: {error.strerror}")
+        return
+    if same:
+        found.count("pages")
+    else:
+        _problem(found, REPORT, f"it is not the page that {METRICS} gives")

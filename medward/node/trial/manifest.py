@@ -23,7 +23,7 @@ import msgspec
 
 from medward.ledger.encoding import digest, encode
 from medward.ledger.errors import InvalidSignature
-from medward.ledger.signatures import AlgorithmBytes, MemberVerifier
+from medward.ledger.signatures import ED25519, AlgorithmBytes, MemberVerifier
 from medward.ledger.transactions import sign_transaction, verify_transaction
 from medward.ledger.types import Member, Transaction
 from medward.node.errors import NodeError
@@ -71,7 +71,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def signed_by(self, member: Member) -> bool:
         """Return whether the member signed exactly these files of exactly this federation."""
         try:
-            signature = AlgorithmBytes("ed25519", base64.b64decode(self.signatures[member.name], validate=True))
+            data = base64.b64decode(self.signatures[member.name], validate=True)
+            if base64.b64encode(data).decode() != self.signatures[member.name]:
+                return False  # base64 has several forms of the same bytes
+            signature = AlgorithmBytes(ED25519, data)
             signed = Transaction(member.keys[0].data, 1, _statement(self.federation, self.files), (signature,))
             verify_transaction(_CHAIN, MemberVerifier(), signed)
         except (KeyError, ValueError, InvalidSignature):
@@ -100,11 +103,11 @@ def write_manifest(folder: Path, homes: Mapping[str, Home], signers: Sequence[st
     for name in signers:
         signed = sign_transaction(_CHAIN, homes[name].identity().signer, 1, payload)
         signatures[name] = base64.b64encode(signed.signatures[0].data).decode()
-    content = msgspec.json.encode(Manifest(_FORMAT, federation, files, signatures), order="deterministic")
+    content = _written(Manifest(_FORMAT, federation, files, signatures))
     beside = folder / (MANIFEST + ".new")
     try:
         with beside.open("wb") as file:
-            file.write(msgspec.json.format(content, indent=1) + b"\n")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(folder / MANIFEST)
@@ -119,7 +122,8 @@ def read_manifest(folder: Path) -> Manifest:
         NodeError: it is missing or malformed, or names files that no demo lists.
     """
     try:
-        found = msgspec.json.decode(read_inside(folder, MANIFEST, _MOST_BYTES), type=Manifest)
+        content = read_inside(folder, MANIFEST, _MOST_BYTES)
+        found = msgspec.json.decode(content, type=Manifest)
     except OSError as error:
         raise NodeError(f"it cannot be read: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -128,6 +132,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise NodeError(f"it is of another format than {_FORMAT}, which this version reads")
     if len(found.files) > _MOST_FILES or not all(map(may_list, found.files)):
         raise NodeError("it names files that no demo lists")
+    if content != _written(found):
+        raise NodeError("it is not in the one form in which it is written, so that somebody altered it")
     return found
 
 
@@ -207,6 +213,11 @@ def _listed(folder: Path, homes: Mapping[str, Home]) -> list[str]:
     files = [file for place in places if place.is_dir() for file in place.iterdir()]
     plain = [file.relative_to(folder).as_posix() for file in files if file.is_file() and not file.is_symlink()]
     return sorted(path for path in plain if may_list(path))
+
+
+def _written(manifest: Manifest) -> bytes:
+    """Return the one form of a manifest: no byte of it may be another."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1) + b"\n"
 
 
 def _statement(federation: str, files: Mapping[str, FileDigest]) -> bytes:

@@ -73,13 +73,13 @@ class DemoAudit:
         signed_by: members whose signatures under the manifest are valid, sorted.
         listed: the paths that a signed manifest lists, each compared with its digest.
         keys_here: homes that hold the keys that signed.
-        unmade: path -> why it could not be made anew.
+        unproved: path -> why it is not checked as a whole, of files that no signed manifest lists.
     """
 
     signed_by: tuple[str, ...] = ()
     listed: frozenset[str] = frozenset()
     keys_here: tuple[str, ...] = ()
-    unmade: dict[str, str] = field(default_factory=dict)
+    unproved: dict[str, str] = field(default_factory=dict)
 
 
 def is_demo(folder: Path) -> bool:
@@ -99,6 +99,7 @@ def audit_demo(folder: Path, homes: Sequence[str], terms: DemoTerms, found: Audi
     told = DemoAudit()
     if not is_demo(folder):
         return told
+    told.unproved[METRICS] = "its rounds are compared with the ledger; its measures, seconds and bytes are not"
     told.keys_here = tuple(home for home in homes if (folder / home / "ledger" / "keys" / "signing.key").exists())
     manifest = _check_manifest(folder, terms, told, found)
     if manifest is not None:
@@ -109,6 +110,7 @@ def audit_demo(folder: Path, homes: Sequence[str], terms: DemoTerms, found: Audi
     document = _read_metrics(folder, found)
     if document is not None and _check_metrics(document, terms, model, found):
         _check_page(folder, document, terms, told, found)
+    told.unproved = {path: why for path, why in told.unproved.items() if path not in told.listed}
     return told
 
 
@@ -273,10 +275,10 @@ def _check_metrics(
 def _check_page(folder: Path, document: dict[str, Any], terms: DemoTerms, told: DemoAudit, found: AuditResult) -> None:
     """Make report.html anew and compare it."""
     if terms.make_page is None:
-        told.unmade[REPORT] = "this audit cannot make it anew from metrics.json"
+        told.unproved[REPORT] = "this audit cannot make it anew from metrics.json"
         return
     if document.get("version") != __version__:
-        told.unmade[REPORT] = "another version of medward wrote it, so that it cannot be made anew"
+        told.unproved[REPORT] = "another version of medward wrote it, so that it cannot be made anew"
         return
     try:
         page = terms.make_page(document)

@@ -211,8 +211,8 @@ def _audit_demo(
         audit.demo = audit_demo(folder, below, terms, audit.groups["demo"])
     # What a manifest does not list was compared where it could be made anew.
     made = {f"model/{name}" for name in ("weights.safetensors", "model.json")} | {"metrics.json", "report.html"}
-    compared = audit.demo.listed | ((made - audit.demo.unmade.keys()) if below else set()) | {"manifest.json"}
-    named = unchecked_files(folder, below, compared if below else ())
+    compared = audit.demo.listed | ((made - audit.demo.unproved.keys()) if below else set()) | {"manifest.json"}
+    named = unchecked_files(folder, below, compared if below else (), audit.demo.unproved)
     audit.unchecked = tuple(islice(named, MOST_NAMED))
     audit.unnamed = sum(1 for _ in named)
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from medward.store.cid import Cid
 from medward.store.errors import InvalidCid
@@ -53,13 +54,16 @@ class UncheckedFile:
     why: str
 
 
-def unchecked_files(folder: Path, homes: Collection[str], compared: Collection[str]) -> Iterator[UncheckedFile]:
+def unchecked_files(
+    folder: Path, homes: Collection[str], compared: Collection[str], reasons: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[UncheckedFile]:
     """Yield what lies in a folder and was not checked; the homes are looked through, other folders are named whole.
 
     Args:
         folder: of one home, if `homes` is empty; or of several.
         homes: their names.
         compared: paths whose whole content was compared with something.
+        reasons: path -> why it was not, of files beside the homes.
     """
     if not homes:
         yield from _in_home(folder, "", compared)
@@ -71,7 +75,7 @@ def unchecked_files(folder: Path, homes: Collection[str], compared: Collection[s
         elif entry.name == "model" or entry.name in parents:
             yield from _others(entry, entry.name, compared, {})
         elif entry.name not in compared:
-            yield _named(entry, entry.name, _OF_A_DEMO)
+            yield _named(entry, entry.name, {**_OF_A_DEMO, **reasons})
 
 
 def _in_home(home: Path, prefix: str, compared: Collection[str], below: str = "") -> Iterator[UncheckedFile]:

@@ -1,0 +1,94 @@
+"""`medward audit`: what it prints, the page it writes, its exit codes, and what it refuses."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from medward.cli import _console
+from medward.errors import printable
+from medward.node.home.folder import Home
+from tests.audit.demo_folder import copied_homes, written_demo
+from tests.audit.homes import altered, found_homes, one_byte_altered
+from tests.cli.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a demo."""
+    made = tmp_path_factory.mktemp("audited")
+    homes: dict[str, Home] = found_homes(made / "homes")
+    out = made / "out"
+    out.mkdir()
+    written_demo(copied_homes(homes, out), out)
+    return out
+
+
+@pytest.mark.slow
+def test_page_is_filed_and_lines_say_what_was_not_checked(medward: Run, folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "audit.html"
+    done = medward("audit", "--home", folder, "--round", 0, "--report", page)
+    assert done.code == 0, done.out + done.err
+    lines = done.out.splitlines()
+    assert lines[-1].startswith("verdict  sound")
+    assert [line for line in lines if line.startswith("not checked  ledger/keys/ in 4 homes: ")]
+    assert next(line for line in lines if line.startswith("demo")).endswith("all hold")
+    text = page.read_text()
+    assert f"{datetime.now(UTC):%B %Y}" in text
+    assert "Sound: everything that was checked holds" in text
+    assert "could also sign other files" in text
+
+
+@pytest.mark.slow
+def test_altered_document_ends_with_one_and_json_tells_where(medward: Run, folder: Path) -> None:
+    file = folder / "report.html"
+    with altered(file, one_byte_altered(file.read_bytes(), 2000)):
+        done = medward("audit", "--home", folder, "--round", 0, "--json")
+    assert done.code == 1
+    assert done.document["checks"]["demo"]["problems"]
+    assert done.document["demo"]["signed_by"] == list(done.document["homes"])
+    assert {one["path"] for one in done.document["unchecked"]} >= {"hospital-1/token"}
+
+
+@pytest.mark.slow
+def test_homes_without_a_demo_have_nothing_to_check_of_one(medward: Run, folder: Path) -> None:
+    done = medward("audit", "--home", folder / "hospital-1", "--round", 0)
+    assert done.code == 0
+    [line] = [line for line in done.out.splitlines() if line.startswith("demo")]
+    assert line == "demo    nothing to check"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("audit.pdf", "end its name with .html"), ("gone/audit.html", "a folder that is there"), ("in/a.html", "outside")],
+)
+def test_page_that_cannot_be_written_is_refused_at_once(medward: Run, tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "in").mkdir()
+    done = medward("audit", "--home", tmp_path / "in", "--report", tmp_path / name)
+    assert done.code == 2
+    assert says in done.sentence
+
+
+def test_no_home_is_one_sentence(medward: Run, tmp_path: Path) -> None:
+    done = medward("audit", "--home", tmp_path)
+    assert done.code == 1
+    assert "no node.toml" in done.sentence
+
+
+def test_long_steps_are_told_in_lines_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_console, "_TELL_SECONDS", 0.01)
+    with _console.spoken_progress("checking") as said:
+        said("the \x1b[2Jledger")
+        printed, until = "", time.monotonic() + 60
+        while printed.count("\n") < 2 and time.monotonic() < until:
+            printed += capsys.readouterr().err
+    assert printed.count("checking the \\x1b[2Jledger (") >= 1
+    assert "\x1b" not in printed
+
+
+def test_text_of_others_is_one_printable_line() -> None:
+    assert printable("Spital Süd – 病院") == "Spital Süd – 病院"
+    assert printable("a\nb\x1b[2J\u202e\udcff") == "a\\nb\\x1b[2J\\u202e\\udcff"

@@ -158,10 +158,12 @@ def _check_manifest(folder: Path, terms: DemoTerms, told: DemoAudit, found: Audi
 def _compare_files(folder: Path, homes: Sequence[str], manifest: Manifest, found: AuditResult) -> None:
     """Compare every file that the manifest lists; nodes may have run on their homes since, and that is a remark."""
     changed: dict[str, list[str]] = defaultdict(list)
+    away: set[str] = set()
     for path, expected in sorted(manifest.files.items()):
         home, _, rest = path.partition("/")
         own = not rest or home == MODEL
         if not own and home not in homes:
+            away.add(home)
             continue
         found.count("files")
         try:
@@ -176,6 +178,8 @@ def _compare_files(folder: Path, homes: Sequence[str], manifest: Manifest, found
     for home, paths in changed.items():
         what = f"changed since the members signed {MANIFEST}, as they do where a node runs again: {', '.join(paths)}"
         found.remarks.append(Finding(what, home))
+    for home in sorted(away):
+        found.remarks.append(Finding("this home was there when the demo ended, and is not here", home))
 
 
 # The model.

@@ -23,6 +23,7 @@ import msgspec
 
 from medward.ledger.encoding import digest, encode
 from medward.ledger.errors import InvalidSignature
+from medward.ledger.membership import MAX_MEMBERS
 from medward.ledger.signatures import ED25519, AlgorithmBytes, MemberVerifier
 from medward.ledger.transactions import sign_transaction, verify_transaction
 from medward.ledger.types import Member, Transaction
@@ -132,6 +133,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise NodeError(f"it is of another format than {_FORMAT}, which this version reads")
     if len(found.files) > _MOST_FILES or not all(map(may_list, found.files)):
         raise NodeError("it names files that no demo lists")
+    if len(found.signatures) > MAX_MEMBERS:
+        raise NodeError(f"it has {len(found.signatures)} signatures, and a ledger at most {MAX_MEMBERS} members")
     if content != _written(found):
         raise NodeError("it is not in the one form in which it is written, so that somebody altered it")
     return found

@@ -41,6 +41,23 @@ def plain_homes(folder: Path, found: AuditResult) -> dict[str, Home]:
     return homes
 
 
+def homes_that_ran(homes: Mapping[str, Home], found: AuditResult) -> dict[str, Home]:
+    """Return the homes in which a node has left something, if there are any; the others prove as much as absent ones.
+
+    Args:
+        homes: by their names.
+        found: takes a remark for each of the others.
+    """
+    left = ("ledger/journal", "ledger/cometbft", "store/blocks", "store/kubo")
+    ran = {name: home for name, home in homes.items() if any((home.folder / place).exists() for place in left)}
+    if not ran:
+        return dict(homes)
+    for name in homes.keys() - ran.keys():
+        what = "it has no ledger and no store: its node never ran, or somebody emptied it"
+        found.remarks.append(Finding(what, name))
+    return ran
+
+
 def _find_homes(folder: Path) -> list[Home]:
     if (folder / "node.toml").is_file():
         return [Home(folder)]

@@ -25,7 +25,7 @@ from pathlib import Path
 from medward.audit.demo import DemoAudit, DemoTerms, MakePage, audit_demo, is_demo
 from medward.audit.findings import AuditResult, Finding, Read
 from medward.audit.history import History, PastRound, RefusedRecord
-from medward.audit.home_files import audit_cards, plain_homes, read_federations
+from medward.audit.home_files import audit_cards, homes_that_ran, plain_homes, read_federations
 from medward.audit.ledgers import read_ledgers
 from medward.audit.pbft_ledger import Replayed
 from medward.audit.rounds import (
@@ -163,12 +163,13 @@ def audit(
     federation, files = read_federations(homes, folder, found.groups["files"])
     found.federation, found.fingerprint, found.homes = federation.name, federation.fingerprint, tuple(homes)
     agreement = read_agreement(federation.application.parameters)
-    stores = _open_stores(homes, found.groups["store"])
+    ran = homes_that_ran(homes, found.groups["files"])
+    stores = _open_stores(ran, found.groups["store"])
     with closing(stores), ThreadPoolExecutor(os.cpu_count() or 1) as workers:
         # Hashing takes a core of its own.
         hashed = workers.submit(stores.verify, found.groups["store"])
         said("the ledger and the blocks of the stores")
-        history, replayed, named = _audit_ledger(homes, federation, agreement, found)
+        history, replayed, named = _audit_ledger(ran, federation, agreement, found)
         audit_cards(homes, files, replayed.memberships, found.groups["files"])
         found.signed, found.signing_keys = replayed.signed, _signing_keys(replayed.memberships)
         found.outcomes = tuple((n, past.now.task, past.now.phase.value) for n, past in sorted(history.rounds.items()))
@@ -176,7 +177,7 @@ def audit(
             raise NodeError(f"the ledger has no round {only}; it has {len(history.rounds)}, from 0 on")
         said("the store")
         hashed.result()
-        _audit_store(stores, history, named, homes, found.groups["store"])
+        _audit_store(stores, history, named, ran, found.groups["store"])
         audit_data(history.state, stores, found.groups["data"])
         said("the keys")
         audit_sealing_keys(history.rounds, found.groups["keys"])
@@ -231,6 +232,7 @@ def read_history(folder: Path) -> History:
     found = Audit(str(folder))
     homes = plain_homes(folder, found.groups["files"])
     federation, _ = read_federations(homes, folder, found.groups["files"])
+    homes = homes_that_ran(homes, found.groups["files"])
     return _audit_ledger(homes, federation, read_agreement(federation.application.parameters), found)[0]
 
 

@@ -26,6 +26,7 @@ _OF_A_HOME = {
     "data": "the member's own keys and data sets that it has not sent",
     "model": "a copy for use; the ledger's model is what is checked",
     "ledger/keys": "the member's secret keys",
+    "ledger/fresh": "it says only that the keys were never used",
     "ledger/nonce": "a count for the node itself",
     "ledger/cometbft": "of CometBFT's files, only its blocks are read",
     "ledger/journal/journal.sqlite-shm": "the database's own index of its log",

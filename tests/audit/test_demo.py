@@ -225,3 +225,16 @@ def test_pipe_in_a_home_is_told_and_waited_for_by_nobody(demo: Path, tmp_path: P
     found = audit(tmp_path, only=0)
     assert [one.home for one in found.groups["files"].problems] == ["hospital-2"]
     assert f"{file.name} is no plain file" in found.problems[0].what
+
+
+def test_home_whose_node_never_ran_is_a_remark_beside_others_and_a_problem_alone(demo: Path, tmp_path: Path) -> None:
+    homes = copied_homes({one: Home(demo / one) for one in NAMES}, tmp_path)
+    silent = homes["hospital-2"]
+    shutil.rmtree(silent.ledger / "journal")
+    shutil.rmtree(silent.store)
+    found = audit(tmp_path, only=0)
+    assert found.sound, "\n".join(map(str, found.problems))
+    assert [str(one) for one in found.groups["files"].remarks] == [
+        "hospital-2: it has no ledger and no store: its node never ran, or somebody emptied it"
+    ]
+    assert not audit(silent.folder).sound

@@ -20,7 +20,7 @@ from medward.audit.findings import AuditResult, Finding, Read
 from medward.audit.history import History
 from medward.federation.errors import FederationError
 from medward.federation.model.plan import TrainingPlan
-from medward.federation.model.shared_model import MOST_BYTES, from_bytes
+from medward.federation.model.shared_model_format import MOST_BYTES, decode_model
 from medward.ledger.membership import Membership
 from medward.node.errors import NodeError
 from medward.node.training.round_log import summary
@@ -192,7 +192,7 @@ def _computed_model(terms: DemoTerms, found: AuditResult) -> Mapping[str, bytes]
     if content is None or terms.plan is None:
         return None  # which the groups `store` and `files` say
     try:
-        shared = from_bytes(terms.plan, content)
+        shared = decode_model(terms.plan, content)
         if shared.round < 1:
             return None
         agreed = state.agreement

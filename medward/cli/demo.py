@@ -169,6 +169,7 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcom
     """Run the federation as processes."""
     from medward.agents.sentinel.recipe import recipe_of
     from medward.federation.blobs import blob_name
+    from medward.federation.model.shared_model_format import encode_model
     from medward.federation.simulation.machines import member_names
     from medward.federation.simulation.training import FederatedTraining
     from medward.node.training.data import ParticipantSettings, plan_of
@@ -213,7 +214,7 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcom
         log.append(report)
 
     shared = asyncio.run(trial.run(launcher, bars.tell, on_round))
-    model = final_model(shared, options.sites, options.protect, blob_name(shared.to_bytes()))
+    model = final_model(shared, options.sites, options.protect, blob_name(encode_model(shared)))
     signers = [name for name in launcher.homes if name not in options.silent]
     return _Outcome(
         *(model, log, lambda: _per_hospital(shares, model)),

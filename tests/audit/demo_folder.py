@@ -20,7 +20,7 @@ from medward.audit.demo import DemoTerms
 from medward.audit.homes import read_history
 from medward.audit.stores import Stores, open_blocks
 from medward.federation.model.plan import TrainingPlan, plan_digest
-from medward.federation.model.shared_model import MOST_BYTES, from_bytes
+from medward.federation.model.shared_model_format import MOST_BYTES, decode_model
 from medward.node.home.folder import Home
 from medward.node.training.data import ParticipantSettings, plan_candidates
 from medward.node.training.round_log import summary
@@ -72,7 +72,7 @@ def model_of(folder: Path) -> tuple[str, SentinelModel]:
     finally:
         stores.close()
     assert content is not None
-    shared = from_bytes(plan_of(folder), content)
+    shared = decode_model(plan_of(folder), content)
     return state.model, final_model(shared, len(NAMES), state.agreement.protect, state.model)
 
 

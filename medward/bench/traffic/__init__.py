@@ -1,0 +1,1 @@
+"""The meter beside Argus and Suricata, on captures that are generated here."""

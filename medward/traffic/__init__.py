@@ -1,0 +1,1 @@
+"""The meter of network traffic: packets in, windows of devices out."""

@@ -1,0 +1,361 @@
+"""The kernel that counts one packet after another into flows and devices; everything here is visible in headers."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medward.traffic import sums as s
+from medward.traffic.compilation import compiled
+from medward.traffic.devices import (
+    BY_IPV4,
+    BY_IPV6,
+    BY_MAC,
+    add_to_sketch,
+    change_owner,
+    find_device,
+    known_device,
+)
+from medward.traffic.flows import OPEN, RESET, find_flow, flow_tag, follow_tcp, side_of
+from medward.traffic.inspection import inspect_payload
+from medward.traffic.packets import (
+    ACK,
+    ARP,
+    CUT_SHORT,
+    FIN,
+    ICMP,
+    ICMPV6,
+    IPV4,
+    IPV6,
+    LATER_FRAGMENT,
+    MALFORMED,
+    RST,
+    SYN,
+    TCP,
+    UDP,
+    UNKNOWN_LINK,
+    WHOLE,
+)
+from medward.traffic.tables import NEVER, TICKS, Tables
+
+#: Octets of payload below which a packet is small, and of a whole flow below which it is short.
+SMALL = 16
+SHORT = 2048
+#: The longest gap that is counted, in nanoseconds: that of the longest view.
+_LONGEST_GAP = 60 * 1_000_000_000
+#: Octets of a frame beyond which the interface must have joined several packets.
+_LONGEST_FRAME = 9_234
+_GROUP = 1 << 40  # the bit of a MAC address that marks groups
+
+
+@compiled
+def count_packet(tables: Tables, octets: NDArray[np.uint8], header: Any) -> None:
+    """Count one packet, whose time lies in the present tick, into its flow and its devices."""
+    state = tables.state[0]
+    _count_all(state, header)
+    sender, receiver = _find_devices(tables, header)
+    nobody = len(tables.device_tags)
+    state.no_device += sender == nobody and receiver == nobody
+    row = state.tick % TICKS
+    # What nobody sent or received is counted, too, in the place of no device, and never read.
+    up, down = tables.sums[sender, row], tables.sums[receiver, row]
+    _count_up(header, tables.devices[sender], up)
+    _count_down(header, tables.devices[receiver], down)
+    if header.kind == ARP:
+        if header.trouble == 0:
+            _count_arp(state, header, up)
+            if header.source_low != 0:  # a probe (RFC 5227) claims nothing
+                loser = _owner_before(tables, header, IPV4, header.arp_mac)
+                if loser >= 0:
+                    up.arp_changes += 1
+                    if loser != sender:
+                        tables.sums[loser, row].arp_changes += 1
+    elif header.kind in (IPV4, IPV6):
+        if header.has_mac and header.source_mac & _GROUP == 0 and (header.source_high | header.source_low) != 0:
+            loser = _owner_before(tables, header, header.kind, header.source_mac)
+            if loser >= 0:
+                up.mac_changes += 1
+                if loser != sender:
+                    tables.sums[loser, row].mac_changes += 1
+        _count_ip(tables, octets, header, up, down)
+
+
+@compiled
+def _count_all(state: Any, header: Any) -> None:
+    state.packets += 1
+    state.octets += header.wire
+    state.cut_short += header.trouble & CUT_SHORT != 0
+    state.malformed += header.trouble & MALFORMED != 0
+    state.unknown_links += header.trouble & UNKNOWN_LINK != 0
+    state.fragments += header.fragment != WHOLE
+    state.joined += header.wire > _LONGEST_FRAME
+
+
+@compiled
+def _find_devices(tables: Tables, header: Any) -> tuple[int, int]:
+    """Return the places of the sender and the receiver; that of no device for a group or an address of nobody."""
+    state, tags, devices = tables.state[0], tables.device_tags, tables.devices
+    sums, active = tables.sums, tables.active
+    nobody = len(tags)
+    zero = np.uint64(0)
+    by_mac = state.by_address == 0 and header.has_mac
+    kinds = (0, 0)
+    if by_mac:
+        kinds = (
+            BY_MAC if header.source_mac != 0 and header.source_mac & _GROUP == 0 else 0,
+            BY_MAC if header.target_mac != 0 and header.target_mac & _GROUP == 0 else 0,
+        )
+    elif header.kind == IPV4 or (header.kind == ARP and header.trouble == 0):
+        kinds = (
+            BY_IPV4 if _is_host(header.source_low) else 0,
+            BY_IPV4 if _is_host(header.target_low) and header.kind == IPV4 else 0,
+        )
+    elif header.kind == IPV6:
+        kinds = (
+            BY_IPV6 if _is_host6(header.source_high, header.source_low) else 0,
+            BY_IPV6 if _is_host6(header.target_high, header.target_low) else 0,
+        )
+    sender, receiver = nobody, nobody
+    for k in range(2):
+        kind = kinds[0] if k == 0 else kinds[1]
+        if kind == 0:
+            continue
+        high = header.source_high if k == 0 else header.target_high
+        low = header.source_low if k == 0 else header.target_low
+        if kind == BY_MAC:
+            high, low = zero, np.uint64(header.source_mac if k == 0 else header.target_mac)
+        place = find_device(state, tags, devices, sums, active, kind, high, low)
+        if k == 0:
+            sender = place
+        else:
+            receiver = place
+    if sender == receiver and not _to_itself(header, by_mac):
+        # The receiver took the sender's place in a table full of devices that were seen once.
+        sender = nobody
+    return sender, receiver
+
+
+@compiled
+def _to_itself(header: Any, by_mac: bool) -> bool:
+    if by_mac:
+        return bool(header.source_mac == header.target_mac)
+    return bool(header.source_high == header.target_high and header.source_low == header.target_low)
+
+
+@compiled
+def _is_host(address: np.uint64) -> bool:
+    """Tell whether an IPv4 address is a host's: not 0.0.0.0, no group, no broadcast to all."""
+    return bool(address != 0 and address >> np.uint64(28) < 0xE)
+
+
+@compiled
+def _is_host6(high: np.uint64, low: np.uint64) -> bool:
+    """Tell whether an IPv6 address is a host's: not ::, no group."""
+    return bool((high | low) != 0 and high >> np.uint64(56) != 0xFF)
+
+
+@compiled
+def _owner_before(tables: Tables, header: Any, kind: int, mac: int) -> int:
+    """Note who used a packet's source address; return the place of who used it before, or -1 where nobody else did.
+
+    The place is that of no device where the one before is not in the table.
+    """
+    state = tables.state[0]
+    before = change_owner(
+        state, tables.owner_tags, tables.owners, kind, header.source_high, header.source_low, mac, header.time
+    )
+    if before < 0:
+        return -1
+    if state.by_address:
+        return len(tables.device_tags)
+    return known_device(state, tables.device_tags, tables.devices, tables.sums, tables.active, before)
+
+
+@compiled
+def _count_up(header: Any, device: Any, up: Any) -> None:
+    size = float(header.wire)
+    up.packets_up += 1
+    up.bytes_up += size
+    up.squares_up += size * size
+    if device.last_up != NEVER and 0 <= header.time - device.last_up <= _LONGEST_GAP:
+        gap = (header.time - device.last_up) * 1e-9
+        up.gaps_up += 1
+        up.gap_up += gap
+        up.gap_squares_up += gap * gap
+    device.last_up = header.time
+    up.broadcast_up += header.has_mac != 0 and header.target_mac & _GROUP != 0
+    up.fragments_up += header.fragment != WHOLE
+    up.malformed_up += header.trouble & MALFORMED != 0
+    if header.kind in (IPV4, IPV6):
+        up.small_up += header.payload_length < SMALL
+        if header.ttl > 0:
+            up.ttl_low = min(up.ttl_low, float(header.ttl))
+            up.ttl_high = max(up.ttl_high, float(header.ttl))
+        if (header.source_high | header.source_low) != 0:
+            device.address_kind = header.kind
+            device.address_high = header.source_high
+            device.address_low = header.source_low
+    elif header.kind != ARP:
+        up.is_not_ip += 1
+
+
+@compiled
+def _count_down(header: Any, device: Any, down: Any) -> None:
+    size = float(header.wire)
+    down.packets_down += 1
+    down.bytes_down += size
+    down.squares_down += size * size
+    if device.last_down != NEVER and 0 <= header.time - device.last_down <= _LONGEST_GAP:
+        gap = (header.time - device.last_down) * 1e-9
+        down.gaps_down += 1
+        down.gap_down += gap
+        down.gap_squares_down += gap * gap
+    device.last_down = header.time
+    down.is_not_ip += header.kind not in (ARP, IPV4, IPV6)
+
+
+@compiled
+def _count_arp(state: Any, header: Any, up: Any) -> None:
+    zero = np.uint64(0)
+    if header.source_port == 1:
+        up.arp_requests += 1
+        add_to_sketch(state, up, s.ARP_TARGETS, zero, header.target_low, zero)
+    elif header.source_port == 2:
+        up.arp_replies += 1
+    if header.source_low == header.target_low:
+        up.arp_gratuitous += 1
+    if header.source_low != 0:
+        add_to_sketch(state, up, s.ARP_CLAIMS, zero, header.source_low, zero)
+
+
+@compiled
+def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, up: Any, down: Any) -> None:
+    state = tables.state[0]
+    side = side_of(header)
+    tag = flow_tag(state, header, side)
+    flow = tables.flows[find_flow(state, tables.flow_tags, tables.flows, header, tag, side)]
+    begins = flow.packets_0 == 0 and flow.packets_1 == 0
+    if side == 0:
+        flow.packets_0 += 1
+    else:
+        flow.packets_1 += 1
+    flow.last = header.time
+    service = s.OTHER_SERVICE
+    if header.has_ports:
+        service = int(np.int64(tables.services[header.target_port]))
+        if service == s.OTHER_SERVICE:
+            service = int(np.int64(tables.services[header.source_port]))
+        up.services[service] += 1
+        down.services[service] += 1
+    by_opener = flow.opener == side
+    _count_peers(state, header, up, down, by_opener)
+    if begins:
+        if by_opener:
+            _count_beginning(up, down, service)
+        else:
+            _count_beginning(down, up, service)
+    _count_protocol(header, up, down)
+    sent_again, in_order = False, False
+    if header.protocol == TCP and header.has_ports:
+        closed = flow.closed
+        sent_again, in_order = follow_tcp(flow, header, side)
+        up.resent += sent_again
+        down.resent += sent_again
+        if closed == OPEN and flow.closed != OPEN:
+            _count_end(header, flow, by_opener, up, down)
+    flow.payload += max(header.payload_length, 0)
+    if state.inspect and header.has_ports:
+        inspect_payload(
+            state, tables.segments, tables.histogram, octets, header, flow, tag, side, service, up, down,
+            sent_again, in_order,
+        )  # fmt: skip
+
+
+@compiled
+def _count_protocol(header: Any, up: Any, down: Any) -> None:
+    if header.kind == IPV6:
+        up.is_ipv6 += 1
+        down.is_ipv6 += 1
+    if header.protocol == TCP:
+        up.is_tcp += 1
+        down.is_tcp += 1
+        if header.has_ports:
+            _count_flags(header, up, down)
+    elif header.protocol == UDP:
+        up.is_udp += 1
+        down.is_udp += 1
+    elif header.protocol in (ICMP, ICMPV6):
+        _count_icmp(header, up, down)
+
+
+@compiled
+def _count_peers(state: Any, header: Any, up: Any, down: Any, by_opener: bool) -> None:
+    zero = np.uint64(0)
+    port = np.uint64(header.target_port)
+    add_to_sketch(state, up, s.PEERS, header.target_high, header.target_low, zero)
+    add_to_sketch(state, down, s.SOURCES, header.source_high, header.source_low, zero)
+    if by_opener and header.has_ports:
+        add_to_sketch(state, up, s.PORTS_OUT, header.target_high, header.target_low, port)
+        add_to_sketch(state, down, s.PORTS_IN, zero, zero, port)
+
+
+@compiled
+def _count_beginning(opener: Any, other: Any, service: int) -> None:
+    opener.flows_out += 1
+    other.flows_in += 1
+    if service in (s.SSH, s.FTP, s.TELNET, s.REMOTE_DESKTOP, s.SMB):
+        opener.logins_out += 1
+        other.logins_in += 1
+
+
+@compiled
+def _count_flags(header: Any, up: Any, down: Any) -> None:
+    flags = header.flags
+    if flags & SYN:
+        if flags & ACK:
+            up.synack_out += 1
+            down.synack_in += 1
+        else:
+            up.syn_out += 1
+            down.syn_in += 1
+    if flags & RST:
+        up.rst_out += 1
+        down.rst_in += 1
+    if flags & FIN:
+        up.fin_out += 1
+        down.fin_in += 1
+
+
+@compiled
+def _count_end(header: Any, flow: Any, by_opener: bool, up: Any, down: Any) -> None:
+    """Count a connection that this packet closed, whose payload before it is `flow.payload`."""
+    payload = flow.payload + max(header.payload_length, 0)
+    if by_opener:
+        if payload < SHORT:
+            up.short_out += 1
+            down.short_in += 1
+    elif flow.closed == RESET and payload == 0:
+        down.refused_out += 1
+        up.refused_in += 1
+    elif payload < SHORT:
+        down.short_out += 1
+        up.short_in += 1
+
+
+@compiled
+def _count_icmp(header: Any, up: Any, down: Any) -> None:
+    up.is_icmp += 1
+    down.is_icmp += 1
+    if header.fragment == LATER_FRAGMENT:
+        return
+    kind = header.source_port
+    old = header.protocol == ICMP
+    if kind == (8 if old else 128):
+        up.echo_out += 1
+        down.echo_in += 1
+    elif kind == (3 if old else 1):
+        down.unreachable_in += 1
+    elif not old and kind == 135:
+        up.neighbour_solicitations += 1
+    elif not old and kind == 136:
+        up.neighbour_advertisements += 1

@@ -1,0 +1,148 @@
+"""The table of devices, and who owns which address: kernels that find an entry and make place for a new one.
+
+A flood of invented addresses fills a table of bounded size. A place is taken from the device that was seen in fewest
+ticks, of those seen in equally few from the one seen longest ago; so devices that stay are not driven out by ones that
+come and go. A device that was not seen for ten minutes counts as gone.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medward.traffic.compilation import compiled
+from medward.traffic.hashing import fingerprint
+from medward.traffic.tables import BUCKET, NEVER, TICKS, find, first_bucket, free_place, second_bucket
+
+#: What identifies a device (field `kind`).
+BY_MAC, BY_IPV4, BY_IPV6 = 1, 4, 6
+_DEVICE, _OWNER, _SKETCH = np.uint64(1), np.uint64(2), np.uint64(3)
+_GONE = 300  # ticks
+
+
+@compiled
+def find_device(
+    state: Any,
+    tags: NDArray[np.uint64],
+    devices: NDArray[Any],
+    sums: NDArray[Any],
+    active: NDArray[np.int32],
+    kind: int,
+    high: np.uint64,
+    low: np.uint64,
+) -> int:
+    """Return the place of a device, which is made where it has none, with its sums of this tick ready."""
+    tag = fingerprint(state, _DEVICE, np.uint64(kind), high, low, np.uint64(0))
+    place = find(tags, tag)
+    if place < 0:
+        place = free_place(tags, tag)
+        if place < 0:
+            place = _least_device(state, tags, devices, tag)
+            state.devices_evicted += 1
+            for row in range(TICKS):
+                devices[place].stamps[row] = NEVER
+        tags[place] = tag
+        device = devices[place]
+        device.kind = kind
+        device.high = high
+        device.low = low
+        device.last_up = NEVER
+        device.last_down = NEVER
+        device.ticks = 0
+        device.address_kind = 0
+        state.devices += 1
+    begin_tick(state, devices, sums, active, place)
+    return place
+
+
+@compiled
+def known_device(
+    state: Any,
+    tags: NDArray[np.uint64],
+    devices: NDArray[Any],
+    sums: NDArray[Any],
+    active: NDArray[np.int32],
+    mac: int,
+) -> int:
+    """Return the place of the device with a MAC address, with its sums ready, or the place of no device."""
+    place = find(tags, fingerprint(state, _DEVICE, np.uint64(BY_MAC), np.uint64(0), np.uint64(mac), np.uint64(0)))
+    if place < 0:
+        return len(tags)
+    begin_tick(state, devices, sums, active, place)
+    return place
+
+
+@compiled
+def begin_tick(state: Any, devices: NDArray[Any], sums: NDArray[Any], active: NDArray[np.int32], place: int) -> None:
+    """Make the sums of a device ready for this tick, where they are not."""
+    device = devices[place]
+    row = state.tick % TICKS
+    if device.stamps[row] == state.tick:
+        return
+    device.stamps[row] = state.tick
+    sums[place, row] = sums[len(sums) - 1, 0]
+    device.tick = state.tick
+    device.ticks += 1
+    if device.listed == 0:
+        device.listed = 1
+        active[state.active] = place
+        state.active += 1
+
+
+@compiled
+def _least_device(state: Any, tags: NDArray[np.uint64], devices: NDArray[Any], tag: np.uint64) -> int:
+    least = -1
+    fewest, oldest = np.int64(0), np.int64(0)
+    for k in range(2 * BUCKET):
+        place = first_bucket(tag, len(tags)) + k if k < BUCKET else second_bucket(tag, len(tags)) + k - BUCKET
+        device = devices[place]
+        ticks = np.int64(device.ticks) if state.tick - device.tick <= _GONE else np.int64(-1)
+        last = max(device.last_up, device.last_down)
+        if least < 0 or ticks < fewest or (ticks == fewest and last < oldest):
+            least, fewest, oldest = place, ticks, last
+    return least
+
+
+@compiled
+def change_owner(
+    state: Any,
+    tags: NDArray[np.uint64],
+    owners: NDArray[Any],
+    kind: int,
+    high: np.uint64,
+    low: np.uint64,
+    mac: int,
+    time: int,
+) -> int:
+    """Note that a MAC address used an IP address; return the one that used it before where that is another, else -1."""
+    tag = fingerprint(state, _OWNER, np.uint64(kind), high, low, np.uint64(0))
+    place = find(tags, tag)
+    before = np.int64(-1)
+    if place < 0:
+        place = free_place(tags, tag)
+        if place < 0:
+            place = _oldest_owner(tags, owners, tag)
+            state.addresses_evicted += 1
+        tags[place] = tag
+    elif owners[place].mac != mac:
+        before = owners[place].mac
+    owners[place].mac = mac
+    owners[place].time = time
+    return int(before)
+
+
+@compiled
+def _oldest_owner(tags: NDArray[np.uint64], owners: NDArray[Any], tag: np.uint64) -> int:
+    oldest = first_bucket(tag, len(tags))
+    for k in range(2 * BUCKET):
+        place = first_bucket(tag, len(tags)) + k if k < BUCKET else second_bucket(tag, len(tags)) + k - BUCKET
+        if owners[place].time < owners[oldest].time:
+            oldest = place
+    return oldest
+
+
+@compiled
+def add_to_sketch(state: Any, row: Any, sketch: int, high: np.uint64, low: np.uint64, more: np.uint64) -> None:
+    """Add something to a sketch of distinct things: sets one bit of 256, chosen by the keyed hash."""
+    bit = fingerprint(state, _SKETCH, np.uint64(sketch), high, low, more) >> np.uint64(56)
+    row.sketches[sketch, np.int64(bit >> np.uint64(6))] |= np.uint64(1) << (bit & np.uint64(63))

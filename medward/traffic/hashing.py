@@ -1,0 +1,52 @@
+"""Keyed hashing of what the tables are looked up by, so that nobody outside can aim at collisions.
+
+Pair-multiply-shift (Thorup, High Speed Hashing for Integers and Strings, arXiv:1504.06804, section 3.4) of 32-bit
+words x_0 ... x_{d-1}, d even, under random 64-bit a_0 ... a_d:
+
+    h(x) = ((sum over i < d/2 of (a_2i + x_2i+1) (a_2i+1 + x_2i)) + a_d  mod 2^64) >> 32
+
+It is strongly universal: over the choice of the key, two fixed inputs meet in all 32 bits with a probability of 2^-32
+exactly. Two of them under independent keys make the 64-bit `fingerprint`, by which an entry is known: two given flows
+are confused with a probability of 2^-64. The key is drawn when a meter is made and never shown.
+"""
+
+import secrets
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medward.traffic.compilation import compiled
+
+#: The most 32-bit words that are hashed together: two 128-bit addresses, two ports, a protocol and a kind.
+WORDS = 10
+_HALF = WORDS + 1
+KEY_WORDS = 2 * _HALF
+
+
+def random_key() -> NDArray[np.uint64]:
+    """Draw a key, uint64 [KEY_WORDS], from the system's randomness."""
+    return np.frombuffer(secrets.token_bytes(8 * KEY_WORDS), np.uint64).copy()
+
+
+def fixed_key(seed: int) -> NDArray[np.uint64]:
+    """Return the key that follows from a seed: for measurements and tests alone, since who knows it can aim."""
+    return np.random.default_rng(seed).integers(0, 2**64, KEY_WORDS, np.uint64)
+
+
+@compiled
+def fingerprint(state: Any, a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64, e: np.uint64) -> np.uint64:
+    """Return the 64-bit hash of five 64-bit words under the key of a STATE; never 0, which marks a free place."""
+    key = state.key
+    low = np.uint64(0xFFFFFFFF)
+    by = np.uint64(32)
+    first = key[WORDS]
+    second = key[WORDS + _HALF]
+    for i in range(5):
+        word = a if i == 0 else b if i == 1 else c if i == 2 else d if i == 3 else e
+        x = word & low
+        y = word >> by
+        first += (key[2 * i] + y) * (key[2 * i + 1] + x)
+        second += (key[_HALF + 2 * i] + y) * (key[_HALF + 2 * i + 1] + x)
+    found = (first & ~low) | (second >> by)
+    return np.uint64(1) if found == 0 else found

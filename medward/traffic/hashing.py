@@ -7,7 +7,9 @@ words x_0 ... x_{d-1}, d even, under random 64-bit a_0 ... a_d:
 
 It is strongly universal: over the choice of the key, two fixed inputs meet in all 32 bits with a probability of 2^-32
 exactly. Two of them under independent keys make the 64-bit `fingerprint`, by which an entry is known: two given flows
-are confused with a probability of 2^-64. The key is drawn when a meter is made and never shown.
+are confused with a probability of 2^-64. Of ports or addresses that are counted up, the sums make arithmetic sequences,
+which would fill sketches and buckets too evenly; a bijection without a key, MurmurHash3's finaliser, breaks these up
+and keeps the probability. The key is drawn when a meter is made and never shown.
 """
 
 import secrets
@@ -49,4 +51,7 @@ def fingerprint(state: Any, a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint
         first += (key[2 * i] + y) * (key[2 * i + 1] + x)
         second += (key[_HALF + 2 * i] + y) * (key[_HALF + 2 * i + 1] + x)
     found = (first & ~low) | (second >> by)
+    found = (found ^ (found >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    found = (found ^ (found >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    found ^= found >> np.uint64(33)
     return np.uint64(1) if found == 0 else found

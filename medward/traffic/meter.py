@@ -94,6 +94,19 @@ class MeterCounters:
     fragments: int
     joined: int
 
+    def warnings(self) -> list[str]:
+        """Return a sentence for each thing that makes the windows tell less than the traffic held."""
+        told = {
+            "flows_evicted": "flows were forgotten before their end, for want of a place; give the meter more flows",
+            "devices_evicted": "devices were forgotten for want of a place, and their present windows with them",
+            "addresses_evicted": "owners of addresses were forgotten for want of a place",
+            "clock_steps": "times the capture's clock was set back by more than a minute",
+            "cut_short": "packets were captured without all of their headers; raise the snap length",
+            "unknown_links": "packets were of a link type that the meter does not read, and were passed over",
+            "joined": "frames had been joined by the interface, so sizes are wrong; switch off GRO and LRO",
+        }
+        return [f"{getattr(self, name)} {text}." for name, text in told.items() if getattr(self, name)]
+
 
 @dataclass(frozen=True)
 class WindowTable:

@@ -1,7 +1,7 @@
 """Tables of bounded memory: flows, devices, addresses' owners, segments. Full tables forget; they never grow or fail.
 
 A key has two candidate buckets of eight places, chosen by the two halves of its fingerprint (Azar, Broder, Karlin and
-Upfal, Balanced Allocations, 1999): a table of 2^20 places holds 95 % of as many keys before it forgets more than a few.
+Upfal, Balanced Allocations, 1999): a table of 2^20 places that is given a million keys forgets 2 % of them.
 Where both buckets are full, the entry that is worth least makes place; who calls says which that is.
 """
 

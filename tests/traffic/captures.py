@@ -55,7 +55,7 @@ def batch(frames: Sequence[Timed], link: int = LINK_ETHERNET, wire: Sequence[int
     lengths = np.array([len(frame) for _, frame in frames], np.int64)
     return PacketBatch(
         octets,
-        np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64),
+        (np.cumsum(lengths) - lengths).astype(np.int64),
         lengths,
         lengths if wire is None else np.array(wire, np.int64),
         np.array([time for time, _ in frames], np.int64),

@@ -83,10 +83,9 @@ def write_flood(path: Path, packets: int, sources: int = 65_000, seed: int = 8) 
             sender = rng.integers(2, 2 + sources, count)
             # The pair of sender and port repeats only where more packets than pairs are asked for.
             port = 1024 + np.arange(begin, begin + count) % 64_000
-            for places, values in (((26, 46), sender), ((50,), port)):
+            for places, values in (((26, 44), sender), ((50,), port)):
                 for place in places:
                     records[:, place], records[:, place + 1] = values >> 8 & 255, values & 255
-            records[:, 16 + 10], records[:, 16 + 11] = sender >> 8 & 255, sender & 255
             records[:, 16 + 38 : 16 + 42] = rng.integers(0, 256, (count, 4))
             out.write(records.tobytes())
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from medward.cli.bench import fhe, store
+from medward.cli.bench import fhe, store, traffic
 from medward.cli.bench.agents import agents
 from medward.cli.bench.ledger import ledger
 
@@ -18,3 +18,4 @@ app.command()(agents)
 app.command("fhe")(fhe.measure)
 app.command("store")(store.measure)
 app.command("ledger")(ledger)
+app.command("traffic")(traffic.measure)

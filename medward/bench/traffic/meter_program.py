@@ -1,0 +1,30 @@
+"""Meters a capture and prints packets, CPU seconds and peak MiB. Run by the benchmark as a process of its own.
+
+What is compiled is loaded before the clock starts: a meter runs for months.
+"""
+
+import json
+import resource
+import sys
+import time
+
+from medward.traffic.meter import Meter, MeterSettings, compile_meter, meter_windows
+from medward.traffic.sources.capture import read_capture
+
+
+def main() -> None:
+    """Measure `CAPTURE FLOWS INSPECT`: places for flows, and 1 where payload is looked into, else 0."""
+    capture, flows, inspect = sys.argv[1:]
+    compile_meter()
+    meter = Meter(MeterSettings(flows=int(flows), inspect=inspect == "1"))
+    began = time.process_time()
+    for _ in meter_windows(read_capture(capture), meter):
+        pass
+    seconds = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    counters = meter.counters
+    print(json.dumps({"packets": counters.packets, "seconds": seconds, "mebibytes": peak, "flows": counters.flows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -234,11 +234,11 @@ def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, up: Any, d
     side = side_of(header)
     tag = flow_tag(state, header, side)
     flow = tables.flows[find_flow(state, tables.flow_tags, tables.flows, header, tag, side)]
-    begins = flow.packets_0 == 0 and flow.packets_1 == 0
+    begins = flow.seen_0 == 0 and flow.seen_1 == 0
     if side == 0:
-        flow.packets_0 += 1
+        flow.seen_0 = 1
     else:
-        flow.packets_1 += 1
+        flow.seen_1 = 1
     flow.last = header.time
     service = s.OTHER_SERVICE
     if header.has_ports:
@@ -263,7 +263,7 @@ def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, up: Any, d
         down.resent += sent_again
         if closed == OPEN and flow.closed != OPEN:
             _count_end(header, flow, by_opener, up, down)
-    flow.payload += max(header.payload_length, 0)
+    flow.payload = min(flow.payload + max(header.payload_length, 0), 0xFFFF)
     if state.inspect and header.has_ports:
         inspect_payload(
             state, tables.segments, tables.histogram, octets, header, flow, tag, side, service, up, down,

@@ -64,10 +64,9 @@ def find_flow(state: Any, tags: NDArray[np.uint64], flows: NDArray[Any], header:
             state.flows_evicted += 1
         tags[place] = tag
     flow = flows[place]
-    flow.first = header.time
     flow.payload = 0
-    flow.packets_0 = 0
-    flow.packets_1 = 0
+    flow.seen_0 = 0
+    flow.seen_1 = 0
     flow.left_0 = 0
     flow.left_1 = 0
     flow.flags_0 = 0
@@ -77,7 +76,6 @@ def find_flow(state: Any, tags: NDArray[np.uint64], flows: NDArray[Any], header:
     if header.protocol == TCP and header.flags & (SYN | ACK) == (SYN | ACK):
         flow.opener = 1 - side
     flow.closed = OPEN
-    flow.followed = 0
     state.flows += 1
     return place
 
@@ -92,7 +90,7 @@ def _least_flow(tags: NDArray[np.uint64], flows: NDArray[Any], tag: np.uint64) -
         if flow.closed != OPEN:
             return place
         value = flow.last
-        if flow.packets_0 > 0 and flow.packets_1 > 0:
+        if flow.seen_0 and flow.seen_1:
             value += _ANSWERED
         if least < 0 or value < worth:
             least, worth = place, value

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medward.traffic import sums as s
 from medward.traffic.compilation import compiled
-from medward.traffic.hashing import fingerprint
+from medward.traffic.hashing import KEY_WORDS, fingerprint
 from medward.traffic.packets import SYN, TCP
 from medward.traffic.parsing import eight
 from medward.traffic.protocols import (
@@ -123,34 +123,47 @@ def _add_entropy(histogram: NDArray[np.int32], octets: NDArray[np.uint8], begin:
     if end - begin < SAMPLE:
         return
     for at in range(begin, begin + SAMPLE):
-        histogram[octets[at]] += 1
+        histogram[octets[np.uintp(at)]] += 1
     total = 0.0
     for at in range(begin, begin + SAMPLE):
-        total += _LOG2[histogram[octets[at]]]
+        total += _LOG2[histogram[octets[np.uintp(at)]]]
     for at in range(begin, begin + SAMPLE):
-        histogram[octets[at]] = 0
+        histogram[octets[np.uintp(at)]] = 0
     up.entropies += 1
     up.entropy += _LOG2[SAMPLE] - total / SAMPLE
 
 
 @compiled
 def hash_octets(state: Any, octets: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
-    """Return a keyed hash of some octets: pieces of 32 chained through `fingerprint`, the last filled with zeros."""
+    """Return a keyed hash of some octets.
+
+    NH (Black and others, UMAC, CRYPTO 1999) of groups of 80 octets, which two different groups share with a
+    probability of 2^-32, chained by multiplication with a word of the key.
+    """
+    key = state.key
+    low = np.uint64(0xFFFFFFFF)
+    by = np.uint64(32)
+    factor = key[KEY_WORDS - 1] | np.uint64(1)
     word = np.uint64(end - begin)
-    zero = np.uint64(0)
     at = begin
-    while at + 32 <= end:
-        word = fingerprint(
-            state, eight(octets, at), eight(octets, at + 8), eight(octets, at + 16), eight(octets, at + 24), word
-        )
-        at += 32
+    while at + 80 <= end:
+        group = np.uint64(0)
+        for k in range(10):
+            x = eight(octets, at + 8 * k)
+            group += (key[2 * k] + (x & low)) * (key[2 * k + 1] + (x >> by))
+        word = (word ^ group) * factor
+        word ^= word >> by
+        at += 80
+    k = 0
     while at + 8 <= end:
-        word = fingerprint(state, eight(octets, at), zero, zero, zero, word)
+        x = eight(octets, at)
+        word += (key[2 * k] + (x & low)) * (key[2 * k + 1] + (x >> by))
         at += 8
-    rest = zero
-    for k in range(at, end):
-        rest = (rest << np.uint64(8)) | np.uint64(octets[k])
-    return fingerprint(state, rest, zero, zero, zero, word)
+        k += 1
+    rest = np.uint64(0)
+    for place in range(at, end):
+        rest = (rest << np.uint64(8)) | np.uint64(octets[place])
+    return fingerprint(state, _SEGMENT, rest, word, np.uint64(0), np.uint64(0))
 
 
 @compiled

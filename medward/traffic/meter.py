@@ -32,8 +32,8 @@ class MeterSettings:
     """How much a meter remembers, and what it looks at.
 
     Args:
-        flows: places for flows, a power of two from 16; 80 octets each.
-        devices: places for devices, a power of two from 16; 31 kB each when they are used for a minute.
+        flows: places for flows, a power of two from 16; 40 octets each.
+        devices: places for devices, a power of two from 16; 28 kB each when they are used for a minute.
         addresses: places for who owns which address, a power of two from 16; 24 octets each.
         segments: places for segments that may be sent again, a power of two from 16; 32 octets each.
         by_address: whether devices are known by IP address, for a place where routing hides their MAC addresses.
@@ -41,7 +41,7 @@ class MeterSettings:
     """
 
     flows: int = 1 << 18
-    devices: int = 1 << 11
+    devices: int = 1 << 10
     addresses: int = 1 << 14
     segments: int = 1 << 15
     by_address: bool = False

@@ -84,8 +84,9 @@ def parse_into(
 
 @compiled
 def octet(octets: NDArray[np.uint8], at: int) -> int:
-    """Return the octet at `at` as a signed number, so that arithmetic with others stays one of integers."""
-    return int(np.int64(octets[at]))
+    """Return the octet at `at`, which is not negative, as a signed number: arithmetic with it stays one of integers."""
+    # An unsigned index is spared the test whether it counts from the end.
+    return int(np.int64(octets[np.uintp(at)]))
 
 
 @compiled
@@ -103,7 +104,11 @@ def u32(octets: NDArray[np.uint8], at: int) -> int:
 @compiled
 def eight(octets: NDArray[np.uint8], at: int) -> np.uint64:
     """Return the 64-bit number at `at`, most significant octet first."""
-    return (np.uint64(u32(octets, at)) << np.uint64(32)) | np.uint64(u32(octets, at + 4))
+    first = np.uintp(at)
+    found = np.uint64(0)
+    for k in range(8):
+        found = (found << np.uint64(8)) | np.uint64(octets[first + np.uintp(k)])
+    return found
 
 
 @compiled

@@ -20,23 +20,22 @@ BUCKET = 8
 TICKS = 30
 
 #: A flow of IP packets between two endpoints, whoever began it. Fields that end in `_0` are of packets from the lesser
-#: endpoint to the greater, `_1` of the others. `left` is how many octets of an application's message are to come.
+#: endpoint to the greater, `_1` of the others: the sequence number that is to come next, the octets of an application's
+#: message that are to come, the TCP flags, and whether there was any. `payload` is the octets of both, up to 65,535.
 FLOW = np.dtype(
     [
-        ("first", np.int64),
         ("last", np.int64),
-        ("payload", np.int64),
-        ("packets_0", np.uint32),
-        ("packets_1", np.uint32),
         ("next_0", np.uint32),
         ("next_1", np.uint32),
         ("left_0", np.int32),
         ("left_1", np.int32),
+        ("payload", np.uint16),
         ("flags_0", np.uint8),
         ("flags_1", np.uint8),
+        ("seen_0", np.uint8),
+        ("seen_1", np.uint8),
         ("opener", np.uint8),
         ("closed", np.uint8),
-        ("followed", np.uint8),
     ],
     align=True,
 )

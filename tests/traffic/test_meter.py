@@ -49,7 +49,7 @@ def one(packets: Sequence[Timed], host: int, settings: MeterSettings = SMALL) ->
 
 
 def deviation(count: float) -> float:
-    """Return the standard deviation of linear counting over 256 bits, by Whang, Vander-Zanden and Taylor, plus rounding."""
+    """Return the standard deviation of linear counting over 256 bits (Whang and others, 1990), plus rounding."""
     share = count / 256
     return (256 * (np.exp(share) - share - 1)) ** 0.5 + 0.1
 

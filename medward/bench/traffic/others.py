@@ -1,9 +1,10 @@
 """Argus and Suricata on a capture: the CPU seconds and the peak memory of the whole process."""
 
-import os
+import json
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,16 +46,12 @@ class OtherMeter:
         folder.mkdir()
         places = {"CAPTURE": str(capture), "FOLDER": str(folder)}
         words = [places.get(word, word) for word in self.command]
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        assert process.stderr is not None
-        told = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        process.stderr.close()
-        if process.returncode != 0:
-            last = told.decode(errors="replace").strip().splitlines()[-1:] or ["it says nothing"]
+        program = [sys.executable, "-m", "medward.bench.traffic.spent_program", *words]
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = done.stderr.strip().splitlines()[-1:] or ["it says nothing"]
             raise MedwardError(f"{self.name} failed on {capture}: {last[0]}; remove it, or mend its installation.")
-        return Spent(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        return Spent(**json.loads(done.stdout))
 
 
 def installed_meters() -> list[OtherMeter]:

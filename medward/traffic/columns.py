@@ -170,7 +170,7 @@ EXPENSIVE = (
     Measure(
         "payload_entropy",
         "bits an octet",
-        "mean entropy of the first 64 octets of payloads that it sent",
+        "mean entropy of the first 64 octets of payloads that it sent, the first 32 of each tick",
         How.SEEN_MEAN,
         (place("entropies"), place("entropy")),
         payload=True,

@@ -36,7 +36,7 @@ from medward.traffic.packets import (
     UNKNOWN_LINK,
     WHOLE,
 )
-from medward.traffic.tables import NEVER, TICKS, Tables
+from medward.traffic.tables import NEVER, TICK_NANOSECONDS, TICKS, Tables
 
 #: Octets of payload below which a packet is small, and of a whole flow below which it is short.
 SMALL = 16
@@ -77,7 +77,7 @@ def count_packet(tables: Tables, octets: NDArray[np.uint8], header: Any) -> None
                 up.mac_changes += 1
                 if loser != sender:
                     tables.sums[loser, row].mac_changes += 1
-        _count_ip(tables, octets, header, up, down)
+        _count_ip(tables, octets, header, sender, receiver)
 
 
 @compiled
@@ -229,16 +229,15 @@ def _count_arp(state: Any, header: Any, up: Any) -> None:
 
 
 @compiled
-def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, up: Any, down: Any) -> None:
+def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, sender: int, receiver: int) -> None:
     state = tables.state[0]
+    row = state.tick % TICKS
+    up, down = tables.sums[sender, row], tables.sums[receiver, row]
     side = side_of(header)
     tag = flow_tag(state, header, side)
     flow = tables.flows[find_flow(state, tables.flow_tags, tables.flows, header, tag, side)]
     begins = flow.seen_0 == 0 and flow.seen_1 == 0
-    if side == 0:
-        flow.seen_0 = 1
-    else:
-        flow.seen_1 = 1
+    known = _peers_are_known(state, flow, side, sender, receiver)
     flow.last = header.time
     service = s.OTHER_SERVICE
     if header.has_ports:
@@ -248,7 +247,8 @@ def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, up: Any, d
         up.services[service] += 1
         down.services[service] += 1
     by_opener = flow.opener == side
-    _count_peers(state, header, up, down, by_opener)
+    if not known:
+        _count_peers(state, header, up, down, by_opener)
     if begins:
         if by_opener:
             _count_beginning(up, down, service)
@@ -269,6 +269,21 @@ def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, up: Any, d
             state, tables.segments, tables.histogram, octets, header, flow, tag, side, service, up, down,
             sent_again, in_order,
         )  # fmt: skip
+
+
+@compiled
+def _peers_are_known(state: Any, flow: Any, side: int, sender: int, receiver: int) -> bool:
+    """Tell whether these devices' sketches have this side of a flow in this tick already, and note that they will.
+
+    The mark has seven bits: where another device forwards a flow's packets, one time in 128 it is taken for the first.
+    """
+    mark = 0x80 | ((state.tick ^ (37 * sender) ^ (101 * receiver)) & 0x7F)
+    before = flow.seen_0 if side == 0 else flow.seen_1
+    if side == 0:
+        flow.seen_0 = mark
+    else:
+        flow.seen_1 = mark
+    return bool(before == mark and flow.last // TICK_NANOSECONDS == state.tick)
 
 
 @compiled

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.traffic.compilation import compiled
-from medward.traffic.hashing import fingerprint
+from medward.traffic.hashing import fingerprint3
 from medward.traffic.tables import BUCKET, NEVER, TICKS, find, first_bucket, free_place, second_bucket
 
 #: What identifies a device (field `kind`).
 BY_MAC, BY_IPV4, BY_IPV6 = 1, 4, 6
-_DEVICE, _OWNER, _SKETCH = np.uint64(1), np.uint64(2), np.uint64(3)
+#: What is looked up, above the kind of address.
+_DEVICE, _OWNER, _SKETCH = np.uint64(1 << 8), np.uint64(2 << 8), np.uint64(3 << 8)
 _GONE = 300  # ticks
 
 
@@ -32,7 +33,7 @@ def find_device(
     low: np.uint64,
 ) -> int:
     """Return the place of a device, which is made where it has none, with its sums of this tick ready."""
-    tag = fingerprint(state, _DEVICE, np.uint64(kind), high, low, np.uint64(0))
+    tag = fingerprint3(state, _DEVICE | np.uint64(kind), high, low)
     place = find(tags, tag)
     if place < 0:
         place = free_place(tags, tag)
@@ -65,7 +66,7 @@ def known_device(
     mac: int,
 ) -> int:
     """Return the place of the device with a MAC address, with its sums ready, or the place of no device."""
-    place = find(tags, fingerprint(state, _DEVICE, np.uint64(BY_MAC), np.uint64(0), np.uint64(mac), np.uint64(0)))
+    place = find(tags, fingerprint3(state, _DEVICE | np.uint64(BY_MAC), np.uint64(0), np.uint64(mac)))
     if place < 0:
         return len(tags)
     begin_tick(state, devices, sums, active, place)
@@ -115,7 +116,7 @@ def change_owner(
     time: int,
 ) -> int:
     """Note that a MAC address used an IP address; return the one that used it before where that is another, else -1."""
-    tag = fingerprint(state, _OWNER, np.uint64(kind), high, low, np.uint64(0))
+    tag = fingerprint3(state, _OWNER | np.uint64(kind), high, low)
     place = find(tags, tag)
     before = np.int64(-1)
     if place < 0:
@@ -143,6 +144,6 @@ def _oldest_owner(tags: NDArray[np.uint64], owners: NDArray[Any], tag: np.uint64
 
 @compiled
 def add_to_sketch(state: Any, row: Any, sketch: int, high: np.uint64, low: np.uint64, more: np.uint64) -> None:
-    """Add something to a sketch of distinct things: sets one bit of 256, chosen by the keyed hash."""
-    bit = fingerprint(state, _SKETCH, np.uint64(sketch), high, low, more) >> np.uint64(56)
+    """Add two words and 48 bits more to a sketch of distinct things: sets one bit of 256, chosen by the keyed hash."""
+    bit = fingerprint3(state, _SKETCH | np.uint64(sketch) | (more << np.uint64(16)), high, low) >> np.uint64(56)
     row.sketches[sketch, np.int64(bit >> np.uint64(6))] |= np.uint64(1) << (bit & np.uint64(63))

@@ -24,6 +24,7 @@ from medward.traffic.compilation import compiled
 WORDS = 10
 _HALF = WORDS + 1
 KEY_WORDS = 2 * _HALF
+_LOW, _HALF_WORD = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 def random_key() -> NDArray[np.uint64]:
@@ -40,17 +41,31 @@ def fixed_key(seed: int) -> NDArray[np.uint64]:
 def fingerprint(state: Any, a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64, e: np.uint64) -> np.uint64:
     """Return the 64-bit hash of five 64-bit words under the key of a STATE; never 0, which marks a free place."""
     key = state.key
-    low = np.uint64(0xFFFFFFFF)
-    by = np.uint64(32)
-    first = key[WORDS]
-    second = key[WORDS + _HALF]
+    first, second = key[WORDS], key[WORDS + _HALF]
     for i in range(5):
         word = a if i == 0 else b if i == 1 else c if i == 2 else d if i == 3 else e
-        x = word & low
-        y = word >> by
+        x, y = word & _LOW, word >> _HALF_WORD
         first += (key[2 * i] + y) * (key[2 * i + 1] + x)
         second += (key[_HALF + 2 * i] + y) * (key[_HALF + 2 * i + 1] + x)
-    found = (first & ~low) | (second >> by)
+    return _mix(first, second)
+
+
+@compiled
+def fingerprint3(state: Any, a: np.uint64, b: np.uint64, c: np.uint64) -> np.uint64:
+    """Return the hash of three words, as `fingerprint` does that of five."""
+    key = state.key
+    first, second = key[WORDS], key[WORDS + _HALF]
+    for i in range(3):
+        word = a if i == 0 else b if i == 1 else c
+        x, y = word & _LOW, word >> _HALF_WORD
+        first += (key[2 * i] + y) * (key[2 * i + 1] + x)
+        second += (key[_HALF + 2 * i] + y) * (key[_HALF + 2 * i + 1] + x)
+    return _mix(first, second)
+
+
+@compiled
+def _mix(first: np.uint64, second: np.uint64) -> np.uint64:
+    found = (first & ~_LOW) | (second >> _HALF_WORD)
     found = (found ^ (found >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     found = (found ^ (found >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     found ^= found >> np.uint64(33)

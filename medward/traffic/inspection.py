@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.traffic import sums as s
-from medward.traffic.compilation import compiled
-from medward.traffic.hashing import KEY_WORDS, fingerprint
+from medward.traffic.compilation import compiled, load_eight
+from medward.traffic.hashing import KEY_WORDS, fingerprint3
 from medward.traffic.packets import SYN, TCP
-from medward.traffic.parsing import eight
 from medward.traffic.protocols import (
     inspect_dicom,
     inspect_ftp,
@@ -25,6 +24,8 @@ from medward.traffic.protocols import (
 
 #: Octets at the beginning of a payload whose entropy is taken; a shorter payload has none.
 SAMPLE = 64
+#: Payloads of a device and tick whose entropy is taken at most.
+SAMPLES = 32
 #: Nanoseconds for which a segment is remembered.
 _MEMORY = 10 * 1_000_000_000
 _SEGMENT = np.uint64(4)
@@ -120,7 +121,7 @@ def _inspect_stream(
 @compiled
 def _add_entropy(histogram: NDArray[np.int32], octets: NDArray[np.uint8], begin: int, end: int, up: Any) -> None:
     """Add the entropy of a payload's first octets, in bits an octet: log2 n - (1/n) sum over octets of log2 count."""
-    if end - begin < SAMPLE:
+    if end - begin < SAMPLE or up.entropies >= SAMPLES:
         return
     for at in range(begin, begin + SAMPLE):
         histogram[octets[np.uintp(at)]] += 1
@@ -149,21 +150,21 @@ def hash_octets(state: Any, octets: NDArray[np.uint8], begin: int, end: int) -> 
     while at + 80 <= end:
         group = np.uint64(0)
         for k in range(10):
-            x = eight(octets, at + 8 * k)
+            x = load_eight(octets, np.uintp(at + 8 * k))
             group += (key[2 * k] + (x & low)) * (key[2 * k + 1] + (x >> by))
         word = (word ^ group) * factor
         word ^= word >> by
         at += 80
     k = 0
     while at + 8 <= end:
-        x = eight(octets, at)
+        x = load_eight(octets, np.uintp(at))
         word += (key[2 * k] + (x & low)) * (key[2 * k + 1] + (x >> by))
         at += 8
         k += 1
     rest = np.uint64(0)
     for place in range(at, end):
         rest = (rest << np.uint64(8)) | np.uint64(octets[place])
-    return fingerprint(state, _SEGMENT, rest, word, np.uint64(0), np.uint64(0))
+    return fingerprint3(state, _SEGMENT, rest, word)
 
 
 @compiled
@@ -172,7 +173,7 @@ def _was_rewritten(
 ) -> bool:
     """Tell whether the segment was seen in the last ten seconds with as many octets but others, and remember it."""
     content = hash_octets(state, octets, header.payload, header.payload + header.payload_captured)
-    name = fingerprint(state, _SEGMENT, tag, np.uint64(header.sequence), np.uint64(side), np.uint64(0))
+    name = fingerprint3(state, _SEGMENT, tag, (np.uint64(header.sequence) << np.uint64(1)) | np.uint64(side))
     segment = segments[np.int64(name & np.uint64(len(segments) - 1))]
     length = np.int64(header.payload_captured)
     known = segment.tag == name and segment.length == length and header.time - segment.time <= _MEMORY

@@ -23,8 +23,8 @@ from medward.traffic.devices import BY_IPV4, BY_MAC
 from medward.traffic.hashing import random_key
 from medward.traffic.packets import HEADERS, PacketBatch
 from medward.traffic.parsing import parse_into
-from medward.traffic.tables import COUNTERS, empty_tables
-from medward.traffic.windows import IDENTITY, TICK_NANOSECONDS, close, step
+from medward.traffic.tables import COUNTERS, TICK_NANOSECONDS, empty_tables
+from medward.traffic.windows import IDENTITY, close, step
 
 
 @dataclass(frozen=True)

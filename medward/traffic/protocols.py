@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medward.traffic import sums as s
 from medward.traffic.compilation import compiled
 from medward.traffic.devices import add_to_sketch
-from medward.traffic.hashing import fingerprint
+from medward.traffic.hashing import fingerprint3
 from medward.traffic.parsing import octet, u16, u32
 
 #: Messages of one segment, elements of one DICOM command, and octets of a text that are looked at.
@@ -30,7 +30,7 @@ def hash_text(state: Any, octets: NDArray[np.uint8], begin: int, end: int) -> np
         eight = np.uint64(0)
         for k in range(min(8, end - at)):
             eight = (eight << np.uint64(8)) | np.uint64(octets[at + k])
-        word = fingerprint(state, _TEXT, eight, word, np.uint64(0), np.uint64(0))
+        word = fingerprint3(state, _TEXT, eight, word)
     return word
 
 
@@ -38,8 +38,8 @@ def hash_text(state: Any, octets: NDArray[np.uint8], begin: int, end: int) -> np
 def _note_text(state: Any, octets: NDArray[np.uint8], begin: int, end: int, sketch: int, up: Any, down: Any) -> None:
     found = hash_text(state, octets, begin, end)
     zero = np.uint64(0)
-    add_to_sketch(state, up, sketch, zero, zero, found)
-    add_to_sketch(state, down, sketch, zero, zero, found)
+    add_to_sketch(state, up, sketch, zero, found, zero)
+    add_to_sketch(state, down, sketch, zero, found, zero)
 
 
 @compiled

@@ -19,9 +19,13 @@ BUCKET = 8
 #: Ticks of which a device's sums are kept: the longest view, 60 seconds.
 TICKS = 30
 
+#: Nanoseconds of a tick.
+TICK_NANOSECONDS = 2_000_000_000
+
 #: A flow of IP packets between two endpoints, whoever began it. Fields that end in `_0` are of packets from the lesser
 #: endpoint to the greater, `_1` of the others: the sequence number that is to come next, the octets of an application's
-#: message that are to come, the TCP flags, and whether there was any. `payload` is the octets of both, up to 65,535.
+#: message that are to come, the TCP flags, and a mark of the tick of the last packet. `payload` is the octets of both,
+#: up to 65,535.
 FLOW = np.dtype(
     [
         ("last", np.int64),

@@ -9,10 +9,7 @@ from medward.traffic.columns import How
 from medward.traffic.compilation import compiled
 from medward.traffic.counting import count_packet
 from medward.traffic.sums import NUMBERS, SKETCH_WORDS, place
-from medward.traffic.tables import NEVER, TICKS, Tables
-
-#: Nanoseconds of a tick.
-TICK_NANOSECONDS = 2_000_000_000
+from medward.traffic.tables import NEVER, TICK_NANOSECONDS, TICKS, Tables
 
 #: What identifies a row: the tick, the device, and the address that it last sent from.
 IDENTITY = np.dtype(

@@ -36,8 +36,10 @@ def join(tables: Sequence[WindowTable]) -> dict[tuple[int, str], Row]:
     return rows
 
 
-def metered(packets: Sequence[Timed], settings: MeterSettings = SMALL, step: int = 500) -> dict[tuple[int, str], Row]:
-    meter = Meter(settings)
+def metered(
+    packets: Sequence[Timed], settings: MeterSettings = SMALL, step: int = 500, seed: int | None = None
+) -> dict[tuple[int, str], Row]:
+    meter = Meter(settings, None if seed is None else fixed_key(seed))
     parts = (batch(packets[at : at + step]) for at in range(0, len(packets), step))
     return join(list(meter_windows(parts, meter)))
 
@@ -201,6 +203,19 @@ def test_arp_sweep_and_claims_show_in_cheap_columns() -> None:
     attacker, victim = rows[tick, mac(9)], rows[tick, mac(3)]
     assert (attacker["arp_replies"], attacker["arp_changes"]) == (3, 1)
     assert (victim["arp_changes"], victim["mac_changes"]) == (1, 1)
+
+
+def test_peers_of_one_who_forwards_a_flow_are_counted_beside_those_of_its_sender() -> None:
+    frame = generation.tcp(2, 3, (40000, 80), (1, 1), 24, b"x")
+    forwarded = frame[:6] + bytes.fromhex("020000000009") + frame[12:]
+    towards = bytes.fromhex("020000000009") + frame[6:]
+    frames = (towards, forwarded, towards, forwarded)
+    # One key in 128 takes the one for the other.
+    rows = metered([(BEGIN + 1000 * i, one) for i, one in enumerate(frames)], seed=1)
+    tick = BEGIN // (2 * SECOND)
+    assert [round(rows[tick, mac(host)]["peers"]) for host in (2, 9)] == [1, 1]
+    assert [round(rows[tick, mac(host)]["sources"]) for host in (3, 9)] == [1, 1]
+    assert rows[tick, mac(9)]["mac_changes"] == 3
 
 
 def test_guessing_of_passwords_shows_in_cheap_columns() -> None:

@@ -38,7 +38,8 @@ def decoded(content: bytes, pieces: list[int] | None = None) -> list[tuple[int, 
     for piece in (
         [content] if pieces is None else [content[a:b] for a, b in zip([0, *pieces], [*pieces, None], strict=True)]
     ):
-        for batch in decoder.feed(piece):
+        decoder.room()[: len(piece)] = piece
+        for batch in decoder.decode(len(piece)):
             for i in range(len(batch)):
                 begin = batch.offset[i]
                 octets = batch.octets[begin : begin + batch.captured[i]].tobytes()

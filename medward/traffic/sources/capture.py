@@ -18,7 +18,6 @@ from medward.traffic.sources.records import (
     DAMAGED,
     INTERFACE,
     LONGEST_BLOCK,
-    LONGEST_PACKET,
     MORE,
     SECTION,
     empty_arrays,
@@ -28,7 +27,7 @@ from medward.traffic.sources.records import (
 )
 
 #: Octets that are asked for in one read, and packets of the largest batch.
-PIECE = 1 << 22
+PIECE = 1 << 21
 BATCH = 1 << 13
 _INTERFACES_MOST = 4096
 
@@ -53,7 +52,7 @@ class CaptureDecoder:
     def __init__(self, name: str) -> None:
         self.name = name
         self.packets = 0
-        self._memory = np.zeros(PIECE + LONGEST_PACKET + 16, np.uint8)
+        self._memory = np.zeros(2 * PIECE, np.uint8)
         self._begin = self._end = 0
         self._before = 0  # octets of the capture that lie before the memory's first
         self._known = False
@@ -62,14 +61,28 @@ class CaptureDecoder:
         self._interfaces = np.zeros((0, 4), np.int64)
         self._arrays = empty_arrays(BATCH)
 
-    def feed(self, piece: bytes | memoryview) -> Iterator[PacketBatch]:
-        """Yield the packets that `piece` completes; a batch is valid until the next is asked for.
+    def room(self) -> memoryview:
+        """Return memory of `PIECE` octets for the capture's next ones; what is not yet decoded may move for it."""
+        rest = self._end - self._begin
+        if self._end + PIECE > len(self._memory):
+            self._before += self._begin
+            fresh = self._memory
+            if rest + PIECE > len(fresh):
+                fresh = np.zeros(rest + 2 * PIECE, np.uint8)
+            fresh[:rest] = self._memory[self._begin : self._end].copy()
+            self._memory, self._begin, self._end = fresh, 0, rest
+        return memoryview(self._memory)[self._end : self._end + PIECE]  # type: ignore[arg-type]
+
+    def decode(self, count: int) -> Iterator[PacketBatch]:
+        """Yield the packets that are complete with the first `count` octets of `room`.
+
+        A batch is valid until `room` is asked for again, its arrays until the next batch.
 
         Raises:
             NotACapture: the first octets are of no capture that the meter reads.
             DamagedCapture: a record or block contradicts itself.
         """
-        self._append(piece)
+        self._end += count
         while True:
             if not self._known and not self._read_head():
                 return
@@ -96,18 +109,6 @@ class CaptureDecoder:
             raise NotACapture(f"{self.name} is no capture: it has {self._end} octets; give a pcap or pcapng file.")
         if self._begin < self._end:
             raise self._damage("it ends inside a record")
-
-    def _append(self, piece: bytes | memoryview) -> None:
-        rest = self._end - self._begin
-        if self._end + len(piece) > len(self._memory):
-            self._before += self._begin
-            fresh = self._memory
-            if rest + len(piece) > len(fresh):
-                fresh = np.zeros(rest + len(piece) + PIECE, np.uint8)
-            fresh[:rest] = self._memory[self._begin : self._end].copy()
-            self._memory, self._begin, self._end = fresh, 0, rest
-        self._memory[self._end : self._end + len(piece)] = np.frombuffer(piece, np.uint8)
-        self._end += len(piece)
 
     def _walk(self) -> tuple[int, int, int]:
         if self._pcapng:
@@ -238,8 +239,6 @@ def read_capture(path: Path | str) -> Iterator[PacketBatch]:
         else:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, descriptor)
-        piece = bytearray(PIECE)
-        view = memoryview(piece)
-        while count := os.readv(descriptor, [piece]):
-            yield from decoder.feed(view[:count])
+        while count := os.readv(descriptor, [decoder.room()]):
+            yield from decoder.decode(count)
     decoder.finish()

@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.traffic import sums as s
+from medward.traffic import sums
 from medward.traffic.sums import place
 
 #: Seconds of a tick, and ticks of each view, whose names end in "", "_10s" and "_60s".
@@ -108,10 +108,10 @@ CHEAP = (
         How.SPREAD,
         (place("ttl_low"), place("ttl_high")),
     ),
-    _distinct("peers", "addresses", "different addresses that it sent to", s.PEERS),
-    _distinct("sources", "addresses", "different addresses that sent to it", s.SOURCES),
-    _distinct("ports_out", "ports", "different address and port at which it began something", s.PORTS_OUT),
-    _distinct("ports_in", "ports", "different ports of its own at which others began something", s.PORTS_IN),
+    _distinct("peers", "addresses", "different addresses that it sent to", sums.PEERS),
+    _distinct("sources", "addresses", "different addresses that sent to it", sums.SOURCES),
+    _distinct("ports_out", "ports", "different address and port at which it began something", sums.PORTS_OUT),
+    _distinct("ports_in", "ports", "different ports of its own at which others began something", sums.PORTS_IN),
     _sum("syn_out", "SYN without ACK sent"),
     _sum("syn_in", "SYN without ACK received"),
     _sum("synack_out", "SYN with ACK sent"),
@@ -132,8 +132,8 @@ CHEAP = (
     _sum("arp_requests", "ARP requests sent"),
     _sum("arp_replies", "ARP replies sent"),
     _sum("arp_gratuitous", "ARP packets sent in which sender and target are one address"),
-    _distinct("arp_targets", "addresses", "different addresses that it asked for", s.ARP_TARGETS),
-    _distinct("arp_claims", "addresses", "different addresses that it claimed by ARP", s.ARP_CLAIMS),
+    _distinct("arp_targets", "addresses", "different addresses that it asked for", sums.ARP_TARGETS),
+    _distinct("arp_claims", "addresses", "different addresses that it claimed by ARP", sums.ARP_CLAIMS),
     _sum("arp_changes", "addresses that changed owner, to or from it, by a claim of ARP", "changes"),
     _sum("mac_changes", "addresses that changed owner, to or from it, by an IP packet", "changes"),
     _sum("echo_out", "ICMP echo requests sent"),
@@ -146,22 +146,22 @@ CHEAP = (
     _sum("icmp", "packets of ICMP and ICMPv6", of="is_icmp"),
     _sum("ipv6", "packets of IPv6", of="is_ipv6"),
     _sum("not_ip", "frames of neither IP nor ARP", of="is_not_ip"),
-    _service("dns", "packets of port 53", s.DNS),
-    _service("dhcp", "packets of ports 67, 68, 546, 547", s.DHCP),
-    _service("ntp", "packets of port 123", s.NTP),
-    _service("http", "packets of ports 80, 8080", s.HTTP),
-    _service("tls", "packets of ports 443, 8443, 8883", s.TLS),
-    _service("mqtt", "packets of port 1883", s.MQTT),
-    _service("hl7", "packets of port 2575", s.HL7),
-    _service("dicom", "packets of ports 104, 11112", s.DICOM),
-    _service("modbus", "packets of port 502", s.MODBUS),
-    _service("ssh", "packets of port 22", s.SSH),
-    _service("ftp", "packets of ports 20, 21", s.FTP),
-    _service("telnet", "packets of port 23", s.TELNET),
-    _service("remote_desktop", "packets of ports 3389, 5900", s.REMOTE_DESKTOP),
-    _service("smb", "packets of ports 139, 445", s.SMB),
-    _service("snmp", "packets of ports 161, 162", s.SNMP),
-    _service("other_service", "packets of TCP and UDP of all other ports", s.OTHER_SERVICE),
+    _service("dns", "packets of port 53", sums.DNS),
+    _service("dhcp", "packets of ports 67, 68, 546, 547", sums.DHCP),
+    _service("ntp", "packets of port 123", sums.NTP),
+    _service("http", "packets of ports 80, 8080", sums.HTTP),
+    _service("tls", "packets of ports 443, 8443, 8883", sums.TLS),
+    _service("mqtt", "packets of port 1883", sums.MQTT),
+    _service("hl7", "packets of port 2575", sums.HL7),
+    _service("dicom", "packets of ports 104, 11112", sums.DICOM),
+    _service("modbus", "packets of port 502", sums.MODBUS),
+    _service("ssh", "packets of port 22", sums.SSH),
+    _service("ftp", "packets of ports 20, 21", sums.FTP),
+    _service("telnet", "packets of port 23", sums.TELNET),
+    _service("remote_desktop", "packets of ports 3389, 5900", sums.REMOTE_DESKTOP),
+    _service("smb", "packets of ports 139, 445", sums.SMB),
+    _service("snmp", "packets of ports 161, 162", sums.SNMP),
+    _service("other_service", "packets of TCP and UDP of all other ports", sums.OTHER_SERVICE),
 )
 
 EXPENSIVE = (
@@ -180,10 +180,10 @@ EXPENSIVE = (
     _seen("mqtt_publishes", "MQTT PUBLISH"),
     _seen("mqtt_subscribes", "MQTT SUBSCRIBE"),
     _seen("mqtt_malformed", "MQTT packets that the standard forbids"),
-    _seen_distinct("mqtt_topics", "topics", "different topics of MQTT PUBLISH", s.MQTT_TOPICS),
+    _seen_distinct("mqtt_topics", "topics", "different topics of MQTT PUBLISH", sums.MQTT_TOPICS),
     _seen("hl7_messages", "HL7 v2 messages"),
     _seen("hl7_errors", "HL7 v2 acknowledgements of an error or a refusal"),
-    _seen_distinct("hl7_types", "types", "different types of HL7 v2 messages", s.HL7_TYPES),
+    _seen_distinct("hl7_types", "types", "different types of HL7 v2 messages", sums.HL7_TYPES),
     _seen("dicom_associations", "DICOM associations asked for"),
     _seen("dicom_refused", "DICOM associations refused or aborted"),
     _seen("dicom_stores", "DICOM C-STORE requests"),
@@ -194,7 +194,7 @@ EXPENSIVE = (
     _seen("http_refused", "HTTP/1 answers 401 and 403"),
     _seen("http_errors", "HTTP/1 answers of 400 and above"),
     _seen("tls_hellos", "TLS ClientHello"),
-    _seen_distinct("tls_clients", "lists", "different lists of cipher suites in them", s.TLS_CLIENTS),
+    _seen_distinct("tls_clients", "lists", "different lists of cipher suites in them", sums.TLS_CLIENTS),
     _seen("ftp_refused", "FTP logins refused"),
 )
 

@@ -9,10 +9,10 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+TrafficKernel = TypeVar("TrafficKernel", bound=Callable[..., Any])
 
 
-def compiled(function: Kernel) -> Kernel:
+def compiled(function: TrafficKernel) -> TrafficKernel:
     """Compile `function` to machine code on first use, and keep the result on disk where that is possible.
 
     A read-only installation in an account without a home has no place for it; there each process compiles anew.
@@ -21,7 +21,7 @@ def compiled(function: Kernel) -> Kernel:
     """
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
     try:
-        kernel: Kernel = njit(cache=True, **options)(function)
+        kernel: TrafficKernel = njit(cache=True, **options)(function)
     except RuntimeError:
         kernel = njit(cache=False, **options)(function)
     return kernel

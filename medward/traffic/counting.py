@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.traffic import sums as s
+from medward.traffic import sums
 from medward.traffic.compilation import compiled
 from medward.traffic.devices import (
     BY_IPV4,
@@ -95,7 +95,7 @@ def _count_all(state: Any, header: Any) -> None:
 def _find_devices(tables: Tables, header: Any) -> tuple[int, int]:
     """Return the places of the sender and the receiver; that of no device for a group or an address of nobody."""
     state, tags, devices = tables.state[0], tables.device_tags, tables.devices
-    sums, active = tables.sums, tables.active
+    records, active = tables.sums, tables.active
     nobody = len(tags)
     zero = np.uint64(0)
     by_mac = state.by_address == 0 and header.has_mac
@@ -124,7 +124,7 @@ def _find_devices(tables: Tables, header: Any) -> tuple[int, int]:
         low = header.source_low if k == 0 else header.target_low
         if kind == BY_MAC:
             high, low = zero, np.uint64(header.source_mac if k == 0 else header.target_mac)
-        place = find_device(state, tags, devices, sums, active, kind, high, low)
+        place = find_device(state, tags, devices, records, active, kind, high, low)
         if k == 0:
             sender = place
         else:
@@ -219,13 +219,13 @@ def _count_arp(state: Any, header: Any, up: Any) -> None:
     zero = np.uint64(0)
     if header.source_port == 1:
         up.arp_requests += 1
-        add_to_sketch(state, up, s.ARP_TARGETS, zero, header.target_low, zero)
+        add_to_sketch(state, up, sums.ARP_TARGETS, zero, header.target_low, zero)
     elif header.source_port == 2:
         up.arp_replies += 1
     if header.source_low == header.target_low:
         up.arp_gratuitous += 1
     if header.source_low != 0:
-        add_to_sketch(state, up, s.ARP_CLAIMS, zero, header.source_low, zero)
+        add_to_sketch(state, up, sums.ARP_CLAIMS, zero, header.source_low, zero)
 
 
 @compiled
@@ -239,10 +239,10 @@ def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, sender: in
     begins = flow.seen_0 == 0 and flow.seen_1 == 0
     known = _peers_are_known(state, flow, side, sender, receiver)
     flow.last = header.time
-    service = s.OTHER_SERVICE
+    service = sums.OTHER_SERVICE
     if header.has_ports:
         service = int(np.int64(tables.services[header.target_port]))
-        if service == s.OTHER_SERVICE:
+        if service == sums.OTHER_SERVICE:
             service = int(np.int64(tables.services[header.source_port]))
         up.services[service] += 1
         down.services[service] += 1
@@ -307,18 +307,18 @@ def _count_protocol(header: Any, up: Any, down: Any) -> None:
 def _count_peers(state: Any, header: Any, up: Any, down: Any, by_opener: bool) -> None:
     zero = np.uint64(0)
     port = np.uint64(header.target_port)
-    add_to_sketch(state, up, s.PEERS, header.target_high, header.target_low, zero)
-    add_to_sketch(state, down, s.SOURCES, header.source_high, header.source_low, zero)
+    add_to_sketch(state, up, sums.PEERS, header.target_high, header.target_low, zero)
+    add_to_sketch(state, down, sums.SOURCES, header.source_high, header.source_low, zero)
     if by_opener and header.has_ports:
-        add_to_sketch(state, up, s.PORTS_OUT, header.target_high, header.target_low, port)
-        add_to_sketch(state, down, s.PORTS_IN, zero, zero, port)
+        add_to_sketch(state, up, sums.PORTS_OUT, header.target_high, header.target_low, port)
+        add_to_sketch(state, down, sums.PORTS_IN, zero, zero, port)
 
 
 @compiled
 def _count_beginning(opener: Any, other: Any, service: int) -> None:
     opener.flows_out += 1
     other.flows_in += 1
-    if service in (s.SSH, s.FTP, s.TELNET, s.REMOTE_DESKTOP, s.SMB):
+    if service in (sums.SSH, sums.FTP, sums.TELNET, sums.REMOTE_DESKTOP, sums.SMB):
         opener.logins_out += 1
         other.logins_in += 1
 

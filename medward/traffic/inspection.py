@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.traffic import sums as s
+from medward.traffic import sums
 from medward.traffic.compilation import compiled, load_eight
 from medward.traffic.hashing import KEY_WORDS, fingerprint3
 from medward.traffic.packets import SYN, TCP
@@ -64,17 +64,17 @@ def inspect_payload(
         down.rewritten += 1
     if sent_again:
         return
-    if service in (s.MQTT, s.DICOM):
+    if service in (sums.MQTT, sums.DICOM):
         _inspect_stream(state, octets, header, flow, side, service, up, down, in_order)
-    elif service == s.HL7:
+    elif service == sums.HL7:
         inspect_hl7(state, octets, begin, end, up, down)
-    elif service == s.MODBUS:
+    elif service == sums.MODBUS:
         inspect_modbus(state, octets, begin, end, header.target_port == 502, up, down)
-    elif service == s.HTTP:
+    elif service == sums.HTTP:
         inspect_http(state, octets, begin, end, up, down)
-    elif service == s.TLS:
+    elif service == sums.TLS:
         inspect_tls(state, octets, begin, end, up, down)
-    elif service == s.FTP:
+    elif service == sums.FTP:
         inspect_ftp(state, octets, begin, end, up, down)
 
 
@@ -106,7 +106,7 @@ def _inspect_stream(
         left = -1
     passed = min(max(left, 0), header.payload_captured)
     if left == passed:
-        if service == s.MQTT:
+        if service == sums.MQTT:
             left = inspect_mqtt(state, octets, begin + passed, end, up, down, whole)
         else:
             left = inspect_dicom(state, octets, begin + passed, end, up, down)

@@ -1,4 +1,4 @@
-"""What is counted of each protocol of a ward: MQTT, HL7 v2 over MLLP, DICOM, Modbus, HTTP, TLS and FTP.
+"""Counting messages of the protocols of a ward: MQTT, HL7 v2 over MLLP, DICOM, Modbus, HTTP, TLS and FTP.
 
 Each kernel reads one segment's payload `octets[begin:end]`, which begins where a message begins. Kernels of protocols
 whose messages tell their length return how many octets of the last one are still to come; -1 where that is unknown.
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.traffic import sums as s
+from medward.traffic import sums
 from medward.traffic.compilation import compiled
 from medward.traffic.devices import add_to_sketch
 from medward.traffic.hashing import fingerprint3
@@ -125,7 +125,7 @@ def _count_mqtt(
             last = begin + 2 + u16(octets, begin)
             if last > end:
                 return cut
-            _note_text(state, octets, begin + 2, min(last, begin + 2 + _DEPTH), s.MQTT_TOPICS, up, down)
+            _note_text(state, octets, begin + 2, min(last, begin + 2 + _DEPTH), sums.MQTT_TOPICS, up, down)
     elif kind == 8:
         up.mqtt_subscribes += 1
         down.mqtt_subscribes += 1
@@ -146,7 +146,7 @@ def inspect_hl7(state: Any, octets: NDArray[np.uint8], begin: int, end: int, up:
         value = octet(octets, at)
         if value == separator:
             if field == 8:
-                _note_text(state, octets, field_begin, at, s.HL7_TYPES, up, down)
+                _note_text(state, octets, field_begin, at, sums.HL7_TYPES, up, down)
             field += 1
             field_begin = at + 1
         elif value == 0x0D:
@@ -262,7 +262,7 @@ def inspect_tls(state: Any, octets: NDArray[np.uint8], begin: int, end: int, up:
     if suites + 2 > end:
         return
     last = min(suites + 2 + min(u16(octets, suites), _DEPTH), end)
-    _note_text(state, octets, suites, last, s.TLS_CLIENTS, up, down)
+    _note_text(state, octets, suites, last, sums.TLS_CLIENTS, up, down)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""What the meter sums over a tick of a device: one record of `SUMS` for each device and tick.
+"""The sums of a device over a tick, one record of `SUMS` for each device and tick.
 
 The sums of a longer view are the sums of its ticks, except for the smallest and the largest hop limit. `up` is what a
 device sent, `down` what was addressed to it, `out` and `in` are for what it began and what others began with it.

@@ -11,7 +11,7 @@ from medward.bench.traffic import generation, measures, others
 from medward.bench.traffic.others import OtherMeter
 from medward.cli import main
 from medward.errors import MedwardError
-from medward.traffic import packets as p
+from medward.traffic import packets
 from medward.traffic.parsing import parse
 from medward.traffic.sources.capture import read_capture
 
@@ -24,7 +24,7 @@ def test_flood_has_a_flow_for_each_packet(tmp_path: Path) -> None:
     generation.write_flood(tmp_path / "flood.pcap", 70_000)
     headers = headers_of(tmp_path / "flood.pcap")
     assert len(headers) == 70_000
-    assert set(headers["flags"]) == {p.SYN}
+    assert set(headers["flags"]) == {packets.SYN}
     assert not headers["trouble"].any()
     assert len(np.unique(headers[["source_low", "source_port"]])) == 70_000
     assert len(np.unique(headers["source_mac"])) > 40_000

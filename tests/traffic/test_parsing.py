@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medward.bench.traffic import generation
-from medward.traffic import packets as p
+from medward.traffic import packets
 from medward.traffic.packets import PacketBatch
 from medward.traffic.parsing import parse
 from tests.traffic.captures import batch, ipv6, mutated, odd_frames
@@ -44,13 +44,13 @@ def test_frames_cut_by_the_capture_keep_the_length_that_their_headers_tell() -> 
 def test_packet_that_claims_more_than_its_frame_is_malformed() -> None:
     frame = bytearray(generation.udp(2, 3, (40000, 53), b"question"))
     frame[16:18] = b"\x05\xdc"
-    assert parse(batch([(0, bytes(frame))]))[0]["trouble"] & p.MALFORMED
+    assert parse(batch([(0, bytes(frame))]))[0]["trouble"] & packets.MALFORMED
 
 
 def test_extension_headers_without_end_are_given_up() -> None:
     chain = b"\x3c\x00" + bytes(6)
     header = parse(batch([(0, ipv6(2, 3, 60, chain * 100))]))[0]
-    assert (header["kind"], header["has_ports"]) == (p.IPV6, 0)
+    assert (header["kind"], header["has_ports"]) == (packets.IPV6, 0)
 
 
 def test_link_types_without_ethernet_are_read() -> None:
@@ -58,17 +58,17 @@ def test_link_types_without_ethernet_are_read() -> None:
     cooked = b"\0\0\0\1\0\6\2\0\0\0\0\2\0\0\x08\0" + packet
     newer = b"\x08\0\0\0\0\0\0\2\0\1\0\6\2\0\0\0\0\2\0\0" + packet
     for link, frame, has_mac in (
-        (p.LINK_RAW, packet, 0),
-        (p.LINK_IPV4, packet, 0),
-        (p.LINK_NULL, b"\2\0\0\0" + packet, 0),
-        (p.LINK_SLL, cooked, 1),
-        (p.LINK_SLL2, newer, 1),
+        (packets.LINK_RAW, packet, 0),
+        (packets.LINK_IPV4, packet, 0),
+        (packets.LINK_NULL, b"\2\0\0\0" + packet, 0),
+        (packets.LINK_SLL, cooked, 1),
+        (packets.LINK_SLL2, newer, 1),
     ):
         header = parse(batch([(0, frame)], link))[0]
-        assert (header["kind"], header["target_port"], header["has_mac"]) == (p.IPV4, 53, has_mac), link
+        assert (header["kind"], header["target_port"], header["has_mac"]) == (packets.IPV4, 53, has_mac), link
         if has_mac:
             assert header["source_mac"] == 0x020000000002
-    assert parse(batch([(0, packet)], 105))[0]["trouble"] == p.UNKNOWN_LINK
+    assert parse(batch([(0, packet)], 105))[0]["trouble"] == packets.UNKNOWN_LINK
 
 
 def with_neighbours(frames: list[bytes], filler: int) -> PacketBatch:

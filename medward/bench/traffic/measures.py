@@ -9,11 +9,10 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from medward.bench.rows import BenchmarkRow
+from medward.bench.rows import BenchmarkRow, Progress
 from medward.bench.traffic.generation import write_flood, write_ward
 from medward.bench.traffic.others import OtherMeter, Spent, installed_meters
 from medward.traffic.meter import MeterSettings, compile_meter
@@ -21,8 +20,6 @@ from medward.traffic.meter import MeterSettings, compile_meter
 MEMORY_LIMIT_MIB = 256.0
 MILLION = 1_000_000
 _MILLION_PLACES = 1 << 20
-
-Progress = Callable[[str], None]
 
 
 def all_rows(packets: int, repeats: int, progress: Progress) -> list[BenchmarkRow]:

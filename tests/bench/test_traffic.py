@@ -43,6 +43,7 @@ def test_ward_has_sound_packets_in_the_order_of_their_times(tmp_path: Path) -> N
     assert (tmp_path / "again.pcap").read_bytes() == (tmp_path / "ward.pcap").read_bytes()
 
 
+@pytest.mark.slow
 def test_rows_stand_alone_where_nothing_else_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measures, "installed_meters", list)
     monkeypatch.setattr(measures, "MILLION", 20_000)
@@ -60,6 +61,7 @@ def test_rows_stand_alone_where_nothing_else_is_installed(monkeypatch: pytest.Mo
     assert "Argus is not installed and is left out (Debian's package argus-server)" in told
 
 
+@pytest.mark.slow
 def test_rows_stand_beside_another_meter(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = OtherMeter("Other 1.0", (sys.executable, "-c", "sum(range(10**7))", "CAPTURE", "FOLDER"))
     monkeypatch.setattr(measures, "installed_meters", lambda: [slow])

@@ -1,4 +1,4 @@
-"""What a demo left beside its nodes' homes, checked against the ledger and against what its members signed.
+"""A demo's files beside its nodes' homes, checked against the ledger and against what its members signed.
 
     manifest.json   signatures of a quorum of the members; then the digest of every file that it lists
     metrics.json    its rounds and terms, against the records on the ledger
@@ -31,7 +31,7 @@ from medward.node.trial.manifest import (
     METRICS,
     MODEL,
     REPORT,
-    Manifest,
+    DemoManifest,
     digest_of,
     read_inside,
     read_manifest,
@@ -121,7 +121,7 @@ def _problem(found: AuditResult, file: str, what: str, guilty: tuple[str, ...] =
 # The manifest.
 
 
-def _check_manifest(folder: Path, terms: DemoTerms, told: DemoAudit, found: AuditResult) -> Manifest | None:
+def _check_manifest(folder: Path, terms: DemoTerms, told: DemoAudit, found: AuditResult) -> DemoManifest | None:
     """Return the manifest if a quorum of members signed it."""
     try:
         manifest = read_manifest(folder)
@@ -155,7 +155,7 @@ def _check_manifest(folder: Path, terms: DemoTerms, told: DemoAudit, found: Audi
     return manifest
 
 
-def _compare_files(folder: Path, homes: Sequence[str], manifest: Manifest, found: AuditResult) -> None:
+def _compare_files(folder: Path, homes: Sequence[str], manifest: DemoManifest, found: AuditResult) -> None:
     """Compare every file that the manifest lists; nodes may have run on their homes since, and that is a remark."""
     changed: dict[str, list[str]] = defaultdict(list)
     away: set[str] = set()

@@ -18,7 +18,7 @@ from medward.audit.unchecked import unchecked_files
 from medward.errors import BadUsage
 from medward.node.home.folder import Home
 from medward.node.trial.founding import Seat, found_on_one_machine
-from medward.node.trial.manifest import Manifest, may_list, write_manifest
+from medward.node.trial.manifest import DemoManifest, may_list, write_manifest
 from medward.report.federation_page import page_of
 from tests.audit.demo_folder import copied_homes, stores_of, terms_of, written_demo
 from tests.audit.homes import NAMES, altered, one_byte_altered
@@ -139,7 +139,9 @@ def test_fewer_signers_than_a_quorum_and_strangers_prove_nothing(demo: Path, ter
         told = json.loads(manifest.read_bytes())
         told["signatures"][name] = told["signatures"]["hospital-1"]
         content = (
-            msgspec.json.format(msgspec.json.encode(msgspec.convert(told, Manifest), order="deterministic"), indent=1)
+            msgspec.json.format(
+                msgspec.json.encode(msgspec.convert(told, DemoManifest), order="deterministic"), indent=1
+            )
             + b"\n"
         )
         with altered(manifest, content):

@@ -54,7 +54,7 @@ class FileDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DemoManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a demo's folder held when it ended.
 
     Args:
@@ -104,7 +104,7 @@ def write_manifest(folder: Path, homes: Mapping[str, Home], signers: Sequence[st
     for name in signers:
         signed = sign_transaction(_CHAIN, homes[name].identity().signer, 1, payload)
         signatures[name] = base64.b64encode(signed.signatures[0].data).decode()
-    content = _written(Manifest(_FORMAT, federation, files, signatures))
+    content = _written(DemoManifest(_FORMAT, federation, files, signatures))
     beside = folder / (MANIFEST + ".new")
     try:
         with beside.open("wb") as file:
@@ -116,7 +116,7 @@ def write_manifest(folder: Path, homes: Mapping[str, Home], signers: Sequence[st
         raise NodeError(f"cannot write {folder / MANIFEST}: {error.strerror}; check the folder") from None
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> DemoManifest:
     """Read a folder's manifest; who signed it is not looked at.
 
     Raises:
@@ -124,7 +124,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     try:
         content = read_inside(folder, MANIFEST, _MOST_BYTES)
-        found = msgspec.json.decode(content, type=Manifest)
+        found = msgspec.json.decode(content, type=DemoManifest)
     except OSError as error:
         raise NodeError(f"it cannot be read: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -218,7 +218,7 @@ def _listed(folder: Path, homes: Mapping[str, Home]) -> list[str]:
     return sorted(path for path in plain if may_list(path))
 
 
-def _written(manifest: Manifest) -> bytes:
+def _written(manifest: DemoManifest) -> bytes:
     """Return the one form of a manifest: no byte of it may be another."""
     return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1) + b"\n"
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from medward.cli._models import MODEL_HELP, open_model
+
 if TYPE_CHECKING:
     from medward.agents.sentinel.model import SentinelModel
     from medward.agents.sentinel.scorer import Scores
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def detect(
-    model: Path = typer.Option(..., help="The folder of a trained model."),
+    model: Path = typer.Option(..., help=MODEL_HELP),
     flows: Path = typer.Option(..., help="A file of flows, with or without labels, of the model's data set."),
     alerts_only: bool = typer.Option(False, "--alerts-only", help="Leave out the flows that are allowed."),
 ) -> None:
@@ -26,12 +28,11 @@ def detect(
 
     Example: `medward detect --model model/ --flows today.csv.gz --alerts-only`
     """
-    from medward.agents.sentinel.model import load_model
     from medward.flows.history import Memory
     from medward.flows.opening import dataset_with
     from medward.flows.reading import read_batches
 
-    trained = load_model(model)
+    trained = open_model(model)
     dataset = dataset_with(trained.space.schema)
     memory, scorer, row = Memory(trained.space), trained.scorer(), 0
     for batch in read_batches(dataset, flows, labelled=False):

@@ -124,6 +124,21 @@ class Hospital:
             return np.zeros(0)
         return self._costs(shared, averaged=True)
 
+    def validate(self, model: SentinelModel) -> dict[str, float] | None:
+        """Return how a model does on the own validation rows: rows, expected cost, escalation rate; None without any.
+
+        It is the model as it goes on guard, its alert bias included.
+        """
+        if self._validation is None or not len(self._validation):
+            return None
+        scores, labels = model.scorer().score(self._validation.x), model.labels(self._validation.y)
+        costs = window_costs(labels, scores.decision, scores.escalated, model.recipe.costs)
+        return {
+            "rows": len(labels),
+            "expected_cost": float(costs.mean()),
+            "escalation_rate": float(np.mean(scores.escalated)),
+        }
+
     def _costs(self, shared: Train, *, averaged: bool = False) -> NDArray[np.float64]:
         """Return the cost of each window of the validation rows under a shared model."""
         assert self._validation is not None

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
+from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.federation.blobs import blob_name
 from medward.federation.errors import FederationError
 from medward.federation.model.hospital import trial_secret
@@ -11,6 +12,7 @@ from medward.federation.model.plan import plan_digest
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.shared_model_format import decode_model, encode_model
 from medward.federation.model.survey import first_model
+from medward.federation.model.train import Train
 from medward.federation.round.effects import Advance, Advanced, Judge, Judged, Produced, Work
 from medward.federation.rules import FederationState
 from medward.federation.stopwatch import Stopwatch
@@ -119,6 +121,34 @@ class TrainingWork:
         with self._watch.doing("train"):
             accept = await asyncio.to_thread(self.own.hospital.accepts, before, after)
         return Judged(effect.round, accept)
+
+    async def for_use(self, name: str, members: int, protect: str) -> SentinelModel | None:
+        """Return the model that a shared model puts on guard; None as long as nothing was trained.
+
+        Args:
+            name: the shared model.
+            members: how many hospitals train.
+            protect: how their updates are protected.
+        """
+        shared = await self.shared(name)
+        if not isinstance(shared, Train) or shared.round < 1:
+            return None
+        schema = shared.plan.space.schema
+        origin = Provenance(
+            how="federated",
+            round=shared.round - 1,
+            sites=members,
+            protect=protect,
+            synthetic=schema.synthetic,
+            seed=shared.plan.seed,
+            shared_model=name,
+        )
+        return await asyncio.to_thread(shared.guard, origin)
+
+    async def validation(self, model: SentinelModel) -> Mapping[str, float] | None:
+        """Return how a model does on the member's own labelled validation rows, None where it has none."""
+        assert self.own is not None
+        return await asyncio.to_thread(self.own.hospital.validate, model)
 
     async def shared(self, name: str) -> SharedModel:
         """Return a shared model by its name, from a peer where this member did not make it itself."""

@@ -35,7 +35,7 @@ def detect(
     trained = open_model(model)
     dataset = dataset_with(trained.space.schema)
     memory, scorer, row = Memory(trained.space), trained.scorer(), 0
-    for batch in read_batches(dataset, flows, labelled=False):
+    for batch in read_batches(dataset, flows, "ignored"):
         _print_decisions(trained, batch, scorer.score(memory.build(batch)), alerts_only, row)
         row += len(batch)
 

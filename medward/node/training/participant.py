@@ -170,6 +170,7 @@ class TrainingParticipant(Participant):
             return {"doing": "reading its data"}
         state, now = self._machine.state, self._machine.state.round
         holders, present = state.terms.holders, state.present
+        own = self._bench.own
         return {
             "doing": FINISHED if self._finished_plan(state) else _doing(state),
             "round": None if now is None else now.number,
@@ -183,7 +184,9 @@ class TrainingParticipant(Participant):
             "next": None if state.next is None else state.next.task,
             "done": self._finished_plan(state),
             "stopped": state.stopped,
-            "training_rows": None if self._bench.own is None else self._bench.own.rows,
+            "training_rows": None if own is None else own.rows,
+            "labels": None if own is None else own.own.labels,
+            "labels_mean": None if own is None else own.own.meaning,
         }
 
     def _finished_plan(self, state: FederationState) -> bool:

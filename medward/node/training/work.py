@@ -70,6 +70,8 @@ class TrainingWork:
         self._models.use(blob_name(encoded), first)
         await asyncio.to_thread(self._store.add, encoded, pin=MODELS)
         _LOG.info("%s has %d training rows of %s", self._name, self.own.rows, settings.data)
+        if self.own.own.labels != "both":
+            _LOG.warning("%s %s", self._name, self.own.own.meaning)
 
     def check_plan(self, state: FederationState) -> None:
         """Refuse to train something else than was agreed on.

@@ -47,18 +47,26 @@ def read_flows(dataset: Dataset, path: Path, labels: Labels = "required") -> Flo
 def read_batches(dataset: Dataset, path: Path, labels: Labels = "required") -> Iterator[Flows]:
     """Read as `read_flows` does, but yield batches of some ten thousand rows."""
     found = False
+    for flows, _ in read_with_columns(dataset, path, labels):
+        if len(flows):
+            found = True
+            yield flows
+    if not found:
+        raise BadFile(path, "no row has a label", f"a class of {dataset.schema.title} in {dataset.schema.label!r}")
+
+
+def read_with_columns(dataset: Dataset, path: Path, labels: Labels = "ignored") -> Iterator[tuple[Flows, pl.DataFrame]]:
+    """Read in batches, each with the table's columns as they stand there.
+
+    A data set that drops rows without a class has fewer flows than the table has rows, unless labels are ignored.
+    """
     for file in source_files(dataset, path):
         first_row = 1
         for frame in column_frames(file):
-            flows = checked_rows(dataset, file, frame, first_row, labels)
+            yield checked_rows(dataset, file, frame, first_row, labels), frame
             first_row += frame.height
-            if len(flows):
-                found = True
-                yield flows
         if first_row == 1:
             raise BadFile(file.path, "there are no rows", "at least one row after the header")
-    if not found:
-        raise BadFile(path, "no row has a label", f"a class of {dataset.schema.title} in {dataset.schema.label!r}")
 
 
 def source_files(dataset: Dataset, path: Path) -> list[SourceFile]:
@@ -110,7 +118,7 @@ def _columns(file: SourceFile) -> list[str]:
         try:
             line = stream.readline(LONGEST_LINE)
             if file.header is None:
-                return _header(file.path, line)
+                return header_of(file.path, line)
             # Without a header line only the number of fields can tell.
             return list(file.header) if line.count(b",") == len(file.header) - 1 else []
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -156,9 +164,9 @@ def _text_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
                 lines = block
                 if header is None:
                     first, _, lines = block.partition(b"\n")
-                    header = _header(file.path, first)
+                    header = header_of(file.path, first)
                 if lines.strip():
-                    frame = _parse(file.path, header, lines, rows_before)
+                    frame = parse_lines(file.path, header, lines, rows_before)
                     rows_before += frame.height
                     yield frame
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -202,7 +210,12 @@ def _line_blocks(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
         yield rest.rstrip(b"\r\n")
 
 
-def _header(path: Path, line: bytes) -> list[str]:
+def header_of(path: Path, line: bytes) -> list[str]:
+    """Return the names in a header line.
+
+    Raises:
+        BadFile: it is none.
+    """
     text = line.decode("utf-8-sig", "replace").strip("\r\n")
     try:
         names = [name.strip() for name in next(csv.reader([text]), [])]
@@ -218,7 +231,18 @@ def _header(path: Path, line: bytes) -> list[str]:
     return names
 
 
-def _parse(path: Path, header: list[str], lines: bytes, rows_before: int) -> pl.DataFrame:
+def parse_lines(path: Path, header: list[str], lines: bytes, rows_before: int) -> pl.DataFrame:
+    """Return lines of comma-separated text as columns of text.
+
+    Args:
+        path: where they are from, as errors name it.
+        header: the columns' names.
+        lines: the rows, without a header line.
+        rows_before: how many rows the file has before them.
+
+    Raises:
+        BadFile: a row has more or fewer fields than the header.
+    """
     try:
         frame = pl.read_csv(
             lines,

@@ -11,6 +11,7 @@ from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
+    from medward.agents.sentinel.model import SentinelModel
     from medward.node.home.folder import Home
 
 app = typer.Typer(help="Run one hospital's node, take its model out, back it up.", no_args_is_help=True)
@@ -64,22 +65,10 @@ def model(
 
     Example: medward node model --home trial/north --out model/
     """
-    from medward.agents.sentinel.model import BadModel, load_model
     from medward.node.home.folder import Home
 
     found = Home(home)
-    rounds = _planned_rounds(found)
-    if not found.model.exists():
-        raise MedwardError(
-            f"{home} has no model yet: its node writes one with the first final training round, and at its next start "
-            "if an earlier version trained; `medward federation status` says where it stands"
-        )
-    try:
-        trained = load_model(found.model)
-    except BadModel as error:
-        raise MedwardError(
-            f"the model in {found.folder} is damaged: {error} Or start the node, which then writes it anew."
-        ) from None
+    rounds, trained = _planned_rounds(found), _model_of(found)
     if out.resolve().is_relative_to(found.folder.resolve()):
         raise BadUsage(f"--out: {out} is inside the home, which is the node's own; choose another folder")
     if out.exists() and not (out.is_dir() and ((out / "model.json").exists() or not any(out.iterdir()))):
@@ -103,6 +92,50 @@ def model(
         f"{out}: the model after {last} of {rounds} training rounds of {origin.sites} hospitals ({name}), from the "
         f"shared model {origin.shared_model}"
     )
+
+
+@app.command("report")
+def report(
+    home: HomeOption,
+    *,
+    out: Annotated[Path | None, typer.Option("--out", help="The page to write; HOME/report.html by default.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a page about this node's federation: its rounds, and how its model does on this hospital's own rows.
+
+    The rounds are those that this node knows; the figures are measured now, on rows of this hospital that it did not
+    train on. The node may run.
+
+    Example: medward node report --home trial/north --out north.html
+    """
+    from medward.cli._node_report import node_document, write_page
+    from medward.node.home.folder import Home
+
+    found = Home(home)
+    _planned_rounds(found)
+    page, document = out or found.folder / "report.html", node_document(found, _model_of(found))
+    write_page(page, document)
+    if as_json:
+        print_json({"report": str(page), **document})
+    else:
+        typer.echo(f"{page}: {len(document['rounds_log'])} rounds, and measures on {document['rows']['test']} own rows")
+
+
+def _model_of(home: "Home") -> "SentinelModel":
+    """Return the model in a home, or say why there is none."""
+    from medward.agents.sentinel.model import BadModel, load_model
+
+    if not home.model.exists():
+        raise MedwardError(
+            f"{home.folder} has no model yet: its node writes one with the first final training round, and at its "
+            "next start if an earlier version trained; `medward federation status` says where it stands"
+        )
+    try:
+        return load_model(home.model)
+    except BadModel as error:
+        raise MedwardError(
+            f"the model in {home.folder} is damaged: {error} Or start the node, which then writes it anew."
+        ) from None
 
 
 def _planned_rounds(home: "Home") -> int:

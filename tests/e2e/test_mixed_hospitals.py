@@ -87,6 +87,15 @@ def test_hospitals_without_attacks_or_labels_take_part_and_every_home_has_the_mo
     # Every hospital has the same model, also those that could not have trained it, and after its node has stopped.
     models = {load_model(home / "model").name for home in homes.values()}
     assert models == {taken_out(homes[name], tmp_path / f"stopped-{name}")["model_name"] for name in ("bare", "both")}
+    for name, measured in (("both", True), ("benign", True), ("bare", False)):
+        page = tmp_path / f"{name}.html"
+        words = ("node", "report", "--home", str(homes[name]), "--out", str(page), "--json")
+        report = json.loads(said([*MEDWARD, *words]))
+        assert [one["round"] for one in report["rounds_log"]] == list(range(len(report["rounds_log"])))
+        costs = [one["validation"] for one in report["rounds_log"] if one["task"] == "train"]
+        assert any(costs) is measured
+        assert (report["metrics"] is not None) is measured
+        assert f"what the node of {name} knows" in page.read_text()
     words = ("detect", "--model", str(homes["bare"] / "model"), "--flows", str(data["bare"]))
     assert len(said([*MEDWARD, *words]).splitlines()) == ROWS
 

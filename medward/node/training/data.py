@@ -90,12 +90,14 @@ class OwnRows:
     Args:
         train: numbers of the rows that train, those without a class included.
         validation: numbers of the rows that a model is tried on; each has a class.
+        test: numbers of the rows that nothing but a report looks at; each has a class.
         attacks: how many attacks are among the rows that train.
         benign: how many benign rows are.
     """
 
     train: Rows
     validation: Rows
+    test: Rows
     attacks: int
     benign: int
 
@@ -208,15 +210,20 @@ def own_rows(prepared: PreparedData, settings: ParticipantSettings) -> OwnRows:
         dealt = partition_rows(flows, rows, split.block, settings.sites, settings.partition, settings.seed)
         return dealt[settings.site]
 
+    def labelled_share(rows: Rows) -> Rows:
+        try:
+            part = share(rows)
+        except BadSplit:
+            return np.zeros(0, np.intp)
+        labelled: Rows = part[flows.y[part] != UNLABELLED]
+        return labelled
+
     train = share(split.train)
-    try:
-        tried = share(split.validation)
-    except BadSplit:
-        tried = np.zeros(0, np.intp)
     classes = flows.y[train]
     return OwnRows(
         train=train,
-        validation=tried[flows.y[tried] != UNLABELLED],
+        validation=labelled_share(split.validation),
+        test=labelled_share(split.test),
         attacks=int((classes > 0).sum()),
         benign=int((classes == 0).sum()),
     )

@@ -36,7 +36,6 @@ class TrainingFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.answers = folder / "answers.sqlite"
-        self.rounds = folder / "rounds.jsonl"
         make_private_folder(folder)
         check_participant_folder(folder, self.answers)
         make_private_folder(folder / "models")

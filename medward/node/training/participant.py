@@ -102,7 +102,7 @@ class TrainingParticipant(Participant):
         self._reading = Reading(self._retention, self._rounds.watch)
         read_model = partial(self._reading.read, label=MODELS, author=None, limits=file_up_to(MOST_BYTES))
         self._bench = TrainingWork(host.name, self._settings, self._files, host.store, self._rounds.watch, read_model)
-        self._outcomes = Outcomes(self._bench, RoundHistory(self._files.rounds), host.model)
+        self._outcomes = Outcomes(self._bench, RoundHistory(host.folder), host.model)
         self._turn = asyncio.Lock()
         self._let_go_until = -1
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from medward.node.errors import NodeError
 
+FILE = "rounds.jsonl"
 #: No line is longer: a round of 64 members has some ten thousand bytes.
 _LONGEST = 1 << 20
 
@@ -20,11 +21,11 @@ class RoundHistory:
     """The file of rounds.
 
     Args:
-        path: the file; made with the first round.
+        folder: HOME/participant; the file is made with the first round.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
         self._numbers: set[int] | None = None
 
     def rounds(self) -> list[dict[str, Any]]:

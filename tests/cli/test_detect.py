@@ -33,6 +33,13 @@ def detecting(*words: object) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def assert_alike(found: list[str], expected: list[str]) -> None:
+    """Check that decisions are the same; rows that come in other batches are rounded in another way."""
+    for one, other in zip(map(json.loads, found), map(json.loads, expected), strict=True):
+        assert one.pop("q") == pytest.approx(other.pop("q"), abs=1e-4)
+        assert one == other
+
+
 def test_standard_input_is_decided_as_it_comes_and_as_the_file_is(medward: Run, ward_model: Path, unseen: Path) -> None:
     expected = medward("detect", "--model", ward_model, "--flows", unseen).out.splitlines()
     lines = unseen.read_text().splitlines(keepends=True)
@@ -48,7 +55,7 @@ def test_standard_input_is_decided_as_it_comes_and_as_the_file_is(medward: Run, 
         assert process.stderr is not None
         told = process.stderr.read()
         assert process.wait() == 1
-    assert found == expected
+    assert_alike(found, expected)
     assert told.count("\n") == 2
     assert "standard input, row 101: the row has 1 fields" in told
 
@@ -64,7 +71,7 @@ def test_growing_file_is_followed(medward: Run, ward_model: Path, unseen: Path, 
         with growing.open("a") as file:
             file.write("".join(lines[11:21]))
         found += [process.stdout.readline().rstrip() for _ in range(10)]
-    assert found == expected[:20]
+    assert_alike(found, expected[:20])
 
 
 def test_lines_carry_time_addresses_and_ports_of_an_own_table(medward: Run, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from medward.federation.model.shared_model import SharedModel, first_model
+from medward.federation.model.shared_model import SharedModel
+from medward.federation.model.survey import first_model
+from medward.federation.model.train import Train, training_stage
 from medward.flows.datasets import ward
 from medward.flows.errors import BadFile, BadSplit
 from medward.node.training.data import OwnSide, ParticipantSettings, own_side
@@ -26,12 +28,12 @@ def side(frame: pl.DataFrame, folder: Path) -> OwnSide:
     return own_side(ParticipantSettings(data=str(path), rounds=2, seed=1), b"secret")
 
 
-def surveyed(*sides: OwnSide) -> SharedModel:
+def surveyed(*sides: OwnSide) -> Train:
     """Return the shared model after the surveys of these hospitals."""
-    model = first_model(sides[0].plan)
-    while model.next is not None and model.task == "survey":
+    model: SharedModel = first_model(sides[0].plan)
+    while model.task == "survey":
         model = model.advance(np.sum([one.hospital.work(model, model.step) for one in sides], axis=0))
-    return model
+    return training_stage(model)
 
 
 def test_rows_without_classes_shape_the_scaler_and_contribute_zeros(table: pl.DataFrame, tmp_path: Path) -> None:
@@ -40,7 +42,8 @@ def test_rows_without_classes_shape_the_scaler_and_contribute_zeros(table: pl.Da
     assert (labelled.own.labels, bare.own.labels) == ("both", "none")
     assert bare.rows == labelled.rows
     together, alone = surveyed(labelled, bare), surveyed(labelled)
-    assert (together.surveyed, together.rows, together.most_rows) == (2, alone.rows, alone.most_rows)
+    census, expected = together.census, alone.census
+    assert (census.hospitals, census.rows, census.most_rows) == (2, expected.rows, expected.most_rows)
     update = bare.hospital.work(together, 9)
     assert len(update) == together.counts + together.values
     assert not update.any()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medward.agents.sentinel.model import Provenance, SentinelModel, load_model
-from medward.federation.model.shared_model import SharedModel, first_model
+from medward.federation.model.survey import first_model
 from medward.flows.datasets import DATASETS
 from medward.node.errors import NodeError
 from medward.node.training.data import ParticipantSettings, plan_for
@@ -22,8 +22,7 @@ from medward.node.training.model_folder import ModelFolder
 def model() -> SentinelModel:
     """A model that training began with."""
     plan = plan_for(DATASETS["ward"], ParticipantSettings(data="ward", rounds=3))
-    untrained: SharedModel = first_model(plan).skip()
-    return untrained.guard(Provenance("federated", 0, 4, "aggregate", True, 0, shared_model="m0"))
+    return first_model(plan).skip().guard(Provenance("federated", 0, 4, "aggregate", True, 0, shared_model="m0"))
 
 
 def of_round(model: SentinelModel, number: int) -> SentinelModel:

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from medward.federation.errors import FederationError
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.survey import first_model
 from medward.federation.model.train import Train, training_stage
@@ -41,15 +42,17 @@ def test_rows_without_classes_shape_the_scaler_and_contribute_zeros(table: pl.Da
     bare = side(table.drop("label"), tmp_path)
     assert (labelled.own.labels, bare.own.labels) == ("both", "none")
     assert bare.rows == labelled.rows
-    together, alone = surveyed(labelled, bare), surveyed(labelled)
+    together, alone = surveyed(labelled, labelled, labelled, bare), surveyed(labelled, labelled, labelled)
     census, expected = together.census, alone.census
-    assert (census.hospitals, census.rows, census.most_rows) == (2, expected.rows, expected.most_rows)
+    assert (census.hospitals, census.rows, census.most_rows) == (4, expected.rows, expected.most_rows)
     update = bare.hospital.work(together, 9)
     assert len(update) == together.counts + together.values
     assert not update.any()
     assert labelled.hospital.work(together, 9).any()
     assert bare.hospital.accepts(together, together.advance(update))
     assert bare.hospital.carried is None
+    with pytest.raises(FederationError, match="Only 2 hospitals have labelled rows"):
+        surveyed(labelled, labelled, bare, bare)
 
 
 def test_empty_cells_are_rows_without_a_class(table: pl.DataFrame, tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ from medward.node.errors import InvalidConfiguration
 from medward.node.training.earlier_format import check_parameters
 
 Rows = NDArray[np.intp]
-Labels = Literal["both", "benign", "attacks", "none"]
-_MEANING: Mapping[Labels, str] = {
+LabelKinds = Literal["both", "benign", "attacks", "none"]
+_MEANING: Mapping[LabelKinds, str] = {
     "both": "trains on attacks and benign rows",
     "benign": "trains on benign rows alone, and has no attacks to vote by",
     "attacks": "trains on attacks alone, and has no benign rows to vote by",
@@ -102,7 +102,7 @@ class OwnRows:
     benign: int
 
     @property
-    def labels(self) -> Labels:
+    def labels(self) -> LabelKinds:
         """Which labels the rows have that train."""
         if self.attacks and self.benign:
             return "both"

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from medward.cli._console import errors, print_json
+from medward.cli._models import MODEL_HELP, open_model
 
 
 def evaluate(
-    model: Path = typer.Option(..., help="The folder of a trained model."),
+    model: Path = typer.Option(..., help=MODEL_HELP),
     data: Path = typer.Option(..., help="A labelled file, or a folder of such files, of the model's data set."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
@@ -24,12 +25,11 @@ def evaluate(
     """
     began = perf_counter()
     from medward.agents.sentinel.judgement import UNKNOWN, judge
-    from medward.agents.sentinel.model import load_model
     from medward.flows.history import streams_of
     from medward.flows.opening import dataset_with
     from medward.flows.reading import read_flows
 
-    trained = load_model(model)
+    trained = open_model(model)
     schema = trained.space.schema
     flows = read_flows(dataset_with(schema), data)
     stream = streams_of(flows)

@@ -1,5 +1,6 @@
 """`medward federation`: begin one, come into one, with new keys too; running.py asks running nodes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from medward.flows.datasets import Dataset
     from medward.node.home.federation_file import FederationFile
     from medward.node.home.folder import Home
+    from medward.node.training.data import OwnRows
     from medward.node.trial.founding import Agree, Seat
 
 app = typer.Typer(help="Begin a federation, join it, leave it, see how it stands.", no_args_is_help=True)
@@ -275,10 +277,11 @@ def join(
     if federation is None and (data is not None or swarm_key is not None):
         raise BadUsage("--data and --swarm-key belong to --federation, which says what they are for")
     found = None if federation is None else read_federation(federation)
+    own = None
+    made = Home(home)
     if found is not None:
         running.compare_fingerprints(fingerprint, found.fingerprint)
-        _check_data(found, data)
-    made = Home(home)
+        own = _check_data(found, data, {} if member is not None else made.configuration().participant)
     if member is not None:
         made = Home.create(home, _seat(member).configuration())
     card = made.card()
@@ -291,6 +294,9 @@ def join(
         founder = known is not None and known.keys == card.member.keys
         document |= {"federation": found.name, "fingerprint": found.fingerprint, "founder": founder}
         text = f"{home} belongs to {found.name} ({found.fingerprint}); start it: medward node up --home {home}"
+        if own is not None:
+            document |= {"training_rows": len(own.train), "labels": own.labels}
+            text += f"\nof its rows, {len(own.train)} are for training; it {own.meaning}"
         if not founder:
             text += f"\nuntil a member says `medward federation admit {made.card_file.name}`, it waits"
     if as_json:
@@ -299,26 +305,49 @@ def join(
         typer.echo(text)
 
 
-def _check_data(federation: "FederationFile", data: Path | None) -> None:
-    """Refuse rows that are not what the federation agreed to train on, before a home is made for them."""
-    from medward.flows.reading import read_flows, recognise
-    from medward.flows.schema_file import dataset_of, schema_of
+def _check_data(federation: "FederationFile", data: Path | None, present: Mapping[str, object]) -> "OwnRows | None":
+    """Read rows as the node will, and refuse now what it would refuse then; return what they are for.
+
+    Args:
+        federation: what its members train.
+        data: this hospital's rows.
+        present: the home's settings of before, where it has some.
+    """
+    from medward.flows.reading import recognise
+    from medward.node.training.data import own_rows, read_data, read_settings
+    from medward.node.training.rules import participant_table
 
     parameters = federation.application.parameters
     agreed = parameters.get("data")
-    if data is None:
-        return
     if agreed is None:
-        raise BadUsage(f"{federation.name} does not train; leave out --data")
-    if described := parameters.get("schema"):
-        dataset = dataset_of(schema_of(described.encode(), "the federation's schema"))
-        read_flows(dataset, data, labelled=bool(dataset.schema.label))
-        return
-    found = recognise(data).name
-    if found != agreed:
+        if data is not None:
+            raise BadUsage(f"{federation.name} does not train; leave out --data")
+        return None
+    if data is None:
+        if "data" not in present:
+            _check_known_place(federation.name, agreed, described="schema" in parameters)
+        return None
+    if "schema" not in parameters and (found := recognise(data).name) != agreed:
         raise MedwardError(
             f"{data} holds rows of {found}, and {federation.name} trains on {agreed}; give your rows of it"
         )
+    settings = read_settings(participant_table(parameters, str(data.resolve())))
+    return own_rows(read_data(settings), settings)
+
+
+def _check_known_place(federation: str, agreed: str, *, described: bool) -> None:
+    """Refuse a home without rows, unless the data set that was agreed on lies where it is found by its name."""
+    from medward.flows.opening import known_place
+
+    if agreed == "ward":
+        return
+    missing = f"{federation} trains on {agreed}: say where this hospital's rows are, with --data"
+    if described:
+        raise BadUsage(missing)
+    try:
+        known_place(agreed)
+    except MedwardError:
+        raise BadUsage(missing) from None
 
 
 def _settle(home: "Home", federation: "FederationFile", data: Path | None, swarm_key: Path | None) -> None:
@@ -369,7 +398,7 @@ def rotate(
         known = found.card(seat.name)
         if known is None and incarnation is None:
             raise MedwardError(f"{federation} knows no member {seat.name}; check the name, or give --incarnation")
-        _check_data(found, data)
+        _check_data(found, data, {})
         number = incarnation or (0 if known is None else known.member.incarnation) + 1
         made = Home.create(home, seat.configuration(), number)
         made.install(found)

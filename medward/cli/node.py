@@ -1,22 +1,27 @@
-"""`medward node`: run one hospital's node, back it up, restore it."""
+"""`medward node`: run one hospital's node, take its model out, back it up, restore it."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
-from medward.cli._options import HomeOption
+from medward.cli._console import print_json
+from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
 
-app = typer.Typer(help="Run one hospital's node, back it up, restore it.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from medward.agents.sentinel.model import SentinelModel
+    from medward.node.home.folder import Home
+
+app = typer.Typer(help="Run one hospital's node, take its model out, back it up.", no_args_is_help=True)
 
 Choice = TypeVar("Choice", bound=str)
 
 
 @app.callback()
 def _root() -> None:
-    """Run one hospital's node, back it up, restore it."""
+    """Run one hospital's node, take its model out, back it up, restore it."""
 
 
 @app.command("up")
@@ -45,6 +50,102 @@ def up(
         until_stdin_closes=until_stdin_closes,
     )
     raise typer.Exit(code)
+
+
+@app.command("model")
+def model(
+    home: HomeOption,
+    *,
+    out: Annotated[Path, typer.Option("--out", help="The folder for the model; a model that is there is replaced.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the model that this node's federation has now, as a folder that `detect` and `evaluate` take.
+
+    It is a copy of HOME/model, which the node itself replaces after every final training round. The node may run.
+
+    Example: medward node model --home trial/north --out model/
+    """
+    from medward.node.home.folder import Home
+
+    found = Home(home)
+    rounds, trained = _planned_rounds(found), _model_of(found)
+    if out.resolve().is_relative_to(found.folder.resolve()):
+        raise BadUsage(f"--out: {out} is inside the home, which is the node's own; choose another folder")
+    if out.exists() and not (out.is_dir() and ((out / "model.json").exists() or not any(out.iterdir()))):
+        raise MedwardError(f"{out} is there and holds no model; choose another folder, so that nothing is lost")
+    name, origin = trained.save(out), trained.provenance
+    last = 0 if origin.round is None else origin.round + 1
+    document: dict[str, Any] = {
+        "model": str(out),
+        "model_name": name,
+        "shared_model": origin.shared_model,
+        "rounds_trained": last,
+        "rounds": rounds,
+        "sites": origin.sites,
+        "protect": origin.protect,
+        "synthetic": origin.synthetic,
+    }
+    if as_json:
+        print_json(document)
+        return
+    typer.echo(
+        f"{out}: the model after {last} of {rounds} training rounds of {origin.sites} hospitals ({name}), from the "
+        f"shared model {origin.shared_model}"
+    )
+
+
+@app.command("report")
+def report(
+    home: HomeOption,
+    *,
+    out: Annotated[Path | None, typer.Option("--out", help="The page to write; HOME/report.html by default.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a page about this node's federation: its rounds, and how its model does on this hospital's own rows.
+
+    The rounds are those that this node knows; the figures are measured now, on rows of this hospital that it did not
+    train on. The node may run.
+
+    Example: medward node report --home trial/north --out north.html
+    """
+    from medward.cli._node_report import node_document, write_page
+    from medward.node.home.folder import Home
+
+    found = Home(home)
+    _planned_rounds(found)
+    page, document = out or found.folder / "report.html", node_document(found, _model_of(found))
+    write_page(page, document)
+    if as_json:
+        print_json({"report": str(page), **document})
+    else:
+        typer.echo(f"{page}: {len(document['rounds_log'])} rounds, and measures on {document['rows']['test']} own rows")
+
+
+def _model_of(home: "Home") -> "SentinelModel":
+    """Return the model in a home, or say why there is none."""
+    from medward.agents.sentinel.model import BadModel, load_model
+
+    if not home.model.exists():
+        raise MedwardError(
+            f"{home.folder} has no model yet: its node writes one with the first final training round, and at its "
+            "next start if an earlier version trained; `medward federation status` says where it stands"
+        )
+    try:
+        return load_model(home.model)
+    except BadModel as error:
+        raise MedwardError(
+            f"the model in {home.folder} is damaged: {error} Or start the node, which then writes it anew."
+        ) from None
+
+
+def _planned_rounds(home: "Home") -> int:
+    """Return how many training rounds a home's federation agreed on, or say why it has none."""
+    if not home.configuration_file.exists():
+        raise MedwardError(f"{home.folder} is no node's home: give the folder that `medward node up --home` runs on")
+    federation = home.federation()
+    if federation.application.name != "training":
+        raise MedwardError(f"{federation.name} does not train ({federation.application.name}), and has no model")
+    return int(federation.application.parameters["rounds"])
 
 
 @app.command("backup")

@@ -216,6 +216,9 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for one in next((row["participant"].get("wishes", []) for row in rows if row.get("participant")), []):
         console.print(sentence(one), highlight=False, soft_wrap=True)
     for row in rows:
+        part = row.get("participant", {})
+        if part.get("labels") not in (None, "both"):
+            console.print(f"{row['name']} {part['labels_mean']}", highlight=False, soft_wrap=True)
         for warning in row.get("warnings", []):
             console.print(f"{row.get('name', row['node'])}: {warning}", highlight=False, soft_wrap=True)
         if row["problem"]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medward.errors import MedwardError
 from medward.flows.cautions import cautions_of
+from medward.flows.cells import Labels
 from medward.flows.datasets import DATASETS, Cut, Dataset, ward
 from medward.flows.prepared import Protocol
 from medward.flows.proposal import completed
@@ -23,6 +24,7 @@ def open_data(
     rows: int = WARD_ROWS,
     without_fingerprints: bool = False,
     schema: SchemaFile | None = None,
+    labels: Labels = "required",
 ) -> tuple[Dataset, Flows]:
     """Read what `data` names, under the honest or the paper protocol's schema.
 
@@ -34,29 +36,30 @@ def open_data(
         without_fingerprints: leave out the features that identify the attack tool; the ward has none.
         schema: what the columns mean, where `data` is no data set that medward knows; what it leaves out is taken from
             the rows, and the data set then says what the rows are worth (`Dataset.cautions`).
+        labels: whether rows must have a class; those of a schema file without a label have none.
 
     Raises:
         MedwardError: it is no known name and no path, or the files are wrong.
     """
     if schema is not None:
-        return _described(schema, Path(data))
+        return _described(schema, Path(data), labels)
     if data == "ward":
         return DATASETS["ward"], ward.generate(rows, seed)
     path = Path(data)
     if not path.exists():
-        path = _known_place(data)
+        path = known_place(data)
     dataset = recognise(path)
     if protocol == "paper":
         dataset = replace(dataset, schema=dataset.paper_schema())
     if without_fingerprints:
         dataset = dataset.without(dataset.fingerprints)
-    return dataset, read_flows(dataset, path)
+    return dataset, read_flows(dataset, path, labels)
 
 
-def _described(schema: SchemaFile, path: Path) -> tuple[Dataset, Flows]:
+def _described(schema: SchemaFile, path: Path, labels: Labels) -> tuple[Dataset, Flows]:
     """Read a table that a schema file describes."""
     dataset = dataset_of(completed(schema, path))
-    flows = read_flows(dataset, path, labelled=schema.label is not None)
+    flows = read_flows(dataset, path, "ignored" if schema.label is None else labels)
     return replace(dataset, cautions=cautions_of(flows)), flows
 
 
@@ -68,8 +71,12 @@ def dataset_with(schema: Schema) -> Dataset:
     return Dataset(schema=schema, home="a hospital's own", cut=Cut.BLOCKS)
 
 
-def _known_place(name: str) -> Path:
-    """Find a data set by name in the folder that MEDWARD_DATA names."""
+def known_place(name: str) -> Path:
+    """Find a data set by name in the folder that MEDWARD_DATA names.
+
+    Raises:
+        MedwardError: it is not there.
+    """
     folder = os.environ.get("MEDWARD_DATA")
     if name not in DATASETS:
         known = ", ".join(DATASETS)

@@ -45,7 +45,13 @@ class PreparedData:
 
 
 def prepare(
-    dataset: Dataset, flows: Flows, protocol: Protocol, seed: int, densities: Sequence[float] | None = None
+    dataset: Dataset,
+    flows: Flows,
+    protocol: Protocol,
+    seed: int,
+    densities: Sequence[float] | None = None,
+    *,
+    both_kinds: bool = True,
 ) -> PreparedData:
     """Split a data set and build its features.
 
@@ -55,12 +61,15 @@ def prepare(
         protocol: "honest", "random" or "paper"; see `medward.flows.splits`.
         seed: what the split is drawn from.
         densities: instead of the data set's own, how dense the streams of thinned copies are.
+        both_kinds: whether every part must hold attacks and benign rows; one hospital's own rows need not, under the
+            honest protocol.
 
     Raises:
         BadSplit: a part would lack attacks or benign rows.
     """
     cut = {"honest": honest_split, "random": random_rows_split, "paper": paper_split}[protocol]
-    return prepare_split(dataset, flows, cut(flows, dataset, seed), protocol, seed, densities)
+    split = cut(flows, dataset, seed) if both_kinds else honest_split(flows, dataset, seed, both_kinds=False)
+    return prepare_split(dataset, flows, split, protocol, seed, densities)
 
 
 def prepare_split(

@@ -14,9 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medward.flows.cells import seconds_of
 from medward.flows.datasets._dataset import plain_file
 from medward.flows.errors import BadFile, BadSchema
-from medward.flows.reading import column_frames, data_files, seconds_of
+from medward.flows.reading import column_frames, data_files
 from medward.flows.schema_file import MOST_CLASSES, MOST_VALUES, Columns, SchemaFile
 from medward.flows.separation import GIVES_AWAY, groups_of, separation
 

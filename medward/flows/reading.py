@@ -15,13 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from medward.flows.cells import Labels, checked_rows
 from medward.flows.datasets import DATASETS, Dataset, SourceFile
 from medward.flows.errors import BadFile, UnknownDataset
-from medward.flows.schema import UNLABELLED, Feature, Flows, Schema, concatenate
+from medward.flows.schema import Flows, Schema, concatenate
 
 BLOCK_BYTES = 1 << 23
 LONGEST_LINE = 1 << 26
@@ -31,35 +30,43 @@ _SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet")
 _PARQUET_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
-def read_flows(dataset: Dataset, path: Path, labelled: bool = True) -> Flows:
+def read_flows(dataset: Dataset, path: Path, labels: Labels = "required") -> Flows:
     """Read a file or a folder of files whole.
 
     Args:
         dataset: what the files hold.
         path: a file, or a folder that is searched for files of the data set.
-        labelled: whether the class column must be there; if not, rows are marked UNLABELLED.
+        labels: whether rows must have a class; one without is marked UNLABELLED.
 
     Raises:
         BadFile: a file does not hold what the schema says; nothing is returned then.
     """
-    return concatenate(list(read_batches(dataset, path, labelled)))
+    return concatenate(list(read_batches(dataset, path, labels)))
 
 
-def read_batches(dataset: Dataset, path: Path, labelled: bool = True) -> Iterator[Flows]:
+def read_batches(dataset: Dataset, path: Path, labels: Labels = "required") -> Iterator[Flows]:
     """Read as `read_flows` does, but yield batches of some ten thousand rows."""
     found = False
+    for flows, _ in read_with_columns(dataset, path, labels):
+        if len(flows):
+            found = True
+            yield flows
+    if not found:
+        raise BadFile(path, "no row has a label", f"a class of {dataset.schema.title} in {dataset.schema.label!r}")
+
+
+def read_with_columns(dataset: Dataset, path: Path, labels: Labels = "ignored") -> Iterator[tuple[Flows, pl.DataFrame]]:
+    """Read in batches, each with the table's columns as they stand there.
+
+    A data set that drops rows without a class has fewer flows than the table has rows, unless labels are ignored.
+    """
     for file in source_files(dataset, path):
         first_row = 1
         for frame in column_frames(file):
-            flows = _check(dataset, file, frame, first_row, labelled)
+            yield checked_rows(dataset, file, frame, first_row, labels), frame
             first_row += frame.height
-            if len(flows):
-                found = True
-                yield flows
         if first_row == 1:
             raise BadFile(file.path, "there are no rows", "at least one row after the header")
-    if not found:
-        raise BadFile(path, "no row has a label", f"a class of {dataset.schema.title} in {dataset.schema.label!r}")
 
 
 def source_files(dataset: Dataset, path: Path) -> list[SourceFile]:
@@ -111,7 +118,7 @@ def _columns(file: SourceFile) -> list[str]:
         try:
             line = stream.readline(LONGEST_LINE)
             if file.header is None:
-                return _header(file.path, line)
+                return header_of(file.path, line)
             # Without a header line only the number of fields can tell.
             return list(file.header) if line.count(b",") == len(file.header) - 1 else []
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -157,9 +164,9 @@ def _text_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
                 lines = block
                 if header is None:
                     first, _, lines = block.partition(b"\n")
-                    header = _header(file.path, first)
+                    header = header_of(file.path, first)
                 if lines.strip():
-                    frame = _parse(file.path, header, lines, rows_before)
+                    frame = parse_lines(file.path, header, lines, rows_before)
                     rows_before += frame.height
                     yield frame
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -203,7 +210,12 @@ def _line_blocks(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
         yield rest.rstrip(b"\r\n")
 
 
-def _header(path: Path, line: bytes) -> list[str]:
+def header_of(path: Path, line: bytes) -> list[str]:
+    """Return the names in a header line.
+
+    Raises:
+        BadFile: it is none.
+    """
     text = line.decode("utf-8-sig", "replace").strip("\r\n")
     try:
         names = [name.strip() for name in next(csv.reader([text]), [])]
@@ -219,7 +231,18 @@ def _header(path: Path, line: bytes) -> list[str]:
     return names
 
 
-def _parse(path: Path, header: list[str], lines: bytes, rows_before: int) -> pl.DataFrame:
+def parse_lines(path: Path, header: list[str], lines: bytes, rows_before: int) -> pl.DataFrame:
+    """Return lines of comma-separated text as columns of text.
+
+    Args:
+        path: where they are from, as errors name it.
+        header: the columns' names.
+        lines: the rows, without a header line.
+        rows_before: how many rows the file has before them.
+
+    Raises:
+        BadFile: a row has more or fewer fields than the header.
+    """
     try:
         frame = pl.read_csv(
             lines,
@@ -254,141 +277,6 @@ def _bad_gzip(path: Path, error: Exception) -> BadFile:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _check(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_row: int, labelled: bool) -> Flows:
-    """Turn one batch of published rows into arrays, or say which cell is wrong."""
-    schema = dataset.schema
-    frame = frame.with_columns(
-        pl.lit(value).alias(name) for name, value in file.constants.items() if name not in frame.columns
-    )
-    for name in [feature.name for feature in schema.features] + ([schema.label] if labelled else []):
-        if name not in frame.columns:
-            raise BadFile(file.path, "the column is missing", f"the columns of {schema.title}", column=name)
-        if frame.schema[name].is_nested() or frame.schema[name] == pl.Binary:
-            raise BadFile(file.path, f"the column holds {frame.schema[name]}", "numbers or text", column=name)
-    rows = np.arange(first_row, first_row + frame.height)
-    if labelled and dataset.drops_unlabelled:
-        keep = ~_texts(frame, schema.label).is_in(["", "nan"])
-        frame, rows = frame.filter(keep), rows[keep.to_numpy()]
-    cells = _Cells(file.path, frame, rows)
-    x = np.empty((frame.height, len(schema.columns)), np.float32)
-    place = 0
-    for feature in schema.features:
-        width = max(1, len(feature.categories))
-        x[:, place : place + width] = (
-            cells.indicators(feature) if feature.categories else cells.numbers(feature)[:, None]
-        )
-        place += width
-    source, sources = cells.names(schema.source, file.name)
-    device, devices = cells.names(schema.device, "")
-    ordered = schema.order is not None and schema.order in frame.columns
-    return Flows(
-        schema=schema,
-        x=x,
-        y=cells.labels(schema) if labelled else np.full(frame.height, UNLABELLED, np.int32),
-        source=source,
-        sources=sources,
-        device=device,
-        devices=devices,
-        order=cells.times(schema.order) if ordered and schema.order else None,
-        official=None if file.official is None else np.full(frame.height, file.official, np.int8),
-    )
-
-
-def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
-    return frame[name].cast(pl.String).fill_null("").str.strip_chars()
-
-
-def seconds_of(texts: pl.Series) -> NDArray[np.float64] | None:
-    """Return a column of numbers or of dates and times (ISO 8601) as numbers or seconds, NaN where a cell is empty.
-
-    None where a cell is neither; all cells must be of one kind.
-    """
-    full = texts != ""
-    numbers = texts.cast(pl.Float64, strict=False)
-    if not (numbers.is_null() & full).any():
-        return numbers.fill_null(float("nan")).to_numpy()
-    dates = texts.str.replace("T", " ").str.strip_suffix("Z").str.to_datetime(time_unit="us", strict=False)
-    if (dates.is_null() & full).any():
-        return None
-    return (dates.cast(pl.Int64).cast(pl.Float64) / 1e6).fill_null(float("nan")).to_numpy()
-
-
-class _Cells:
-    """One batch of a file; turns columns into arrays and names the first wrong cell."""
-
-    def __init__(self, path: Path, frame: pl.DataFrame, rows: NDArray[np.int64]) -> None:
-        self._path, self._frame, self._rows = path, frame, rows
-
-    def numbers(self, feature: Feature) -> NDArray[np.float32]:
-        values = self.exact_numbers(feature.name, optional=feature.optional)
-        limit = float(np.finfo(np.float32).max)
-        return np.clip(values, -limit, limit).astype(np.float32)
-
-    def exact_numbers(self, name: str, optional: bool = False) -> NDArray[np.float64]:
-        column = self._frame[name]
-        if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-            column = column.cast(pl.String)
-            text = column.fill_null("").str.strip_chars()
-            numbers = text.cast(pl.Float64, strict=False)
-            wrong = numbers.is_null() & (text != "")
-            if wrong.any():
-                index = int(wrong.arg_max() or 0)
-                self._refuse(index, name, f"{_shortened(text[index])!r} is no number", "a number")
-            column = numbers
-        values = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-        missing = np.isnan(values)
-        if missing.any() and not optional:
-            self._refuse(int(missing.argmax()), name, "the cell is empty", "a number")
-        return values
-
-    def times(self, name: str) -> NDArray[np.float64]:
-        """Return a column of numbers, or of dates and times as seconds."""
-        column = self._frame[name]
-        if column.dtype.is_numeric():
-            return self.exact_numbers(name)
-        texts = _texts(self._frame, name)
-        seconds = seconds_of(texts)
-        if seconds is None:
-            return self.exact_numbers(name)
-        missing = np.isnan(seconds)
-        if missing.any():
-            self._refuse(int(missing.argmax()), name, "the cell is empty", "a number, or a date and time")
-        return seconds
-
-    def indicators(self, feature: Feature) -> NDArray[np.float32]:
-        text = _texts(self._frame, feature.name)
-        empty = (text == "") & ("" not in feature.fillers)
-        if empty.any() and not feature.optional:
-            self._refuse(int(empty.arg_max() or 0), feature.name, "the cell is empty", "one of the known values")
-        values = text.to_numpy()
-        return np.stack([values == category for category in feature.categories], 1).astype(np.float32)
-
-    def labels(self, schema: Schema) -> NDArray[np.int32]:
-        text = _texts(self._frame, schema.label)
-        codes = {name: index for index, name in enumerate(schema.classes)}
-        codes |= {alias: codes[name] for alias, name in schema.aliases.items()}
-        found = text.replace_strict(codes, default=UNLABELLED, return_dtype=pl.Int32).to_numpy()
-        unknown = found == UNLABELLED
-        if unknown.any():
-            index = int(unknown.argmax())
-            what = f"{_shortened(text[index])!r} is no class of {schema.title}"
-            self._refuse(index, schema.label, what, "one of " + ", ".join(schema.classes))
-        return found
-
-    def names(self, column: str | None, otherwise: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-        if column is None or column not in self._frame.columns:
-            return np.zeros(self._frame.height, np.int32), (otherwise,)
-        names, codes = np.unique(_texts(self._frame, column).to_numpy().astype(str), return_inverse=True)
-        return codes.astype(np.int32), tuple(str(name) for name in names)
-
-    def _refuse(self, index: int, column: str, what: str, expected: str) -> None:
-        raise BadFile(self._path, what, expected, row=int(self._rows[index]), column=column)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def with_schema(dataset: Dataset, schema: Schema) -> Dataset:

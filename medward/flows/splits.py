@@ -45,8 +45,15 @@ class Split:
     block: NDArray[np.int32]
 
 
-def honest_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
+def honest_split(flows: Flows, dataset: Dataset, seed: int, *, both_kinds: bool = True) -> Split:
     """Cut a data set as its `Dataset.cut` says; see this module's head.
+
+    Args:
+        flows: its rows.
+        dataset: what they are.
+        seed: what the parts are drawn from.
+        both_kinds: whether every part must hold attacks and benign rows. One hospital's own rows need not; the parts
+            that choose and test may then be empty.
 
     Raises:
         BadSplit: a part would be empty, or the official test file is missing.
@@ -75,7 +82,7 @@ def honest_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
     if flows.schema.history:
         # A chronological part is one piece of the device's stream; dealt blocks each stand alone.
         stream = (capture * 3 + part).astype(np.int32) if chronological else block
-    return _checked(flows, part, stream, block)
+    return _checked(flows, part, stream, block, both_kinds)
 
 
 def random_rows_split(flows: Flows, dataset: Dataset, seed: int) -> Split:
@@ -154,8 +161,18 @@ def _official(flows: Flows, dataset: Dataset, rng: np.random.Generator) -> Split
     return _checked(flows, part, None, block)
 
 
-def _checked(flows: Flows, part: NDArray[np.int8], stream: NDArray[np.int32] | None, block: NDArray[np.int32]) -> Split:
+def _checked(
+    flows: Flows,
+    part: NDArray[np.int8],
+    stream: NDArray[np.int32] | None,
+    block: NDArray[np.int32],
+    both_kinds: bool = True,
+) -> Split:
     train, validation, test = (np.flatnonzero(part == number) for number in range(3))
+    if not both_kinds:
+        if not len(train):
+            raise BadSplit(f"{len(flows)} rows of {flows.schema.title} are too few to train on: give more.")
+        return Split(train, validation, test, stream, block)
     for name, rows in (("training", train), ("validation", validation), ("test", test)):
         attacks = int((flows.y[rows] > 0).sum())
         if attacks == 0 or attacks == len(rows):

@@ -29,6 +29,9 @@ from medward.store.interface import BlobStore
 #: What to do about a federation that has stopped.
 HOW_TO_RESUME = "once the cause is mended, f + 1 members say `medward federation resume`"
 
+#: How a node's `phase` is told once its participant is done; it still serves its peers and its API.
+FINISHED = "finished"
+
 StateReader = Callable[[str], bytes | None]
 """Gives the value at a path of the ledger's latest state here."""
 
@@ -104,6 +107,7 @@ class Host(msgspec.Struct, frozen=True):
         store: blocks while it works, so call it in a thread (`asyncio.to_thread`).
         ledger: see `Ledger`.
         stopping: set when the node is asked to stop; the participant then has some seconds to return.
+        model: where a participant that trains keeps its model for use; None for nowhere.
     """
 
     name: str
@@ -115,6 +119,7 @@ class Host(msgspec.Struct, frozen=True):
     store: BlobStore
     ledger: Ledger
     stopping: asyncio.Event
+    model: Path | None = None
 
 
 class Participant(ABC):

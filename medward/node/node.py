@@ -18,7 +18,7 @@ from medward.node.home.cards import Card
 from medward.node.home.configuration import Configuration
 from medward.node.home.federation_file import FederationFile, members_to_call, render_federation
 from medward.node.home.folder import Home
-from medward.node.interfaces import Host, Ledger, LedgerEvent, Participant, Program
+from medward.node.interfaces import FINISHED, Host, Ledger, LedgerEvent, Participant, Program
 from medward.node.ledger.cometbft import CometConsensus
 from medward.node.ledger.feed import Feed, observed
 from medward.node.ledger.pbft import Consensus, PbftConsensus
@@ -128,6 +128,7 @@ class Node(Shown):
             self._blobs.store,
             _LedgerSeen(self._consensus, self._feed, self._submitter),
             self.stopping,
+            home.model,
         )
         self._make_participant = program.make_participant
         self._participant: Participant | None = None
@@ -252,19 +253,20 @@ class Node(Shown):
         """See `Shown.status`."""
         federation, member = self._membership.federation, self._card.member
         participant = self._participant
+        told = {} if participant is None else dict(participant.status())
         return {
             "name": member.name,
             "incarnation": member.incarnation,
             "federation": federation.name,
             "fingerprint": federation.fingerprint,
             "application": federation.application.name,
-            "phase": self._phase,
+            "phase": FINISHED if self._phase == "running" and told.get("done") else self._phase,
             "problem": self.health(),
             "uptime_seconds": round(time.monotonic() - self._start_time, 1),
             "members": [m.name for m in self._consensus.members],
             "ledger": dict(self._consensus.describe()),
             "store": dict(await asyncio.to_thread(self._blobs.describe)),
-            "participant": {} if participant is None else dict(participant.status()),
+            "participant": told,
             "waiting": self._feed.waiting,
             "restarts": dict(self._restarts.counts),
             "warnings": clock_warnings(self._consensus.describe()),

@@ -1,4 +1,4 @@
-"""Documents that `medward demo` leaves behind: metrics.json for programs, and report.html, one page for people.
+"""The report of a federation: metrics.json for programs and report.html for people, of a demo or as one node knows it.
 
 The page stands alone: no script, nothing from elsewhere, the same bytes for the same document. Its Content-Security-
 Policy holds it to that, whatever a data file calls its classes.
@@ -84,6 +84,22 @@ def page_of(document: dict[str, Any]) -> bytes:
     return _render(document, document["hospitals"], document["classes"]).encode(errors="replace")
 
 
+def write_node_report(path: Path, document: dict[str, Any], hospitals: Sequence[Mapping[str, Any]]) -> None:
+    """Write the page of a federation as one of its nodes knows it; it is replaced as a whole or not at all.
+
+    Args:
+        path: the page.
+        document: what `medward demo` would have of it; `member` is the node, `home` its folder, and `metrics` and
+            `classes` are None where the node has no labelled rows of its own.
+        hospitals: as for `write_report`, with what is not known left None.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    page = _render(document, hospitals, document["classes"])
+    _replace(path, page.encode(errors="replace"))
+
+
 def _replace(path: Path, content: bytes) -> None:
     beside = path.with_name(path.name + ".new")
     with beside.open("wb") as file:
@@ -108,18 +124,19 @@ def _environment() -> Environment:
     return environment
 
 
-def _render(document: dict[str, Any], hospitals: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
+def _render(document: dict[str, Any], hospitals: Sequence[Mapping[str, Any]], classes: Sequence[str] | None) -> str:
     names = [str(hospital["hospital"]) for hospital in hospitals]
-    matrix = _matrix(document["metrics"]["multiclass"]["confusion"], classes)
+    matrix = None if classes is None else _matrix(document["metrics"]["multiclass"]["confusion"], classes)
     log = document["rounds_log"]
     return (
         _environment()
         .get_template("federation.html.j2")
         .render(
             document=document,
+            member=document.get("member"),
             version=__version__,
             protection=PROTECTIONS.get(document["protect"], document["protect"]),
-            figures=_figures(document, matrix),
+            figures=[] if matrix is None else _figures(document, matrix),
             matrix=matrix,
             charts=_charts(log),
             hospitals=_hospitals(hospitals, log),
@@ -354,6 +371,8 @@ def _command(document: dict[str, Any]) -> list[str]:
 
 def _audit_command(document: dict[str, Any]) -> list[str]:
     """The words that check what the nodes left behind; none where no audit reads their ledger, or none ran."""
+    if "home" in document:
+        return ["medward", "audit", "--home", shlex.quote(document["home"])]
     if document["options"].get("ledger") != "pbft":
         return []
     return ["medward", "audit", "--home", shlex.quote(str(Path(document["report"]).parent))]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from medward.cli.running import _show
@@ -283,3 +284,50 @@ def test_every_command_has_an_example(medward: Run, command: list[str]) -> None:
     done = medward(*command, "--help")
     assert done.code == 0
     assert f"Example: medward {' '.join(command)}" in done.out
+
+
+def test_join_refuses_what_the_node_would_refuse_and_makes_no_home(medward: Run, tmp_path: Path) -> None:
+    assert medward("federation", "init", "--out", tmp_path / "all", "--train", "ward", *MEMBERS).code == 0
+    file, rows, home = tmp_path / "all" / "federation.json", flows(tmp_path / "rows") / "flows.csv", tmp_path / "east"
+    join = ("federation", "join", "--home", home, "--member=east=127.0.0.1:22100", "--federation", file)
+    frame = pl.read_csv(rows, infer_schema=False).with_row_index("row")
+    # The last row is as wrong as the first would be.
+    wrong = pl.when(pl.col("row") == frame.height - 1).then(pl.lit("ransom")).otherwise(pl.col("label"))
+    frame.with_columns(wrong.alias("label")).drop("row").write_csv(rows)
+    done = medward(*join, "--data", rows)
+    assert done.code == 1
+    assert "row 500, column 'label': 'ransom' is no class" in done.sentence
+    frame.head(1).drop("row").write_csv(rows)
+    done = medward(*join, "--data", rows)
+    assert done.code == 1
+    assert "too few to train on" in done.sentence
+    assert not home.exists()
+
+
+def test_join_takes_rows_of_one_kind_and_rows_without_labels_and_says_so(medward: Run, tmp_path: Path) -> None:
+    assert medward("federation", "init", "--out", tmp_path / "all", "--train", "ward", *MEMBERS).code == 0
+    join = ("federation", "join", "--federation", tmp_path / "all" / "federation.json")
+    frame = pl.read_csv(flows(tmp_path / "rows") / "flows.csv", infer_schema=False)
+    for number, (labels, own, words) in enumerate(
+        (
+            ("benign", frame.filter(pl.col("label") == "benign"), "trains on benign rows alone"),
+            ("none", frame.drop("label"), "has no labels"),
+        )
+    ):
+        path, seat = tmp_path / f"{labels}.csv", (f"--member=m{number}=127.0.0.1:{22200 + 10 * number}", "--data")
+        own.write_csv(path)
+        told = medward(*join, "--home", tmp_path / f"told-{number}", *seat, path, "--json").document
+        assert (told["labels"], told["training_rows"] > 50) == (labels, True)
+        assert words in medward(*join, "--home", tmp_path / f"said-{number}", *seat, path).out
+
+
+def test_join_asks_for_the_rows_of_a_data_set_that_is_nowhere(
+    medward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MEDWARD_DATA", raising=False)
+    assert medward("federation", "init", "--out", tmp_path / "all", "--train", "ciciomt2024", *MEMBERS).code == 0
+    join = ("federation", "join", "--home", tmp_path / "east", "--member=east=127.0.0.1:22100", "--federation")
+    done = medward(*join, tmp_path / "all" / "federation.json")
+    assert done.code == 2
+    assert "with --data" in done.sentence
+    assert not (tmp_path / "east").exists()

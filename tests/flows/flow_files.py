@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from medward.flows.cells import Labels
 from medward.flows.datasets import WUSTL, Dataset
 from medward.flows.errors import BadFile
 from medward.flows.reading import read_flows
@@ -76,10 +77,10 @@ def assert_same(one: Flows, other: Flows) -> None:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
-def refusal(dataset: Dataset, path: Path, labelled: bool = True) -> BadFile:
+def refusal(dataset: Dataset, path: Path, labels: Labels = "required") -> BadFile:
     """Read a file that must be refused, in one sentence that names it; return the error."""
     with pytest.raises(BadFile) as caught:
-        read_flows(dataset, path, labelled)
+        read_flows(dataset, path, labels)
     text = str(caught.value)
     assert text.startswith(str(path))
     assert text.endswith(".")

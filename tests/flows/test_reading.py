@@ -211,7 +211,7 @@ def test_rows_without_a_label_column_can_be_read_to_be_judged(dataset: Dataset, 
     table = table_of(dataset, 20)
     labelled = read_flows(dataset, write(tmp_path / "a.csv", table))
     del table[dataset.schema.label]
-    flows = read_flows(dataset, write(tmp_path / "a.csv", table), labelled=False)
+    flows = read_flows(dataset, write(tmp_path / "a.csv", table), "ignored")
     assert flows.x.tobytes() == labelled.x.tobytes()
     assert set(flows.y.tolist()) == {UNLABELLED}
 

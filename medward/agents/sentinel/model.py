@@ -144,12 +144,9 @@ def load_model(folder: Path) -> SentinelModel:
     Raises:
         BadModel: a file is missing, damaged, of another version, or does not belong to the other.
     """
+    text, arrays = _read_files(folder)
     try:
-        description: dict[str, Any] = json.loads((folder / "model.json").read_bytes())
-        arrays = (folder / "weights.safetensors").read_bytes()
-    except FileNotFoundError as error:
-        missing = Path(str(error.filename)).name
-        raise BadModel(f"{folder} holds no {missing}: give the folder that `medward train --out` wrote.") from None
+        description: dict[str, Any] = json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise BadModel(f"{folder / 'model.json'} is damaged: copy the whole folder again.") from None
     number = description.get("format") if isinstance(description, dict) else None
@@ -170,6 +167,22 @@ def load_model(folder: Path) -> SentinelModel:
         return _decode(description, safetensors.numpy.load(arrays))
     except (KeyError, TypeError, ValueError, msgspec.ValidationError, SafetensorError) as error:
         raise BadModel(f"{folder} does not describe a model ({error}): copy the whole folder again.") from None
+
+
+def _read_files(folder: Path) -> tuple[bytes, bytes]:
+    """Return both files of one model, also where the folder is a link that is moved to another model meanwhile."""
+    while True:
+        # Both are read in the place that the link leads to now; whoever moves it leaves that place for a while.
+        place = folder.resolve()
+        try:
+            return (place / "model.json").read_bytes(), (place / "weights.safetensors").read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if folder.resolve() == place:
+                missing = Path(str(error.filename)).name
+                raise BadModel(
+                    f"{folder} holds no {missing}: give a model's folder, as `medward train --out` or `medward node "
+                    "model --out` writes it."
+                ) from None
 
 
 def _decode(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SentinelModel:

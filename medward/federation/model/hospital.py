@@ -20,7 +20,7 @@ from medward.federation.model.survey import SIZES, Survey
 from medward.federation.model.train import Train
 from medward.federation.sums.interface import IntVector
 from medward.fhe.quantise import quantise_with_feedback, rounding_seed, weighted
-from medward.flows.schema import Flows
+from medward.flows.schema import UNLABELLED, Flows
 from medward.flows.sketch import count
 
 #: A hospital votes against a model that costs it more than this many times what the one before did, unless the
@@ -37,7 +37,7 @@ class TrainingRows:
 
     Args:
         x: the feature matrix of its rows.
-        y: their classes, as the schema numbers them.
+        y: their classes, as the schema numbers them; UNLABELLED where a row has none.
         stream: each row's stream.
         order: each row's place in its stream, or None for the order of the rows.
     """
@@ -108,10 +108,17 @@ class Hospital:
         raise TypeError(f"no work for {type(shared)}")
 
     def accepts(self, before: SharedModel, after: SharedModel) -> bool:
-        """Say whether the next shared model is not clearly worse on this hospital's own validation rows."""
+        """Say whether the next shared model is not clearly worse on this hospital's own validation rows.
+
+        With benign rows alone, a model that learns to alert can only look worse, and with attacks alone only better:
+        such a hospital votes against none.
+        """
         if self._validation is None or len(self._validation) < LEAST_VALIDATION_ROWS:
             return True
         if not (isinstance(before, Train) and isinstance(after, Train)):
+            return True
+        attack = self._validation.y > 0
+        if attack.all() or not attack.any():
             return True
         old, new = self._costs(before), self._costs(after)
         noise = float(np.std(new - old)) / float(len(old)) ** 0.5
@@ -124,6 +131,21 @@ class Hospital:
             return np.zeros(0)
         return self._costs(shared, averaged=True)
 
+    def validate(self, model: SentinelModel) -> dict[str, float] | None:
+        """Return how a model does on the own validation rows: rows, expected cost, escalation rate; None without any.
+
+        It is the model as it goes on guard, its alert bias included.
+        """
+        if self._validation is None or not len(self._validation):
+            return None
+        scores, labels = model.scorer().score(self._validation.x), model.labels(self._validation.y)
+        costs = window_costs(labels, scores.decision, scores.escalated, model.recipe.costs)
+        return {
+            "rows": len(labels),
+            "expected_cost": float(costs.mean()),
+            "escalation_rate": float(np.mean(scores.escalated)),
+        }
+
     def _costs(self, shared: Train, *, averaged: bool = False) -> NDArray[np.float64]:
         """Return the cost of each window of the validation rows under a shared model."""
         assert self._validation is not None
@@ -133,8 +155,10 @@ class Hospital:
         return window_costs(labels, scores.decision, scores.escalated, plan.recipe.costs)
 
     def _survey(self, shared: Survey) -> IntVector:
-        classes = np.bincount(self._rows.y, minlength=len(shared.plan.space.schema.classes))
-        size = np.bincount([max(len(self._rows) - 1, 0).bit_length()], minlength=SIZES)
+        # Rows without a class tell what traffic looks like, which the scaler is fitted on; nothing is trained on them.
+        labelled = self._rows.y[self._rows.y != UNLABELLED]
+        classes = np.bincount(labelled, minlength=len(shared.plan.space.schema.classes))
+        size = np.bincount([max(len(labelled) - 1, 0).bit_length()], minlength=SIZES)
         windows = [] if shared.plan.courier is None else [0 if self._validation is None else len(self._validation)]
         return np.concatenate([count(self._rows.x, shared.grid), classes, size, windows]).astype(np.int64)
 

@@ -9,6 +9,7 @@ ledger/            keys/ (mode 0600), journal/
 store/             blocks/, pins.sqlite
 gateway/           certificate and key of the store's gateway, made at each start
 participant/       the participant's journal and secrets
+model              the model of the last final training round, a link into model-versions/
 data/              key (mode 0600) of sealed data, and unsent/; `rotate` leaves it
 log/               node.jsonl
 """
@@ -56,6 +57,7 @@ class Home:
         self.gateway = folder / "gateway"
         self.participant = folder / "participant"
         self.data = folder / "data"
+        self.model = folder / "model"
         self.log_file = folder / "log" / "node.jsonl"
 
     @classmethod

@@ -7,10 +7,11 @@ site = 0                            on one machine; a hospital with rows of its 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from medward.agents.sentinel.recipe import recipe_of
 from medward.federation.errors import FederationError
@@ -23,9 +24,19 @@ from medward.flows.history import FeatureSpace
 from medward.flows.opening import WARD_ROWS, open_data
 from medward.flows.partition import Partition, partition_rows
 from medward.flows.prepared import PreparedData, prepare
+from medward.flows.schema import UNLABELLED
 from medward.flows.schema_file import SchemaFile, dataset_of, schema_of
 from medward.node.errors import InvalidConfiguration
 from medward.node.training.earlier_format import check_parameters
+
+Rows = NDArray[np.intp]
+LabelKinds = Literal["both", "benign", "attacks", "none"]
+_MEANING: Mapping[LabelKinds, str] = {
+    "both": "trains on attacks and benign rows",
+    "benign": "trains on benign rows alone, and has no attacks to vote by",
+    "attacks": "trains on attacks alone, and has no benign rows to vote by",
+    "none": "has no labels: its rows count in surveys, and in training it contributes zeros, which keeps cohorts large",
+}
 
 
 class ParticipantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,18 +84,54 @@ class ParticipantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 @dataclass(frozen=True)
+class OwnRows:
+    """A member's own rows, among those that were read.
+
+    Args:
+        train: numbers of the rows that train, those without a class included.
+        validation: numbers of the rows that a model is tried on; each has a class.
+        test: numbers of the rows that nothing but a report looks at; each has a class.
+        attacks: how many attacks are among the rows that train.
+        benign: how many benign rows are.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    attacks: int
+    benign: int
+
+    @property
+    def labels(self) -> LabelKinds:
+        """Which labels the rows have that train."""
+        if self.attacks and self.benign:
+            return "both"
+        return "benign" if self.benign else "attacks" if self.attacks else "none"
+
+    @property
+    def meaning(self) -> str:
+        """What this member's part in training is, as the end of a sentence about it."""
+        return _MEANING[self.labels]
+
+
+@dataclass(frozen=True)
 class OwnSide:
     """A member's private side.
 
     Args:
         plan: what the federation trains.
         hospital: its rows, and the work on them.
-        rows: how many training rows it has.
+        own: which rows are its own.
     """
 
     plan: TrainingPlan
     hospital: Hospital
-    rows: int
+    own: OwnRows
+
+    @property
+    def rows(self) -> int:
+        """How many training rows it has, those without a class included."""
+        return len(self.own.train)
 
 
 def read_settings(table: Mapping[str, Any]) -> ParticipantSettings:
@@ -135,9 +182,51 @@ def plan_candidates(settings: ParticipantSettings) -> Iterator[TrainingPlan]:
 
 
 def read_data(settings: ParticipantSettings) -> PreparedData:
-    """Read and split a member's data."""
-    dataset, flows = open_data(settings.data, settings.seed, rows=settings.rows, schema=settings.described())
-    return prepare(dataset, flows, "honest", settings.seed)
+    """Read and split a member's data.
+
+    A hospital's own rows may lack attacks, benign rows or classes. Rows that several members of a trial share may not.
+
+    Raises:
+        FlowsError: the rows are not what the plan is for, or too few.
+    """
+    own = settings.sites == 1
+    dataset, flows = open_data(
+        settings.data,
+        settings.seed,
+        rows=settings.rows,
+        schema=settings.described(),
+        labels="optional" if own else "required",
+    )
+    return prepare(dataset, flows, "honest", settings.seed, both_kinds=not own)
+
+
+def own_rows(prepared: PreparedData, settings: ParticipantSettings) -> OwnRows:
+    """Return which of the rows that were read are this member's."""
+    flows, split = prepared.flows, prepared.split
+
+    def share(rows: Rows) -> Rows:
+        if settings.sites == 1:
+            return rows
+        dealt = partition_rows(flows, rows, split.block, settings.sites, settings.partition, settings.seed)
+        return dealt[settings.site]
+
+    def labelled_share(rows: Rows) -> Rows:
+        try:
+            part = share(rows)
+        except BadSplit:
+            return np.zeros(0, np.intp)
+        labelled: Rows = part[flows.y[part] != UNLABELLED]
+        return labelled
+
+    train = share(split.train)
+    classes = flows.y[train]
+    return OwnRows(
+        train=train,
+        validation=labelled_share(split.validation),
+        test=labelled_share(split.test),
+        attacks=int((classes > 0).sum()),
+        benign=int((classes == 0).sum()),
+    )
 
 
 def own_side(settings: ParticipantSettings, secret: bytes) -> OwnSide:
@@ -148,18 +237,8 @@ def own_side(settings: ParticipantSettings, secret: bytes) -> OwnSide:
         secret: what the member's random draws derive from; nobody else has it.
     """
     prepared = read_data(settings)
-    flows, split = prepared.flows, prepared.split
-
-    def share(rows: np.ndarray[Any, np.dtype[np.intp]]) -> np.ndarray[Any, np.dtype[np.intp]]:
-        if settings.sites == 1:
-            return rows
-        dealt = partition_rows(flows, rows, split.block, settings.sites, settings.partition, settings.seed)
-        return dealt[settings.site]
-
-    own = share(split.train)
-    try:
-        tried = share(split.validation)
-    except BadSplit:
-        tried = np.zeros(0, np.intp)
-    rows, validation = (training_rows(flows, prepared.x, prepared.stream, part) for part in (own, tried))
-    return OwnSide(plan_of(prepared, settings), Hospital(secret, rows, validation), len(own))
+    own = own_rows(prepared, settings)
+    rows, validation = (
+        training_rows(prepared.flows, prepared.x, prepared.stream, part) for part in (own.train, own.validation)
+    )
+    return OwnSide(plan_of(prepared, settings), Hospital(secret, rows, validation), own)

@@ -4,6 +4,7 @@
     answers.sqlite   what it showed in sums, and the secrets of those under way (federation/sums/journal.py)
     carried          what clipping and rounding lost of its updates
     models/CID       the last shared models that it made
+    rounds.jsonl     what became of the rounds (round_history.py)
 
 All are readable by their owner only, and written whole or not at all.
 """

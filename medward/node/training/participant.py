@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from medward.agents.compilation import keep_compiled
 from medward.federation.application import FederationSnapshot
@@ -50,15 +50,17 @@ from medward.federation.sums.plain import PlainSum
 from medward.ledger.errors import LedgerError, TransactionRefused
 from medward.ledger.types import Block
 from medward.node.errors import NodeError, NotCertified
-from medward.node.interfaces import HOW_TO_RESUME, Host, Ordered, Participant, Restored
+from medward.node.interfaces import FINISHED, HOW_TO_RESUME, Host, Ordered, Participant, Restored
 from medward.node.ledger.wishes import log_wishes, told
 from medward.node.sealed_data.service import SealedDataService
 from medward.node.training.data import read_settings
 from medward.node.training.fetching import Fetching
 from medward.node.training.files import TrainingFiles
 from medward.node.training.journal_check import check_journal
+from medward.node.training.outcomes import Outcomes
 from medward.node.training.reading import Reading
 from medward.node.training.retention import MODELS, Retention
+from medward.node.training.round_history import RoundHistory
 from medward.node.training.round_log import RoundLog, summary
 from medward.node.training.work import TrainingWork
 from medward.store.errors import StoreError
@@ -100,6 +102,7 @@ class TrainingParticipant(Participant):
         self._reading = Reading(self._retention, self._rounds.watch)
         read_model = partial(self._reading.read, label=MODELS, author=None, limits=file_up_to(MOST_BYTES))
         self._bench = TrainingWork(host.name, self._settings, self._files, host.store, self._rounds.watch, read_model)
+        self._outcomes = Outcomes(self._bench, RoundHistory(host.folder), host.model)
         self._turn = asyncio.Lock()
         self._let_go_until = -1
 
@@ -167,8 +170,9 @@ class TrainingParticipant(Participant):
             return {"doing": "reading its data"}
         state, now = self._machine.state, self._machine.state.round
         holders, present = state.terms.holders, state.present
+        own = self._bench.own
         return {
-            "doing": _doing(state),
+            "doing": FINISHED if self._finished_plan(state) else _doing(state),
             "round": None if now is None else now.number,
             "phase": None if now is None else now.phase.value,
             "waits_for": list(self._machine.awaited),
@@ -178,10 +182,16 @@ class TrainingParticipant(Participant):
             "wishes": told(state.membership, time.time()),
             "model": state.model,
             "next": None if state.next is None else state.next.task,
-            "done": state.next is None,
+            "done": self._finished_plan(state),
             "stopped": state.stopped,
-            "training_rows": None if self._bench.own is None else self._bench.own.rows,
+            "training_rows": None if own is None else own.rows,
+            "labels": None if own is None else own.own.labels,
+            "labels_mean": None if own is None else own.own.meaning,
         }
+
+    def _finished_plan(self, state: FederationState) -> bool:
+        """Whether the plan is fulfilled, and its model is where this hospital finds it."""
+        return state.next is None and not self._outcomes.lack(state)
 
     # Beginning.
 
@@ -215,6 +225,7 @@ class TrainingParticipant(Participant):
         if isinstance(event, Restored):
             self._bench.check_plan(snapshot.federation)
             await self._in_turn(self._restore, snapshot.federation)
+            self._keep_outcomes()
             return
         records = [
             (record, transaction.client)
@@ -224,7 +235,14 @@ class TrainingParticipant(Participant):
         for record, account in records:
             await self._in_turn(self._take_record, record, account, event.block, snapshot.block)
         await self._in_turn(self._duties)
+        self._keep_outcomes()
         await self._let_go()
+
+    def _keep_outcomes(self) -> None:
+        """Begin to keep what rounds led to, unless that is under way."""
+        assert self._machine is not None
+        if not self._outcomes.busy and self._outcomes.lack(self._machine.state):
+            self._start(self._outcomes.keep(lambda: cast(FederationMember, self._machine).state, self.rounds))
 
     async def _let_go(self) -> None:
         """Let go of what the end of a round made superfluous, where not all is to be kept."""
@@ -398,7 +416,7 @@ def _doing(state: FederationState) -> str:
     if state.stopped is not None:
         return "stopped"
     if state.next is None:
-        return "done"
+        return "keeping the model"
     if state.round is not None and not state.round.over:
         return f"{state.round.task}: {state.round.phase.value}"
     return "between rounds" if state.begins_at is not None else "waiting for sealing keys"

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
+from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.federation.blobs import blob_name
 from medward.federation.errors import FederationError
 from medward.federation.model.hospital import trial_secret
@@ -11,6 +12,7 @@ from medward.federation.model.plan import plan_digest
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.shared_model_format import decode_model, encode_model
 from medward.federation.model.survey import first_model
+from medward.federation.model.train import Train
 from medward.federation.round.effects import Advance, Advanced, Judge, Judged, Produced, Work
 from medward.federation.rules import FederationState
 from medward.federation.stopwatch import Stopwatch
@@ -68,6 +70,8 @@ class TrainingWork:
         self._models.use(blob_name(encoded), first)
         await asyncio.to_thread(self._store.add, encoded, pin=MODELS)
         _LOG.info("%s has %d training rows of %s", self._name, self.own.rows, settings.data)
+        if self.own.own.labels != "both":
+            _LOG.warning("%s %s", self._name, self.own.own.meaning)
 
     def check_plan(self, state: FederationState) -> None:
         """Refuse to train something else than was agreed on.
@@ -119,6 +123,34 @@ class TrainingWork:
         with self._watch.doing("train"):
             accept = await asyncio.to_thread(self.own.hospital.accepts, before, after)
         return Judged(effect.round, accept)
+
+    async def for_use(self, name: str, members: int, protect: str) -> SentinelModel | None:
+        """Return the model that a shared model puts on guard; None as long as nothing was trained.
+
+        Args:
+            name: the shared model.
+            members: how many hospitals train.
+            protect: how their updates are protected.
+        """
+        shared = await self.shared(name)
+        if not isinstance(shared, Train) or shared.round < 1:
+            return None
+        schema = shared.plan.space.schema
+        origin = Provenance(
+            how="federated",
+            round=shared.round - 1,
+            sites=members,
+            protect=protect,
+            synthetic=schema.synthetic,
+            seed=shared.plan.seed,
+            shared_model=name,
+        )
+        return await asyncio.to_thread(shared.guard, origin)
+
+    async def validation(self, model: SentinelModel) -> Mapping[str, float] | None:
+        """Return how a model does on the member's own labelled validation rows, None where it has none."""
+        assert self.own is not None
+        return await asyncio.to_thread(self.own.hospital.validate, model)
 
     async def shared(self, name: str) -> SharedModel:
         """Return a shared model by its name, from a peer where this member did not make it itself."""

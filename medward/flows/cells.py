@@ -1,0 +1,175 @@
+"""Cells of a table, turned into arrays under a schema; a wrong one is named with its row and column."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from medward.flows.datasets import Dataset, SourceFile
+from medward.flows.errors import BadFile
+from medward.flows.schema import UNLABELLED, Feature, Flows, Schema
+
+#: Whether rows must have a class, may lack it (the column, or a cell of it), or are read as if they had none.
+Labels = Literal["required", "optional", "ignored"]
+
+
+def checked_rows(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_row: int, labels: Labels) -> Flows:
+    """Turn one batch of published rows into arrays.
+
+    Args:
+        dataset: what the rows are.
+        file: where they are from.
+        frame: the rows as they stand there.
+        first_row: the number of the first one.
+        labels: what is asked of the class column.
+
+    Raises:
+        BadFile: a cell is wrong; the sentence says which.
+    """
+    schema = dataset.schema
+    frame = frame.with_columns(
+        pl.lit(value).alias(name) for name, value in file.constants.items() if name not in frame.columns
+    )
+    labelled = labels == "required" or (labels == "optional" and schema.label in frame.columns)
+    for name in [feature.name for feature in schema.features] + ([schema.label] if labelled else []):
+        if name not in frame.columns:
+            raise BadFile(file.path, "the column is missing", f"the columns of {schema.title}", column=name)
+        if frame.schema[name].is_nested() or frame.schema[name] == pl.Binary:
+            raise BadFile(file.path, f"the column holds {frame.schema[name]}", "numbers or text", column=name)
+    rows = np.arange(first_row, first_row + frame.height)
+    if labelled and dataset.drops_unlabelled:
+        keep = ~_texts(frame, schema.label).is_in(["", "nan"])
+        frame, rows = frame.filter(keep), rows[keep.to_numpy()]
+    cells = Cells(file.path, frame, rows)
+    x = np.empty((frame.height, len(schema.columns)), np.float32)
+    place = 0
+    for feature in schema.features:
+        width = max(1, len(feature.categories))
+        x[:, place : place + width] = (
+            cells.indicators(feature) if feature.categories else cells.numbers(feature)[:, None]
+        )
+        place += width
+    source, sources = cells.names(schema.source, file.name)
+    device, devices = cells.names(schema.device, "")
+    ordered = schema.order is not None and schema.order in frame.columns
+    return Flows(
+        schema=schema,
+        x=x,
+        y=cells.labels(schema, gaps=labels == "optional") if labelled else np.full(frame.height, UNLABELLED, np.int32),
+        source=source,
+        sources=sources,
+        device=device,
+        devices=devices,
+        order=cells.times(schema.order) if ordered and schema.order else None,
+        official=None if file.official is None else np.full(frame.height, file.official, np.int8),
+    )
+
+
+def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
+    return frame[name].cast(pl.String).fill_null("").str.strip_chars()
+
+
+def seconds_of(texts: pl.Series) -> NDArray[np.float64] | None:
+    """Return a column of numbers or of dates and times (ISO 8601) as numbers or seconds, NaN where a cell is empty.
+
+    None where a cell is neither; all cells must be of one kind.
+    """
+    full = texts != ""
+    numbers = texts.cast(pl.Float64, strict=False)
+    if not (numbers.is_null() & full).any():
+        return numbers.fill_null(float("nan")).to_numpy()
+    dates = texts.str.replace("T", " ").str.strip_suffix("Z").str.to_datetime(time_unit="us", strict=False)
+    if (dates.is_null() & full).any():
+        return None
+    return (dates.cast(pl.Int64).cast(pl.Float64) / 1e6).fill_null(float("nan")).to_numpy()
+
+
+class Cells:
+    """One batch of a file; turns columns into arrays and names the first wrong cell.
+
+    Args:
+        path: the file, as errors name it.
+        frame: the rows.
+        rows: the number of each row in its file.
+    """
+
+    def __init__(self, path: Path, frame: pl.DataFrame, rows: NDArray[np.int64]) -> None:
+        self._path, self._frame, self._rows = path, frame, rows
+
+    def numbers(self, feature: Feature) -> NDArray[np.float32]:
+        """Return a column of numbers, cut to what 32 bits hold."""
+        values = self.exact_numbers(feature.name, optional=feature.optional)
+        limit = float(np.finfo(np.float32).max)
+        return np.clip(values, -limit, limit).astype(np.float32)
+
+    def exact_numbers(self, name: str, optional: bool = False) -> NDArray[np.float64]:
+        """Return a column of numbers, NaN for an empty cell where it is `optional`."""
+        column = self._frame[name]
+        if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+            column = column.cast(pl.String)
+            text = column.fill_null("").str.strip_chars()
+            numbers = text.cast(pl.Float64, strict=False)
+            wrong = numbers.is_null() & (text != "")
+            if wrong.any():
+                index = int(wrong.arg_max() or 0)
+                self._refuse(index, name, f"{_shortened(text[index])!r} is no number", "a number")
+            column = numbers
+        values = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        missing = np.isnan(values)
+        if missing.any() and not optional:
+            self._refuse(int(missing.argmax()), name, "the cell is empty", "a number")
+        return values
+
+    def times(self, name: str) -> NDArray[np.float64]:
+        """Return a column of numbers, or of dates and times as seconds."""
+        column = self._frame[name]
+        if column.dtype.is_numeric():
+            return self.exact_numbers(name)
+        texts = _texts(self._frame, name)
+        seconds = seconds_of(texts)
+        if seconds is None:
+            return self.exact_numbers(name)
+        missing = np.isnan(seconds)
+        if missing.any():
+            self._refuse(int(missing.argmax()), name, "the cell is empty", "a number, or a date and time")
+        return seconds
+
+    def indicators(self, feature: Feature) -> NDArray[np.float32]:
+        """Return a text column as one indicator for each of its values: float32[rows, values]."""
+        text = _texts(self._frame, feature.name)
+        empty = (text == "") & ("" not in feature.fillers)
+        if empty.any() and not feature.optional:
+            self._refuse(int(empty.arg_max() or 0), feature.name, "the cell is empty", "one of the known values")
+        values = text.to_numpy()
+        return np.stack([values == category for category in feature.categories], 1).astype(np.float32)
+
+    def labels(self, schema: Schema, gaps: bool) -> NDArray[np.int32]:
+        """Return the classes; UNLABELLED for an empty cell, where there may be `gaps`."""
+        text = _texts(self._frame, schema.label)
+        codes = {name: index for index, name in enumerate(schema.classes)}
+        codes |= {alias: codes[name] for alias, name in schema.aliases.items()}
+        found = text.replace_strict(codes, default=UNLABELLED, return_dtype=pl.Int32).to_numpy()
+        unknown = found == UNLABELLED
+        if gaps:
+            unknown &= (text != "").to_numpy()
+        if unknown.any():
+            index = int(unknown.argmax())
+            what = f"{_shortened(text[index])!r} is no class of {schema.title}"
+            self._refuse(index, schema.label, what, "one of " + ", ".join(schema.classes))
+        return found
+
+    def names(self, column: str | None, otherwise: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+        """Return a column of names as numbers, and the names; a column that is missing holds one name, `otherwise`."""
+        if column is None or column not in self._frame.columns:
+            return np.zeros(self._frame.height, np.int32), (otherwise,)
+        names, codes = np.unique(_texts(self._frame, column).to_numpy().astype(str), return_inverse=True)
+        return codes.astype(np.int32), tuple(str(name) for name in names)
+
+    def _refuse(self, index: int, column: str, what: str, expected: str) -> None:
+        raise BadFile(self._path, what, expected, row=int(self._rows[index]), column=column)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,82 @@
+"""Outcomes of rounds, kept where the hospital uses them: the model (model_folder.py), the rounds (round_history.py)."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medward.errors import MedwardError
+from medward.federation.rules import FederationState
+from medward.node.training.model_folder import ModelFolder
+from medward.node.training.round_history import RoundHistory
+from medward.node.training.work import TrainingWork
+
+_LOG = logging.getLogger("medward.node")
+
+
+class Outcomes:
+    """Keeps what each round led to, one round after the other.
+
+    A failure to write costs the round its place, never the node: the log says why, and the next round tries again.
+
+    Args:
+        bench: makes the model for use, and measures it.
+        history: keeps the rounds.
+        folder: HOME/model, None where no model is kept.
+    """
+
+    def __init__(self, bench: TrainingWork, history: RoundHistory, folder: Path | None) -> None:
+        self._bench, self._history = bench, history
+        self._folder = None if folder is None else ModelFolder(folder)
+        self._model: str | None = None
+        self._until = -1
+        self.busy = False
+
+    def lack(self, state: FederationState) -> bool:
+        """Whether the ledger's state has led to something that is not kept yet."""
+        return state.model != self._model or _last_over(state) > self._until
+
+    async def keep(
+        self, state: Callable[[], FederationState], rounds: Callable[[], Sequence[Mapping[str, Any]]]
+    ) -> None:
+        """Keep what is lacking, until nothing is.
+
+        Args:
+            state: returns the ledger's state now.
+            rounds: returns the rounds that are over, the latest first.
+        """
+        self.busy = True
+        try:
+            while self.lack(now := state()):
+                measured = await self._keep_model(now) if now.model != self._model else None
+                await self._keep_rounds(rounds(), now.model, measured)
+                self._model, self._until = now.model, _last_over(now)
+        finally:
+            self.busy = False
+
+    async def _keep_model(self, state: FederationState) -> Mapping[str, float] | None:
+        model = await self._bench.for_use(state.model, len(state.membership.names), state.agreement.protect)
+        if model is None or self._folder is None:
+            return None
+        try:
+            if await asyncio.to_thread(self._folder.shared_model) != state.model:
+                await asyncio.to_thread(self._folder.replace, model)
+        except MedwardError as error:
+            _LOG.warning("the model is not kept: %s", error)
+        return await self._bench.validation(model)
+
+    async def _keep_rounds(
+        self, rounds: Sequence[Mapping[str, Any]], model: str, measured: Mapping[str, float] | None
+    ) -> None:
+        reports = [{**one, "validation": measured if one["model"] == model else None} for one in rounds]
+        try:
+            await asyncio.to_thread(self._history.add, reports)
+        except MedwardError as error:
+            _LOG.warning("the rounds are not kept: %s", error)
+
+
+def _last_over(state: FederationState) -> int:
+    """Return the number of the last round that is over, -1 where there is none."""
+    now = state.round
+    return -1 if now is None else now.number if now.over else now.number - 1

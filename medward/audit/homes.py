@@ -110,7 +110,9 @@ def audit_node(client: NodeClient, only: int | None = None, said: Callable[[str]
     return found
 
 
-def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = lambda _: None) -> Audit:
+def audit(
+    folder: str | os.PathLike[str], only: int | None = None, said: Callable[[str], None] = lambda _: None
+) -> Audit:
     """Check one home, or all homes in a folder.
 
     Args:
@@ -122,6 +124,7 @@ def audit(folder: Path, only: int | None = None, said: Callable[[str], None] = l
         NodeError: there is no home, or no federation file that can be read, or a ledger that cannot be read now, or the
             federation is of an earlier format.
     """
+    folder = Path(folder)
     found = Audit(str(folder))
     homes = {home.folder.name: home for home in find_homes(folder)}
     federation, files = _read_files(homes, found)

@@ -62,6 +62,23 @@ def read_batches(dataset: Dataset, path: Path, labelled: bool = True) -> Iterato
         raise BadFile(path, "no row has a label", f"a class of {dataset.schema.title} in {dataset.schema.label!r}")
 
 
+def flows_of(dataset: Dataset, frame: pl.DataFrame, name: str, labelled: bool = True) -> Flows:
+    """Turn a table in memory into flows, checked as a file's rows are.
+
+    Args:
+        dataset: what the table holds.
+        frame: its rows.
+        name: what errors call it.
+        labelled: whether the class column must be there.
+
+    Raises:
+        BadFile: it does not hold what the schema says.
+    """
+    if not frame.height:
+        raise BadFile(name, "there are no rows", "at least one row")
+    return _checked(dataset, SourceFile(Path(name), name), frame, 1, labelled)
+
+
 def source_files(dataset: Dataset, path: Path) -> list[SourceFile]:
     """List the data set's files at `path`, in the order of their names."""
     return [dataset.describe(file) for file in dataset.choose(data_files(path))]

@@ -10,21 +10,51 @@ from typing import TYPE_CHECKING, Any
 from medward.errors import MedwardError
 
 if TYPE_CHECKING:
+    from medward.agents.networks.interface import Network
+    from medward.agents.networks.plain import PlainNetwork
     from medward.api.data import Data, load, split
-    from medward.api.model import Model, load_model
+    from medward.api.federation import Federation, Sentinel, federate
+    from medward.api.loading import load_model
+    from medward.api.model import Model
     from medward.api.training import train
     from medward.audit.homes import audit
+    from medward.federation.simulation.combining import Combine, Mean, Median
 
 __version__ = "0.1.0"
-__all__ = ["Data", "MedwardError", "Model", "audit", "load", "load_model", "split", "train"]
+__all__ = [
+    "Combine",
+    "Data",
+    "Federation",
+    "Mean",
+    "Median",
+    "MedwardError",
+    "Model",
+    "Network",
+    "PlainNetwork",
+    "Sentinel",
+    "audit",
+    "federate",
+    "load",
+    "load_model",
+    "split",
+    "train",
+]
 
 #: Where each public name is defined; it is imported when it is first used, since some take a second.
 _PLACES = {
+    "Combine": "medward.federation.simulation.combining",
     "Data": "medward.api.data",
-    "load": "medward.api.data",
-    "split": "medward.api.data",
+    "Federation": "medward.api.federation",
+    "Mean": "medward.federation.simulation.combining",
+    "Median": "medward.federation.simulation.combining",
     "Model": "medward.api.model",
-    "load_model": "medward.api.model",
+    "Network": "medward.agents.networks.interface",
+    "PlainNetwork": "medward.agents.networks.plain",
+    "Sentinel": "medward.api.federation",
+    "federate": "medward.api.federation",
+    "load": "medward.api.data",
+    "load_model": "medward.api.loading",
+    "split": "medward.api.data",
     "train": "medward.api.training",
 }
 

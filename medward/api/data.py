@@ -121,7 +121,7 @@ def split(data: Data, protocol: Protocol = "honest", seed: int = 0, *, thin: tup
     return prepare(data.dataset, data.flows, protocol, seed, thin or None)
 
 
-def prepared(data: "Data | PreparedData", seed: int) -> PreparedData:
+def as_split(data: "Data | PreparedData", seed: int) -> PreparedData:
     """Return a table split honestly, or as it was split already."""
     return data if isinstance(data, PreparedData) else split(data, seed=seed)
 

@@ -9,10 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medward.agents.sentinel import model
+from medward.agents.costs import Costs
 from medward.agents.sentinel.judgement import Judgement, judge_scores
 from medward.agents.sentinel.model import Provenance, SentinelModel
-from medward.agents.sentinel.recipe import Costs
 from medward.agents.sentinel.scorer import Scores
 from medward.api.data import Data
 from medward.api.tables import FlowTable, frame_of
@@ -176,12 +175,3 @@ class TrainedSentinel(Model):
     def save(self, folder: str | PathLike[str]) -> str:
         """Write `model.json` and `weights.safetensors` into a folder; return the model's name."""
         return self.sentinel.save(Path(folder))
-
-
-def load_model(folder: str | PathLike[str]) -> Model:
-    """Read a model that was saved: by `Model.save`, `medward train`, `medward demo` or a node.
-
-    Raises:
-        BadModel: a file is missing, damaged or of another version.
-    """
-    return TrainedSentinel(model.load_model(Path(folder)))

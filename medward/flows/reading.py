@@ -76,7 +76,7 @@ def flows_of(dataset: Dataset, frame: pl.DataFrame, name: str, labelled: bool = 
     """
     if not frame.height:
         raise BadFile(name, "there are no rows", "at least one row")
-    return _checked(dataset, SourceFile(Path(name), name), frame, 1, labelled)
+    return _check(dataset, SourceFile(Path(name), name), frame, 1, labelled)
 
 
 def source_files(dataset: Dataset, path: Path) -> list[SourceFile]:

@@ -9,10 +9,14 @@ import polars as pl
 import pytest
 
 import medward
-from medward.agents.sentinel.recipe import Recipe
+from medward.agents.sentinel.recipe import LearningSettings, NetworkSettings, Recipe, ScalingSettings
 from tests.api.conftest import Files, own_rows
 
-QUICK = Recipe(bins=8, embedding=2, hidden=(16,), batch=64, epochs=8, cells=64, learning_rate=1e-2)
+QUICK = Recipe(
+    ScalingSettings(bins=8, cells=64),
+    NetworkSettings(embedding=2, hidden=(16,)),
+    LearningSettings(batch=64, epochs=8, learning_rate=1e-2),
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,7 @@ def test_evaluating_a_table_counts_all_its_rows(model: medward.Model, files: Fil
         (lambda rows: rows.with_columns(size=pl.lit("large")), "row 1, column 'size': 'large' is no number"),
         (lambda rows: {"size": [1.0, 2.0], "noise": [1.0]}, "make no table"),
         (lambda rows: 7, "int is no table"),
-        (lambda rows: OtherFrame({"size": [1], "noise": [1], "proto": [float("nan")]}), "is empty"),
+        (lambda rows: OtherFrame({"size": [float("nan")], "proto": ["udp"]}), "column 'noise': the column is missing"),
     ],
 )
 def test_wrong_table_gets_one_sentence(model: medward.Model, change: Any, sentence: str) -> None:

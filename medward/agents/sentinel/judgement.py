@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medward.agents.costs import Costs
 from medward.agents.metrics import expected_cost, measures
 from medward.agents.sentinel.model import SentinelModel
-from medward.agents.sentinel.recipe import Costs
 from medward.agents.sentinel.scorer import Scores
 
 UNKNOWN = "unknown to the model"

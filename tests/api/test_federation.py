@@ -132,7 +132,7 @@ class _Wrong(Centroids):
 
     def train(self, weights: FlatWeights, x: Inputs, y: Labels, classes: int, seed: int) -> FlatWeights:
         new = super().train(weights, x, y, classes, seed)
-        return {"short": new[1:], "nan": new * np.float32("nan"), "matrix": new.reshape(2, -1)}.get(self.what, new)
+        return {"short": new[1:], "nan": new * np.float32("nan"), "matrix": new[None]}.get(self.what, new)
 
     def scores(self, weights: FlatWeights, x: Inputs, classes: int) -> Any:
         scores = super().scores(weights, x, classes)

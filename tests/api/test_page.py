@@ -17,7 +17,7 @@ def test_code_of_the_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    own_rows(2000, 3).write_csv("gateway.csv")
+    own_rows(1000, 3).write_csv("gateway.csv")
     Path("gateway.toml").write_text(SCHEMA)
     names: dict[str, Any] = {"__name__": "page"}
     for number, block in enumerate(re.findall(r"(?ms)^```python\n(.*?)^```", PAGE)):

@@ -17,10 +17,10 @@ class Network(Protocol):
     are int32[rows], 0 for benign. What depends on chance must derive from `seed` alone.
     """
 
-    def start(self, inputs: int, classes: int, seed: int) -> FlatWeights:
+    def start(self, inputs: int, classes: int, seed: int, /) -> FlatWeights:
         """Return the weights that training begins with."""
 
-    def train(self, weights: FlatWeights, x: Inputs, y: Labels, classes: int, seed: int) -> FlatWeights:
+    def train(self, weights: FlatWeights, x: Inputs, y: Labels, classes: int, seed: int, /) -> FlatWeights:
         """Train on one hospital's rows for one round; return the new weights, as many as before.
 
         Args:
@@ -31,5 +31,5 @@ class Network(Protocol):
             seed: no other hospital and no other round has it.
         """
 
-    def scores(self, weights: FlatWeights, x: Inputs, classes: int) -> NDArray[np.float32]:
+    def scores(self, weights: FlatWeights, x: Inputs, classes: int, /) -> NDArray[np.float32]:
         """Return a score for each row and class, float32[rows, classes]; the highest decides."""

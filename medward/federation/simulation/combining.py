@@ -25,7 +25,7 @@ Tamper = Callable[[str, NDArray[np.int64]], NDArray[np.int64]]
 class Combine(Protocol):
     """A rule that makes one update of many."""
 
-    def __call__(self, updates: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, updates: NDArray[np.float64], /) -> NDArray[np.float64]:
         """Return the update to apply, float64[values], of the members' updates, float64[members, values]."""
 
 
@@ -33,7 +33,7 @@ class Combine(Protocol):
 class Mean:
     """The mean of all updates: the one rule that needs no more than their sum, and so the one for encrypted sums."""
 
-    def __call__(self, updates: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, updates: NDArray[np.float64], /) -> NDArray[np.float64]:
         """Return each value's mean."""
         return np.asarray(updates.mean(axis=0), np.float64)
 
@@ -45,7 +45,7 @@ class Median:
     Yin et al., "Byzantine-Robust Distributed Learning", ICML 2018.
     """
 
-    def __call__(self, updates: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, updates: NDArray[np.float64], /) -> NDArray[np.float64]:
         """Return each value's median."""
         return np.asarray(np.median(updates, axis=0), np.float64)
 

@@ -12,7 +12,9 @@ from tests.conftest import ROOT
 EXAMPLES = ROOT / "examples"
 LINES = {
     "encrypted_round.py": "the sum of north, south, east is exact in all 1000 values; west is left out",
+    "own_combine.py": "the mean follows one poisoner of five, the robust rules do not",
     "own_ledger_application.py": "south asks for it, with west away: somebody has it",
+    "own_model.py": "the hospitals' own network tells three classes apart, from encrypted updates alone",
     "store_as_library.py": "fetched again from the peer: every block is intact",
 }
 

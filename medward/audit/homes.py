@@ -140,7 +140,7 @@ def audit_node(client: NodeClient, only: int | None = None, said: Callable[[str]
 
 
 def audit(
-    folder: Path,
+    folder: str | os.PathLike[str],
     only: int | None = None,
     said: Callable[[str], None] = lambda _: None,
     make_page: MakePage | None = None,
@@ -158,6 +158,7 @@ def audit(
         NodeError: there is no home, or no federation file that can be read, or a ledger that cannot be read now, or the
             federation is of an earlier format.
     """
+    folder = Path(folder)
     found = Audit(str(folder))
     homes = plain_homes(folder, found.groups["files"])
     federation, files = read_federations(homes, folder, found.groups["files"])

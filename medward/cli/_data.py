@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import medward
 from medward.cli._console import errors
-from medward.errors import BadUsage
 
 if TYPE_CHECKING:
     from medward.flows.datasets import Dataset
@@ -29,18 +29,8 @@ def open_data(
     without_fingerprints: bool = False,
     schema: Path | None = None,
 ) -> "tuple[Dataset, Flows]":
-    """Read what `--data` names, and --schema describes; see `medward.flows.opening.open_data`."""
-    from medward.flows import opening
-    from medward.flows.schema_file import read_schema
-
-    described = None if schema is None else read_schema(schema)
-    if described is not None and (protocol == "paper" or without_fingerprints):
-        raise BadUsage(
-            "A schema file says itself which columns are features: leave out --protocol paper and "
-            "--without-fingerprints."
-        )
-    dataset, flows = opening.open_data(data, seed, protocol, rows, without_fingerprints, described)
-    if described is not None:
-        for caution in dataset.cautions:
-            errors().print(f"caution: {caution}", markup=False)
-    return dataset, flows
+    """Read what `--data` names, and --schema describes; see `medward.load`."""
+    read = medward.load(data, schema, seed, rows=rows, protocol=protocol, without_fingerprints=without_fingerprints)
+    for caution in read.cautions:
+        errors().print(f"caution: {caution}", markup=False)
+    return read.dataset, read.flows

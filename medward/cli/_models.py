@@ -14,16 +14,28 @@ _MOST_HEADER = 1 << 16
 _GET_ONE = "`medward node model --home HOME --out MODEL_DIR` writes one"
 
 
+def refuse_no_model(path: Path) -> None:
+    """Refuse what is no model's folder.
+
+    Raises:
+        BadModel: the sentence says what it is instead.
+    """
+    from medward.agents.sentinel.model import BadModel
+    from medward.api.network import DESCRIPTION
+
+    if not (path / "model.json").is_file() and not (path / DESCRIPTION).is_file():
+        raise BadModel(f"{path} {_what(path)}.")
+
+
 def open_model(path: Path) -> "SentinelModel":
     """Read a model's folder.
 
     Raises:
         BadModel: it is none, or damaged; the sentence says what it is instead.
     """
-    from medward.agents.sentinel.model import BadModel, load_model
+    from medward.agents.sentinel.model import load_model
 
-    if not (path / "model.json").is_file():
-        raise BadModel(f"{path} {_what(path)}.")
+    refuse_no_model(path)
     return load_model(path)
 
 

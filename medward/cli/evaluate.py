@@ -7,8 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import medward
 from medward.cli._console import errors, print_json
-from medward.cli._models import MODEL_HELP, open_model
+from medward.cli._models import MODEL_HELP, refuse_no_model
 
 
 def evaluate(
@@ -24,18 +25,15 @@ def evaluate(
     Example: `medward evaluate --model model/ --data new.csv.gz`
     """
     began = perf_counter()
-    from medward.agents.sentinel.judgement import UNKNOWN, judge
-    from medward.flows.history import streams_of
-    from medward.flows.opening import dataset_with
-    from medward.flows.reading import read_flows
+    from medward.agents.sentinel.judgement import UNKNOWN
 
-    trained = open_model(model)
+    refuse_no_model(model)
+    trained = medward.load_model(model)
     schema = trained.space.schema
-    flows = read_flows(dataset_with(schema), data)
-    stream = streams_of(flows)
-    if trained.space.history and stream is None:
+    flows = trained.read(data, labelled=True)
+    if trained.space.history and not trained.sees_history(flows):
         errors().print(f"no history: {data} names no {schema.device} or no {schema.order}")
-    result = judge(trained, trained.space.build(flows, stream), flows.y)
+    result = trained.evaluate(flows)
     if UNKNOWN in result.classes:
         errors().print("some rows are of classes that the model was never shown; they count as attacks without a name")
     document = {
@@ -44,7 +42,7 @@ def evaluate(
         "data": str(data),
         "synthetic": schema.synthetic,
         "rows": len(flows),
-        "history": trained.space.history and stream is not None,
+        "history": trained.sees_history(flows),
         "metrics": result.metrics,
         "expected_cost": result.expected_cost,
         "escalation_rate": result.escalation_rate,

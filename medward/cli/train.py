@@ -6,6 +6,7 @@ from time import perf_counter
 import typer
 from rich.console import Console
 
+import medward
 from medward.cli._console import errors, print_json, use_one_thread_per_operation
 from medward.cli._data import DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data
 from medward.errors import BadUsage
@@ -46,10 +47,6 @@ def train(
     began = perf_counter()
     import numpy as np
 
-    from medward.agents.sentinel.central import train_centrally
-    from medward.agents.sentinel.judgement import judge
-    from medward.agents.sentinel.model import Provenance
-    from medward.agents.sentinel.recipe import recipe_of
     from medward.flows.partition import partition_rows
     from medward.flows.prepared import prepare
 
@@ -64,8 +61,7 @@ def train(
     copies = f", and on {len(chosen) - len(own)} thinned copies" if len(chosen) > len(own) else ""
     errors().print(f"training on {len(own)} of {len(flows)} rows{copies}")
     how = "local" if local else "central"
-    provenance = Provenance(how, None, 1, "none", flows.schema.synthetic, seed)
-    model = train_centrally(prepared, chosen, recipe_of(dataset.name), provenance)
+    model = medward.train(prepared, chosen, seed=seed)
     name = model.save(out)
     document = {
         "data": dataset.name,
@@ -77,8 +73,7 @@ def train(
         "model_name": name,
     }
     if not everything:
-        test = prepared.split.test
-        result = judge(model, prepared.x[test], flows.y[test])
+        result = model.evaluate(prepared)
         document |= {
             "metrics": result.metrics,
             "expected_cost": result.expected_cost,

@@ -69,6 +69,23 @@ def read_with_columns(dataset: Dataset, path: Path, labels: Labels = "ignored") 
             raise BadFile(file.path, "there are no rows", "at least one row after the header")
 
 
+def flows_of(dataset: Dataset, frame: pl.DataFrame, name: str, labels: Labels = "required") -> Flows:
+    """Turn a table in memory into flows, checked as a file's rows are.
+
+    Args:
+        dataset: what the table holds.
+        frame: its rows.
+        name: what errors call it.
+        labels: what is asked of the class column.
+
+    Raises:
+        BadFile: it does not hold what the schema says.
+    """
+    if not frame.height:
+        raise BadFile(name, "there are no rows", "at least one row")
+    return checked_rows(dataset, SourceFile(Path(name), name), frame, 1, labels)
+
+
 def source_files(dataset: Dataset, path: Path) -> list[SourceFile]:
     """List the data set's files at `path`, in the order of their names."""
     return [dataset.describe(file) for file in dataset.choose(data_files(path))]

@@ -160,7 +160,7 @@ class RecurrentNetwork(eqx.Module):
         return self.head(state, memory)
 
 
-Network = ConvolutionalNetwork | RecurrentNetwork
+SequenceNetwork = ConvolutionalNetwork | RecurrentNetwork
 
 
 class SequenceClassifier:
@@ -176,7 +176,7 @@ class SequenceClassifier:
 
     def __init__(
         self,
-        make: Callable[[int, int, int, int, PRNGKeyArray], Network],
+        make: Callable[[int, int, int, int, PRNGKeyArray], SequenceNetwork],
         seed: int,
         *,
         learning_rate: float,
@@ -185,7 +185,7 @@ class SequenceClassifier:
     ) -> None:
         self._make, self._seed, self._epochs = make, seed, epochs
         self._learning_rate, self._weight_decay = learning_rate, weight_decay
-        self._network: Network | None = None
+        self._network: SequenceNetwork | None = None
         self.classes_ = np.zeros(0, np.int32)
 
     def fit(self, x: Sequences, y: NDArray[np.int32], sample_weight: NDArray[np.float64] | None = None) -> Any:
@@ -211,19 +211,19 @@ class SequenceClassifier:
 
 
 @eqx.filter_jit
-def _chances(network: Network, steps: Float[Array, "batch positions channels"], memory: Array) -> Array:
+def _chances(network: SequenceNetwork, steps: Float[Array, "batch positions channels"], memory: Array) -> Array:
     chances: Float[Array, "batch classes"] = jax.nn.softmax(network(steps, memory))
     return chances
 
 
 @eqx.filter_jit
 def _train(
-    network: Network,
+    network: SequenceNetwork,
     learning_rate: float,
     weight_decay: float,
     data: tuple[Float[Array, "rows positions channels"], Float[Array, "rows memory"], Int[Array, " rows"]],
     keys: PRNGKeyArray,
-) -> Network:
+) -> SequenceNetwork:
     """Make one update for each key.
 
     The optimiser is made here: given as an argument, it would be another one, and compiled for anew, in every fit.
@@ -234,17 +234,19 @@ def _train(
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rates, weight_decay=weight_decay))
     weights, rest = eqx.partition(network, eqx.is_inexact_array)
 
-    def loss(weights: Network, row: Int[Array, " batch"]) -> Float[Array, ""]:
+    def loss(weights: SequenceNetwork, row: Int[Array, " batch"]) -> Float[Array, ""]:
         logits = eqx.combine(weights, rest)(steps[row], memory[row])
         mean: Float[Array, ""] = optax.softmax_cross_entropy_with_integer_labels(logits, y[row]).mean()
         return mean
 
-    def update(carried: tuple[Network, optax.OptState], key: PRNGKeyArray) -> tuple[tuple[Network, Any], None]:
+    def update(
+        carried: tuple[SequenceNetwork, optax.OptState], key: PRNGKeyArray
+    ) -> tuple[tuple[SequenceNetwork, Any], None]:
         weights, state = carried
         gradient = jax.grad(loss)(weights, jax.random.randint(key, (_BATCH,), 0, len(y)))
         change, state = optimiser.update(gradient, state, weights)
         return (optax.apply_updates(weights, change), state), None
 
     (weights, _), _ = jax.lax.scan(update, (weights, optimiser.init(weights)), keys)
-    fitted: Network = eqx.combine(weights, rest)
+    fitted: SequenceNetwork = eqx.combine(weights, rest)
     return fitted

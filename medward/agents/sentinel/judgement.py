@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medward.agents.costs import Costs
 from medward.agents.metrics import expected_cost, measures
 from medward.agents.sentinel.model import SentinelModel
+from medward.agents.sentinel.scorer import Scores
 
 UNKNOWN = "unknown to the model"
 
@@ -37,12 +39,23 @@ def judge(model: SentinelModel, x: NDArray[np.float32], y: NDArray[np.int32]) ->
         x: rows of its feature space.
         y: their classes as its schema numbers them; classes it does not know count as attacks it cannot name.
     """
-    scores = model.scorer().score(x)
-    labels = model.labels(y)
-    classes = model.classes + ((UNKNOWN,) if (labels == len(model.classes)).any() else ())
+    return judge_scores(model.scorer().score(x), model.labels(y), model.classes, model.recipe.costs)
+
+
+def judge_scores(scores: Scores, labels: NDArray[np.int32], classes: tuple[str, ...], costs: Costs) -> Judgement:
+    """Judge what any model made of labelled rows.
+
+    Args:
+        scores: what it made of them.
+        labels: their classes as the model numbers them; `len(classes)` for one that it does not know.
+        classes: the model's classes, the benign one first.
+        costs: what decisions cost.
+    """
+    if (labels == len(classes)).any():
+        classes += (UNKNOWN,)
     return Judgement(
         metrics=measures(labels, scores.decision, scores.suspicion, classes),
-        expected_cost=expected_cost(labels, scores.decision, scores.escalated, model.recipe.costs),
+        expected_cost=expected_cost(labels, scores.decision, scores.escalated, costs),
         escalation_rate=float(np.mean(scores.escalated)),
         classes=classes,
     )

@@ -7,18 +7,14 @@ costs no waiting here.
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal
 
 from medward.federation.blobs import RoundBlobs, blob_name
 from medward.federation.errors import FederationError, MissingBlob
-from medward.federation.model.hospital import Hospital
-from medward.federation.model.plan import plan_digest
-from medward.federation.model.shared_model import SharedModel
-from medward.federation.model.shared_model_format import MOST_BYTES, decode_model, encode_model
 from medward.federation.participant import FederationMember
 from medward.federation.round.effects import (
     Advance,
@@ -37,15 +33,17 @@ from medward.federation.round.effects import (
 from medward.federation.round.state import Phase, Round
 from medward.federation.round.telling import checks
 from medward.federation.rules import Agreement, FederationState, founded
+from medward.federation.simulation.interface import Contributor, Shared
 from medward.federation.simulation.log import MemoryLog
 from medward.federation.stopwatch import Stopwatch, timed
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import SecureSum
 from medward.federation.sums.journal import AnswerJournal
 from medward.federation.sums.plain import PlainSum
-from medward.store.limits import DagLimits, file_of, file_up_to
+from medward.store.limits import DagLimits, file_of
 
 Protect = Literal["none", "aggregate", "outsourced"]
+_OTHER_MODEL = "The members agreed on another model than this process made: this is a defect."
 
 
 @dataclass
@@ -87,6 +85,7 @@ class SimulationSettings:
     """How a simulated federation is set up.
 
     Args:
+        plan: the digest of the plan that the members agreed on.
         protect: how updates are protected.
         sample: the share of members invited to a training round.
         silent: members that never say anything, by name: a fault to inject.
@@ -95,6 +94,7 @@ class SimulationSettings:
         deadline: the seconds, on the simulation's own clock, that a phase may take.
     """
 
+    plan: str
     protect: Protect = "none"
     sample: float = 1.0
     silent: frozenset[str] = frozenset()
@@ -103,12 +103,13 @@ class SimulationSettings:
     deadline: float = 600.0
 
 
-class Simulation:
+class Simulation(Generic[Shared]):
     """Runs a federation in this process.
 
     Args:
         hospitals: the members' private sides, in the order of their names.
         shared: the shared model to start from.
+        encode: returns a shared model's one encoding; equal ones have equal bytes.
         blobs: where blobs are kept.
         journals: the folder of the members' answer journals.
         settings: how it is set up.
@@ -116,8 +117,9 @@ class Simulation:
 
     def __init__(
         self,
-        hospitals: Sequence[Hospital],
-        shared: SharedModel,
+        hospitals: Sequence[Contributor[Shared]],
+        shared: Shared,
+        encode: Callable[[Shared], bytes],
         blobs: RoundBlobs,
         journals: Path,
         settings: SimulationSettings,
@@ -125,11 +127,11 @@ class Simulation:
         names = member_names(len(hospitals))
         if settings.silent - set(names):
             raise FederationError(f"There is no {min(settings.silent - set(names))} that could be silent.")
-        self.shared = shared
+        self.shared, self._encode = shared, encode
         self._hospitals = dict(zip(names, hospitals, strict=True))
         self._blobs, self._log = blobs, MemoryLog()
         self._position = 0
-        self._next: tuple[tuple[int, bytes | None], SharedModel, bytes] | None = None
+        self._next: tuple[tuple[int, bytes | None], Shared, bytes] | None = None
         self._journals: dict[str, AnswerJournal] = {}
         self._watch = Stopwatch()
         self._folder = journals
@@ -152,9 +154,9 @@ class Simulation:
             accounts={name: hashlib.sha256(name.encode()).digest() for name in names},
             deadline=settings.deadline,
             protect=settings.protect,
-            bits=shared.plan.bits,
-            plan=plan_digest(shared.plan),
-            model=self._blobs.put(encode_model(shared), "model"),
+            bits=shared.next.dispatch.bits,
+            plan=settings.plan,
+            model=self._blobs.put(self._encode(shared), "model"),
             first=shared.next,
             sample=settings.sample,
         )
@@ -213,7 +215,7 @@ class Simulation:
             report.cohort, report.outcome, report.model = now.cohort, "final", str(now.outcome)
             assert self._next is not None
             if blob_name(self._next[2]) != now.outcome:
-                raise FederationError("The members agreed on another model than this process made: this is a defect.")
+                raise FederationError(_OTHER_MODEL)
             self.shared = self._next[1]
             self._blobs.forget("model")
             self._blobs.put(self._next[2], "model")
@@ -311,18 +313,17 @@ class Simulation:
         return {name: content for name, content in found.items() if content is not None}
 
     def _accepts(self, name: str, effect: Judge) -> bool:
-        if self._next is not None and blob_name(self._next[2]) == effect.after:
-            after = self._next[1]
-        else:
-            after = decode_model(self.shared.plan, self._blobs.get(effect.after, file_up_to(MOST_BYTES)))
+        if self._next is None or blob_name(self._next[2]) != effect.after:
+            raise FederationError(_OTHER_MODEL)
+        after = self._next[1]
         return self._hospitals[name].accepts(self.shared, after)
 
-    def _advance(self, effect: Advance) -> tuple[SharedModel, bytes]:
+    def _advance(self, effect: Advance) -> tuple[Shared, bytes]:
         """Make the next shared model; members that decrypted the same sum share the computation, not the result."""
         told = (effect.round, None if effect.total is None else effect.total.tobytes())
         if self._next is None or self._next[0] != told:
             model = self.shared.advance(effect.total, effect.refused, effect.turnout)
-            self._next = (told, model, encode_model(model))
+            self._next = (told, model, self._encode(model))
         return self._next[1:]
 
 

@@ -16,8 +16,8 @@ from medward.agents.sentinel.recipe import Recipe
 from medward.federation.blobs import RoundBlobs
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import courier_of
-from medward.federation.model.hospital import Hospital, training_rows, trial_secret
-from medward.federation.model.plan import TrainingPlan
+from medward.federation.model.hospital import Hospital, trial_secret
+from medward.federation.model.plan import TrainingPlan, plan_digest
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.shared_model_format import decode_model, encode_model
 from medward.federation.model.survey import first_model
@@ -26,13 +26,13 @@ from medward.federation.model.wire import sum_set
 from medward.federation.round.rules import FOUND_WORSE
 from medward.federation.simulation import checkpoint
 from medward.federation.simulation.checkpoint import Checkpoint
+from medward.federation.simulation.dealing import deal, rows_of_hospitals
 from medward.federation.simulation.machines import Protect, RoundReport, Simulation, SimulationSettings, member_names
 from medward.federation.terms import Terms
 from medward.fhe.errors import UnsafeParameters
 from medward.fhe.parameters import UPDATE_BITS
 from medward.fhe.quantise import PLAIN_BITS
-from medward.flows.errors import BadSplit
-from medward.flows.partition import Partition, partition_rows
+from medward.flows.partition import Partition
 from medward.flows.prepared import PreparedData
 from medward.store.local import in_memory, open_directory
 
@@ -161,34 +161,27 @@ class FederatedTraining:
 
     def _dealt(self, rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
         """Deal rows to the hospitals as the options say."""
-        split, options = self.prepared.split, self.options
-        return partition_rows(self.prepared.flows, rows, split.block, options.sites, options.partition, options.seed)
+        options = self.options
+        return deal(self.prepared, rows, options.sites, options.partition, options.seed)
 
     def _make_hospitals(self) -> list[Hospital]:
-        """Return the hospitals with their rows, and with validation rows where there are enough blocks of them."""
-        prepared, options = self.prepared, self.options
-        try:
-            validation = self._dealt(prepared.split.validation)
-        except BadSplit:
-            validation = [np.zeros(0, np.intp)] * options.sites
-        hospitals = []
-        for number, shares in enumerate(zip(self.shares, validation, strict=True)):
-            secret = trial_secret(options.seed, number)
-            rows, tried = (training_rows(prepared.flows, prepared.x, prepared.stream, share) for share in shares)
-            hospitals.append(Hospital(secret, rows, tried))
-        return hospitals
+        """Return the hospitals with their rows."""
+        options = self.options
+        rows = rows_of_hospitals(self.prepared, self.shares, options.partition, options.seed)
+        return [Hospital(trial_secret(options.seed, number), *own) for number, own in enumerate(rows)]
 
-    def _simulate(self, shared: SharedModel) -> Simulation:
+    def _simulate(self, shared: SharedModel) -> Simulation[SharedModel]:
         options = self.options
         since_final = takewhile(lambda report: report.outcome != "final", reversed(self.reports))
         settings = SimulationSettings(
+            plan=plan_digest(self.plan),
             protect=options.protect,
             sample=options.sample,
             silent=frozenset(options.silent),
             first_round=self.reports[-1].round + 1 if self.reports else 0,
             refused=[report.outcome for report in since_final].count(FOUND_WORSE),
         )
-        return Simulation(self._hospitals, shared, self._blobs, self._journals, settings)
+        return Simulation(self._hospitals, shared, encode_model, self._blobs, self._journals, settings)
 
 
 def refuse_impossible(options: Options) -> None:

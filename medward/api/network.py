@@ -1,0 +1,156 @@
+"""A trained network of flat weights: deciding, and its folder.
+
+    FOLDER/network.json          schema, classes, where it came from, weights' hash
+    FOLDER/weights.safetensors   the weights and the scaler's arrays
+
+A folder holds no code, so whoever loads it gives the network again.
+"""
+
+import hashlib
+import json
+from os import PathLike
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from medward.agents.costs import Costs
+from medward.agents.networks.interface import FlatWeights, Network
+from medward.agents.networks.plain import PlainNetwork
+from medward.agents.sentinel.model import BadModel, Provenance
+from medward.agents.sentinel.scorer import Scores
+from medward.api.model import Model
+from medward.federation.networks.shared import scores_of
+from medward.flows.history import FeatureSpace
+from medward.flows.scaling import Scaler
+from medward.flows.schema import Group, Schema
+
+FORMAT = 1
+DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
+
+
+class TrainedNetwork(Model):
+    """A trained network of flat weights.
+
+    Args:
+        network: what the weights are of.
+        weights: float32[n].
+        scaler: makes its inputs of rows.
+        space: the features that it takes.
+        classes: the classes that it tells apart, the benign one first.
+        provenance: where it came from.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        weights: FlatWeights,
+        scaler: Scaler,
+        space: FeatureSpace,
+        classes: tuple[str, ...],
+        provenance: Provenance,
+    ) -> None:
+        self.network, self.weights, self.scaler = network, weights, scaler
+        self._space, self._classes, self.provenance = space, classes, provenance
+
+    @property
+    def space(self) -> FeatureSpace:
+        """The features that it takes."""
+        return self._space
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that it tells apart."""
+        return self._classes
+
+    @property
+    def costs(self) -> Costs:
+        """What its decisions cost: the same as Sentinel's, where a recipe names no others."""
+        return Costs()
+
+    @property
+    def name(self) -> str:
+        """The hash of its weights."""
+        return _name_of(self._arrays())
+
+    def scores(self, x: NDArray[np.float32]) -> Scores:
+        """Decide rows of its feature matrix; it sees the expensive columns of every row, and buys none."""
+        q = scores_of(self.network, self.weights, self.scaler.encode(x), len(self.classes))
+        suspicion = q[:, 1:].max(axis=1) - q[:, 0]
+        return Scores(q.argmax(axis=1).astype(np.int32), np.zeros(len(x), np.bool_), q, suspicion)
+
+    def save(self, folder: str | PathLike[str]) -> str:
+        """Write `network.json` and `weights.safetensors` into a folder; return the model's name."""
+        place, arrays = Path(folder), self._arrays()
+        place.mkdir(parents=True, exist_ok=True)
+        description = {
+            "format": FORMAT,
+            "weights": _name_of(arrays),
+            "network": type(self.network).__name__,
+            "classes": self.classes,
+            "history": self.space.history,
+            "scaler": self.scaler.kind,
+            "provenance": msgspec.to_builtins(self.provenance),
+            "schema": msgspec.to_builtins(self.space.schema, enc_hook=_encode_group),
+        }
+        for name, content in ((WEIGHTS, arrays), (DESCRIPTION, json.dumps(description, indent=1).encode())):
+            beside = place / f"{name}.new"
+            beside.write_bytes(content)
+            beside.replace(place / name)
+        return _name_of(arrays)
+
+    def _arrays(self) -> bytes:
+        arrays = {f"scaler.{name}": value for name, value in vars(self.scaler).items() if name != "kind"}
+        arrays["weights"] = self.weights
+        return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+def load_network(folder: Path, network: Network | None) -> TrainedNetwork:
+    """Read what `TrainedNetwork.save` wrote.
+
+    Raises:
+        BadModel: a file is missing or damaged, or the folder is of another network.
+    """
+    try:
+        description = json.loads((folder / DESCRIPTION).read_bytes())
+        content = (folder / WEIGHTS).read_bytes()
+        kind = description["network"]
+        if description["format"] != FORMAT:
+            raise BadModel(f"{folder / DESCRIPTION} is of another version than this medward reads ({FORMAT}).")
+        if _name_of(content) != description["weights"]:
+            raise BadModel(f"{folder / WEIGHTS} is not the file that {DESCRIPTION} describes: copy the folder again.")
+        arrays = safetensors.numpy.load(content)
+        weights = arrays.pop("weights")
+        fields = {name.removeprefix("scaler."): array for name, array in arrays.items()}
+        scaler = Scaler(kind=description["scaler"], **fields)
+        space = FeatureSpace(msgspec.convert(description["schema"], Schema), description["history"])
+        provenance = msgspec.convert(description["provenance"], Provenance)
+        classes = tuple(description["classes"])
+    except FileNotFoundError as error:
+        raise BadModel(f"{folder} holds no {Path(str(error.filename)).name}: copy the whole folder again.") from None
+    except (KeyError, TypeError, ValueError, msgspec.ValidationError, SafetensorError) as error:
+        raise BadModel(f"{folder} does not describe a model ({error}): copy the whole folder again.") from None
+    if network is None and kind == PlainNetwork.__name__:
+        network = PlainNetwork(hidden=_hidden(len(weights), scaler.width, len(classes)))
+    if type(network).__name__ != kind:
+        raise BadModel(f"{folder} holds the weights of a {kind}: give it, as in load_model(folder, network={kind}()).")
+    assert network is not None
+    return TrainedNetwork(network, weights, scaler, space, classes, provenance)
+
+
+def _hidden(weights: int, inputs: int, classes: int) -> int:
+    """Return the width of a plain network's hidden layer, from how many weights it has."""
+    return (weights - classes) // (inputs + 1 + classes)
+
+
+def _encode_group(value: object) -> object:
+    if isinstance(value, Group):
+        return value.value
+    raise TypeError(f"no encoding for {type(value)}")
+
+
+def _name_of(arrays: bytes) -> str:
+    return f"sha256:{hashlib.sha256(arrays).hexdigest()}"

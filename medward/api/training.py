@@ -1,0 +1,44 @@
+"""Training Sentinel in one place."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from medward.agents.sentinel.central import train_centrally
+from medward.agents.sentinel.model import Provenance
+from medward.agents.sentinel.recipe import Recipe, recipe_of
+from medward.api.model import TrainedSentinel
+from medward.errors import BadUsage
+from medward.flows.prepared import PreparedData
+
+
+def train(
+    split: PreparedData, rows: ArrayLike | None = None, recipe: Recipe | None = None, seed: int = 0
+) -> TrainedSentinel:
+    """Train a Sentinel on rows that one hospital holds, or that were pooled.
+
+    Args:
+        split: what `medward.split` returned.
+        rows: the numbers of the rows to train on; without them, all training rows.
+        recipe: how to train; without one, as is best for the data set.
+        seed: what first weights and training are drawn from.
+
+    Raises:
+        BadUsage: a row is none of the table's, or the rows hold no attacks or nothing else.
+    """
+    chosen = split.split.train if rows is None else np.asarray(rows)
+    if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or not len(chosen):
+        raise BadUsage("Rows to train on are given by their numbers, and there must be one at least.")
+    if chosen.min() < 0 or chosen.max() >= len(split.flows):
+        raise BadUsage(f"There are rows from 0 to {len(split.flows) - 1}, and none of some of the numbers given.")
+    chosen = chosen.astype(np.intp)
+    attacks = int(np.count_nonzero(split.flows.y[chosen] > 0))
+    if attacks in (0, len(chosen)):
+        raise BadUsage(
+            f"Of the {len(chosen)} rows to train on {attacks} are attacks: give rows of attacks and harmless ones."
+        )
+    pooled = bool(np.isin(split.split.train, chosen).all())
+    schema = split.flows.schema
+    provenance = Provenance(
+        *("central" if pooled else "local", None, 1, "none", schema.synthetic, seed), protocol=split.protocol
+    )
+    return TrainedSentinel(train_centrally(split, chosen, recipe or recipe_of(split.dataset.name), provenance))

@@ -62,7 +62,7 @@ class Federation:
     """What a federation led to.
 
     Args:
-        model: the model_of model.
+        model: the trained model.
         rounds: every round, surveys included: its cohort, bytes, seconds, outcome, and from the first training round
             on the model's measures on validation rows.
         shares: by hospital, the numbers of the training rows that it holds.

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from medward.audit.cometbft_ledger import CometAudit
+from medward.audit.findings import AuditResult
 from medward.audit.homes import audit
-from medward.audit.rounds import Found
 from medward.federation.application import FederationApplication
 from medward.ledger.cometbft.process import find_program
 from medward.ledger.cometbft.reading import StoredBlock, StoredChain, read_chain
@@ -53,9 +53,9 @@ def chains(folder: Path) -> dict[str, StoredChain]:
     return {name: read_chain(PROGRAM, comet_folder(Home(folder / name), name), *free_ports(1)) for name in NAMES}
 
 
-def audited(folder: Path, chains: Mapping[str, StoredChain], chain: str | None = None) -> tuple[int, Found]:
+def audited(folder: Path, chains: Mapping[str, StoredChain], chain: str | None = None) -> tuple[int, AuditResult]:
     """Audit what was read, under the name of another chain if wanted; return the height that the replay reached."""
-    federation, found = Home(folder / NAMES[0]).federation(), Found()
+    federation, found = Home(folder / NAMES[0]).federation(), AuditResult()
     genesis = federation.comet["genesis"]
     if chain is not None:
         genesis = genesis.replace(federation.name, chain)

@@ -14,8 +14,8 @@ from medward.fhe.ring.ring import Ring
 ring = Ring(1024, 1)
 a = ring.forward(ring.embed(np.arange(1024)))
 assert ring.integers(ring.inverse(a)) == list(range(1024))
-from medward.fhe import _pointwise
-print(type(_pointwise.embed._cache).__name__)
+from medward.fhe.ring import pointwise
+print(type(pointwise.embed._cache).__name__)
 """
 
 

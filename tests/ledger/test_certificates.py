@@ -3,7 +3,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
-from medward.ledger.bank import BankSnapshot
 from medward.ledger.certificates import (
     BlockHeader,
     CertifiedAnswer,
@@ -20,6 +19,7 @@ from medward.ledger.execution import StateSummary, transactions_root
 from medward.ledger.membership import ChainParameters, Genesis, Membership, next_membership, quorum, tolerated_faults
 from medward.ledger.merkle import MerkleMap
 from medward.ledger.signatures import Domain, MemberSigner, MemberVerifier
+from medward.ledger.snapshots import MapSnapshot
 from medward.ledger.types import Member, MemberUpdate
 
 SIGNERS = {f"h{i}": MemberSigner(Ed25519PrivateKey.generate()) for i in range(4)}
@@ -138,7 +138,7 @@ def test_a_query_is_verified_from_its_proof():
     state = MerkleMap().set(b"a", b"1").set(b"b", b"2")
     certificate = checkpoint(["h0", "h1", "h2"], app_hash=state.root)
     for path in ("a", "nothing"):
-        value, key, proof = BankSnapshot(state).prove(path)
+        value, key, proof = MapSnapshot(state).prove(path)
         CertifiedAnswer(key, value, proof, certificate).verify(MEMBERS, CHAIN, MemberVerifier())
         with pytest.raises(InvalidProof):
             CertifiedAnswer(key, b"forged", proof, certificate).verify(MEMBERS, CHAIN, MemberVerifier())

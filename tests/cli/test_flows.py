@@ -67,7 +67,7 @@ def test_ciciomt_tables_are_read_as_the_data_set(medward: Run, ward: Path, attac
     assert done.code == 0, done.err
     table = pl.read_csv(out)
     assert table.columns[:45] == list(ciciomt.COLUMNS)
-    assert len(read_flows(CICIOMT, out, labelled=False)) == table.height >= 400
+    assert len(read_flows(CICIOMT, out, labels="ignored")) == table.height >= 400
 
 
 def test_damaged_capture_gives_the_rows_before_the_damage_and_exit_code_1(

@@ -18,6 +18,7 @@ import numpy as np
 from medward.federation.application import FederationApplication
 from medward.federation.blobs import RoundBlobs
 from medward.federation.model.hospital import Hospital, trial_secret
+from medward.federation.model.plan import plan_digest
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.shared_model_format import encode_model
 from medward.federation.model.survey import first_model
@@ -175,7 +176,7 @@ class _Kept(RoundBlobs):
         del label
 
 
-class _Federation(Simulation):
+class _Federation(Simulation[SharedModel]):
     """The simulation on a ledger, with one member silent once and one that lies once."""
 
     def __init__(self, agreement: Agreement, *arguments: object) -> None:
@@ -250,7 +251,8 @@ def found_homes(folder: Path) -> dict[str, Home]:
     hospitals = [_Guessing(side, number) for number, side in enumerate(sides)]
     with open_directory(homes[NAMES[0]].store) as store:
         simulation = _Federation(
-            agreement, hospitals, first_model(plan), _Kept(store), folder.parent / "answers", SimulationSettings()
+            *(agreement, hospitals, first_model(plan), encode_model, _Kept(store), folder.parent / "answers"),
+            SimulationSettings(plan_digest(plan)),
         )
         simulation._log = ledger  # type: ignore[assignment]
         # A wish that is never fulfilled: an audit that takes it in no epoch comes to another state.

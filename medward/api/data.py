@@ -1,11 +1,13 @@
 """Data: a table read under its schema, and split for learning."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import get_args
 
 from medward.errors import BadUsage
+from medward.flows.cautions import cautions_of
 from medward.flows.datasets import Dataset
 from medward.flows.opening import WARD_ROWS, open_data
 from medward.flows.prepared import PreparedData, Protocol, prepare
@@ -42,10 +44,10 @@ class Data:
         """The columns that a model may use."""
         return tuple(feature.name for feature in self.flows.schema.features)
 
-    @property
+    @cached_property
     def cautions(self) -> tuple[str, ...]:
-        """What a reader of results must know of a table that a schema file describes, a sentence each."""
-        return self.dataset.cautions
+        """What a reader of results must know, a sentence each; of a table of one's own, as its rows tell it."""
+        return cautions_of(self.flows) if self.dataset.text else self.dataset.cautions
 
     @property
     def synthetic(self) -> bool:

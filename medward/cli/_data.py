@@ -31,6 +31,14 @@ def open_data(
 ) -> "tuple[Dataset, Flows]":
     """Read what `--data` names, and --schema describes; see `medward.load`."""
     read = medward.load(data, schema, seed, rows=rows, protocol=protocol, without_fingerprints=without_fingerprints)
-    for caution in read.cautions:
-        errors().print(f"caution: {caution}", markup=False)
     return read.dataset, read.flows
+
+
+def warn_of(dataset: "Dataset", flows: "Flows") -> tuple[str, ...]:
+    """Say on standard error what scores on rows of the user's own are worth, and return it; nothing of known data."""
+    from medward.flows.cautions import cautions_of
+
+    cautions = cautions_of(flows) if dataset.text else ()
+    for caution in cautions:
+        errors().print(f"caution: {caution}", markup=False)
+    return cautions

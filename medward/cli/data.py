@@ -9,8 +9,8 @@ from rich.table import Table
 
 from medward.cli import sealed
 from medward.cli._console import errors, print_json
-from medward.cli._data import DATA_HELP, SCHEMA_HELP, open_data
-from medward.errors import BadUsage, MedwardError
+from medward.cli._data import DATA_HELP, SCHEMA_HELP, open_data, warn_of
+from medward.errors import BadUsage, MedwardError, printable
 
 app = typer.Typer(
     help="Data sets: list, explain, check, seal and unseal, and make the synthetic ward.", no_args_is_help=True
@@ -141,7 +141,7 @@ def check(
     }
     if schema is not None:
         document["ignored"] = ignored_columns(dataset, Path(path))
-        document["cautions"] = list(dataset.cautions)
+        document["cautions"] = list(warn_of(dataset, flows))
     if as_json:
         print_json(document)
         return
@@ -150,7 +150,8 @@ def check(
         if key == "cautions":
             continue
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        console.print(f"{key}: {', '.join(text) if isinstance(text, list) else text}")
+        shown = ", ".join(text) if isinstance(text, list) else str(text)
+        console.print(printable(f"{key}: {shown}"), markup=False)
 
 
 @app.command()
@@ -177,7 +178,7 @@ def schema(
     with errors().status(f"reading {path} ..."):  # shown on a terminal only
         proposal = propose(path, label, name)
     file, columns = proposal.file, proposal.file.columns
-    reasons = [f"{column}: {reason}" for column, reason in proposal.reasons.items()]
+    reasons = [f"{printable(column)}: {reason}" for column, reason in proposal.reasons.items()]
     head = [f"Proposed by `medward data schema` from {proposal.rows} rows. Read it, and move columns.", *reasons]
     out.write_text(to_toml(file, head), encoding="utf-8")
     document: dict[str, Any] = {

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from medward import __version__
 from medward.cli._console import errors, print_json, progress, use_one_thread_per_operation
-from medward.cli._data import COURIER_HELP, DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data
+from medward.cli._data import COURIER_HELP, DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data, warn_of
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def demo(
         raise BadUsage(f"A ledger has at most {MAX_MEMBERS} members: use at most {MAX_MEMBERS} sites, or --simulate.")
     keep_compiled()
     dataset, flows = open_data(data, seed, rows=rows, schema=schema)
+    warn_of(dataset, flows)
     prepared = prepare(dataset, flows, "honest", seed)
     run = _simulated if simulate else _with_nodes
     words = _Words(data, rows, out, options, engines, resume)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from medward.cli._console import errors, print_json, use_one_thread_per_operation
-from medward.cli._data import DATA_HELP, SCHEMA_HELP, open_data
+from medward.cli._data import DATA_HELP, SCHEMA_HELP, open_data, warn_of
 from medward.errors import BadUsage
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def reproduce(
     sources = []
     for name in data:
         dataset, flows = open_data(name, 0, chosen, without_fingerprints=without_fingerprints, schema=schema)
+        warn_of(dataset, flows)
         if without_fingerprints and not dataset.fingerprints:
             raise BadUsage(f"{dataset.schema.title} has no fingerprints to leave out.")
         for one in (one for one in method if left_out(one, dataset)):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 import medward
 from medward.cli._console import errors, print_json, use_one_thread_per_operation
-from medward.cli._data import DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data
+from medward.cli._data import DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data, warn_of
 from medward.errors import BadUsage
 
 
@@ -51,6 +51,7 @@ def train(
     from medward.flows.prepared import prepare
 
     dataset, flows = open_data(data, seed, rows=rows, schema=schema)
+    warn_of(dataset, flows)
     prepared = prepare(dataset, flows, "honest", seed, thin or None)
     chosen = prepared.split.train
     if local:

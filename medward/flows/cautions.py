@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from medward.errors import printable
 from medward.flows.schema import Flows
 from medward.flows.separation import GIVES_AWAY, groups_of, separation
 
@@ -27,8 +28,8 @@ def cautions_of(flows: Flows) -> tuple[str, ...]:
         told = separation(groups_of(flows.x[:, number].astype(np.float64)), attack)
         if told > GIVES_AWAY:
             found.append(
-                f"{column.name} alone separates attacks from benign rows (area under its curve {told:.3f}): a score "
-                "says how well that was learned, and little of other traffic."
+                f"{printable(column.name)} alone separates attacks from benign rows (area under its curve "
+                f"{told:.3f}): a score says how well that was learned, and little of other traffic."
             )
     return tuple(found)
 

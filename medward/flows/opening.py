@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from medward.errors import MedwardError
-from medward.flows.cautions import cautions_of
 from medward.flows.cells import Labels
 from medward.flows.datasets import DATASETS, Cut, Dataset, ward
 from medward.flows.prepared import Protocol
@@ -35,7 +34,7 @@ def open_data(
         rows: the size of the synthetic ward.
         without_fingerprints: leave out the features that identify the attack tool; the ward has none.
         schema: what the columns mean, where `data` is no data set that medward knows; what it leaves out is taken from
-            the rows, and the data set then says what the rows are worth (`Dataset.cautions`).
+            the rows.
         labels: whether rows must have a class; those of a schema file without a label have none.
 
     Raises:
@@ -60,7 +59,7 @@ def _described(schema: SchemaFile, path: Path, labels: Labels) -> tuple[Dataset,
     """Read a table that a schema file describes."""
     dataset = dataset_of(completed(schema, path))
     flows = read_flows(dataset, path, "ignored" if schema.label is None else labels)
-    return replace(dataset, cautions=cautions_of(flows)), flows
+    return dataset, flows
 
 
 def dataset_with(schema: Schema) -> Dataset:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import msgspec
 
+from medward.errors import printable
 from medward.flows.datasets import DATASETS, Cut, Dataset
 from medward.flows.errors import BadSchema
 from medward.flows.schema import Feature, Group, Schema
@@ -36,6 +37,8 @@ MOST_VALUES = 64
 #: More classes than this are no classes, but some other column.
 MOST_CLASSES = 128
 _MOST_BYTES = 1 << 20
+#: A network has an input for each number and each value; whoever is handed a schema trains that network.
+MOST_FEATURES = 4096
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 #: What a model calls traffic that is no attack, where rows have no labels to take a name from.
 UNNAMED_BENIGN = "benign"
@@ -92,8 +95,6 @@ def read_schema(path: Path) -> SchemaFile:
         raise BadSchema(
             f"{path} cannot be read ({error.strerror}): give a schema file, or make one with `medward data schema`."
         ) from None
-    if len(content) > _MOST_BYTES:
-        raise BadSchema(f"{path} is longer than {_MOST_BYTES} bytes: give a schema file, not the table.")
     return schema_of(content, str(path))
 
 
@@ -103,6 +104,8 @@ def schema_of(content: bytes, place: str) -> SchemaFile:
     Raises:
         BadSchema: it does not make sense.
     """
+    if len(content) > _MOST_BYTES:
+        raise BadSchema(f"{place} is longer than {_MOST_BYTES} bytes: give a schema file, not the table.")
     try:
         table = tomllib.loads(content.decode())
         file = msgspec.convert(table, SchemaFile)
@@ -136,6 +139,9 @@ def _problems_of_columns(file: SchemaFile) -> Iterator[str]:
     columns = file.columns
     lists = {"cheap": columns.cheap, "expensive": columns.expensive, "categories": columns.categories}
     features = [*columns.cheap, *columns.categories, *(c for c in columns.expensive if c not in columns.categories)]
+    wide = len(features) + sum(len(values) for values in file.values.values())
+    if wide > MOST_FEATURES:
+        yield f"there are {wide} numbers and values of categories, more than {MOST_FEATURES}: leave columns out"
     if not features:
         yield "[columns] names no feature: name columns under cheap, expensive or categories"
     for key, names in lists.items():
@@ -224,7 +230,8 @@ def dataset_of(file: SchemaFile) -> Dataset:
 
 def to_toml(file: SchemaFile, comments: Sequence[str] = ()) -> str:
     """Return a schema file's text; `comments` stand at its head, a line each."""
-    lines = [f"# {line}" for line in comments]
+    # Names of columns come from whoever made the table: a line break in one would go on outside the comment.
+    lines = [f"# {printable(line)}" for line in comments]
     for key in ("name", "label", "benign", "time", "device", "block", "step", "classes"):
         value = getattr(file, key)
         if value is not None and value != ():

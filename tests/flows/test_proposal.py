@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from medward.flows.cautions import cautions_of
 from medward.flows.errors import BadFile, BadSchema
 from medward.flows.opening import open_data
 from medward.flows.proposal import completed, propose
@@ -95,8 +96,8 @@ def test_what_a_file_leaves_out_is_taken_from_rows(tmp_path: Path) -> None:
 def test_cautions_say_what_scores_are_worth(tmp_path: Path) -> None:
     frame = pl.concat([table(2000)] * 5)
     file = SchemaFile("mine", Columns(("bytes", "inside")), "attack", ("Benign",))
-    dataset, _ = open_data(str(write(frame, tmp_path / "t.csv")), 0, schema=file)
-    assert [caution.split()[0] for caution in dataset.cautions] == ["80%", "inside"]
+    _, flows = open_data(str(write(frame, tmp_path / "t.csv")), 0, schema=file)
+    assert [caution.split()[0] for caution in cautions_of(flows)] == ["80%", "inside"]
 
 
 def test_unlabelled_table_is_proposed_and_read_without_labels(tmp_path: Path) -> None:

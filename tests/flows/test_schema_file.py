@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +6,7 @@ from hypothesis import strategies as st
 
 from medward.flows.errors import BadSchema
 from medward.flows.schema import Group
-from medward.flows.schema_file import Columns, SchemaFile, dataset_of, read_schema, schema_of, to_toml
+from medward.flows.schema_file import MOST_FEATURES, Columns, SchemaFile, dataset_of, read_schema, schema_of, to_toml
 
 GOOD = """
 name = "icu"
@@ -104,9 +103,24 @@ def test_written_file_says_the_same_when_it_is_read(names: list[str], values: li
     assert schema_of(to_toml(file, ["a comment"]).encode(), "here") == file
 
 
-def test_rows_without_labels_are_of_one_class_and_whoever_made_the_text_is_known() -> None:
+def test_name_of_a_foreign_column_cannot_leave_its_comment() -> None:
+    file = SchemaFile("table", Columns(("bytes",)))
+    text = to_toml(file, ['x\nforbidden = ["bytes"]\r\x1b[2Jlabel = "y": rises', "y\u2028z"])
+    assert schema_of(text.encode(), "here") == file
+    assert text.splitlines()[:2] == [r'# x\nforbidden = ["bytes"]\r\x1b[2Jlabel = "y": rises', r"# y\u2028z"]
+
+
+def test_schema_that_would_make_a_vast_network_is_refused_from_wherever_it_comes() -> None:
+    names = [f"c{number}" for number in range(MOST_FEATURES + 1)]
+    assert schema_of(to_toml(SchemaFile("t", Columns(tuple(names[:-1])))).encode(), "here").columns.cheap
+    with pytest.raises(BadSchema, match="4097 numbers and values"):
+        schema_of(to_toml(SchemaFile("t", Columns(tuple(names)))).encode(), "here")
+    with pytest.raises(BadSchema, match="longer than"):
+        schema_of(b"#" * (2 << 20), "the federation's schema")
+
+
+def test_rows_without_labels_are_of_one_class() -> None:
     file = SchemaFile("quiet", Columns(("bytes",)))
     dataset = dataset_of(file)
     assert dataset.schema.classes == ("benign",)
     assert dataset.schema.label == ""
-    assert replace(dataset, text="").schema == dataset.schema

@@ -6,7 +6,6 @@
 A folder holds no code, so whoever loads it gives the network again.
 """
 
-import hashlib
 import json
 from os import PathLike
 from pathlib import Path
@@ -20,13 +19,14 @@ from safetensors import SafetensorError
 from medward.agents.costs import Costs
 from medward.agents.networks.interface import FlatWeights, Network
 from medward.agents.networks.plain import PlainNetwork
-from medward.agents.sentinel.model import BadModel, Provenance
+from medward.agents.sentinel.model import BadModel, Provenance, encode_enum, weights_name
 from medward.agents.sentinel.scorer import Scores
 from medward.api.model import Model
 from medward.federation.networks.shared import scores_of
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler
-from medward.flows.schema import Group, Schema
+from medward.flows.schema import Schema
+from medward.whole_file import write_whole
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
@@ -74,7 +74,7 @@ class TrainedNetwork(Model):
     @property
     def name(self) -> str:
         """The hash of its weights."""
-        return _name_of(self._arrays())
+        return weights_name(self._arrays())
 
     def scores(self, x: NDArray[np.float32]) -> Scores:
         """Decide rows of its feature matrix; it sees the expensive columns of every row, and buys none."""
@@ -88,19 +88,17 @@ class TrainedNetwork(Model):
         place.mkdir(parents=True, exist_ok=True)
         description = {
             "format": FORMAT,
-            "weights": _name_of(arrays),
+            "weights": weights_name(arrays),
             "network": type(self.network).__name__,
             "classes": self.classes,
             "history": self.space.history,
             "scaler": self.scaler.kind,
             "provenance": msgspec.to_builtins(self.provenance),
-            "schema": msgspec.to_builtins(self.space.schema, enc_hook=_encode_group),
+            "schema": msgspec.to_builtins(self.space.schema, enc_hook=encode_enum),
         }
         for name, content in ((WEIGHTS, arrays), (DESCRIPTION, json.dumps(description, indent=1).encode())):
-            beside = place / f"{name}.new"
-            beside.write_bytes(content)
-            beside.replace(place / name)
-        return _name_of(arrays)
+            write_whole(place / name, content)
+        return weights_name(arrays)
 
     def _arrays(self) -> bytes:
         arrays = {f"scaler.{name}": value for name, value in vars(self.scaler).items() if name != "kind"}
@@ -120,7 +118,7 @@ def load_network(folder: Path, network: Network | None) -> TrainedNetwork:
         kind = description["network"]
         if description["format"] != FORMAT:
             raise BadModel(f"{folder / DESCRIPTION} is of another version than this medward reads ({FORMAT}).")
-        if _name_of(content) != description["weights"]:
+        if weights_name(content) != description["weights"]:
             raise BadModel(f"{folder / WEIGHTS} is not the file that {DESCRIPTION} describes: copy the folder again.")
         arrays = safetensors.numpy.load(content)
         weights = arrays.pop("weights")
@@ -144,13 +142,3 @@ def load_network(folder: Path, network: Network | None) -> TrainedNetwork:
 def _hidden(weights: int, inputs: int, classes: int) -> int:
     """Return the width of a plain network's hidden layer, from how many weights it has."""
     return (weights - classes) // (inputs + 1 + classes)
-
-
-def _encode_group(value: object) -> object:
-    if isinstance(value, Group):
-        return value.value
-    raise TypeError(f"no encoding for {type(value)}")
-
-
-def _name_of(arrays: bytes) -> str:
-    return f"sha256:{hashlib.sha256(arrays).hexdigest()}"

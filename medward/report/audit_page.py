@@ -4,7 +4,6 @@ It stands alone: no script, nothing from elsewhere. All that comes from others, 
 escaped, and so is every character that a browser or a printer would not show.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from medward.audit.findings import AuditResult, Finding
 from medward.audit.history import RefusedRecord
 from medward.audit.homes import Audit
 from medward.errors import printable
+from medward.whole_file import write_whole
 
 #: For each group: its question, what a sound answer proves, and the words for what was counted.
 _GROUPS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -143,12 +143,7 @@ def write_audit_page(file: Path, audit: Audit, when: datetime, only: int | None 
         OSError: it cannot be written.
     """
     page = audit_page(audit, when, only)
-    beside = file.with_name(file.name + ".new")
-    with beside.open("wb") as out:
-        out.write(page)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(file)
+    write_whole(file, page)
 
 
 def audit_page(audit: Audit, when: datetime, only: int | None = None) -> bytes:

@@ -5,7 +5,6 @@ Policy holds it to that, whatever a data file calls its classes.
 """
 
 import json
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from markupsafe import Markup, escape
 
 from medward import __version__
 from medward.report.charts import Curve, draw_curves
+from medward.whole_file import write_whole
 
 NO_VALUE = "–"
 ROUNDS_SHOWN = 12
@@ -70,8 +70,8 @@ def write_report(out: Path, document: dict[str, Any]) -> None:
     metrics = (json.dumps(document, indent=2) + "\n").encode()
     page = page_of(json.loads(metrics))
     out.mkdir(parents=True, exist_ok=True)
-    _replace(out / "metrics.json", metrics)
-    _replace(out / "report.html", page)
+    write_whole(out / "metrics.json", metrics)
+    write_whole(out / "report.html", page)
 
 
 def page_of(document: dict[str, Any]) -> bytes:
@@ -97,16 +97,7 @@ def write_node_report(path: Path, document: dict[str, Any], hospitals: Sequence[
         OSError: the file cannot be written.
     """
     page = _render(document, hospitals, document["classes"])
-    _replace(path, page.encode(errors="replace"))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write_whole(path, page.encode(errors="replace"))
 
 
 @cache

@@ -8,7 +8,6 @@ The model's name is the SHA-256 of its weights file; model.json repeats it, and 
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -27,6 +26,7 @@ from medward.errors import MedwardError
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler
 from medward.flows.schema import Schema
+from medward.whole_file import write_whole
 
 FORMAT = 1
 #: Models of before, with trees that corrected the network (docs/adr/0013-trees-on-the-network.md).
@@ -100,7 +100,7 @@ class SentinelModel:
     @property
     def name(self) -> str:
         """The SHA-256 of the weights file, as `sha256:...`."""
-        return _name_of(self._arrays())
+        return weights_name(self._arrays())
 
     def _arrays(self) -> bytes:
         arrays = {f"scaler.{name}": getattr(self.scaler, name) for name in _SCALER_ARRAYS}
@@ -115,14 +115,14 @@ class SentinelModel:
         arrays = self._arrays()
         description = {
             "format": FORMAT,
-            "weights": _name_of(arrays),
+            "weights": weights_name(arrays),
             "classes": self.classes,
             "history": self.space.history,
             "scaler": self.scaler.kind,
             "hidden": len(self.weights.matrices),
             "recipe": flat_of(self.recipe),
             "provenance": asdict(self.provenance),
-            "schema": msgspec.to_builtins(self.space.schema, enc_hook=_encode_enum),
+            "schema": msgspec.to_builtins(self.space.schema, enc_hook=encode_enum),
         }
         return {"weights.safetensors": arrays, "model.json": json.dumps(description, indent=1).encode()}
 
@@ -134,7 +134,7 @@ class SentinelModel:
         """
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.files().items():
-            _replace(folder / name, content)
+            write_whole(folder / name, content)
         return self.name
 
 
@@ -159,7 +159,7 @@ def load_model(folder: Path) -> SentinelModel:
         raise BadModel(
             f"{folder / 'model.json'} is of another version than this medward reads ({FORMAT}): train it again."
         )
-    if _name_of(arrays) != description.get("weights"):
+    if weights_name(arrays) != description.get("weights"):
         raise BadModel(
             f"{folder / 'weights.safetensors'} is not the file that model.json describes: copy the whole folder again."
         )
@@ -207,20 +207,13 @@ def _decode(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Sen
     )
 
 
-def _encode_enum(value: object) -> object:
+def encode_enum(value: object) -> object:
+    """Return an enumeration's value, for msgspec."""
     if isinstance(value, Enum):
         return value.value
     raise TypeError(f"no encoding for {type(value)}")
 
 
-def _name_of(arrays: bytes) -> str:
+def weights_name(arrays: bytes) -> str:
+    """Return the name of a model: the hash of its file of arrays."""
     return f"sha256:{hashlib.sha256(arrays).hexdigest()}"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

@@ -4,7 +4,6 @@ three parts, each behind its length (8 bytes): JSON (options, reports) | what ho
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from medward.federation.errors import FederationError
 from medward.federation.model.hospital import Carried
 from medward.federation.simulation.machines import RoundReport
+from medward.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,8 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         if carried is not None:
             arrays[f"step.{number}"] = np.array(carried.step)
             arrays[f"before.{number}"], arrays[f"after.{number}"] = carried.before, carried.after
-    beside = folder / "state.new"
-    with beside.open("wb") as file:
-        for part in (json.dumps(head).encode(), safetensors.numpy.save(arrays), checkpoint.model):
-            file.write(len(part).to_bytes(8, "little") + part)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(folder / "state")
+    parts = (json.dumps(head).encode(), safetensors.numpy.save(arrays), checkpoint.model)
+    write_whole(folder / "state", b"".join(len(part).to_bytes(8, "little") + part for part in parts))
 
 
 def load(folder: Path, options: str) -> Checkpoint:

@@ -8,11 +8,8 @@ from it says that it is synthetic.
 Rows come device by device, each device's in the order of time; a row is one device's window of about 10 s.
 """
 
-import contextlib
 import gzip
 import io
-import os
-import secrets
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +32,7 @@ from medward.flows.datasets._ward_devices import (
 )
 from medward.flows.errors import FlowsError
 from medward.flows.schema import Feature, Flows, Group, Schema
+from medward.whole_file import write_whole
 
 # Each number with the decimals that it is measured to; see `_measure` for units.
 _CHEAP = {
@@ -144,7 +142,7 @@ def write_csv(path: Path | str, rows: int, seed: int) -> None:
         # No time of writing inside: the same rows give the same bytes.
         content = gzip.compress(content, compresslevel=6, mtime=0)
     try:
-        _replace(target, content)
+        write_whole(target, content)
     except OSError as error:
         reason = error.strerror or str(error)
         raise FlowsError(
@@ -239,25 +237,3 @@ def _csv(flows: Flows) -> bytes:
     out = io.BytesIO()
     pl.DataFrame(columns).select(HEADER).write_csv(out)
     return out.getvalue()
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Put the content in the place of the target at once: a temporary file beside it, synced, then renamed."""
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    # The rename should reach the disk too. Some file systems can't sync a folder; the new file is whole all the same.
-    with contextlib.suppress(OSError):
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

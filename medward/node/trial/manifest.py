@@ -29,6 +29,7 @@ from medward.ledger.transactions import sign_transaction, verify_transaction
 from medward.ledger.types import Member, Transaction
 from medward.node.errors import NodeError
 from medward.node.home.folder import Home
+from medward.whole_file import write_whole
 
 MANIFEST = "manifest.json"
 METRICS, REPORT, MODEL = "metrics.json", "report.html", "model"
@@ -105,13 +106,8 @@ def write_manifest(folder: Path, homes: Mapping[str, Home], signers: Sequence[st
         signed = sign_transaction(_CHAIN, homes[name].identity().signer, 1, payload)
         signatures[name] = base64.b64encode(signed.signatures[0].data).decode()
     content = _written(DemoManifest(_FORMAT, federation, files, signatures))
-    beside = folder / (MANIFEST + ".new")
     try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(folder / MANIFEST)
+        write_whole(folder / MANIFEST, content)
     except OSError as error:
         raise NodeError(f"cannot write {folder / MANIFEST}: {error.strerror}; check the folder") from None
 

@@ -1,0 +1,34 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Put content in the place of a file at once: into a file beside it that is synced, then renamed.
+
+    Whoever reads meanwhile finds the file before or this one, and so does who comes after a crash.
+
+    Raises:
+        OSError: it cannot be written; the file before is as it was.
+    """
+    part = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}.part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    # The rename should reach the disk too. Some file systems can't sync a folder; the new file is whole all the same.
+    with contextlib.suppress(OSError):
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

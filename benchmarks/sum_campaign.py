@@ -136,7 +136,9 @@ class Sum:
             publics = {j: keys[j].public for j in context.present}
             content = read_contribution(context, dealing.contribute(split, publics))
             check_block, blocks = content.check_block, content.blocks
-            shares = {j: keys[j].open(bytes(content.boxes[j]), share_label(context, dealer, j)) for j in self.answering}
+            shares = {
+                j: keys[j].unseal(bytes(content.boxes[j]), share_label(context, dealer, j)) for j in self.answering
+            }
         else:
             check_block, blocks = memoryview(dealing.check_block()), memoryview(dealing.encrypted(split))
             shares = dealing.shares(self.answering)

@@ -11,7 +11,6 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -20,7 +19,7 @@ import polars as pl
 from medward.flows.cells import Labels, checked_rows
 from medward.flows.datasets import DATASETS, Dataset, SourceFile
 from medward.flows.errors import BadFile, UnknownDataset
-from medward.flows.schema import Flows, Schema, concatenate
+from medward.flows.schema import Flows, concatenate
 
 BLOCK_BYTES = 1 << 23
 LONGEST_LINE = 1 << 26
@@ -294,8 +293,3 @@ def _bad_gzip(path: Path, error: Exception) -> BadFile:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def with_schema(dataset: Dataset, schema: Schema) -> Dataset:
-    """Return the data set read under another schema, for example one with fewer features."""
-    return replace(dataset, schema=schema)

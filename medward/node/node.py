@@ -236,6 +236,9 @@ class Node(Shown):
 
     def health(self) -> str | None:
         """See `Shown.health`."""
+        return self._problem(self._consensus.describe())
+
+    def _problem(self, ledger: Mapping[str, Any]) -> str | None:
         failure = self._consensus.failure()
         if failure is not None:
             return failure
@@ -243,7 +246,7 @@ class Node(Shown):
             return f"the node is {self._phase}"
         if self._participant is None:
             return "the participant is down"
-        return no_quorum(self._consensus.describe())
+        return no_quorum(ledger)
 
     def has_quorum(self) -> bool:
         """See `Shown.has_quorum`."""
@@ -252,7 +255,7 @@ class Node(Shown):
     async def status(self) -> Mapping[str, Any]:
         """See `Shown.status`."""
         federation, member = self._membership.federation, self._card.member
-        participant = self._participant
+        participant, ledger = self._participant, self._consensus.describe()
         told = {} if participant is None else dict(participant.status())
         return {
             "name": member.name,
@@ -261,15 +264,15 @@ class Node(Shown):
             "fingerprint": federation.fingerprint,
             "application": federation.application.name,
             "phase": FINISHED if self._phase == "running" and told.get("done") else self._phase,
-            "problem": self.health(),
+            "problem": self._problem(ledger),
             "uptime_seconds": round(time.monotonic() - self._start_time, 1),
             "members": [m.name for m in self._consensus.members],
-            "ledger": dict(self._consensus.describe()),
+            "ledger": dict(ledger),
             "store": dict(await asyncio.to_thread(self._blobs.describe)),
             "participant": told,
             "waiting": self._feed.waiting,
             "restarts": dict(self._restarts.counts),
-            "warnings": clock_warnings(self._consensus.describe()),
+            "warnings": clock_warnings(ledger),
         }
 
     def members(self) -> Sequence[Mapping[str, Any]]:

@@ -11,13 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from medward import __version__
 from medward.audit.findings import AuditResult, Finding
 from medward.audit.history import RefusedRecord
 from medward.audit.homes import Audit
 from medward.errors import printable
+from medward.report.templating import new_environment
 from medward.whole_file import write_whole
 
 #: For each group: its question, what a sound answer proves, and the words for what was counted.
@@ -172,15 +173,8 @@ def audit_page(audit: Audit, when: datetime, only: int | None = None) -> bytes:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("medward.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
+    environment = new_environment()
+    environment.finalize = lambda value: printable(value) if type(value) is str else value
     environment.filters["count"] = lambda value: f"{value:,}"
     return environment
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from medward import __version__
 from medward.report.charts import Curve, draw_curves
+from medward.report.templating import new_environment
 from medward.whole_file import write_whole
 
 NO_VALUE = "–"
@@ -102,14 +103,7 @@ def write_node_report(path: Path, document: dict[str, Any], hospitals: Sequence[
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("medward.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = new_environment()
     environment.filters |= {"score": score, "share": share, "bytes": size, "seconds": seconds, "count": count}
     environment.filters["breakable"] = breakable
     return environment

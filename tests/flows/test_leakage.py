@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from medward.flows.datasets import DATASETS, WUSTL, Dataset
 from medward.flows.history import FeatureSpace
 from medward.flows.prepared import prepare
-from medward.flows.reading import read_flows, with_schema
+from medward.flows.reading import read_flows
 from medward.flows.schema import Flows
 from tests.flows.flow_files import assert_same, table_of, write
 
@@ -137,7 +138,7 @@ def test_the_papers_habit_feeds_the_leaking_columns_and_says_so(dataset: Dataset
     table = table_of(dataset, 30)
     table |= {name: [str(i) for i in range(30)] for name in extra}
     path = write(tmp_path / "a.csv", table)
-    flows = read_flows(with_schema(dataset, paper), path)
+    flows = read_flows(replace(dataset, schema=paper), path)
     assert flows.x.shape[1] == len(paper.columns)
     honest = read_flows(dataset, path)
     assert flows.x[:, : honest.x.shape[1]].tobytes() == honest.x.tobytes()
@@ -148,7 +149,7 @@ def test_the_papers_habit_feeds_the_leaking_columns_and_says_so(dataset: Dataset
 
 
 def test_the_papers_schema_knows_the_attacker_by_its_address(real_path: Callable[[str], Path]) -> None:
-    flows: Flows = read_flows(with_schema(WUSTL, WUSTL.paper_schema()), real_path("wustl-ehms-2020"))
+    flows: Flows = read_flows(replace(WUSTL, schema=WUSTL.paper_schema()), real_path("wustl-ehms-2020"))
     place = [column.name for column in flows.schema.columns].index("SrcMac=d8:9e:f3:95:02:75")
     np.testing.assert_array_equal(flows.x[:, place] == 1, flows.y > 0)
 

@@ -59,9 +59,9 @@ def networks(prepared: PreparedData, recipe: Recipe) -> dict[str, Recipe]:
     depth = len(recipe.network.hidden)
     return {
         "real": real,
-        "quaternion, as many weights": replace(quaternion, hidden=(wide,) * depth),
+        "quaternion, as many weights": quaternion.change(hidden=(wide,) * depth),
         "quaternion, as wide": quaternion,
-        "real, as few weights as that": replace(real, hidden=(narrow,) * depth),
+        "real, as few weights as that": real.change(hidden=(narrow,) * depth),
     }
 
 

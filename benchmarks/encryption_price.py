@@ -21,6 +21,7 @@ from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.recipe import RECIPES
 from medward.cli._console import use_one_thread_per_operation
 from medward.cli._data import open_data
+from medward.federation.model.train import Train
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.prepared import prepare
 
@@ -42,9 +43,11 @@ def measure(data: str, seed: int, rounds: int, protect: str, bits: int) -> dict[
         sum(s for activity, s in report.seconds.items() if activity in ("encrypt", "check", "share", "combine"))
         for report in trained
     ]
+    shared = training.shared
+    assert isinstance(shared, Train)
     return {
         "data": dataset.name, "seed": seed, "rounds": rounds, "protect": protect, "bits": bits,
-        "weights": len(training.shared.weights),
+        "weights": len(shared.weights),
         "binary_macro_f1": result.metrics["binary"]["macro_f1"],
         "binary_accuracy": result.metrics["binary"]["accuracy"],
         "multiclass_macro_f1": result.metrics["multiclass"]["macro_f1"],

@@ -8,6 +8,7 @@ of these names, or all, are written into the page between their marks.
 import argparse
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,12 @@ def main() -> None:
         table = TABLES[name]()
         print(table, end="\n\n")
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = place.sub(lambda found, table=table: found[1] + table + "\n" + found[2], page)
+        page = place.sub(partial(_between, table), page)
     PAGE.write_text(page, encoding="utf-8")
+
+
+def _between(table: str, found: re.Match[str]) -> str:
+    return f"{found[1]}{table}\n{found[2]}"
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def run(path: Path, seeds: int, wanted: list[str]) -> None:
                 split = replace(prepared.split, train=shown[~new[shown]], validation=chosen[~new[chosen]])
                 held = np.concatenate([chosen, shown[new[shown]]])
                 alerts = learned(replace(prepared, split=split), idea, seed, held)
-                found = {
+                found: dict[str, Any] = {
                     "idea": idea,
                     "seed": seed,
                     "fold": fold,

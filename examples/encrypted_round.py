@@ -51,7 +51,7 @@ def main() -> None:
         # Only the sum over those who dealt well is ever decrypted: each holder answers once, for one cohort.
         cohort = tuple(name for name in NAMES if name != LIAR)
         answers = {name: parts[name].answer(terms, cohort) for name in cohort}
-        decrypted = parts["north"].decrypt(terms, cohort, contributions, answers)
+        assert (decrypted := parts["north"].decrypt(terms, cohort, contributions, answers))
         assert np.array_equal(decrypted.total, sum(vectors[name] for name in cohort))
         print(f"the sum of {', '.join(cohort)} is exact in all {VALUES} values; {LIAR} is left out")
 

@@ -39,7 +39,17 @@ SEEDS = 40
 PATIENCE = 600
 CAMPAIGNS = {"ledger": "tests.ledger.simulator.scenario", "federation": "tests.federation.simulator.scenario"}
 #: Imported once by each worker, which forks for every run: a mutant then costs the project's own modules alone.
-PRELOADED = ("pytest", "xdist.plugin", "hypothesis", "numpy", "numba", "scipy", "jax", "jax.numpy", "jax.flatten_util")
+PRELOADED: tuple[str, ...] = (
+    "pytest",
+    "xdist.plugin",
+    "hypothesis",
+    "numpy",
+    "numba",
+    "scipy",
+    "jax",
+    "jax.numpy",
+    "jax.flatten_util",
+)
 PRELOADED += ("equinox", "optax", "polars", "msgspec", "safetensors.numpy", "dag_cbor", "multiformats", "asyncio")
 PRELOADED += ("ssl", "sqlite3", "cryptography.hazmat.primitives.ciphers.aead")
 

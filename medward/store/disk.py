@@ -24,6 +24,7 @@ from medward.store.blocks import Blocks, BlockWriter, check_block_size, read_blo
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound, CorruptBlock, InvalidCid, StoreError, StoreInUse
 from medward.store.interface import Usage
+from medward.whole_file import flush_folder
 
 _FLUSHING_THREADS = 4  # enough to hide the flush of one block behind the hashing of the next
 _MAX_UNWRITTEN = 4  # blocks of one writer that are copied in memory and not yet handed to the system
@@ -297,15 +298,6 @@ def _unusable(directory: Path, error: OSError) -> StoreError:
         f"cannot use the store {directory}: {error.filename}: {error.strerror}; run this as the user who owns it, on a "
         "disk that can be written to"
     )
-
-
-def flush_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _that_stays(block: bytes | memoryview) -> bytes | memoryview:

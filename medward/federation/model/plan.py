@@ -9,6 +9,7 @@ from medward.agents.sentinel.recipe import Recipe
 from medward.agents.sentinel.recipe_format import flat_of
 from medward.federation.model.courier import Courier
 from medward.fhe.quantise import Quantiser
+from medward.flows.datasets import DATASETS
 from medward.flows.history import FeatureSpace
 
 
@@ -55,16 +56,21 @@ class TrainingPlan:
 
 
 def plan_digest(plan: TrainingPlan) -> str:
-    """Return a hash of everything in the plan, which two members compare before they start."""
-    text = json.dumps(
-        [
-            [column.name for column in plan.space.columns],
-            plan.space.schema.classes,
-            flat_of(plan.recipe),
-            plan.rounds,
-            plan.seed,
-            plan.bits,
-            None if plan.courier is None else plan.courier.text(),
-        ]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return a hash of everything in the plan, which two members compare before they start.
+
+    Members that run the same version mean the same by the columns of a data set that it knows. What the columns of
+    another one mean stands in a schema file, of which each member has its own copy: so that is hashed, too.
+    """
+    schema = plan.space.schema
+    agreed = [
+        [column.name for column in plan.space.columns],
+        schema.classes,
+        flat_of(plan.recipe),
+        plan.rounds,
+        plan.seed,
+        plan.bits,
+        None if plan.courier is None else plan.courier.text(),
+    ]
+    if schema.dataset not in DATASETS:
+        agreed.append(schema.digest.hex())
+    return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()

@@ -18,7 +18,7 @@ from pathlib import Path
 from medward.fhe.hybrid import HybridKey
 from medward.node.errors import NodeError
 from medward.node.home.private_files import make_private_folder, read_private, write_private
-from medward.store.disk import flush_folder
+from medward.whole_file import flush_folder
 
 _WHOLE = re.compile(r"[0-9a-f]{16}\.sealed")
 

@@ -7,7 +7,6 @@ A version is written beside the others and becomes the model by renaming a link,
 the earlier model or the new one. The version before stays for whoever is reading it.
 """
 
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from medward.agents.sentinel.model import BadModel, SentinelModel, load_model
 from medward.node.errors import NodeError
 from medward.node.home.private_files import make_private_folder
+from medward.whole_file import flush_folder
 
 _VERSIONS = "model-versions"
 _UNFINISHED = ".new"
@@ -52,14 +52,14 @@ class ModelFolder:
         try:
             make_private_folder(self._versions)
             model.save(unfinished)
-            _flush(unfinished)
+            flush_folder(unfinished)
             unfinished.rename(version)
-            _flush(self._versions)
+            flush_folder(self._versions)
             link = self._link.with_name(f".model-{secrets.token_hex(4)}")
             link.symlink_to(Path(_VERSIONS) / version.name, target_is_directory=True)
             before = self._link.resolve()
             link.replace(self._link)
-            _flush(self._link.parent)
+            flush_folder(self._link.parent)
         except OSError as error:
             raise NodeError(f"cannot write {self._link}: {error.strerror}; check the disk and its rights") from None
         self._remove_others(version, before)
@@ -72,12 +72,3 @@ class ModelFolder:
                 shutil.rmtree(path, ignore_errors=True)
         for path in self._link.parent.glob(".model-*"):
             path.unlink(missing_ok=True)
-
-
-def _flush(folder: Path) -> None:
-    """Have the disk keep a folder's entries."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -40,6 +40,7 @@ from medward.ledger.pbft.effects import (
 )
 from medward.ledger.pbft.messages import Evidence
 from medward.ledger.pbft.runtime.witness import WITNESS_FILE, Witness
+from medward.whole_file import flush_folder
 
 _SCHEMA = """
 CREATE TABLE journal (position INTEGER PRIMARY KEY, record BLOB NOT NULL, chain BLOB NOT NULL);
@@ -114,7 +115,7 @@ class ReplicaJournal:
             for name in ("base", "head", "commits"):
                 database.execute("INSERT INTO marks VALUES (?, 0, ?)", (name, identity))
         database.close()
-        _sync_folder(folder)
+        flush_folder(folder)
         return cls(folder)
 
     def __enter__(self) -> "ReplicaJournal":
@@ -461,11 +462,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     database.execute(f"PRAGMA wal_autocheckpoint = {_LAST_RESORT_PAGES}")
     database.execute("PRAGMA cell_size_check = ON")
     return database
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

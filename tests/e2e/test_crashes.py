@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.round_campaign import Campaign
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 
 def test_killed_nodes_come_back_and_the_model_is_the_one_without_a_kill(tmp_path: Path) -> None:

@@ -29,8 +29,9 @@ class Outcomes:
     def __init__(self, bench: TrainingWork, history: RoundHistory, folder: Path | None) -> None:
         self._bench, self._history = bench, history
         self._folder = None if folder is None else ModelFolder(folder)
-        self._model: str | None = None
-        self._until = -1
+        # A restart has nothing to do again where the files have it all.
+        self._model = None if self._folder is None else self._folder.shared_model()
+        self._until = history.last()
         self.busy = False
 
     def lack(self, state: FederationState) -> bool:

@@ -43,6 +43,13 @@ class RoundHistory:
             raise NodeError(f"cannot read {self._path}: {error.strerror}; check its rights") from None
         return [found[number] for number in sorted(found)]
 
+    def last(self) -> int:
+        """Return the number of the latest round in the file, -1 where there is none or the file cannot be read."""
+        try:
+            return max((int(report["round"]) for report in self.rounds()), default=-1)
+        except NodeError:
+            return -1
+
     def add(self, reports: Iterable[Mapping[str, Any]]) -> None:
         """Append the rounds that are not in the file yet.
 

@@ -1,0 +1,46 @@
+"""What a node has kept already, it does not reckon again when it comes back."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from medward.node.training.outcomes import Outcomes
+from medward.node.training.round_history import RoundHistory
+from tests.node.training.test_model_folder import ModelFolder, SentinelModel, model, of_round
+
+__all__ = ["model"]
+
+
+def state_after(number: int, shared_model: str) -> Any:
+    """The part of the ledger's state that is looked at, when a round is over."""
+    return SimpleNamespace(model=shared_model, round=SimpleNamespace(number=number, over=True))
+
+
+@pytest.fixture
+def home(tmp_path: Path, model: SentinelModel) -> Path:
+    """A home whose node kept the model of round 3 and the rounds until then."""
+    ModelFolder(tmp_path / "model").replace(of_round(model, 3))
+    RoundHistory(tmp_path).add([{"round": number, "outcome": "final"} for number in range(4)])
+    return tmp_path
+
+
+def outcomes(home: Path) -> Outcomes:
+    return Outcomes(SimpleNamespace(), RoundHistory(home), home / "model")  # type: ignore[arg-type]
+
+
+def test_restarted_node_that_kept_everything_lacks_nothing(home: Path) -> None:
+    assert not outcomes(home).lack(state_after(3, "m3"))
+
+
+@pytest.mark.parametrize(("number", "shared_model"), [(4, "m3"), (3, "m4"), (4, "m4")])
+def test_what_came_while_it_was_away_is_lacking(home: Path, number: int, shared_model: str) -> None:
+    assert outcomes(home).lack(state_after(number, shared_model))
+
+
+def test_model_without_its_round_and_round_without_its_model_are_lacking(home: Path, model: SentinelModel) -> None:
+    (home / "rounds.jsonl").write_bytes((home / "rounds.jsonl").read_bytes()[:-3])
+    assert outcomes(home).lack(state_after(3, "m3"))
+    (home / "model").unlink()
+    assert outcomes(home).lack(state_after(2, "m3"))

@@ -11,6 +11,10 @@ class FederationError(MedwardError):
     """Something that keeps a federation from going on."""
 
 
+class NothingToTrain(FederationError):
+    """A hospital has no row that could be trained on."""
+
+
 class RecordRefused(FederationError):
     """A record that breaks a rule of the round; it changes nothing."""
 

@@ -4,15 +4,15 @@ A pure machine: ordered records, answers to effects and the time come in, effect
 node on a ledger of real replicas and, with others, in one process (simulation.py).
 
     ordered(record)  -> rules.apply -> Member.follow
-    duties(now)      -> what this member hands in because nobody has: its next sealing key, the next round, a tick
-                        that ends a phase or makes a change of membership that waited
+    duties(now)      -> what this member hands in because nobody has: whether it observes, its next sealing key, the
+                        next round, a tick that ends a phase or makes a change of membership that waited
 
 Whose turn it is goes round; the others wait a while longer each, so that one silent member stops nothing.
 """
 
 from medward.federation import rules
 from medward.federation.errors import RecordRefused
-from medward.federation.records import BeginRound, Record, RoundRecord, RoundTick, SealingKey
+from medward.federation.records import BeginRound, Observe, Record, RoundRecord, RoundTick, SealingKey
 from medward.federation.round.effects import OrderRecord, RoundEffect, RoundEvent
 from medward.federation.round.member import RoundMember
 from medward.federation.round.naming import sizes_of
@@ -31,10 +31,11 @@ class FederationMember:
         name: its name.
         state: the federation's state now.
         sums: its part in sums.
+        observes: whether it has nothing to contribute, and says so.
     """
 
-    def __init__(self, name: str, state: FederationState, sums: SecureSum) -> None:
-        self.name, self.state = name, state
+    def __init__(self, name: str, state: FederationState, sums: SecureSum, *, observes: bool = False) -> None:
+        self.name, self.state, self.observes = name, state, observes
         self._sums = sums
         self._member = RoundMember(name, sums)
         self._next_key: SealingKey | None = None
@@ -131,7 +132,10 @@ class FederationMember:
             due += [(RoundTick(state.round.number), state.round.due + wait), (None, self._member.hastens_at)]
         elif (begins := state.begins_at) is not None:
             due.append((state.expected(), begins + wait))
-        if state.needs_sealing_key(self.name):
+        if state.may_say(self.name, observes=self.observes):
+            # The first round waits for the keys: before its own, it is known who will not be asked.
+            due.append((Observe(self.observes), 0.0))
+        elif state.needs_sealing_key(self.name):
             due.append((self._sealing_key(), 0.0))
         return self._not_yet_handed_in(due)
 

@@ -212,6 +212,15 @@ class Resume(Structure, frozen=True, tag="resume"):
     """The author wants a federation that has stopped to go on."""
 
 
+class Observe(Structure, frozen=True, tag="observe"):
+    """The author observes from the next round on, or takes part again.
+
+    An observer is asked for no contribution, in surveys and in training. It holds shares, checks and votes as before.
+    """
+
+    observes: bool
+
+
 class DataKey(Structure, frozen=True, tag="data.key"):
     """The author's key for sealed data sets is the one in the blob `key`, from now on."""
 
@@ -255,7 +264,7 @@ RoundRecord = (
     | RoundTick
 )
 DataRecord = DataKey | SealedData | Withdraw
-Record = RoundRecord | DataRecord | SealingKey | Announce | Change | Retract | Resume
+Record = RoundRecord | DataRecord | SealingKey | Announce | Change | Retract | Resume | Observe
 
 
 def encode_record(record: Record) -> bytes:

@@ -6,6 +6,7 @@
     cohorts that would tell too much -> a round that sums nothing: the model goes on by what is public
     three rounds in a row without a result -> stopped, until f+1 want to go on
     f+1 equal Changes -> the members change (membership.py), between rounds
+    Observe -> its author is not asked to contribute from the next round on, until it says the contrary
 
 A round seals shares to the keys that its holders ordered before it began (`SealingKey`); one whose key is missing or
 old is absent from it.
@@ -27,6 +28,7 @@ from medward.federation.records import (
     Change,
     DataRecord,
     Next,
+    Observe,
     Record,
     Resume,
     Retract,
@@ -97,6 +99,18 @@ class HeldKey(msgspec.Struct, frozen=True):
     since: int
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What a member said last of its taking part.
+
+    Args:
+        observes: whether it is asked for no contribution.
+        since: the number of the first round that this held for.
+    """
+
+    observes: bool
+    since: int
+
+
 @dataclass(frozen=True)
 class FederationState:
     """The state of a federation.
@@ -114,6 +128,7 @@ class FederationState:
         exposed: cohorts whose sums may be known, by what they are of: "survey", or the model that was trained from.
         refused: how many next models a majority has refused since there is this one.
         contacts: where members' stores are reached, as they said.
+        standing: what members said of their taking part; whoever said nothing takes part.
         stopped: why nothing goes on, or None.
         resuming: members who want to go on after that.
         data: the sealed data sets that members keep.
@@ -131,6 +146,7 @@ class FederationState:
     exposed: Mapping[str, tuple[Cohort, ...]] = field(default_factory=dict)
     refused: int = 0
     contacts: Mapping[str, bytes] = field(default_factory=dict)
+    standing: Mapping[str, Standing] = field(default_factory=dict)
     stopped: str | None = None
     resuming: frozenset[str] = frozenset()
     data: DataSets = field(default_factory=DataSets)
@@ -160,9 +176,24 @@ class FederationState:
         return {name: one.key for name, one in fresh}
 
     @property
+    def observers(self) -> frozenset[str]:
+        """The members that are asked for no contribution."""
+        return frozenset(name for name, standing in self.standing.items() if standing.observes)
+
+    @property
+    def contributors_lack(self) -> int:
+        """How many more members would have to take part for a round to be held."""
+        return max(0, self.terms.least_cohort - (len(self.terms.members) - len(self.observers)))
+
+    def may_say(self, member: str, *, observes: bool) -> bool:
+        """Whether a member may say now that it observes, or takes part: it is news, and the first of this round."""
+        standing = self.standing.get(member, Standing(observes=False, since=-1))
+        return standing.observes != observes and standing.since != self.number
+
+    @property
     def begins_at(self) -> float | None:
         """When the next round may begin: at once, or later where a holder gave no key yet; None with too few."""
-        if self.busy or len(self.present) < self.terms.threshold:
+        if self.busy or len(self.present) < self.terms.threshold or self.contributors_lack:
             return None
         # Who has been here for long and gave no key is waited for no more.
         late = (name for name in self.terms.holders if name not in self.present and name not in self.sealing)
@@ -198,8 +229,9 @@ class FederationState:
         return BeginRound(self.number, then.task, self.model, self.invited(), *shape)
 
     def invited(self) -> tuple[str, ...]:
-        """Return who is asked to contribute to the next round: everybody, or a share drawn for the model at hand."""
-        members, share = self.terms.members, self.agreement.sample
+        """Return who is asked to contribute to the next round: all who take part, or a share drawn for the model."""
+        observers, share = self.observers, self.agreement.sample
+        members = tuple(name for name in self.terms.members if name not in observers)
         if share >= 1 or self.next is None or self.next.task != "train":
             return members
         wanted = max(self.terms.least_cohort, round(share * len(members)))
@@ -260,6 +292,8 @@ def _apply(
             return replace(state, membership=retracted(state.membership, record.name, author, time))
         case SealingKey():
             return _renew(state, record, time)
+        case Observe():
+            return _observe(state, author, observes=record.observes)
     if isinstance(record, DataRecord):
         return replace(state, data=apply_to_data(state.data, record, author, state.terms.members, time))
     if isinstance(record, Resume):
@@ -295,11 +329,20 @@ def _renew(state: FederationState, record: SealingKey, time: float) -> Federatio
     return replace(state, sealing=held, idle_since=since)
 
 
+def _observe(state: FederationState, author: str, *, observes: bool) -> FederationState:
+    # Once a round: who changes its mind all the time would keep others from saying how the next round begins.
+    if not state.may_say(author, observes=observes):
+        raise RecordRefused(f"{author} has said so already, or has said the contrary since the last round began.")
+    return replace(state, standing={**state.standing, author: Standing(observes, state.number)})
+
+
 def _begin(state: FederationState, record: BeginRound, time: float, block: bytes) -> FederationState:
     if state.busy:
         raise RecordRefused("A round is under way.")
     if record != state.expected():
         raise RecordRefused(f"This is not how round {state.number} begins.")
+    if state.contributors_lack:
+        raise RecordRefused(f"Round {state.number} waits until {state.contributors_lack} more members take part.")
     if state.begins_at is None or time < state.begins_at:
         raise RecordRefused(f"Round {state.number} waits for the sealing keys of more holders.")
     begun = begin_round(state.terms, state.present, record, time, block)
@@ -367,9 +410,10 @@ def _settle(state: FederationState, time: float, epoch: int | None) -> Federatio
         return state if membership is state.membership else replace(state, membership=membership)
     gone = change.name
     contacts, sealing = without(state.contacts, gone), without(state.sealing, gone)
+    standing = without(state.standing, gone)
     if change.contact is not None:
         contacts = {**contacts, gone: change.contact}
     # What it said with the keys that it had counts no more, but for its data, whose keys are others.
     data = without_member(state.data, gone) if change.account is None else state.data
     state = replace(state, membership=membership, idle_since=time, contacts=contacts, sealing=sealing, data=data)
-    return replace(state, resuming=state.resuming - {gone})
+    return replace(state, standing=standing, resuming=state.resuming - {gone})

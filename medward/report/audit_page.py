@@ -107,6 +107,7 @@ _KINDS = {
     "Change": "to change the members",
     "Retract": "to take back a wish to change the members",
     "Resume": "to go on after a stop",
+    "Observe": "to observe, or to take part again",
 }
 _MOST_HEIGHTS, _MOST_ROWS = 5, 2000
 

@@ -30,6 +30,7 @@ from medward.federation.records import (
     Complain,
     DataKey,
     NoFit,
+    Observe,
     Record,
     Respond,
     Resume,
@@ -224,6 +225,7 @@ def _missing_records(ledger: Ledger) -> Iterator[Record]:
         Complain: Complain(0, OWNER, "hospital-1", "bafk"),
         Announce: Announce(b"nowhere"),
         Resume: Resume(),
+        Observe: Observe(observes=False),
         Retract: Retract("hospital-9"),
         Withdraw: Withdraw("bafk"),
     }

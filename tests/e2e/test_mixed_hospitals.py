@@ -21,6 +21,7 @@ from tests.node.hosts import MEDWARD
 pytestmark = pytest.mark.processes
 
 NAMES = ("both", "as-well", "benign", "bare")
+TRAINING = ("both", "as-well", "benign")
 ROWS = 1000
 SHARED = ParticipantSettings(data="ward", rounds=2, seed=1)
 
@@ -70,7 +71,9 @@ def test_hospitals_without_attacks_or_labels_take_part_and_every_home_has_the_mo
         rounds = await world.until_done()
         trained = [one for one in rounds.values() if one["task"] == "train" and one["outcome"] == "final"]
         assert len(trained) == SHARED.rounds
-        assert all(sorted(one["cohort"]) == sorted(NAMES) for one in rounds.values())
+        # Nothing of the hospital without labels is in a sum, from the first survey on.
+        assert all(sorted(one["cohort"]) == sorted(TRAINING) for one in rounds.values())
+        assert {name: world.state(name)["observers"] for name in NAMES} == {name: ["bare"] for name in NAMES}
         labels = {name: world.state(name)["labels"] for name in NAMES}
         assert labels == {"both": "both", "as-well": "both", "benign": "benign", "bare": "none"}
         told = await asyncio.to_thread(world.launcher.client("bare").get, "/status")

@@ -21,6 +21,7 @@ from medward.federation.records import (
     Finish,
     ModelVote,
     Next,
+    Observe,
     Record,
     Resume,
     SealedData,
@@ -123,6 +124,8 @@ def test_member_that_orders_all_it_can_has_a_bounded_part_of_the_state() -> None
         if record != Change(NAME, None, None):
             federated.order(NAME, record)
     grown = play_round(federated, NAME)
+    federated.order(NAME, Observe(observes=True))
+    assert NAME in federated.state.observers
     assert federated.taken > MOST_WISHES + MOST_SETS
     between = federated.bytes() - before - federated_round(federated)
     assert between < MOST_BYTES - grown

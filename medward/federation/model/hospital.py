@@ -13,7 +13,7 @@ from medward.agents.metrics import window_costs
 from medward.agents.sentinel.learner import start, train
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.traffic import TrainingTraffic, traffic_of
-from medward.federation.errors import FederationError
+from medward.federation.errors import FederationError, NothingToTrain
 from medward.federation.model.courier import COST_UNIT
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.survey import SIZES, Survey
@@ -99,6 +99,9 @@ class Hospital:
             shared: the shared model to work from.
             number: the federation's round; random draws derive from it, so that no two rounds, a void one and its
                 repetition included, ever see the same update.
+
+        Raises:
+            NothingToTrain: no row has a class that the model knows. Zeros in its place would hide nobody's update.
         """
         match shared:
             case Survey():
@@ -169,8 +172,7 @@ class Hospital:
         if self._traffic is None:
             self._rows = _nameable(self._rows, shared)
             if not len(self._rows):
-                nothing = np.zeros(np.count_nonzero(shared.picked()))
-                return np.concatenate([self._counts(shared), nothing]).astype(np.int64)
+                raise NothingToTrain("No row has a class that the shared model knows: there is nothing to train on.")
             self._traffic = _traffic(self._rows, shared, self.room)
         before = self._carried_into(shared.step, len(shared.weights))
         first_weights = self._first_weights(shared, before)
@@ -189,7 +191,7 @@ class Hospital:
     def _first_weights(self, shared: Train, carried: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the weights to train from: the shared ones, and in blocks that wait to be sent this hospital's own."""
         weights, waiting = shared.weights.copy(), shared.waiting()
-        if waiting.any() and len(self._rows):
+        if waiting.any():
             own = carried[waiting] * (shared.census.most_rows / min(len(self._rows), shared.census.most_rows))
             weights[waiting] += own.astype(np.float32)
         return weights

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.federation.errors import FederationError
 from medward.federation.model.plan import TrainingPlan
 from medward.federation.model.shared_model import Census, SharedModel
 from medward.federation.model.train import Train, begin_training
@@ -16,8 +15,6 @@ from medward.flows.sketch import Grid, coarse_grid, refine
 
 #: A survey counts the hospitals by size: cell k holds those with 2^(k-1) < rows <= 2^k.
 SIZES = 33
-#: Zeros of hospitals without labelled rows hide no update: so many others must have some.
-LEAST_TRAINING = 3
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,6 @@ class Survey(SharedModel):
         scaling = self.plan.recipe.scaling
         parts = np.cumsum([self.grid.size, len(self.plan.space.schema.classes), SIZES])
         counts, held, sizes, windows = np.split(total, parts)
-        training = int(sizes[1:].sum())
-        if sizes[0] and training < LEAST_TRAINING:
-            raise FederationError(
-                f"Only {training} hospitals have labelled rows, and the sum of so few updates would tell each of them "
-                f"the others': {LEAST_TRAINING} are needed."
-            )
         census = Census(
             scaler=self._fit(counts),
             classes=tuple(int(k) for k in np.flatnonzero(held)),

@@ -35,7 +35,7 @@ _MEANING: Mapping[LabelKinds, str] = {
     "both": "trains on attacks and benign rows",
     "benign": "trains on benign rows alone, and has no attacks to vote by",
     "attacks": "trains on attacks alone, and has no benign rows to vote by",
-    "none": "has no labels: its rows count in surveys, and in training it contributes zeros, which keeps cohorts large",
+    "none": "has no labels, so it observes: it contributes nothing, checks every sum, and gets every model",
 }
 
 

@@ -178,6 +178,7 @@ class TrainingParticipant(Participant):
             "waits_for": list(self._machine.awaited),
             "surveyed": sorted(surveyed(state)),
             "sealing_keys": len(present),
+            "observers": sorted(state.observers),
             "absent_holders": [name for name in holders if name not in present],
             "wishes": told(state.membership, time.time()),
             "model": state.model,
@@ -262,7 +263,8 @@ class TrainingParticipant(Participant):
                 _LOG.warning("the store could not be tidied: %s", error)
 
     def _restore(self, state: FederationState) -> list[RoundEffect]:
-        self._machine = FederationMember(self._host.name, state, self._build_sums(state.agreement))
+        sums = self._build_sums(state.agreement)
+        self._machine = FederationMember(self._host.name, state, sums, observes=self._bench.observes)
         self._led_here = None
         self._forget(state)
         if state.round is not None and not state.round.over:
@@ -381,7 +383,11 @@ class TrainingParticipant(Participant):
         await self._in_turn(self._step, Fetched(number, {name: content}))
 
     async def _work(self, effect: Work) -> None:
-        await self._in_turn(self._step, await self._bench.work(effect))
+        produced = await self._bench.work(effect)
+        if produced is not None:
+            await self._in_turn(self._step, produced)
+        elif self._machine is not None:
+            self._machine.observes = self._bench.observes
 
     async def _advance(self, effect: Advance) -> None:
         advanced = await self._bench.advance(effect)
@@ -419,4 +425,6 @@ def _doing(state: FederationState) -> str:
         return "keeping the model"
     if state.round is not None and not state.round.over:
         return f"{state.round.task}: {state.round.phase.value}"
+    if (lack := state.contributors_lack) and not state.busy:
+        return f"waiting until {lack} more {'hospitals train' if lack > 1 else 'hospital trains'}: too few have labels"
     return "between rounds" if state.begins_at is not None else "waiting for sealing keys"

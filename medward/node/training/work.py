@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.federation.blobs import blob_name
-from medward.federation.errors import FederationError
+from medward.federation.errors import FederationError, NothingToTrain
 from medward.federation.model.hospital import trial_secret
 from medward.federation.model.plan import plan_digest
 from medward.federation.model.shared_model import SharedModel
@@ -53,6 +53,8 @@ class TrainingWork:
         self._models = RecentModels()
         self._working = asyncio.Lock()
         self.own: OwnSide | None = None
+        #: Whether there is nothing here to contribute.
+        self.observes = False
 
     @property
     def models(self) -> Collection[str]:
@@ -70,6 +72,7 @@ class TrainingWork:
         self._models.use(blob_name(encoded), first)
         await asyncio.to_thread(self._store.add, encoded, pin=MODELS)
         _LOG.info("%s has %d training rows of %s", self._name, self.own.rows, settings.data)
+        self.observes = self.own.own.labels == "none"
         if self.own.own.labels != "both":
             _LOG.warning("%s %s", self._name, self.own.own.meaning)
 
@@ -86,14 +89,22 @@ class TrainingWork:
                 "federation agreed on; ask another member for its settings"
             )
 
-    async def work(self, effect: Work) -> Produced:
-        """Do a round's task on the member's own rows."""
+    async def work(self, effect: Work) -> Produced | None:
+        """Do a round's task on the member's own rows; None where there is nothing to contribute."""
         assert self.own is not None
+        if self.observes:
+            return None
         shared = await self.shared(effect.model)
         # One round after the other, also for a member that was too late: what is carried from each to the next is one.
         async with self._working:
             with self._watch.doing("train"):
-                values = await asyncio.to_thread(self.own.hospital.work, shared, effect.round)
+                try:
+                    values = await asyncio.to_thread(self.own.hospital.work, shared, effect.round)
+                except NothingToTrain as error:
+                    # A latecomer whose classes nobody had when the model's were fixed.
+                    _LOG.warning("%s observes: %s", self._name, error)
+                    self.observes = True
+                    return None
                 if self.own.hospital.carried is not None:
                     await asyncio.to_thread(self._files.carry, self.own.hospital.carried)
         return Produced(effect.round, values)

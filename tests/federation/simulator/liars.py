@@ -26,6 +26,7 @@ from medward.federation.records import (
     ModelVote,
     Next,
     NoFit,
+    Observe,
     Record,
     Respond,
     Resume,
@@ -202,14 +203,15 @@ class Latecomer(Lie):
 
 
 class Hasty(Lie):
-    """Wants every deadline to have passed, every round to begin and everything to be resumed, all the time."""
+    """Wants every deadline to have passed, rounds to begin and to be resumed, and observes by turns, all the time."""
 
     def says(self, member: SimMember) -> list[Record]:
         state = member.state
         if state is None:
             return []
         begin = [] if state.next is None else [state.expected()]
-        return [RoundTick(max(0, state.number - 1)), Resume(), *begin]
+        observe = Observe(member.name not in state.observers)
+        return [RoundTick(max(0, state.number - 1)), Resume(), observe, *begin]
 
 
 class Slanderer(Lie):

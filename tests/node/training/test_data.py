@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from medward.federation.errors import FederationError
+from medward.federation.errors import NothingToTrain
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.survey import first_model
 from medward.federation.model.train import Train, training_stage
@@ -37,22 +37,26 @@ def surveyed(*sides: OwnSide) -> Train:
     return training_stage(model)
 
 
-def test_rows_without_classes_shape_the_scaler_and_contribute_zeros(table: pl.DataFrame, tmp_path: Path) -> None:
+def test_rows_without_classes_alone_are_nothing_to_train_on(table: pl.DataFrame, tmp_path: Path) -> None:
     labelled = side(table, tmp_path)
     bare = side(table.drop("label"), tmp_path)
     assert (labelled.own.labels, bare.own.labels) == ("both", "none")
     assert bare.rows == labelled.rows
-    together, alone = surveyed(labelled, labelled, labelled, bare), surveyed(labelled, labelled, labelled)
-    census, expected = together.census, alone.census
-    assert (census.hospitals, census.rows, census.most_rows) == (4, expected.rows, expected.most_rows)
-    update = bare.hospital.work(together, 9)
-    assert len(update) == together.counts + together.values
-    assert not update.any()
-    assert labelled.hospital.work(together, 9).any()
+    together = surveyed(labelled, labelled)
+    with pytest.raises(NothingToTrain, match="nothing to train on"):
+        bare.hospital.work(together, 9)
+    update = labelled.hospital.work(together, 9)
     assert bare.hospital.accepts(together, together.advance(update))
     assert bare.hospital.carried is None
-    with pytest.raises(FederationError, match="Only 2 hospitals have labelled rows"):
-        surveyed(labelled, labelled, bare, bare)
+
+
+def test_latecomer_whose_classes_nobody_had_has_nothing_to_train_on(table: pl.DataFrame, tmp_path: Path) -> None:
+    """Zeros in their place would leave the others' sum with one hospital less in it than anybody sees."""
+    news = table.filter(pl.col("label") != "benign")["label"][0]
+    founder = side(table.filter(pl.col("label") != news), tmp_path)
+    late = side(table.filter(pl.col("label") == news), tmp_path)
+    with pytest.raises(NothingToTrain):
+        late.hospital.work(surveyed(founder, founder), 9)
 
 
 def test_empty_cells_are_rows_without_a_class(table: pl.DataFrame, tmp_path: Path) -> None:

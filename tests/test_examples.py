@@ -28,6 +28,7 @@ def test_each_example_is_tested_listed_and_short() -> None:
         assert len((EXAMPLES / name).read_text().splitlines()) <= 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LINES)
 def test_example_runs_and_ends_as_it_says(name: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

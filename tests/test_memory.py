@@ -45,6 +45,7 @@ def outcome(tmp_path: Path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not memory.of_this_process("VmHWM"), reason="this system tells no process its memory as Linux does")
 @pytest.mark.parametrize(("workers", "name"), [(("-n", "0"), "the process that ran pytest"), (("-n", "1"), "gw0")])
 def test_run_that_takes_more_than_the_limit_says_which_process_did(outcome, workers, name) -> None:

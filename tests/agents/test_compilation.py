@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import jax, jax.numpy as jnp
 from medward.agents.compilation import keep_compiled
@@ -25,6 +27,7 @@ def entries(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
     assert run(XDG_CACHE_HOME=str(tmp_path)) == "1.0"
     made = entries(tmp_path / "medward" / "jax")
@@ -33,6 +36,7 @@ def test_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
     assert entries(tmp_path / "medward" / "jax") == made
 
 
+@pytest.mark.slow
 def test_cut_off_entry_is_compiled_anew(tmp_path: Path) -> None:
     run(XDG_CACHE_HOME=str(tmp_path))
     for path in (tmp_path / "medward" / "jax").rglob("*"):
@@ -41,6 +45,7 @@ def test_cut_off_entry_is_compiled_anew(tmp_path: Path) -> None:
     assert run(warnings="default", XDG_CACHE_HOME=str(tmp_path)) == "1.0"
 
 
+@pytest.mark.slow
 def test_folder_that_the_user_names_is_taken_and_an_impossible_one_is_done_without(tmp_path: Path) -> None:
     assert run(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own"), XDG_CACHE_HOME=str(tmp_path / "cache")) == "1.0"
     assert not (tmp_path / "cache").exists()

@@ -43,6 +43,7 @@ def _macro_f1(done: medward.Federation) -> float:
     return float(done.model.evaluate(done.split).metrics["multiclass"]["macro_f1"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protect", ["none", "aggregate"])
 def test_sentinel_is_that_of_the_command_line(split: Any, protect: Any) -> None:
     done = medward.federate(split, rounds=2, protect=protect, model=medward.Sentinel(QUICK), seed=4)
@@ -110,6 +111,7 @@ def test_median_holds_against_a_poisoner_that_the_mean_follows(split: Any) -> No
         assert poisoned < 0.7
 
 
+@pytest.mark.slow
 def test_median_of_honest_sentinels_learns_too(split: Any) -> None:
     done = medward.federate(split, rounds=6, protect="none", model=medward.Sentinel(QUICK), combine=medward.Median())
     assert _macro_f1(done) > 0.8

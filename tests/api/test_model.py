@@ -112,6 +112,7 @@ def test_rows_without_both_kinds_are_refused(split: Any) -> None:
         medward.train(split, [1, 3000])
 
 
+@pytest.mark.slow
 def test_model_says_on_whose_rows_it_was_trained(split: Any) -> None:
     half = split.split.train[::2]
     assert medward.train(split, half, recipe=QUICK).provenance.how == "local"

@@ -15,6 +15,7 @@ from tests.store.conftest import kubo_program
 SMALL = ("--rows", 4000, "--rounds", 2, "--seed", 1, "--simulate")
 
 
+@pytest.mark.slow
 def test_document_holds_what_others_rely_on(medward: Run, tmp_path: Path) -> None:
     done = medward("demo", *SMALL, "--out", tmp_path, "--json")
     assert done.code == 0, done.err
@@ -58,6 +59,7 @@ def test_table_names_the_data_synthetic_and_the_sum_open(medward: Run, tmp_path:
     assert "in the open" in done.err
 
 
+@pytest.mark.slow
 def test_protection_changes_no_bit_of_the_model(medward: Run, tmp_path: Path) -> None:
     names = {
         protect: medward("demo", *SMALL, "--out", tmp_path / protect, "--protect", protect, "--json").document
@@ -67,6 +69,7 @@ def test_protection_changes_no_bit_of_the_model(medward: Run, tmp_path: Path) ->
     assert names["none"]["metrics"] == names["aggregate"]["metrics"]
 
 
+@pytest.mark.slow
 def test_courier_sums_less_often_and_ends_within_its_budget(medward: Run, tmp_path: Path) -> None:
     words = ("demo", *SMALL, "--rounds", 4, "--protect", "none", "--json")
     done = medward(*words, "--out", tmp_path / "every", "--courier", "every:2")

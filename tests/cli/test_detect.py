@@ -60,6 +60,7 @@ def test_standard_input_is_decided_as_it_comes_and_as_the_file_is(medward: Run, 
     assert "standard input, row 101: the row has 1 fields" in told
 
 
+@pytest.mark.slow
 def test_growing_file_is_followed(medward: Run, ward_model: Path, unseen: Path, tmp_path: Path) -> None:
     expected = medward("detect", "--model", ward_model, "--flows", unseen).out.splitlines()
     lines = unseen.read_text().splitlines(keepends=True)
@@ -74,6 +75,7 @@ def test_growing_file_is_followed(medward: Run, ward_model: Path, unseen: Path, 
     assert_alike(found, expected[:20])
 
 
+@pytest.mark.slow
 def test_lines_carry_time_addresses_and_ports_of_an_own_table(medward: Run, tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     attack = np.repeat(rng.random(60) < 0.4, 10)

@@ -33,6 +33,7 @@ def test_train_writes_a_model_that_evaluate_reads(medward: Run, tmp_path: Path, 
     assert document["metrics"]["binary"]["macro_f1"] > 0.6
 
 
+@pytest.mark.slow
 def test_local_training_uses_one_hospitals_rows(medward: Run, tmp_path: Path) -> None:
     done = medward("train", "--data", "ward", "--rows", 3000, "--local", 2, "--out", tmp_path, "--json")
     assert done.code == 0, done.err
@@ -40,6 +41,7 @@ def test_local_training_uses_one_hospitals_rows(medward: Run, tmp_path: Path) ->
     assert 300 < done.document["rows"] < 1000
 
 
+@pytest.mark.slow
 def test_column_order_and_extra_columns_change_nothing(medward: Run, ward_model: Path, unseen: Path) -> None:
     frame = pl.read_csv(unseen, infer_schema=False)
     names = frame.columns
@@ -146,6 +148,7 @@ def test_detect_decides_as_evaluate_does(medward: Run, ward_model: Path, unseen:
     assert done.document["metrics"]["multiclass"]["accuracy"] == pytest.approx(right)
 
 
+@pytest.mark.slow
 def test_thinned_copies_are_trained_on_and_not_counted_as_rows(medward: Run, tmp_path: Path) -> None:
     done = medward("train", "--data", "ward", "--rows", 3000, "--thin", 0.2, "--out", tmp_path / "model")
     assert done.code == 0, done.err

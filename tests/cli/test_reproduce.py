@@ -13,6 +13,7 @@ WARD = ("--data", "ward")
 FAST = (*WARD, "--quick", "--method", "majority", "--method", "logistic regression")
 
 
+@pytest.mark.slow
 def test_finished_runs_are_kept_and_not_repeated(medward: Run, tmp_path: Path) -> None:
     results = tmp_path / "runs.jsonl"
     words = ("reproduce", *FAST, "--seeds", 1, "--results", results)
@@ -84,6 +85,7 @@ def test_majority_is_what_guessing_gives(medward: Run, tmp_path: Path) -> None:
         assert 0.8 < binary["accuracy"] < 0.9
 
 
+@pytest.mark.slow
 def test_paper_protocol_warns(medward: Run) -> None:
     done = medward("reproduce", *FAST[:5], "--seeds", 1, "--protocol", "paper")
     assert done.code == 0
@@ -102,6 +104,7 @@ def test_no_protocol_but_three_is_known(medward: Run) -> None:
     assert "honest, random or paper" in done.sentence
 
 
+@pytest.mark.slow
 def test_random_rows_are_an_own_protocol(medward: Run) -> None:
     done = medward("reproduce", *FAST[:5], "--seeds", 1, "--protocol", "random", "--json")
     assert done.code == 0, done.err

@@ -67,6 +67,7 @@ def test_model_carries_its_schema(table: Path, schema: Path, tmp_path: Path, med
     assert {json.loads(line)["class"] for line in lines} == {"flood", "sweep"}
 
 
+@pytest.mark.slow
 def test_federation_of_an_own_table(table: Path, schema: Path, tmp_path: Path, medward: Run) -> None:
     out = tmp_path / "out"
     words = ("--sites", "3", "--rounds", "3", "--protect", "none", "--simulate", "--out", out, "--json")

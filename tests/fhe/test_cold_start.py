@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import medward
 
 _USE = """
@@ -39,6 +41,7 @@ def _copy_without_cache(to: Path) -> Path:
     return to
 
 
+@pytest.mark.slow
 def test_installation_that_nobody_can_write_to_uses_the_users_cache(tmp_path: Path) -> None:
     path, home = _copy_without_cache(tmp_path), tmp_path / "home"
     home.mkdir()
@@ -47,12 +50,14 @@ def test_installation_that_nobody_can_write_to_uses_the_users_cache(tmp_path: Pa
     assert list(home.rglob("*.nbi"))
 
 
+@pytest.mark.slow
 def test_account_without_any_writable_place_compiles_every_time(tmp_path: Path) -> None:
     done = _run(_USE, _copy_without_cache(tmp_path), HOME="/proc/nowhere")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "NullCache"
 
 
+@pytest.mark.slow
 def test_cache_folder_can_be_chosen(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     done = _run(_USE, _copy_without_cache(tmp_path), HOME="/proc/nowhere", NUMBA_CACHE_DIR=str(cache))

@@ -26,6 +26,7 @@ print(rows, (peak() - before) // 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
 @pytest.mark.parametrize("name", ["large.csv", "large.csv.gz"])
 def test_a_large_file_is_read_in_little_memory(name: str, tmp_path: Path) -> None:

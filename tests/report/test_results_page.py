@@ -18,6 +18,7 @@ PAGE = runpy.run_path(str(ROOT / "benchmarks" / "page.py"))
 PAGES: tuple[Path, ...] = PAGE["PAGES"]
 
 
+@pytest.mark.slow
 def test_printed_parts_of_the_pages_are_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, "benchmarks/page.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False

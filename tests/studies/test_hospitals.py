@@ -33,6 +33,7 @@ def models(prepared: PreparedData, training: FederatedTraining) -> list[Sentinel
     return trained_alone(prepared, training.shares, RECIPE, 3)
 
 
+@pytest.mark.slow
 def test_hospital_knows_its_own_classes_and_rows_only(
     prepared: PreparedData, training: FederatedTraining, models: list[SentinelModel]
 ) -> None:
@@ -62,6 +63,7 @@ def test_metrics_are_means_over_hospitals_and_worst_is_one_of_them(
     assert np.sum(found["metrics"]["multiclass"]["confusion"]) == pytest.approx(len(prepared.split.test))
 
 
+@pytest.mark.slow
 def test_class_that_a_hospital_lacks_counts_as_never_found(prepared: PreparedData, training: FederatedTraining) -> None:
     y, share = prepared.flows.y, training.shares[0]
     lacking = int(y[prepared.split.test].max())
@@ -87,6 +89,7 @@ def test_worst_hospital_is_the_least_over_shares_with_both_kinds(
     assert worst_hospital(models[:1], prepared, [benign]) is None
 
 
+@pytest.mark.slow
 def test_hospital_without_attacks_cannot_train_alone(prepared: PreparedData, training: FederatedTraining) -> None:
     share = training.shares[1]
     with pytest.raises(BadSplit, match="Hospital 1 holds rows of one kind only"):

@@ -85,12 +85,14 @@ def test_numbers_and_order_are_the_same_whatever_the_number_of_workers(tmp_path:
     assert _kept(tmp_path / "2.jsonl") == _kept(tmp_path / "1.jsonl") == {run["key"]: _numbers(run) for run in one}
 
 
+@pytest.mark.slow
 def test_workers_use_one_thread_whatever_the_number_of_cores(tmp_path: Path) -> None:
     _run(None, 1, 1, ["majority"], partial(_telling, tmp_path / "told"))
     assert json.loads((tmp_path / "told").read_text()) == {**dict.fromkeys(ONE_THREAD, "1"), "pool": 1}
     assert "NPROC" not in os.environ
 
 
+@pytest.mark.slow
 def test_killed_study_leaves_no_workers_and_goes_on_where_it_was(tmp_path: Path) -> None:
     results, pids = tmp_path / "runs.jsonl", tmp_path / "pids"
     pids.mkdir()
@@ -133,6 +135,7 @@ def _alive(pid: int) -> bool:
     return not status.exists() or status.read_text().rpartition(") ")[2][0] != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("load", "why"),
     [
@@ -149,6 +152,7 @@ def test_failure_is_one_sentence_and_all_other_runs_are_made(tmp_path: Path, loa
     assert set(_kept(results)) == {f"ward|honest|quick|{seed}|majority" for seed in (0, 2)}
 
 
+@pytest.mark.slow
 def test_several_failures_are_counted(tmp_path: Path) -> None:
     with pytest.raises(MedwardError) as caught:
         _run(None, 1, 2, ["majority", "logistic regression"], _refused)

@@ -53,6 +53,7 @@ def _told_by_the_third_last_flow(rows: int, seed: int) -> tuple[Sequences, NDArr
     return last_flows(own, np.zeros((rows, 0), np.float32), np.zeros(rows, np.int32), np.arange(float(rows))), y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [ConvolutionalNetwork, RecurrentNetwork])
 def test_network_learns_what_only_an_earlier_flow_tells(network: type) -> None:
     x, y = _told_by_the_third_last_flow(1000, 0)
@@ -64,6 +65,7 @@ def test_network_learns_what_only_an_earlier_flow_tells(network: type) -> None:
     assert np.mean(fitted.classes_[chance.argmax(axis=1)][8:] == truth[8:]) > 0.97
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_classifier() -> None:
     x, y = _told_by_the_third_last_flow(200, 0)
     first, second, other = (
@@ -83,6 +85,7 @@ def test_what_cannot_be_done_is_refused() -> None:
         classifier.fit(x, y, np.ones(20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["CNN", "GRU"])
 def test_baseline_learns_the_toy_problem(prepared: PreparedData, name: str) -> None:
     baseline = next(baseline for baseline in BASELINES if baseline.name == name)

@@ -69,6 +69,7 @@ def toy_log() -> Log:
     return log_of(steps, MENU)
 
 
+@pytest.mark.slow
 def test_learned_policy_reaches_the_known_optimum_and_beats_every_schedule(toy_log: Log) -> None:
     policy = learn(toy_log, MENU, CourierRecipe(PRICE, updates=2000, networks=4, noise=0.0), seed=0)
     schedules = [_total(Every(periods)) for periods in (1, 2, 4)]
@@ -80,6 +81,7 @@ def test_learned_policy_reaches_the_known_optimum_and_beats_every_schedule(toy_l
     assert sum(sent for *_, sent, _, _ in easy) < sum(sent for *_, sent, _, _ in hard)
 
 
+@pytest.mark.slow
 def test_higher_prices_send_less(toy_log: Log) -> None:
     def sent(price: float) -> int:
         policy = learn(toy_log, MENU, CourierRecipe(price, updates=1500, networks=4, noise=0.0), seed=0)
@@ -88,6 +90,7 @@ def test_higher_prices_send_less(toy_log: Log) -> None:
     assert sent(0.0) > sent(1e-4)
 
 
+@pytest.mark.slow
 def test_exported_networks_decide_in_integers_as_in_floats() -> None:
     networks = [CourierNetwork(len(MENU), (12, 12), jax.random.key(seed)) for seed in range(3)]
     policy = exported(networks, MENU)

@@ -41,6 +41,7 @@ def entries(traffic: TrainingTraffic) -> ByClass:
     return by_class(traffic.replay, traffic.environment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_windows_are_drawn_of_the_picked_class_as_often_as_the_replay_would(entries: ByClass, label: int) -> None:
     row, weight = entries.draw(jnp.full(20_000, label), jax.random.key(label))
@@ -55,6 +56,7 @@ def test_windows_are_drawn_of_the_picked_class_as_often_as_the_replay_would(entr
         assert by_row[7] == pytest.approx(3 * by_row[3])
 
 
+@pytest.mark.slow
 def test_classes_without_windows_are_never_picked(traffic: TrainingTraffic, entries: ByClass) -> None:
     adversary = begin(traffic, 4000, jax.random.key(0))
     # However much it is worth.
@@ -65,6 +67,7 @@ def test_classes_without_windows_are_never_picked(traffic: TrainingTraffic, entr
     assert (LABEL[np.asarray(row)] == np.asarray(picked)).all()
 
 
+@pytest.mark.slow
 def test_it_comes_to_pick_the_class_that_sentinel_errs_on(traffic: TrainingTraffic, entries: ByClass) -> None:
     adversary = begin(traffic, 64, jax.random.key(2))
 
@@ -87,6 +90,7 @@ def _trained(prepared: PreparedData, share: float) -> SentinelModel:
     return train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, 0))
 
 
+@pytest.mark.slow
 def test_sentinel_learns_under_it_and_is_drawn_to_the_rarer_classes(prepared: PreparedData) -> None:
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     usual, opposed, again = (_trained(prepared, share) for share in (0.0, 1.0, 1.0))

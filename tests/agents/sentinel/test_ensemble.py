@@ -18,6 +18,7 @@ from medward.flows.prepared import PreparedData
 MEMBERS = 3
 
 
+@pytest.mark.slow
 def test_on_guard_they_decide_by_the_mean_of_their_logits(prepared: PreparedData, recipe: Recipe) -> None:
     several = recipe.change(ensemble=MEMBERS)
     scaler = fitted_scaler(prepared.space, prepared.x, several)
@@ -47,6 +48,7 @@ def test_on_guard_they_decide_by_the_mean_of_their_logits(prepared: PreparedData
 both_layers = pytest.mark.parametrize("recipe", ["quantile", "quaternion"], indirect=True)
 
 
+@pytest.mark.slow
 @both_layers
 def test_each_is_trained_as_if_it_were_alone(prepared: PreparedData, recipe: Recipe) -> None:
     several, one = recipe.change(ensemble=MEMBERS), recipe
@@ -66,6 +68,7 @@ def test_each_is_trained_as_if_it_were_alone(prepared: PreparedData, recipe: Rec
             np.testing.assert_allclose(leaf, other[k], atol=1e-5)
 
 
+@pytest.mark.slow
 @both_layers
 def test_a_federation_sums_the_weights_of_all(prepared: PreparedData, recipe: Recipe) -> None:
     training = FederatedTraining(prepared, recipe.change(ensemble=MEMBERS), Options(3, 1, protect="none"))

@@ -81,6 +81,7 @@ ONLINE = _network([0.0, 0.0, 0.0], [3.0, -3.0, 0.0], value=-7.0)
 TARGET = _network([0.0, 0.0, 0.0], [-1.0, 2.0, 0.0], value=-0.5)
 
 
+@pytest.mark.slow
 def test_decisions_are_pulled_to_their_own_costs() -> None:
     attack = _targets(ONLINE, TARGET, 0, False, COSTS).advantage[0]
     benign = _targets(ONLINE, TARGET, 1, False, COSTS).advantage[0]
@@ -88,6 +89,7 @@ def test_decisions_are_pulled_to_their_own_costs() -> None:
     np.testing.assert_allclose(benign[:2], [1.0, 1 - 1.0 / 2.0])
 
 
+@pytest.mark.slow
 def test_escalation_is_rated_by_the_target_network_for_the_choice_of_the_online_network() -> None:
     escalate = float(_targets(ONLINE, TARGET, 0, False, COSTS).advantage[0, 2])
     assert escalate == pytest.approx(_sigmoid(-1.0) - 0.1 / 2.0, abs=1e-5)
@@ -101,10 +103,12 @@ def test_value_is_the_discounted_target_value_of_the_next_window() -> None:
     assert value == pytest.approx(0.5 * (-0.5 + 2.0 * (_sigmoid(0.0) - 1.0)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_nothing_follows_the_end_of_a_stream() -> None:
     assert float(_targets(ONLINE, TARGET, 1, False, COSTS).value[0]) == 0.0
 
 
+@pytest.mark.slow
 def test_escalating_twice_is_not_learned_from() -> None:
     assert _targets(ONLINE, TARGET, 0, True, COSTS).known[0].tolist() == [1.0, 1.0, 0.0]
     assert _targets(ONLINE, TARGET, 0, False, COSTS).known[0].tolist() == [1.0, 1.0, 1.0]
@@ -129,6 +133,7 @@ def test_greedy_decision_never_escalates_twice() -> None:
     assert decide(streams, jnp.array([0.0, 1.0])).tolist() == [2, 1]
 
 
+@pytest.mark.slow
 def test_learning_rate_warms_up_and_decays_to_a_hundredth() -> None:
     rates = np.asarray(learning_rates(LearningSettings(learning_rate=1.0), 400))
     assert rates[0] == 0.0
@@ -157,6 +162,7 @@ def _trained(prepared: PreparedData, costs: Costs, seed: int = 0) -> SentinelMod
     return train_centrally(prepared, prepared.split.train, recipe, Provenance("central", None, 1, "none", True, seed))
 
 
+@pytest.mark.slow
 def test_evidence_is_bought_when_it_is_cheap_and_not_when_it_is_dear(prepared: PreparedData) -> None:
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     cheap = judge(_trained(prepared, Costs(escalation=0.01)), test, y)
@@ -175,6 +181,7 @@ def test_dear_false_alarms_make_alerts_rarer(prepared: PreparedData) -> None:
     assert eager["false_alarm_rate"] > shy["false_alarm_rate"]
 
 
+@pytest.mark.slow
 def test_alert_bias_makes_alerts_more_frequent_and_changes_nothing_in_training(prepared: PreparedData) -> None:
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     provenance = Provenance("central", None, 1, "none", True, 0)

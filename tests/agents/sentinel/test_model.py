@@ -101,6 +101,7 @@ def test_classes_that_the_model_never_saw_get_a_number_of_their_own(model: Senti
     assert fewer.labels(np.array([0, 1, 2], np.int32)).tolist() == [0, 2, 1]
 
 
+@pytest.mark.slow
 def test_training_costs_make_the_targets_and_costs_judge(prepared: PreparedData) -> None:
     dear, provenance = Costs(wrong_class=1.0, escalation=0.2), Provenance("central", None, 1, "none", True, 7)
     shorter = RECIPE.change(epochs=2)

@@ -17,6 +17,7 @@ from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["quantile", "quaternion", "no embedding"], indirect=True)
 def test_only_matrices_of_real_hidden_layers_are_moved_by_it(prepared: PreparedData, recipe: Recipe) -> None:
     network = new_network(layout_of(prepared.space, fitted_scaler(prepared.space, prepared.x, recipe)), 3, recipe, 0)
@@ -34,6 +35,7 @@ def test_only_matrices_of_real_hidden_layers_are_moved_by_it(prepared: PreparedD
         assert lengths.max() < 2 * lengths.min()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("members", [1, 2])
 def test_a_network_learns_by_it(prepared: PreparedData, members: int) -> None:
     recipe = RECIPE.change(optimiser="muon", ensemble=members)

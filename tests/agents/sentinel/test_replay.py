@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from medward.agents.sentinel.replay import fold
 
@@ -13,6 +14,7 @@ def test_equal_rows_of_one_class_fold_and_others_do_not() -> None:
     assert fold(X, Y, np.arange(6)).row.tolist() == [0, 1, 4, 5]
 
 
+@pytest.mark.slow
 def test_only_given_rows_are_drawn_even_from_padded_entries() -> None:
     replay = fold(X, Y, np.array([1, 4, 5]), size=64)
     row, weight = replay.draw(jax.random.key(0), 5000)
@@ -20,6 +22,7 @@ def test_only_given_rows_are_drawn_even_from_padded_entries() -> None:
     assert (np.asarray(weight) > 0).all()
 
 
+@pytest.mark.slow
 def test_expected_loss_is_that_of_the_unfolded_rows() -> None:
     replay = fold(X, Y, np.arange(6))
     row, weight = replay.draw(jax.random.key(1), 200_000)

@@ -33,6 +33,7 @@ def _pair(prepared: PreparedData, recipe: Recipe):  # type: ignore[no-untyped-de
     return network, layout, model
 
 
+@pytest.mark.slow
 def test_same_values_and_decisions_as_the_network(prepared: PreparedData, recipe: Recipe) -> None:
     network, layout, model = _pair(prepared, recipe)
     encoded = jnp.asarray(model.scaler.encode(prepared.x))
@@ -91,6 +92,7 @@ def test_no_input_makes_a_value_that_is_not_finite(prepared: PreparedData, recip
     assert np.isfinite(suspicion).all()
 
 
+@pytest.mark.slow
 def test_loading_and_scoring_need_no_jax(prepared: PreparedData, recipe: Recipe, tmp_path: Path) -> None:
     _, _, model = _pair(prepared, recipe)
     model.save(tmp_path / "model")

@@ -20,6 +20,7 @@ def _run(label: list[int], actions: list[int], background: list[bool] | None = N
     return rewards, watch
 
 
+@pytest.mark.slow
 def test_attack_windows_cost_until_somebody_is_alerted_and_nothing_after() -> None:
     rewards, _ = _run([0, 1, 1, 1, 0], [ALLOW, ALLOW, FIRST, ALLOW, ALLOW])
     assert rewards == [0.0, -1.0, 2.0 * (1 - 1 / 4), 0.0, 0.0]
@@ -94,6 +95,7 @@ def test_averages_follow_what_was_seen_not_what_was_there() -> None:
     np.testing.assert_allclose(bought.means[0, 0], [-1.0, 1.0, -4.0])
 
 
+@pytest.mark.slow
 def test_nothing_that_is_seen_tells_whether_an_alert_was_right() -> None:
     """The same windows, once an attack and once not: after an alert the observations are equal."""
     windows = plain(made([[0, 1, 1, 1, 1], [0, 0, 0, 0, 0]]))
@@ -113,6 +115,7 @@ def test_time_since_the_last_alert_is_counted_in_windows() -> None:
     assert int(_run([0] * 5, [FIRST, ALLOW, ALLOW])[1].since[0]) == 3
 
 
+@pytest.mark.slow
 def test_watch_sees_whether_it_would_name_another_attack_than_it_last_did() -> None:
     logged = plain(made([[0, 1, 1, 2, 0]]), cheap=6.0)
     watch, column = begin(logged, jnp.array([0])), inputs(4) - 3

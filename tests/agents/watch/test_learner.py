@@ -36,6 +36,7 @@ ALLOWS = _constant(-4.0, [-1.0, -1.0])
 ALERTS = _constant(0.0, [1.0, -1.0])
 
 
+@pytest.mark.slow
 def test_one_step_return_is_the_reward_and_the_target_networks_rating_of_the_online_networks_choice() -> None:
     found = _returns(ALERTS, ALLOWS, 1, [1, 1, 1])
     rest = 0.5 * (-4.0 - 1.0)
@@ -44,6 +45,7 @@ def test_one_step_return_is_the_reward_and_the_target_networks_rating_of_the_onl
     np.testing.assert_allclose(found.effect[0], expected - expected[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_longer_returns_walk_on_with_the_online_networks_actions() -> None:
     found = _returns(ALLOWS, ALLOWS, 3, [1, 1, 1, 1, 1])
     # Unnoticed: three windows are missed. Alerted to: none after the first.
@@ -56,6 +58,7 @@ def test_return_stops_at_the_episodes_end() -> None:
     assert float(found.allow[0]) == pytest.approx(-1.0 - 0.5)
 
 
+@pytest.mark.slow
 def test_evidence_that_comes_already_cannot_be_bought() -> None:
     assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=1).known[0].tolist() == [0, 1, 0, 0]
     assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=0).known[0].tolist() == [0, 1, 0, 1]
@@ -118,6 +121,7 @@ def test_foresight_pays_where_an_alert_serves_the_windows_after_it() -> None:
     assert found[0.95][1] < 10.0
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_watch(attacked: Episodes) -> None:
     logged = plain(attacked)
     recipe = replace(TINY, updates=3, streams=8)
@@ -127,6 +131,7 @@ def test_same_seed_gives_the_same_watch(attacked: Episodes) -> None:
     assert not np.array_equal(first.hidden[0].weight, other.hidden[0].weight)
 
 
+@pytest.mark.slow
 def test_rule_that_sees_plainly_is_tuned_to_alert_once_in_the_first_window(attacked: Episodes) -> None:
     logged = plain(attacked, cheap=6.0)
     [tuned] = tuned_rule(False, logged, COSTS)
@@ -135,6 +140,7 @@ def test_rule_that_sees_plainly_is_tuned_to_alert_once_in_the_first_window(attac
     assert (int(tally.found.sum()), int(tally.false_alarms.sum()), int(tally.escalations.sum())) == (64, 0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("floor", "smooth", "alerts"), [(7.9, 0.0, True), (8.1, 0.0, False), (3.9, 0.5, True)])
 def test_below_its_floor_of_suspicion_a_watch_does_not_alert(floor: float, smooth: float, alerts: bool) -> None:
     # A window of suspicion 8 after benign ones of -8: their running average is 0 by then, with half its weight 4.
@@ -146,6 +152,7 @@ def test_below_its_floor_of_suspicion_a_watch_does_not_alert(floor: float, smoot
     assert (int(action[0]) > 0) == alerts
 
 
+@pytest.mark.slow
 def test_margins_keep_to_the_false_alarms_they_are_allowed(attacked: Episodes) -> None:
     logged = plain(attacked)
     recipe = WatchRecipe(hidden=(8,), costs=COSTS)
@@ -163,6 +170,7 @@ def _blurred(attacked: Episodes, spread: float) -> Watched:
     return logged._replace(glance=logged.glance + jnp.asarray(noise, jnp.float32))
 
 
+@pytest.mark.slow
 def test_each_limit_is_kept_to_as_if_it_were_tuned_for_alone_and_an_impossible_one_as_far_as_possible(
     attacked: Episodes,
 ) -> None:

@@ -69,6 +69,7 @@ def test_confidence_rule_buys_evidence_where_nothing_is_likely() -> None:
     assert _played(confident, [5, -3]) == [FIRST, ESCALATE, ALLOW]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_confidence", [False, True])
 @pytest.mark.parametrize("spare", [(False,), (False, True)])
 def test_tuning_tries_every_combination(by_confidence: bool, spare: tuple[bool, ...]) -> None:

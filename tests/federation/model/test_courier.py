@@ -66,6 +66,7 @@ def rotating(monkeypatch: pytest.MonkeyPatch, small_blocks: None, federation: St
     return start
 
 
+@pytest.mark.slow
 def test_every_period_alone_is_what_no_courier_does(federation: Start) -> None:
     without, every = federation(rounds=3), federation(rounds=3, courier="every:1")
     without.run(None, _quiet)
@@ -74,6 +75,7 @@ def test_every_period_alone_is_what_no_courier_does(federation: Start) -> None:
     assert [report.task for report in every.reports] == [report.task for report in without.reports]
 
 
+@pytest.mark.slow
 def test_skipped_rounds_leave_fewer_sums_and_as_much_training(federation: Start) -> None:
     training = federation(rounds=5, courier="every:2")
     training.run(None, _quiet)
@@ -82,6 +84,7 @@ def test_skipped_rounds_leave_fewer_sums_and_as_much_training(federation: Start)
     assert set(training.shared.sent) == {5}
 
 
+@pytest.mark.slow
 def test_blocks_and_widths_change_no_bit_under_encryption(rotating: Start) -> None:
     plain, secret = rotating(), rotating(protect="aggregate")
     plain.run(None, _quiet)
@@ -155,6 +158,7 @@ def test_what_is_not_sent_is_carried_and_nothing_is_lost(rotating: Start, monkey
     assert np.abs(hospital.carried.after).max() > 0
 
 
+@pytest.mark.slow
 def test_decision_follows_from_the_public_model_alone(rotating: Start) -> None:
     """Whoever has only the encoded models, which are public, decides as the members do."""
     training = rotating()
@@ -167,6 +171,7 @@ def test_decision_follows_from_the_public_model_alone(rotating: Start) -> None:
     assert len(decided) > 1
 
 
+@pytest.mark.slow
 def test_bytes_accounted_are_the_bytes_that_a_secure_round_stores(federation: Start) -> None:
     training = federation(ALL_AVERAGED, rounds=2, courier="every:1:8", protect="aggregate")
     training.run(None, _quiet)
@@ -179,6 +184,7 @@ def test_bytes_accounted_are_the_bytes_that_a_secure_round_stores(federation: St
         assert abs(report.bytes_up - stored - models) <= (sites + 1) * 16
 
 
+@pytest.mark.slow
 def test_budget_ends_the_training_before_it_is_overrun(federation: Start) -> None:
     free = federation(rounds=6, courier="every:1")
     free.run(None, _quiet)
@@ -199,6 +205,7 @@ def test_policy_that_is_none_is_refused_in_one_sentence(federation: Start) -> No
         federation(budget=5)
 
 
+@pytest.mark.slow
 def test_no_store_holds_a_block_that_was_not_sent(rotating: Start) -> None:
     """In the open, where contributions can be read: they hold the picked values and no others."""
     training = rotating()

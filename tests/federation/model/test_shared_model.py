@@ -55,6 +55,7 @@ def test_truncated_model_is_refused(federation: Start, keep: int) -> None:
         decode_model(training.plan, encode_model(training.shared)[:keep])
 
 
+@pytest.mark.slow
 def test_final_model_is_the_average_of_the_last_rounds(federation: Start) -> None:
     training = _surveyed(federation(rounds=5))
     weights = []
@@ -65,6 +66,7 @@ def test_final_model_is_the_average_of_the_last_rounds(federation: Start) -> Non
     np.testing.assert_allclose(training.shared.tail, weights[-1])
 
 
+@pytest.mark.slow
 def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: PreparedData) -> None:
     recipe = RECIPE.change(averaged_share=0.6, alert_bias=2.0)
     training = _surveyed(FederatedTraining(prepared, recipe, Options(4, 5, protect="none", seed=1)))
@@ -79,6 +81,7 @@ def test_recipe_says_how_many_of_the_last_rounds_are_averaged(prepared: Prepared
     np.testing.assert_allclose(average - training.model().weights.advantage_bias, [2.0, 0.0, 0.0, 0.0], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("federated", "taken"), [(None, 2.0), (0.0, 0.0), (7.0, 7.0)])
 def test_a_federation_may_have_an_alert_bias_of_its_own(
     prepared: PreparedData, federated: float | None, taken: float
@@ -180,6 +183,7 @@ def test_mean_that_a_liar_made_large_is_bounded(federation: Start) -> None:
     np.testing.assert_allclose(after - before, most, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_hospital_that_missed_the_surveys_trains_on_the_classes_that_are_known(federation: Start) -> None:
     training = federation()
     flows = training.prepared.flows

@@ -41,6 +41,7 @@ def test_encryption_changes_no_bit_of_the_model(federation: Start, encrypted: St
     assert encode_model(plain.shared) == encode_model(secret.shared)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [4, 8, 12])
 def test_every_width_sums_exactly(federation: Start, encrypted: Start, bits: int) -> None:
     plain, secret = (start(rounds=1, bits=bits) for start in (federation, encrypted))
@@ -64,6 +65,7 @@ def _changed(training: FederatedTraining, change: Change) -> None:
     simulation._carry_out = between  # type: ignore[method-assign]
 
 
+@pytest.mark.slow
 def test_silent_hospital_is_absent_and_not_in_the_cohorts(encrypted: Start) -> None:
     training = encrypted(silent=("hospital-2",))
     training.run(None, _quiet)
@@ -96,6 +98,7 @@ def _withheld(training: FederatedTraining, what: Callable[[Round], tuple[str, ..
     _changed(training, fewer)
 
 
+@pytest.mark.slow
 def test_holder_silent_at_its_answer_costs_nothing(federation: Start, encrypted: Start) -> None:
     training, plain = encrypted(), federation(rounds=2)
     _without(training, "hospital-3", Answer, 3)
@@ -114,6 +117,7 @@ def test_two_silent_holders_of_four_make_the_round_void(encrypted: Start) -> Non
     assert training.shared.step == 0
 
 
+@pytest.mark.slow
 def test_hospital_that_renews_no_key_is_absent_once_the_old_one_is_eight_rounds_old(encrypted: Start) -> None:
     training = encrypted(rounds=9)
     ordered: list[str] = []
@@ -363,6 +367,7 @@ def test_nothing_that_travels_holds_a_contribution_in_the_clear(encrypted: Start
         assert len(piece) < 8 or not any(piece in content for content in stored)
 
 
+@pytest.mark.slow
 def test_resumed_run_ends_as_an_uninterrupted_one(encrypted: Start, tmp_path: Path) -> None:
     class Stop(Exception):
         pass

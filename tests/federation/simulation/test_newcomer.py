@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from medward.federation.model.hospital import Hospital, TrainingRows
 from medward.federation.model.shared_model import SharedModel
@@ -49,6 +50,7 @@ def test_hospital_without_a_row_that_the_model_can_name_contributes_nothing(fede
     assert not values.any()
 
 
+@pytest.mark.slow
 def test_hospital_with_more_rows_than_were_counted_weighs_as_the_largest_may(federation: Start) -> None:
     shared, rows = surveyed(federation)
     times = shared.census.most_rows // len(rows) + 1

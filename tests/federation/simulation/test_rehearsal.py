@@ -29,6 +29,7 @@ def _quiet(_: object) -> None:
     return
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["every:1:8", "event:-1024", "random:2"])
 def test_rehearsal_is_the_encrypted_federation_bit_for_bit_and_byte_for_byte(federation: Start, policy: str) -> None:
     secure = federation(ALL_AVERAGED, rounds=4, courier=policy, protect="aggregate")
@@ -48,6 +49,7 @@ def test_rehearsal_is_the_encrypted_federation_bit_for_bit_and_byte_for_byte(fed
         assert abs(report.bytes_up - stored - models) <= (sites + 1) * 16
 
 
+@pytest.mark.slow
 def test_gains_sum_up_to_what_the_training_gained(federation: Start) -> None:
     rehearsal = _rehearsal(federation(rounds=6, courier="every:1"))
     first, second = rehearsal.play(Every(2)), rehearsal.play(Every(6))
@@ -59,6 +61,7 @@ def test_gains_sum_up_to_what_the_training_gained(federation: Start) -> None:
     assert total == pytest.approx(starts[0] - first.cost - price * first.spent, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_same_policy_plays_the_same_training_again(federation: Start) -> None:
     rehearsal = _rehearsal(federation(rounds=4, courier="every:1"))
     first = rehearsal.play(Every(2))
@@ -66,6 +69,7 @@ def test_same_policy_plays_the_same_training_again(federation: Start) -> None:
     assert encode_model(rehearsal.play(Every(2)).shared) == encode_model(first.shared)
 
 
+@pytest.mark.slow
 def test_observations_rewards_and_features_stay_in_their_ranges(federation: Start) -> None:
     training = federation(rounds=8, courier="every:1")
     rehearsal, highest = _rehearsal(training), 1.0
@@ -81,6 +85,7 @@ def test_observations_rewards_and_features_stay_in_their_ranges(federation: Star
             assert step.reward(1e-9) == step.gain - 1e-9 * step.sent
 
 
+@pytest.mark.slow
 def test_stopping_sends_nothing_and_ends_the_training(federation: Start) -> None:
     class Once:
         def decide(self, seen: Observation) -> Decision:

@@ -80,6 +80,7 @@ def test_two_silent_of_four_stop_the_federation_in_one_sentence(federation: Star
     assert training.shared.step == 0
 
 
+@pytest.mark.slow
 def test_sampling_invites_a_share(federation: Start) -> None:
     training = federation(sites=8, sample=0.75, rounds=6)
     training.run(None, _quiet)
@@ -126,6 +127,7 @@ def test_model_that_a_majority_finds_worse_is_rolled_back(federation: Start, mon
     assert len(outcomes) == training.plan.steps
 
 
+@pytest.mark.slow
 def test_alert_bias_has_no_part_in_judging_a_round(prepared: PreparedData) -> None:
     """So cautious that it alerts on everything, a model still trains to the end: hospitals judge it without that."""
     recipe = RECIPE.change(alert_bias=2.0, federated_alert_bias=1000.0)
@@ -136,6 +138,7 @@ def test_alert_bias_has_no_part_in_judging_a_round(prepared: PreparedData) -> No
     assert np.mean(training.hospitals[0].tried(training.shared)) < 0.2
 
 
+@pytest.mark.slow
 def test_training_costs_train_and_costs_vote(prepared: PreparedData) -> None:
     dear = Costs(miss=3.0, false_alarm=3.0, wrong_class=3.0)
     trainings = [
@@ -199,6 +202,7 @@ def test_impossible_options_are_refused_in_one_sentence(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_resumed_run_ends_as_an_uninterrupted_one(federation: Start, tmp_path: Path) -> None:
     whole = federation(silent=("hospital-3",))
     whole.run(None, _quiet)
@@ -229,6 +233,7 @@ def _refusing(training: FederatedTraining, times: int) -> FederatedTraining:
     return training
 
 
+@pytest.mark.slow
 def test_run_that_was_stopped_after_a_refused_model_resumes_with_the_shorter_step(
     federation: Start, tmp_path: Path
 ) -> None:
@@ -255,6 +260,7 @@ def test_run_that_was_stopped_after_a_refused_model_resumes_with_the_shorter_ste
     assert encode_model(resumed.shared) == encode_model(whole.shared)
 
 
+@pytest.mark.slow
 def test_checkpoint_of_other_options_is_refused(federation: Start, tmp_path: Path) -> None:
     federation(rounds=1).run(tmp_path, _quiet)
     with pytest.raises(FederationError, match="other options"):

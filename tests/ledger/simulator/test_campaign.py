@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.ledger.simulator.behaviours import BEHAVIOURS
 
 ROOT = Path(__file__).parents[3]
@@ -21,6 +23,7 @@ def kept(name):
     return json.loads((ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_parts_put_together_are_the_whole_and_a_gap_is_refused(tmp_path):
     parts = [tmp_path / f"part-{first}.json" for first in (0, 2, 6)]
     for first, part in zip((0, 2, 6), parts, strict=True):

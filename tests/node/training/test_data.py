@@ -69,6 +69,7 @@ def test_empty_cells_are_rows_without_a_class(table: pl.DataFrame, tmp_path: Pat
     assert side(table.with_columns(pl.lit("").alias("label")), tmp_path).own.labels == "none"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["benign", "attacks"])
 def test_rows_of_one_kind_train_and_vote_against_nothing(table: pl.DataFrame, tmp_path: Path, kind: str) -> None:
     both = side(table, tmp_path)

@@ -22,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if (cache := getattr(config, "cache", None)) is not None:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("jax")))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    # The compilers' threads would each have a heap of their own, of which little is given back; workers inherit it.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 
 
 @pytest.hookimpl(trylast=True)

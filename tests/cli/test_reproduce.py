@@ -76,6 +76,7 @@ def test_jobs_are_a_number_above_zero_and_not_for_streams(medward: Run) -> None:
     assert "leave out --jobs" in medward("reproduce", "--over-time", "--jobs", 2).sentence
 
 
+@pytest.mark.slow
 def test_majority_is_what_guessing_gives(medward: Run, tmp_path: Path) -> None:
     results = tmp_path / "runs.jsonl"
     done = medward("reproduce", *FAST[:5], "--seeds", 2, "--results", results, "--json")

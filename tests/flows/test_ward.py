@@ -159,6 +159,7 @@ def test_no_single_column_tells_attacks_from_routine(flows: Flows) -> None:
         assert balanced_accuracy_score(attack, tree.predict(column)) <= 0.75, name
 
 
+@pytest.mark.slow
 def test_expensive_evidence_is_worth_something_and_cheap_is_not_worthless(flows: Flows) -> None:
     part, attack = part_in_time(flows), flows.y > 0
     cheap = np.array([column.group is Group.CHEAP for column in ward.SCHEMA.columns])

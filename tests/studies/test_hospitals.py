@@ -49,6 +49,7 @@ def test_hospital_knows_its_own_classes_and_rows_only(
     assert again.name == models[0].name
 
 
+@pytest.mark.slow
 def test_metrics_are_means_over_hospitals_and_worst_is_one_of_them(
     prepared: PreparedData, models: list[SentinelModel]
 ) -> None:

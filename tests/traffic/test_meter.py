@@ -352,6 +352,7 @@ def test_empty_batches_and_sources_make_no_windows() -> None:
     assert set(asdict(meter.counters).values()) == {0}
 
 
+@pytest.mark.slow
 def test_everything_can_be_compiled_before_the_first_packet() -> None:
     compile_meter()
     assert empty_tables(fixed_key(0), 16, 16, 16, 16, False, False).state["running"][0] == 0

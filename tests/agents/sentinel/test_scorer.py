@@ -54,6 +54,7 @@ def test_same_values_and_decisions_as_the_network(prepared: PreparedData, recipe
         assert (q.argmax(axis=1) == greedy)[clear].all()
 
 
+@pytest.mark.slow
 def test_unbought_evidence_changes_nothing(prepared: PreparedData, recipe: Recipe) -> None:
     _, _, model = _pair(prepared, recipe)
     hidden = [i for i, column in enumerate(prepared.space.columns) if column.group.value == "expensive"]

@@ -99,6 +99,7 @@ def test_survey_without_a_hospital_that_was_in_the_one_before_is_not_answered(
     assert truth.sum() > 0
 
 
+@pytest.mark.slow
 def test_no_training_sum_holds_what_is_the_same_in_every_round(federation: Start) -> None:
     """Row counts summed over cohorts that sampling draws would solve to every hospital's; so none are summed.
 
@@ -117,6 +118,7 @@ def test_nothing_is_asked_of_single_nodes_of_trees() -> None:
     assert set(get_args(records.Task)) == {"survey", "train", "skip"}
 
 
+@pytest.mark.slow
 def test_repeated_step_invites_the_same_hospitals(federation: Start) -> None:
     training = federation(sites=8, sample=0.75, rounds=3)
     simulation = training._simulation

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from medward.federation.errors import NothingToTrain
 from medward.federation.model.hospital import Hospital, TrainingRows
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.simulation.training import FederatedTraining
@@ -42,12 +43,11 @@ def test_rows_of_a_class_that_the_model_cannot_name_are_left_out(federation: Sta
     assert with_them.any()
 
 
-def test_hospital_without_a_row_that_the_model_can_name_contributes_nothing(federation: Start) -> None:
+def test_hospital_without_a_row_that_the_model_can_name_has_nothing_to_train_on(federation: Start) -> None:
     shared, rows = surveyed(federation, without=1)
     strange = some(rows, np.flatnonzero(rows.y == 1))
-    values = Hospital(b"secret", strange).work(shared, NUMBER)
-    assert values.shape == (shared.counts + shared.picked().sum(),)
-    assert not values.any()
+    with pytest.raises(NothingToTrain, match="a class that the shared model knows"):
+        Hospital(b"secret", strange).work(shared, NUMBER)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ settings.register_profile("medward", deadline=None)
 settings.load_profile("medward")
 
 ROOT = Path(__file__).resolve().parent.parent
+DROPPING = memory.Dropping()
 PEAKS = pytest.StashKey[dict[str, int]]()
 
 
@@ -28,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
-    memory.drop_compiled()
+    DROPPING.drop()
 
 
 @pytest.hookimpl(optionalhook=True)

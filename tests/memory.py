@@ -7,7 +7,9 @@ from pathlib import Path
 
 LIMIT = 1024  # MiB; a process that passes it is told of
 # Above this, what was compiled for earlier tests is dropped: a test that trains compiles up to 300 MiB.
-PLENTY = 550
+PLENTY = 700
+# So much must have come since the last time: what cannot be given back must not have it all compiled anew after each test.
+WORTH_IT = 150
 
 
 def of_this_process(field: str) -> int:
@@ -19,10 +21,23 @@ def of_this_process(field: str) -> int:
     return next((int(line.split()[1]) // 1024 for line in lines if line.startswith(f"{field}:")), 0)
 
 
-def drop_compiled() -> None:
-    """Drop what JAX has compiled, and give the memory back, where this process holds much of it."""
-    if (jax := sys.modules.get("jax")) is None or of_this_process("VmRSS") < PLENTY:
-        return
+class Dropping:
+    """Drops what JAX has compiled, and gives the memory back, where this process holds much of it."""
+
+    def __init__(self) -> None:
+        self._left = 0
+
+    def drop(self) -> bool:
+        """Drop it if that is worth its while; return whether it was."""
+        if "jax" not in sys.modules or of_this_process("VmRSS") < max(PLENTY, self._left + WORTH_IT):
+            return False
+        _drop_compiled()
+        self._left = of_this_process("VmRSS")
+        return True
+
+
+def _drop_compiled() -> None:
+    jax = sys.modules["jax"]
     jax.clear_caches()
     gc.collect()
     # glibc keeps what the compiler has freed; other C libraries have no such call.

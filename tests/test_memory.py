@@ -65,3 +65,14 @@ def test_only_what_is_above_the_limit_is_told_of() -> None:
     assert memory.excess({"gw0": memory.LIMIT, "gw1": 10}) == []
     (sentence,) = memory.excess({"gw0": memory.LIMIT, "gw1": memory.LIMIT + 1})
     assert sentence.startswith(f"gw1 took {memory.LIMIT + 1} MiB")
+
+
+def test_what_was_compiled_is_dropped_again_only_once_much_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, dropped = iter([600, 720, 710, 850, 870, 715, 800]), []
+    monkeypatch.setattr(memory, "of_this_process", lambda _: next(sizes))
+    monkeypatch.setattr(memory, "_drop_compiled", lambda: dropped.append(True))
+    monkeypatch.setitem(sys.modules, "jax", object())
+    dropping = memory.Dropping()
+    # 600 is little; at 720 it is dropped, which leaves 710; 850 is not worth it; at 870 it is dropped, which leaves 715.
+    assert [dropping.drop() for _ in range(5)] == [False, True, False, True, False]
+    assert len(dropped) == 2

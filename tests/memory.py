@@ -8,7 +8,7 @@ from pathlib import Path
 LIMIT = 1024  # MiB; a process that passes it is told of
 # Above this, what was compiled for earlier tests is dropped: a test that trains compiles up to 300 MiB.
 PLENTY = 700
-# So much must have come since the last time: what cannot be given back must not have it all compiled anew after each test.
+# So much must have come since: what cannot be given back must not have all compiled anew after each test.
 WORTH_IT = 150
 
 

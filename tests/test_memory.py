@@ -73,6 +73,6 @@ def test_what_was_compiled_is_dropped_again_only_once_much_has_come(monkeypatch:
     monkeypatch.setattr(memory, "_drop_compiled", lambda: dropped.append(True))
     monkeypatch.setitem(sys.modules, "jax", object())
     dropping = memory.Dropping()
-    # 600 is little; at 720 it is dropped, which leaves 710; 850 is not worth it; at 870 it is dropped, which leaves 715.
+    # 600 is little; what is dropped at 720 leaves 710; 850 is not worth it; what is dropped at 870 leaves 715.
     assert [dropping.drop() for _ in range(5)] == [False, True, False, True, False]
     assert len(dropped) == 2

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medward.flows.datasets import Dataset, SourceFile
 from medward.flows.errors import BadFile
-from medward.flows.schema import UNLABELLED, Feature, Flows, Schema
+from medward.flows.schema import OTHER_NAMES, UNLABELLED, Feature, Flows, Schema
 
 #: Whether rows must have a class, may lack it (the column, or a cell of it), or are read as if they had none.
 Labels = Literal["required", "optional", "ignored"]
@@ -150,10 +150,14 @@ class Cells:
         text = _texts(self._frame, schema.label)
         codes = {name: index for index, name in enumerate(schema.classes)}
         codes |= {alias: codes[name] for alias, name in schema.aliases.items()}
-        found = text.replace_strict(codes, default=UNLABELLED, return_dtype=pl.Int32).to_numpy()
+        other = codes.pop(OTHER_NAMES, UNLABELLED)
+        found = text.replace_strict(codes, default=other, return_dtype=pl.Int32).to_numpy()
+        empty = (text == "").to_numpy()
+        if other != UNLABELLED:
+            found = np.where(empty, UNLABELLED, found).astype(np.int32)
         unknown = found == UNLABELLED
         if gaps:
-            unknown &= (text != "").to_numpy()
+            unknown &= ~empty
         if unknown.any():
             index = int(unknown.argmax())
             what = f"{_shortened(text[index])!r} is no class of {schema.title}"

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 UNLABELLED = -1
 
+#: Among a schema's aliases, it stands for every name that is none of the others and no class.
+OTHER_NAMES = "*"
+
 
 class Group(Enum):
     """What a feature costs: CHEAP is always visible, EXPENSIVE only after ESCALATE bought the evidence."""
@@ -78,7 +81,8 @@ class Schema:
         features: the columns that may be features, in the order of the feature matrix.
         label: the column that holds the class.
         classes: the class names; the first is the benign one.
-        aliases: other spellings or finer labels, each mapped to one of `classes`.
+        aliases: other spellings or finer labels, each mapped to one of `classes`; OTHER_NAMES stands for all that are
+            not listed, which are an error without it.
         never: columns that must not become features, each with the reason.
         device: the column that names the device a flow belongs to, where there is one.
         order: the numeric column that orders the flows of a device, where there is one.

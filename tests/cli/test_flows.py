@@ -61,6 +61,22 @@ def test_labels_stand_in_a_column(medward: Run, ward: Path, attacks: Path, tmp_p
     assert set(table.filter(pl.col("label") == "scan")["device"]) == {"02:00:00:00:00:09"}
 
 
+def test_labelled_tables_are_a_known_data_set(medward: Run, ward: Path, attacks: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert (
+            medward("flows", ward, "--labels", attacks, "--out", tmp_path / f"{name}.parquet", "--no-payload").code == 0
+        )
+    done = medward("data", "check", tmp_path, "--json")
+    assert done.code == 0, done.err
+    assert done.document["data"] == "medward-flow"
+    assert set(done.document["classes"]) == {"benign", "scan"}
+    assert done.document["ignored"] == []
+    assert "No row has evidence" in done.document["cautions"][0]
+    done = medward("federation", "init", "--name", "wards", "--out", tmp_path / "federation", "--train", "medward-flow",
+                   *[word for i in range(4) for word in ("--member", f"h{i}=127.0.0.1:{7450 + 4 * i}")])  # fmt: skip
+    assert done.code == 0, done.err
+
+
 def test_ciciomt_tables_are_read_as_the_data_set(medward: Run, ward: Path, attacks: Path, tmp_path: Path) -> None:
     out = tmp_path / "ward.csv"
     done = medward("flows", "--pcap", ward, "--schema", "ciciomt2024", "--labels", attacks, "--out", out)

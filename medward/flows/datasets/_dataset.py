@@ -14,6 +14,7 @@ class Cut(Enum):
     BLOCKS = "blocks"
     CHRONOLOGICAL = "chronological"
     OFFICIAL = "official"
+    CAPTURES = "captures"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Dataset:
             `medward.flows.thinning`.
         paper_extra: columns that the literature's habit feeds and an honest reading forbids.
         cautions: what else gives classes away, and cannot be left out with a column; a sentence each.
+        own: whether its rows are a hospital's own, and not published ones.
         text: the schema file that described it, complete; empty for the data sets that medward knows.
     """
 
@@ -76,6 +78,7 @@ class Dataset:
     densities: tuple[float, ...] = ()
     paper_extra: tuple[Feature, ...] = ()
     cautions: tuple[str, ...] = ()
+    own: bool = False
     text: str = ""
 
     @property

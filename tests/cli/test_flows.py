@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from medward.bench.traffic import generation
-from medward.cli._table_files import _PIECE_ROWS, TableFile
+from medward.cli.traffic._table_files import _PIECE_ROWS, TableFile
 from medward.flows.datasets import CICIOMT
 from medward.flows.reading import read_flows
 from medward.traffic import ciciomt

@@ -52,7 +52,7 @@ def flows(
 
     Example: `medward flows --pcap ward.pcap --out tables/ward.parquet --json`
     """
-    from medward.cli._table_files import TableFile
+    from medward.cli.traffic._table_files import TableFile
     from medward.traffic.labels import read_labels
 
     if bool(capture) == bool(pcap):

@@ -59,6 +59,19 @@ def test_labels_stand_in_a_column(medward: Run, ward: Path, attacks: Path, tmp_p
     assert done.code == 0, done.err
     table = pl.read_parquet(tmp_path / "ward.parquet")
     assert set(table.filter(pl.col("label") == "scan")["device"]) == {"02:00:00:00:00:09"}
+    assert set(table["label_source"]) == {"list"}
+
+
+def test_quiet_capture_is_labelled_benign_and_the_table_says_why(
+    medward: Run, ward: Path, attacks: Path, tmp_path: Path
+) -> None:
+    done = medward("flows", ward, "--quiet", "--no-payload", "--out", tmp_path / "quiet.parquet")
+    assert done.code == 0, done.err
+    table = pl.read_parquet(tmp_path / "quiet.parquet")
+    assert set(table["label"]) == {"benign"}
+    assert set(table["label_source"]) == {"quiet"}
+    both = medward("flows", ward, "--quiet", "--labels", attacks, "--out", tmp_path / "both.parquet")
+    assert (both.code, "give one of them" in both.sentence) == (2, True)
 
 
 def test_labelled_tables_are_a_known_data_set(medward: Run, ward: Path, attacks: Path, tmp_path: Path) -> None:

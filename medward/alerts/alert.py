@@ -84,5 +84,6 @@ class Watch:
             "evidence_lost": decider.without_packets,
             "incidents": incidents.begun,
             "incidents_forgotten": incidents.forgotten,
+            "unreported": incidents.unreported,
             "alerts": self.alerts,
         }

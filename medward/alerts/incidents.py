@@ -6,7 +6,9 @@
     a minute without such a window      the incident is over; what comes then is another one
 
 `Incidents` is a pure machine over the windows that Sentinel alerts on; its clock is the windows'. It remembers a fixed
-number of incidents: where there is no place, the one that was quiet for longest is forgotten, and counted.
+number of incidents: where there is no place, the one that was quiet for longest is forgotten, and counted. A step gives
+a fixed number of reports at most, of incidents that go on before those that begin, so that a flood of invented devices
+fills neither the memory nor the file; what was not reported is counted, and is due in the incident's next window.
 """
 
 import hashlib
@@ -20,6 +22,9 @@ from medward.alerts.deciding import DecidedWindow
 QUIET_SECONDS = 60.0
 REPEAT_SECONDS = 10.0
 MOST_INCIDENTS = 4096
+#: Reports of one step.
+MOST_REPORTS = 128
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -55,26 +60,27 @@ class Incidents:
 
     Args:
         places: how many incidents are remembered.
+        most: how many reports a step gives.
     """
 
-    def __init__(self, places: int = MOST_INCIDENTS) -> None:
-        self._places = places
+    def __init__(self, places: int = MOST_INCIDENTS, most: int = MOST_REPORTS) -> None:
+        self._places, self._most = places, most
         # In the order of their last windows, the one that was quiet for longest first.
         self._open: OrderedDict[tuple[str, str], _Incident] = OrderedDict()
-        self.begun = self.forgotten = 0
+        self.begun = self.forgotten = self.unreported = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
     def step(self, windows: Sequence[DecidedWindow]) -> list[IncidentReport]:
         """Return the reports that the next windows give rise to, in the windows' order."""
-        reports = []
+        due: list[tuple[_Incident, IncidentReport]] = []
         for window in windows:
             key = (window.device, window.name)
             one = self._open.pop(key, None)
             # A clock that was set back by more than the quiet time ends an incident, too.
             if one is None or abs(window.start - one.last) > QUIET_SECONDS:
-                one = _Incident(first=window.start, last=window.start, told=float("-inf"))
+                one = _Incident(first=window.start, last=window.start, told=_NEVER)
                 self.begun += 1
             one.count += 1
             one.octets += window.octets
@@ -85,8 +91,12 @@ class Incidents:
                 self.forgotten += 1
             if one.count & (one.count - 1) == 0 or abs(window.start - one.told) >= REPEAT_SECONDS:
                 one.told = window.start
-                reports.append(IncidentReport(_identifier(key, one.first), one.first, one.count, one.octets, window))
-        return reports
+                due.append((one, IncidentReport(_identifier(key, one.first), one.first, one.count, one.octets, window)))
+        order = sorted(range(len(due)), key=lambda k: (-due[k][1].count, k))
+        for k in order[self._most :]:
+            due[k][0].told = _NEVER
+            self.unreported += 1
+        return [due[k][1] for k in sorted(order[: self._most])]
 
 
 def _identifier(key: tuple[str, str], first: float) -> str:

@@ -23,6 +23,12 @@ def test_count_grows_and_lines_become_rare() -> None:
     assert incidents.begun == 1
 
 
+def test_windows_of_several_ticks_in_one_step_are_counted_one_by_one() -> None:
+    reports = Incidents().step([window(2.0 * tick) for tick in range(9)])
+    assert [report.count for report in reports] == [1, 2, 4, 8, 9][: len(reports)]
+    assert [report.window.start for report in reports] == [2.0 * (report.count - 1) for report in reports]
+
+
 def test_other_device_other_class_and_a_quiet_minute_make_another_incident() -> None:
     incidents = Incidents()
     (first,) = incidents.step([window(0.0)])
@@ -70,3 +76,15 @@ def test_incident_that_goes_on_is_not_driven_out_by_those_that_come_and_go() -> 
     assert reports[0].count == 64
     assert incidents.forgotten > 100
     assert MOST_INCIDENTS >= 1024
+
+
+def test_flood_of_incidents_fills_no_file_and_what_goes_on_is_reported_first() -> None:
+    incidents = Incidents(most=5)
+    incidents.step([window(0.0)])
+    flood = [window(2.0, f"flood {k}") for k in range(1000)]
+    reports = incidents.step([*flood, window(2.0)])
+    assert [report.window.device for report in reports] == [*(f"flood {k}" for k in range(4)), "02:00:00:00:00:01"]
+    assert incidents.unreported == 996
+    (late,) = incidents.step([window(4.0, "flood 999")])
+    assert late.count == 2
+    assert late.first == 2.0

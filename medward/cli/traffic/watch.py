@@ -139,6 +139,8 @@ def _summarise(watching: "Watch", meter: "Meter", packets: "InterfaceRing | None
         _tell(f"{counters['evidence_lost']} windows were decided without the evidence they asked for: it was gone.")
     if counters["incidents_forgotten"]:
         _tell(f"{counters['incidents_forgotten']} incidents were forgotten for want of a place.")
+    if counters["unreported"]:
+        _tell(f"{counters['unreported']} lines were left out, because too many incidents began at a time.")
     if not counted.packets and packets is None:
         return
     _tell(

@@ -6,15 +6,16 @@
     a minute without such a window      the incident is over; what comes then is another one
 
 `Incidents` is a pure machine over the windows that Sentinel alerts on; its clock is the windows'. It remembers a fixed
-number of incidents: where there is no place, the one that was quiet for longest is forgotten, and counted. A step gives
+number of incidents: where there is no place, the one that was quiet for longest is forgotten, and counted. A tick gives
 a fixed number of reports at most, of incidents that go on before those that begin, so that a flood of invented devices
 fills neither the memory nor the file; what was not reported is counted, and is due in the incident's next window.
 """
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from medward.alerts.deciding import DecidedWindow
 
@@ -22,7 +23,7 @@ from medward.alerts.deciding import DecidedWindow
 QUIET_SECONDS = 60.0
 REPEAT_SECONDS = 10.0
 MOST_INCIDENTS = 4096
-#: Reports of one step.
+#: Reports of one tick.
 MOST_REPORTS = 128
 _NEVER = float("-inf")
 
@@ -60,7 +61,7 @@ class Incidents:
 
     Args:
         places: how many incidents are remembered.
-        most: how many reports a step gives.
+        most: how many reports a tick of windows gives.
     """
 
     def __init__(self, places: int = MOST_INCIDENTS, most: int = MOST_REPORTS) -> None:
@@ -74,6 +75,10 @@ class Incidents:
 
     def step(self, windows: Sequence[DecidedWindow]) -> list[IncidentReport]:
         """Return the reports that the next windows give rise to, in the windows' order."""
+        ticks = groupby(windows, key=lambda window: window.start)
+        return [report for _, tick in ticks for report in self._step_tick(tick)]
+
+    def _step_tick(self, windows: Iterable[DecidedWindow]) -> list[IncidentReport]:
         due: list[tuple[_Incident, IncidentReport]] = []
         for window in windows:
             key = (window.device, window.name)

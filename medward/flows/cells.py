@@ -64,7 +64,16 @@ def checked_rows(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_
         devices=devices,
         order=cells.times(schema.order) if ordered and schema.order else None,
         official=None if file.official is None else np.full(frame.height, file.official, np.int8),
+        trust=_trust(dataset, frame) if labelled else None,
     )
+
+
+def _trust(dataset: Dataset, frame: pl.DataFrame) -> NDArray[np.float32] | None:
+    """Return how far each row's class is to be trusted, None where the table does not say where classes are from."""
+    if dataset.label_source not in frame.columns:
+        return None
+    texts = _texts(frame, dataset.label_source)
+    return texts.replace_strict(dict(dataset.trust), default=1.0, return_dtype=pl.Float32).to_numpy()
 
 
 def _texts(frame: pl.DataFrame, name: str) -> pl.Series:

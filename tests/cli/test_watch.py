@@ -197,3 +197,26 @@ def test_interface_is_watched_without_privileges(model: Path, tmp_path: Path, en
     assert all(line["medward"]["end"] > said["begun"] for line in lines)
     assert said["code"] == (0 if end == "stop" else 1)
     assert ("can no longer be captured on" in said["err"]) == (end == "down")
+
+
+@pytest.mark.slow
+def test_own_tables_make_a_model_that_watches(medward: Run, tmp_path: Path) -> None:
+    (tmp_path / "bench.pcap").write_bytes(pcap(ward(60)))
+    (tmp_path / "quiet.pcap").write_bytes(pcap(ward(60, attacks=False)))
+    begin, end = BEGIN / SECOND + 8, BEGIN / SECOND + 60
+    entries = [
+        {"class": name, "start": begin, "end": end, "attacker": "", "mac": mac, "victim": ""}
+        for name, mac in ((CLASSES[1], SCANNER), (CLASSES[2], FORGER))
+    ]
+    (tmp_path / "bench.json").write_text(json.dumps(entries))
+    tables, model = tmp_path / "tables", tmp_path / "model"
+    for words in (["bench.pcap", "--labels", tmp_path / "bench.json"], ["quiet.pcap", "--quiet"]):
+        name = str(words[0])
+        assert medward("flows", tmp_path / name, *words[1:], "--out", tables / f"{name}.parquet").code == 0
+    done = medward("train", "--data", tables, "--all-rows", "--out", model)
+    assert done.code == 0, done.err
+    checked = medward("evaluate", "--model", model, "--data", tables / "bench.pcap.parquet", "--json")
+    assert checked.document["metrics"]["binary"]["attack_recall"] > 0.9
+    found = lines_of(medward("watch", "--model", model, "--pcap", tmp_path / "bench.pcap").out)
+    assert {(line["class"], line["device"]) for line in found} >= {(CLASSES[1], SCANNER), (CLASSES[2], FORGER)}
+    assert medward("watch", "--model", model, "--pcap", tmp_path / "quiet.pcap").out == ""

@@ -133,3 +133,16 @@ def test_tables_without_a_look_into_payload_are_told(tmp_path: Path) -> None:
     [caution] = cautions_about(MEDWARD_FLOW, read_flows(MEDWARD_FLOW, folder))
     assert f"{folder.name}/bare was metered without" in caution
     assert cautions_about(MEDWARD_FLOW, read_flows(MEDWARD_FLOW, folder / "full.parquet")) == ()
+
+
+def test_where_a_label_is_from_says_how_far_it_is_trusted(tmp_path: Path) -> None:
+    quiet = table(["benign"] * 4).with_columns(pl.lit("quiet").alias("label_source"))
+    listed = table(mixed(4)).with_columns(pl.lit("list").alias("label_source"))
+    flows = read_flows(MEDWARD_FLOW, write(tmp_path, a=quiet, b=listed, c=table(["benign"])))
+    assert flows.trust is not None
+    assert flows.trust.tolist() == [0.5] * 4 + [1.0] * 5
+    taken = flows.take(np.array([8, 0])).trust
+    assert taken is not None
+    assert taken.tolist() == [1.0, 0.5]
+    assert read_flows(MEDWARD_FLOW, tmp_path / "c.parquet").trust is None
+    assert read_flows(MEDWARD_FLOW, tmp_path / "a.parquet", "ignored").trust is None

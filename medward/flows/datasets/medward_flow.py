@@ -65,5 +65,8 @@ MEDWARD_FLOW = Dataset(
     home="a capture of your own with `medward flows`",
     cut=Cut.CAPTURES,
     describe=_describe,
+    label_source="label_source",
+    # In a commissioning period nobody is known to attack; in a list of attacks it is known who did.
+    trust={"quiet": 0.5},
     own=True,
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from medward.errors import BadUsage
-from medward.flows.cautions import cautions_of
+from medward.flows.cautions import cautions_about
 from medward.flows.datasets import Dataset
 from medward.flows.opening import WARD_ROWS, open_data
 from medward.flows.prepared import PreparedData, Protocol, prepare
@@ -47,7 +47,7 @@ class Data:
     @cached_property
     def cautions(self) -> tuple[str, ...]:
         """What a reader of results must know, a sentence each; of a table of one's own, as its rows tell it."""
-        return cautions_of(self.flows) if self.dataset.text else self.dataset.cautions
+        return cautions_about(self.dataset, self.flows)
 
     @property
     def synthetic(self) -> bool:
@@ -71,6 +71,7 @@ def load(
     rows: int = WARD_ROWS,
     protocol: Protocol = "honest",
     without_fingerprints: bool = False,
+    own_classes: bool = False,
 ) -> Data:
     """Read a table.
 
@@ -81,6 +82,8 @@ def load(
         rows: how many rows the synthetic ward has.
         protocol: "paper" also reads the columns that leak the label.
         without_fingerprints: leave out the features that identify the attack tool.
+        own_classes: where a data set counts unknown names of attacks as one class, make each a class of its own; what
+            several hospitals train together leaves that out, since all must have the same classes.
 
     Raises:
         MedwardError: there is no such table, it fits no schema, or a cell is wrong; one sentence says what and where.
@@ -92,7 +95,9 @@ def load(
             "without_fingerprints."
         )
     described = None if schema is None else read_schema(Path(schema))
-    dataset, flows = open_data(str(path), seed, protocol, rows, without_fingerprints, described)
+    dataset, flows = open_data(
+        str(path), seed, protocol, rows, without_fingerprints, described, own_classes=own_classes
+    )
     return Data(dataset, flows, protocol)
 
 

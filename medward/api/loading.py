@@ -3,10 +3,10 @@
 from os import PathLike
 from pathlib import Path
 
-from medward.agents.networks.interface import Network
+from medward.agents.networks.interface import DESCRIPTION, Network
 from medward.agents.sentinel import model
 from medward.api.model import Model, TrainedSentinel
-from medward.api.network import DESCRIPTION, load_network
+from medward.api.network import load_network
 
 
 def load_model(folder: str | PathLike[str], network: Network | None = None) -> Model:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from medward.agents.costs import Costs
-from medward.agents.networks.interface import FlatWeights, Network
+from medward.agents.networks.interface import DESCRIPTION, FlatWeights, Network
 from medward.agents.networks.plain import PlainNetwork
 from medward.agents.sentinel.model import BadModel, Provenance, encode_enum, weights_name
 from medward.agents.sentinel.scorer import Scores
@@ -29,7 +29,7 @@ from medward.flows.schema import Schema
 from medward.whole_file import write_whole
 
 FORMAT = 1
-DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 
 
 class TrainedNetwork(Model):

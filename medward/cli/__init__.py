@@ -10,8 +10,9 @@ from medward.cli.audit import audit
 from medward.cli.demo import demo
 from medward.cli.detect import detect
 from medward.cli.evaluate import evaluate
-from medward.cli.flows import flows
 from medward.cli.reproduce import reproduce
+from medward.cli.traffic.flows import flows
+from medward.cli.traffic.watch import watch
 from medward.cli.train import train
 from medward.errors import BadUsage, MedwardError
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-for command in (demo, train, evaluate, detect, flows, audit, reproduce):
+for command in (demo, train, evaluate, detect, flows, watch, audit, reproduce):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")

@@ -28,17 +28,26 @@ def open_data(
     rows: int = WARD_ROWS,
     without_fingerprints: bool = False,
     schema: Path | None = None,
+    own_classes: bool = False,
 ) -> "tuple[Dataset, Flows]":
     """Read what `--data` names, and --schema describes; see `medward.load`."""
-    read = medward.load(data, schema, seed, rows=rows, protocol=protocol, without_fingerprints=without_fingerprints)
+    read = medward.load(
+        data,
+        schema,
+        seed,
+        rows=rows,
+        protocol=protocol,
+        without_fingerprints=without_fingerprints,
+        own_classes=own_classes,
+    )
     return read.dataset, read.flows
 
 
 def warn_of(dataset: "Dataset", flows: "Flows") -> tuple[str, ...]:
-    """Say on standard error what scores on rows of the user's own are worth, and return it; nothing of known data."""
-    from medward.flows.cautions import cautions_of
+    """Say on standard error what scores on a hospital's own rows are worth, and return it."""
+    from medward.flows.cautions import cautions_about
 
-    cautions = cautions_of(flows) if dataset.text else ()
+    cautions = cautions_about(dataset, flows) if dataset.own else ()
     for caution in cautions:
         errors().print(f"caution: {caution}", markup=False)
     return cautions

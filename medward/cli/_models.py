@@ -20,8 +20,8 @@ def refuse_no_model(path: Path) -> None:
     Raises:
         BadModel: the sentence says what it is instead.
     """
+    from medward.agents.networks.interface import DESCRIPTION
     from medward.agents.sentinel.model import BadModel
-    from medward.api.network import DESCRIPTION
 
     if not (path / "model.json").is_file() and not (path / DESCRIPTION).is_file():
         raise BadModel(f"{path} {_what(path)}.")

@@ -119,7 +119,7 @@ def check(
 ) -> None:
     """Read a file or folder whole and say what it holds, or what is wrong with it.
 
-    With --schema it also says which columns are ignored, and what scores on the rows are worth.
+    Of rows that are not published ones it also says which columns are ignored, and what scores on the rows are worth.
 
     Example: `medward data check wustl-ehms-2020.csv.gz`
     """
@@ -127,7 +127,7 @@ def check(
 
     from medward.flows.reading import ignored_columns
 
-    dataset, flows = open_data(path, seed=0, schema=schema)
+    dataset, flows = open_data(path, seed=0, schema=schema, own_classes=True)
     count = np.bincount(flows.y[flows.y >= 0], minlength=len(flows.schema.classes))
     document: dict[str, Any] = {
         "path": path,
@@ -139,7 +139,7 @@ def check(
         "captures": list(flows.sources),
         "devices": len(flows.devices),
     }
-    if schema is not None:
+    if dataset.own:
         document["ignored"] = ignored_columns(dataset, Path(path))
         document["cautions"] = list(warn_of(dataset, flows))
     if as_json:

@@ -50,9 +50,9 @@ def train(
     from medward.flows.partition import partition_rows
     from medward.flows.prepared import prepare
 
-    dataset, flows = open_data(data, seed, rows=rows, schema=schema)
+    dataset, flows = open_data(data, seed, rows=rows, schema=schema, own_classes=True)
     warn_of(dataset, flows)
-    prepared = prepare(dataset, flows, "honest", seed, thin or None)
+    prepared = prepare(dataset, flows, "honest", seed, thin or None, both_kinds=not everything)
     chosen = prepared.split.train
     if local:
         chosen = partition_rows(prepared.flows, chosen, prepared.split.block, sites, "blocks", seed)[local - 1]

@@ -3,11 +3,38 @@
 import numpy as np
 
 from medward.errors import printable
-from medward.flows.schema import Flows
+from medward.flows.datasets import MEDWARD_FLOW, Dataset
+from medward.flows.schema import Flows, Group
 from medward.flows.separation import GIVES_AWAY, groups_of, separation
 
 _MANY_REPEATS = 0.2
 _LEAST_ROWS = 20
+
+
+def cautions_about(dataset: Dataset, flows: Flows) -> tuple[str, ...]:
+    """Return what a reader of results must know of a data set and of these rows of it, a sentence each."""
+    if dataset.text:
+        return cautions_of(flows)
+    return dataset.cautions + (cautions_of_evidence(flows) if dataset.name == MEDWARD_FLOW.name else ())
+
+
+def cautions_of_evidence(flows: Flows) -> tuple[str, ...]:
+    """Return a sentence where windows were metered without a look into payload, so that they have no evidence."""
+    expensive = [column.group is Group.EXPENSIVE for column in flows.schema.columns]
+    # A window without any payload has no evidence either, so one row says nothing of how its table was made.
+    looked = np.bincount(flows.source, ~np.isnan(flows.x[:, expensive]).all(axis=1), len(flows.sources)) > 0
+    if looked.all():
+        return ()
+    if not looked.any():
+        return (
+            "No row has evidence from payload (`medward flows --no-payload` leaves it out): a model of these rows "
+            "decides by headers alone and has no use for evidence.",
+        )
+    one = flows.sources[int(np.argmin(looked))]
+    return (
+        f"{printable(one)} was metered without a look into payload (`medward flows --no-payload`) and others were not: "
+        "a model may learn which tables were made how; meter all captures in one way.",
+    )
 
 
 def cautions_of(flows: Flows) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medward.flows.datasets import Dataset, SourceFile
 from medward.flows.errors import BadFile
-from medward.flows.schema import UNLABELLED, Feature, Flows, Schema
+from medward.flows.schema import OTHER_NAMES, UNLABELLED, Feature, Flows, Schema
 
 #: Whether rows must have a class, may lack it (the column, or a cell of it), or are read as if they had none.
 Labels = Literal["required", "optional", "ignored"]
@@ -64,7 +64,16 @@ def checked_rows(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_
         devices=devices,
         order=cells.times(schema.order) if ordered and schema.order else None,
         official=None if file.official is None else np.full(frame.height, file.official, np.int8),
+        trust=_trust(dataset, frame) if labelled else None,
     )
+
+
+def _trust(dataset: Dataset, frame: pl.DataFrame) -> NDArray[np.float32] | None:
+    """Return how far each row's class is to be trusted, None where the table does not say where classes are from."""
+    if dataset.label_source not in frame.columns:
+        return None
+    texts = _texts(frame, dataset.label_source)
+    return texts.replace_strict(dict(dataset.trust), default=1.0, return_dtype=pl.Float32).to_numpy()
 
 
 def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -150,10 +159,14 @@ class Cells:
         text = _texts(self._frame, schema.label)
         codes = {name: index for index, name in enumerate(schema.classes)}
         codes |= {alias: codes[name] for alias, name in schema.aliases.items()}
-        found = text.replace_strict(codes, default=UNLABELLED, return_dtype=pl.Int32).to_numpy()
+        other = codes.pop(OTHER_NAMES, UNLABELLED)
+        found = text.replace_strict(codes, default=other, return_dtype=pl.Int32).to_numpy()
+        empty = (text == "").to_numpy()
+        if other != UNLABELLED:
+            found = np.where(empty, UNLABELLED, found).astype(np.int32)
         unknown = found == UNLABELLED
         if gaps:
-            unknown &= (text != "").to_numpy()
+            unknown &= ~empty
         if unknown.any():
             index = int(unknown.argmax())
             what = f"{_shortened(text[index])!r} is no class of {schema.title}"

@@ -7,11 +7,12 @@ from pathlib import Path
 from medward.errors import MedwardError
 from medward.flows.cells import Labels
 from medward.flows.datasets import DATASETS, Cut, Dataset, ward
+from medward.flows.errors import BadSchema
 from medward.flows.prepared import Protocol
 from medward.flows.proposal import completed
-from medward.flows.reading import read_flows, recognise
-from medward.flows.schema import Flows, Schema
-from medward.flows.schema_file import SchemaFile, dataset_of
+from medward.flows.reading import names_in, read_flows, recognise
+from medward.flows.schema import OTHER_NAMES, Flows, Schema
+from medward.flows.schema_file import MOST_CLASSES, SchemaFile, dataset_of
 
 WARD_ROWS = 40_000
 
@@ -24,6 +25,7 @@ def open_data(
     without_fingerprints: bool = False,
     schema: SchemaFile | None = None,
     labels: Labels = "required",
+    own_classes: bool = False,
 ) -> tuple[Dataset, Flows]:
     """Read what `data` names, under the honest or the paper protocol's schema.
 
@@ -36,6 +38,7 @@ def open_data(
         schema: what the columns mean, where `data` is no data set that medward knows; what it leaves out is taken from
             the rows.
         labels: whether rows must have a class; those of a schema file without a label have none.
+        own_classes: whether names that the data set counts as one other class become classes of their own.
 
     Raises:
         MedwardError: it is no known name and no path, or the files are wrong.
@@ -52,7 +55,24 @@ def open_data(
         dataset = replace(dataset, schema=dataset.paper_schema())
     if without_fingerprints:
         dataset = dataset.without(dataset.fingerprints)
+    if own_classes:
+        dataset = _with_own_classes(dataset, path)
     return dataset, read_flows(dataset, path, labels)
+
+
+def _with_own_classes(dataset: Dataset, path: Path) -> Dataset:
+    """Return the data set with a class for each name in its label column that it does not know."""
+    schema = dataset.schema
+    if OTHER_NAMES not in schema.aliases:
+        return dataset
+    known = {*schema.classes, *schema.aliases, ""}
+    own = sorted(names_in(dataset, path, schema.label) - known)
+    if len(schema.classes) + len(own) > MOST_CLASSES:
+        raise BadSchema(
+            f"{path} has {len(own)} names of attacks that {schema.title} does not know, too many for classes: label "
+            "rows with at most a few names."
+        )
+    return replace(dataset, schema=replace(schema, classes=(*schema.classes, *own)))
 
 
 def _described(schema: SchemaFile, path: Path, labels: Labels) -> tuple[Dataset, Flows]:

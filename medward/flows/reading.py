@@ -149,6 +149,16 @@ def ignored_columns(dataset: Dataset, path: Path) -> list[str]:
     return [name for name in _columns(source_files(dataset, path)[0]) if name not in named]
 
 
+def names_in(dataset: Dataset, path: Path, column: str) -> set[str]:
+    """Return the different texts of one column of a data set's files; none where no file has it."""
+    names: set[str] = set()
+    for file in source_files(dataset, path):
+        for frame in column_frames(file):
+            if column in frame.columns:
+                names.update(frame[column].cast(pl.String).fill_null("").str.strip_chars().unique().to_list())
+    return names
+
+
 def column_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
     """Yield a file in batches as it stands: text as text, Parquet as its types.
 

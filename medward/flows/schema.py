@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 UNLABELLED = -1
 
+#: Among a schema's aliases, it stands for every name that is none of the others and no class.
+OTHER_NAMES = "*"
+
 
 class Group(Enum):
     """What a feature costs: CHEAP is always visible, EXPENSIVE only after ESCALATE bought the evidence."""
@@ -78,7 +81,8 @@ class Schema:
         features: the columns that may be features, in the order of the feature matrix.
         label: the column that holds the class.
         classes: the class names; the first is the benign one.
-        aliases: other spellings or finer labels, each mapped to one of `classes`.
+        aliases: other spellings or finer labels, each mapped to one of `classes`; OTHER_NAMES stands for all that are
+            not listed, which are an error without it.
         never: columns that must not become features, each with the reason.
         device: the column that names the device a flow belongs to, where there is one.
         order: the numeric column that orders the flows of a device, where there is one.
@@ -161,6 +165,7 @@ class Flows:
         devices: the devices' names; a single "" where the data set names none.
         order: for each row the key that orders its device's flows, or None where the data set has none.
         official: for each row 0 (train) or 1 (test) where the publishers fixed a split, else None.
+        trust: for each row how far its class is to be trusted in training, in (0, 1], or None where all are alike.
     """
 
     schema: Schema
@@ -172,6 +177,7 @@ class Flows:
     devices: tuple[str, ...]
     order: Float64[np.ndarray, " rows"] | None = None
     official: Int8[np.ndarray, " rows"] | None = None
+    trust: Float32[np.ndarray, " rows"] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -186,6 +192,7 @@ class Flows:
             device=self.device[rows],
             order=None if self.order is None else self.order[rows],
             official=None if self.official is None else self.official[rows],
+            trust=None if self.trust is None else self.trust[rows],
         )
 
 
@@ -208,7 +215,15 @@ def concatenate(parts: Sequence[Flows]) -> Flows:
         devices=devices,
         order=np.concatenate(orders) if len(orders) == len(parts) else None,
         official=np.concatenate(officials) if len(officials) == len(parts) else None,
+        trust=_joined_trust(parts),
     )
+
+
+def _joined_trust(parts: Sequence[Flows]) -> NDArray[np.float32] | None:
+    """Return the trust of all rows; where a part says nothing of it, its rows have all."""
+    if all(part.trust is None for part in parts):
+        return None
+    return np.concatenate([np.ones(len(part), np.float32) if part.trust is None else part.trust for part in parts])
 
 
 def _merge_names(

@@ -225,7 +225,9 @@ def dataset_of(file: SchemaFile) -> Dataset:
         step=file.step or 1.0,
         history=file.history,
     )
-    return Dataset(schema=schema, home="a hospital's own", cut=Cut.BLOCKS, block_rows=file.block, text=to_toml(file))
+    return Dataset(
+        schema=schema, home="a hospital's own", cut=Cut.BLOCKS, block_rows=file.block, own=True, text=to_toml(file)
+    )
 
 
 def to_toml(file: SchemaFile, comments: Sequence[str] = ()) -> str:

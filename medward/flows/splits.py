@@ -1,7 +1,9 @@
 """Which rows train, which choose, which test.
 
 *Honest*: what is close in time stays together. Rows are cut into contiguous blocks inside each capture file, and whole
-blocks are dealt to the parts, 70/15/15; or each device's stream is cut in time; or the publishers' own split is kept.
+blocks are dealt to the parts, 70/15/15; or each device's stream is cut in time; or the publishers' own split is kept;
+or whole captures are dealt, where at least three hold attacks, and otherwise each capture is cut in time, without the
+minute behind each cut, whose windows look back over it.
 *Random*: train on a file, test on rows drawn at random from the same capture, whose history runs over those rows alone.
 *Paper*: the literature's habit, a stratified random 80/20, in which neighbours of every test row are training rows. It
 exists to show what such numbers are worth.
@@ -23,6 +25,11 @@ PAPER_TEST_SHARE = 0.2
 # Captures of few rows are still cut into this many blocks, so that every class has blocks in every part.
 _LEAST_BLOCKS = 20
 _SHORTEST_BLOCK = 5
+# With fewer captures that hold attacks, not every part could have one.
+_LEAST_CAPTURES = 3
+# Windows of the longest view look back so far, in the unit of the order key, seconds.
+_LOOK_BACK = 60.0
+_LEFT_OUT = 3
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,8 @@ class Split:
         train: rows that models, scalers and class counts are fitted on.
         validation: rows that choices are made on.
         test: rows that are looked at once, for the reported figures.
-        stream: for each row of the data set the stream its history runs in, None where it has no history; streams
-            never cross from one part into another under the honest split.
+        stream: for each row of the data set the stream of its device, in which history runs; None where rows belong to
+            none. Streams never cross from one part into another under the honest split.
         block: for each row the contiguous block it belongs to; resampling for intervals draws whole blocks.
     """
 
@@ -61,6 +68,8 @@ def honest_split(flows: Flows, dataset: Dataset, seed: int, *, both_kinds: bool 
     rng = np.random.default_rng([seed, 0x5B117])
     if dataset.cut is Cut.OFFICIAL:
         return _official(flows, dataset, rng)
+    if dataset.cut is Cut.CAPTURES:
+        return _by_captures(flows, rng, both_kinds)
     capture = flows.source if dataset.cut is Cut.BLOCKS else flows.device
     chronological = dataset.cut is Cut.CHRONOLOGICAL
     block = np.empty(len(flows), np.int32)
@@ -146,6 +155,47 @@ def _roles(blocks: int, rng: np.random.Generator | None) -> NDArray[np.int8]:
     role = np.zeros(blocks, np.int8)
     role[max(blocks - held - tested, 0) :], role[max(blocks - tested, 0) :] = 1, 2
     return role if rng is None else rng.permutation(role)
+
+
+def _by_captures(flows: Flows, rng: np.random.Generator, both_kinds: bool) -> Split:
+    """Deal whole captures to the parts, or cut each in time where too few hold attacks; see this module's head."""
+    if flows.order is None:
+        raise BadSplit(f"Rows of {flows.schema.title} are split by their time: give the column {flows.schema.order!r}.")
+    captures = np.arange(len(flows.sources))
+    attacked = np.isin(captures, flows.source[flows.y > 0])
+    part = np.zeros(len(flows), np.int8)
+    if attacked.sum() >= _LEAST_CAPTURES:
+        role = np.zeros(len(captures), np.int8)
+        for group in (captures[attacked], captures[~attacked]):
+            if len(group) >= _LEAST_CAPTURES:
+                role[group] = _roles(len(group), rng)
+        part = role[flows.source]
+    else:
+        for capture in captures:
+            rows = np.flatnonzero(flows.source == capture)
+            part[rows] = _parts_in_time(flows.order[rows])
+    minute = np.floor(flows.order / _LOOK_BACK)
+    block = _numbered(flows.source, part, minute)
+    stream = _numbered(flows.source, part, flows.device)
+    return _checked(flows, part, stream, block, both_kinds)
+
+
+def _parts_in_time(time: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Return each row's part: the first 70 % train, then 15 % each, and none where a window looks back over a cut."""
+    part = np.zeros(len(time), np.int8)
+    if not len(time):
+        return part
+    first, second = np.quantile(time, (1 - VALIDATION_SHARE - TEST_SHARE, 1 - TEST_SHARE))
+    part[time > first], part[time > second] = 1, 2
+    for cut in (first, second):
+        part[(time > cut) & (time <= cut + _LOOK_BACK)] = _LEFT_OUT
+    return part
+
+
+def _numbered(*keys: NDArray[np.generic]) -> NDArray[np.int32]:
+    """Number the combinations of several keys, row by row."""
+    _, number = np.unique(np.stack([key.astype(np.float64) for key in keys], axis=1), axis=0, return_inverse=True)
+    return number.ravel().astype(np.int32)
 
 
 def _official(flows: Flows, dataset: Dataset, rng: np.random.Generator) -> Split:

@@ -29,5 +29,9 @@ class DamagedCapture(TrafficError):
         self.name, self.packets, self.offset = name, packets, offset
 
 
+class InterfaceLost(TrafficError):
+    """An interface that went down or away while it was captured on."""
+
+
 class CaptureDenied(TrafficError):
     """An interface that cannot be captured on."""

@@ -1,22 +1,22 @@
 """The evidence ring: the packets of the last ten seconds, in memory of fixed size, looked into only when it is bought.
 
-A live meter counts headers alone (`MeterSettings.inspect` off) and keeps a copy of each packet here for a while. When a
-window's evidence is asked for, `buy_evidence` runs a small meter that inspects over the packets of one device. Payload
-is patient data: it is in this memory, for seconds, and nothing here writes it to a disk, a log or an error.
+A live meter counts headers alone (`MeterSettings.inspect` off) and keeps a copy of each packet here for a while. When
+the evidence of windows is asked for, `buy_evidence` runs a meter that inspects over the packets of their devices.
+Payload is patient data: it is in this memory, for seconds, and nothing here writes it to a disk, a log or an error.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.traffic.columns import TICK_SECONDS
+from medward.traffic.columns import COLUMNS, TICK_SECONDS
 from medward.traffic.compilation import compiled
 from medward.traffic.devices import BY_MAC
-from medward.traffic.meter import Meter, MeterSettings, WindowTable
+from medward.traffic.meter import Meter, MeterSettings
 from medward.traffic.packets import PacketBatch
 from medward.traffic.parsing import parse
-from medward.traffic.windows import IDENTITY
 
 #: Seconds that evidence reaches back, those of the longest view of the expensive columns.
 EVIDENCE_SECONDS = 10
@@ -89,6 +89,20 @@ class EvidenceRing:
         return kept[kept["position"] >= octets - len(self._octets)]
 
 
+@dataclass(frozen=True)
+class BoughtEvidence:
+    """What was bought about some windows.
+
+    Args:
+        values: float32 [windows, columns], the expensive columns as an inspecting meter gives them; NaN where nothing
+            of a window's device is kept.
+        octets: int64 [windows], octets of payload that were looked into for each, which is its price.
+    """
+
+    values: NDArray[np.float32]
+    octets: NDArray[np.int64]
+
+
 @compiled
 def _store(
     memory: NDArray[np.uint8],
@@ -121,45 +135,56 @@ def _store(
         added[1] += length
 
 
-def buy_evidence(ring: EvidenceRing, window: NDArray[Any], key: NDArray[np.uint64] | None = None) -> WindowTable:
-    """Look into the payload of one device's packets of the ten seconds that end with a window.
+def buy_evidence(ring: EvidenceRing, windows: NDArray[Any], key: NDArray[np.uint64] | None = None) -> BoughtEvidence:
+    """Look into the payload of some devices' packets of the ten seconds that end with their windows.
 
-    The columns are those that a meter which inspects everything would have given for the window, with two exceptions:
+    The expensive columns are those that a meter which inspects everything would have given, with two exceptions:
     packets that the ring has lost (see `EvidenceRing.oldest`) are missing, and of a connection that is older than the
-    ring's packets nothing is called malformed.
+    ring's packets nothing is called malformed. The packets are parsed and inspected once for all windows, so the work
+    is bounded by the ring, however many windows ask.
 
     Args:
         ring: the packets.
-        window: one IDENTITY, of a row of a `WindowTable`.
+        windows: IDENTITY [windows], of rows of a `WindowTable`, all of one tick.
         key: the key of the hash, drawn anew by default.
-
-    Returns:
-        The device's window, with the expensive columns; empty where no packet of it is kept.
     """
-    until = (int(window["tick"]) + 1) * TICK_SECONDS * _NANOSECONDS
+    values = np.full((len(windows), len(COLUMNS)), np.nan, np.float32)
+    octets = np.zeros(len(windows), np.int64)
+    if not len(windows):
+        return BoughtEvidence(values, octets)
+    until = (int(windows["tick"][0]) + 1) * TICK_SECONDS * _NANOSECONDS
     batch = ring.packets(until - EVIDENCE_SECONDS * _NANOSECONDS, until)
     headers = parse(batch)
-    if window["kind"] == BY_MAC:
-        mine = (headers["source_mac"] == window["low"]) | (headers["target_mac"] == window["low"])
-    else:
-        mine = _is_address(headers, "source", window) | _is_address(headers, "target", window)
-    settings = MeterSettings(1 << 14, 1 << 8, 1 << 8, 1 << 12, by_address=window["kind"] != BY_MAC)
-    meter = Meter(settings, key)
-    tables = [*meter.step(batch.take(np.flatnonzero(mine))), *meter.finish()]
-    chosen = [(table, np.flatnonzero(_is_window(table.identities, window))) for table in tables]
-    identities = np.concatenate([table.identities[rows] for table, rows in chosen] or [np.zeros(0, IDENTITY)])
-    values = [table.values[rows] for table, rows in chosen]
-    return WindowTable(identities, np.concatenate(values) if values else np.zeros((0, 0), np.float32))
+    by_address = bool(windows["kind"][0] != BY_MAC)
+    asked = _mixed(windows["kind"], windows["high"], windows["low"]) if by_address else windows["low"].astype(np.int64)
+    names, place = np.unique(asked, return_inverse=True)
+    price, mine = np.zeros(len(names), np.int64), np.zeros(len(headers), np.bool_)
+    for end in ("source", "target"):
+        who = (
+            _mixed(headers["kind"], headers[f"{end}_high"], headers[f"{end}_low"])
+            if by_address
+            else headers[f"{end}_mac"]
+        )
+        at = np.minimum(np.searchsorted(names, who), len(names) - 1)
+        hit = names[at] == who
+        mine |= hit
+        price += np.bincount(at[hit], headers["payload_captured"][hit], len(names)).astype(np.int64)
+    meter = Meter(MeterSettings(1 << 16, 1 << 10, 1 << 10, 1 << 14, by_address=by_address), key)
+    for table in (*meter.step(batch.take(np.flatnonzero(mine))), *meter.finish()):
+        ours = table.identities["tick"] == windows["tick"][0]
+        rows = {_whose(identity): row for identity, row in zip(table.identities[ours], table.values[ours], strict=True)}
+        for number, window in enumerate(windows):
+            if (row := rows.get(_whose(window))) is not None:
+                values[number] = row
+    octets += price[place.ravel()]
+    return BoughtEvidence(values, octets)
 
 
-def _is_address(headers: NDArray[Any], end: str, window: NDArray[Any]) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = (headers[f"{end}_high"] == window["high"]) & (headers[f"{end}_low"] == window["low"])
-    found &= headers["kind"] == window["kind"]
-    return found
+def _mixed(kind: NDArray[Any], high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.uint64]:
+    """Mix addresses into 64 bits; where two meet, packets of both are looked into, and each gets its own row."""
+    spread: NDArray[np.uint64] = high.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return (spread ^ low.astype(np.uint64)) + (kind.astype(np.uint64) << np.uint64(56))
 
 
-def _is_window(identities: NDArray[Any], window: NDArray[Any]) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = identities["tick"] == window["tick"]
-    for field in ("kind", "high", "low"):
-        found &= identities[field] == window[field]
-    return found
+def _whose(identity: Any) -> tuple[int, int, int]:
+    return int(identity["kind"]), int(identity["high"]), int(identity["low"])

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from medward.bench.traffic import generation
-from medward.cli._table_files import _PIECE_ROWS, TableFile
+from medward.cli.traffic._table_files import _PIECE_ROWS, TableFile
 from medward.flows.datasets import CICIOMT
 from medward.flows.reading import read_flows
 from medward.traffic import ciciomt
@@ -59,6 +59,35 @@ def test_labels_stand_in_a_column(medward: Run, ward: Path, attacks: Path, tmp_p
     assert done.code == 0, done.err
     table = pl.read_parquet(tmp_path / "ward.parquet")
     assert set(table.filter(pl.col("label") == "scan")["device"]) == {"02:00:00:00:00:09"}
+    assert set(table["label_source"]) == {"list"}
+
+
+def test_quiet_capture_is_labelled_benign_and_the_table_says_why(
+    medward: Run, ward: Path, attacks: Path, tmp_path: Path
+) -> None:
+    done = medward("flows", ward, "--quiet", "--no-payload", "--out", tmp_path / "quiet.parquet")
+    assert done.code == 0, done.err
+    table = pl.read_parquet(tmp_path / "quiet.parquet")
+    assert set(table["label"]) == {"benign"}
+    assert set(table["label_source"]) == {"quiet"}
+    both = medward("flows", ward, "--quiet", "--labels", attacks, "--out", tmp_path / "both.parquet")
+    assert (both.code, "give one of them" in both.sentence) == (2, True)
+
+
+def test_labelled_tables_are_a_known_data_set(medward: Run, ward: Path, attacks: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert (
+            medward("flows", ward, "--labels", attacks, "--out", tmp_path / f"{name}.parquet", "--no-payload").code == 0
+        )
+    done = medward("data", "check", tmp_path, "--json")
+    assert done.code == 0, done.err
+    assert done.document["data"] == "medward-flow"
+    assert set(done.document["classes"]) == {"benign", "scan"}
+    assert done.document["ignored"] == []
+    assert "No row has evidence" in done.document["cautions"][0]
+    done = medward("federation", "init", "--name", "wards", "--out", tmp_path / "federation", "--train", "medward-flow",
+                   *[word for i in range(4) for word in ("--member", f"h{i}=127.0.0.1:{7450 + 4 * i}")])  # fmt: skip
+    assert done.code == 0, done.err
 
 
 def test_ciciomt_tables_are_read_as_the_data_set(medward: Run, ward: Path, attacks: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ FORBIDDEN = {
         *("attack_category", "label"),
     ),
     "nsl-kdd": ("difficulty", "class", "num_outbound_cmds"),
+    "medward-flow": ("capture", "device", "address", "start", "label", "label_source"),
     "ward": ("device", "time", "label"),
 }
 PAPER = {

@@ -37,12 +37,11 @@ def test_every_form_of_a_file_gives_the_same_flows(dataset: Dataset, tmp_path: P
     extra = {"id": [str(i) for i in range(60)], **table, "note": ['a, b "c"\nd'] * 60}
     whole = read_flows(dataset, write(tmp_path / "a.csv", table))
     assert len(whole) == 60
-    (tmp_path / "typed").mkdir()
-    typed(dataset, table).write_parquet(tmp_path / "typed" / "a.parquet")
+    typed(dataset, table).write_parquet(tmp_path / "a.typed.parquet")
     forms = [
         write(tmp_path / "a.csv.gz", table),
         write(tmp_path / "a.parquet", table),
-        tmp_path / "typed" / "a.parquet",
+        tmp_path / "a.typed.parquet",
         write(tmp_path / "a.CSV.GZ", table),
         write(tmp_path / "a.PARQUET", table),
         write(tmp_path / "a.v1.csv", text_of(table, end="\r\n")),

@@ -71,10 +71,13 @@ def test_bought_evidence_is_what_inspecting_everything_tells() -> None:
     bought = 0
     for one, other in zip(cheap, all_of_it, strict=True):
         np.testing.assert_array_equal(one.identities, other.identities)
-        for i in range(0, len(one), 2):
-            evidence = buy_evidence(ring, one.identities[i], fixed_key(1))
-            np.testing.assert_array_equal(evidence.values[0, EXPENSIVE], other.values[i, EXPENSIVE])
-            bought += 1
+        asked = np.arange(0, len(one), 2)
+        evidence = buy_evidence(ring, one.identities[asked], fixed_key(1))
+        np.testing.assert_array_equal(evidence.values[:, EXPENSIVE], other.values[np.ix_(asked, EXPENSIVE)])
+        alone = buy_evidence(ring, one.identities[:1], fixed_key(1))
+        np.testing.assert_array_equal(alone.values[:, EXPENSIVE], other.values[:1, EXPENSIVE])
+        assert alone.octets[0] == evidence.octets[0] >= other.column("payload_up_10s")[0]
+        bought += len(asked)
     assert bought > 100
 
 
@@ -87,10 +90,10 @@ def test_evidence_of_devices_by_address_is_bought_alike() -> None:
     ring.add(part)
     meter.step(part)
     (table,) = meter.finish()
-    row = table.identities[table.device.index("10.77.0.2")]
-    evidence = buy_evidence(ring, row)
-    assert evidence.device == ["10.77.0.2"]
-    assert evidence.column("http_requests").tolist() == [1]
+    asked = [table.device.index(f"10.77.0.{host}") for host in (3, 2)]
+    evidence = buy_evidence(ring, table.identities[asked])
+    assert evidence.values[:, list(COLUMNS).index("http_requests")].tolist() == [1, 1]
+    assert evidence.octets.tolist() == [22, 22]
 
 
 def test_nothing_is_bought_where_nothing_is_kept() -> None:
@@ -98,4 +101,7 @@ def test_nothing_is_bought_where_nothing_is_kept() -> None:
     meter = Meter(MeterSettings(64, 64, 64, 64, inspect=False))
     meter.step(batch([(BEGIN, frame)]))
     (table,) = meter.finish()
-    assert len(buy_evidence(EvidenceRing(1, 64), table.identities[0])) == 0
+    evidence = buy_evidence(EvidenceRing(1, 64), table.identities)
+    assert np.isnan(evidence.values).all()
+    assert evidence.octets.tolist() == [0] * len(table)
+    assert len(buy_evidence(EvidenceRing(1, 64), table.identities[:0]).octets) == 0

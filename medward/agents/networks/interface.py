@@ -5,6 +5,9 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+#: The file in a model's folder that describes a network of one's own.
+DESCRIPTION = "network.json"
+
 FlatWeights: TypeAlias = NDArray[np.float32]
 Inputs: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[np.int32]

@@ -46,7 +46,10 @@ def train_centrally(
     classes = np.unique(flows.y[rows])
     y = np.searchsorted(classes, flows.y[rows]).astype(np.int32)
     order = None if flows.order is None or not flows.schema.history else flows.order[rows]
-    traffic = traffic_of(x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.target_costs)
+    trust = None if flows.trust is None else flows.trust[rows]
+    traffic = traffic_of(
+        x[rows], y, prepared.stream[rows], order, scaler, len(classes), recipe.target_costs, trust=trust
+    )
     steps = max(LEAST_UPDATES, recipe.learning.epochs * len(traffic.replay.row) // recipe.learning.batch)
     network = new_network(layout, len(classes), recipe, provenance.seed)
     progress, _ = train(

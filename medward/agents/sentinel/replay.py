@@ -34,7 +34,13 @@ class Replay(NamedTuple):
         return self.row[entry], self.weight[entry]
 
 
-def fold(x: NDArray[np.float32], y: NDArray[np.int32], rows: NDArray[np.intp], size: int | None = None) -> Replay:
+def fold(
+    x: NDArray[np.float32],
+    y: NDArray[np.int32],
+    rows: NDArray[np.intp],
+    size: int | None = None,
+    trust: NDArray[np.float32] | None = None,
+) -> Replay:
     """Fold the given rows.
 
     Args:
@@ -42,10 +48,13 @@ def fold(x: NDArray[np.float32], y: NDArray[np.int32], rows: NDArray[np.intp], s
         y: its classes.
         rows: the rows that may be replayed.
         size: pad to this many entries, so that several hospitals' replays have one shape.
+        trust: for each row of the data set how often it counts, in (0, 1]; None for once each.
     """
     keyed = np.concatenate([x[rows], y[rows, None].astype(np.float32)], axis=1)
     vectors = np.ascontiguousarray(keyed).view(np.dtype((np.void, keyed.shape[1] * 4))).ravel()
-    _, first, count = np.unique(vectors, return_index=True, return_counts=True)
+    _, first, group, count = np.unique(vectors, return_index=True, return_inverse=True, return_counts=True)
+    if trust is not None:
+        count = np.bincount(group.ravel(), trust[rows])
     by_row = np.argsort(first)
     first, root = first[by_row], np.sqrt(count[by_row].astype(np.float64))
     probability = root / root.sum()

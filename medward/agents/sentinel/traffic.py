@@ -36,6 +36,7 @@ def traffic_of(
     classes: int,
     costs: Costs,
     size: int | None = None,
+    trust: NDArray[np.float32] | None = None,
 ) -> TrainingTraffic:
     """Return rows as the learner takes them.
 
@@ -48,6 +49,7 @@ def traffic_of(
         classes: how many classes there are.
         costs: what decisions cost.
         size: pad to this many rows, so that hospitals of like size share a compiled program; padding is never drawn.
+        trust: how often each row counts, in (0, 1]; None for once each.
     """
     total = len(y)
     rest = 0 if size is None else size - total
@@ -61,5 +63,5 @@ def traffic_of(
             cost=jnp.asarray(cost_matrix(classes, costs)),
             escalation=jnp.float32(costs.escalation),
         ),
-        replay=fold(x, y, own, size),
+        replay=fold(x, y, own, size, trust),
     )

@@ -40,12 +40,14 @@ class TrainingRows:
         y: their classes, as the schema numbers them; UNLABELLED where a row has none.
         stream: each row's stream.
         order: each row's place in its stream, or None for the order of the rows.
+        trust: how often each row counts, in (0, 1], or None for once each.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.int32]
     stream: NDArray[np.int32]
     order: NDArray[np.float64] | None
+    trust: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -56,7 +58,8 @@ def training_rows(
 ) -> TrainingRows:
     """Return some rows of a data set as one hospital's own."""
     order = None if flows.order is None or not flows.schema.history else flows.order[rows]
-    return TrainingRows(x[rows], flows.y[rows], stream[rows], order)
+    trust = None if flows.trust is None else flows.trust[rows]
+    return TrainingRows(x[rows], flows.y[rows], stream[rows], order, trust)
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,8 @@ def _nameable(rows: TrainingRows, shared: Train) -> TrainingRows:
     """
     known = np.isin(rows.y, shared.census.classes)
     order = None if rows.order is None else rows.order[known]
-    return TrainingRows(rows.x[known], rows.y[known], rows.stream[known], order)
+    trust = None if rows.trust is None else rows.trust[known]
+    return TrainingRows(rows.x[known], rows.y[known], rows.stream[known], order, trust)
 
 
 def _class_numbers(rows: TrainingRows, shared: Train) -> NDArray[np.int32]:
@@ -248,7 +252,8 @@ def _traffic(rows: TrainingRows, shared: Train, room: int) -> TrainingTraffic:
     """Return the hospital's rows as the learner takes them."""
     census, y = shared.census, _class_numbers(rows, shared)
     costs, size = shared.plan.recipe.target_costs, _rounded_up(max(len(rows), room))
-    return traffic_of(rows.x, y, rows.stream, rows.order, census.scaler, len(census.classes), costs, size)
+    classes = len(census.classes)
+    return traffic_of(rows.x, y, rows.stream, rows.order, census.scaler, classes, costs, size, rows.trust)
 
 
 def _rounded_up(rows: int) -> int:

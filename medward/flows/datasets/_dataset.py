@@ -14,6 +14,7 @@ class Cut(Enum):
     BLOCKS = "blocks"
     CHRONOLOGICAL = "chronological"
     OFFICIAL = "official"
+    CAPTURES = "captures"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ class Dataset:
             `medward.flows.thinning`.
         paper_extra: columns that the literature's habit feeds and an honest reading forbids.
         cautions: what else gives classes away, and cannot be left out with a column; a sentence each.
+        label_source: the column that says where a row's class is from, where there is one.
+        trust: for a text of that column how far such a class is to be trusted in training, in (0, 1); 1 for others.
+        own: whether its rows are a hospital's own, and not published ones.
         text: the schema file that described it, complete; empty for the data sets that medward knows.
     """
 
@@ -76,6 +80,9 @@ class Dataset:
     densities: tuple[float, ...] = ()
     paper_extra: tuple[Feature, ...] = ()
     cautions: tuple[str, ...] = ()
+    label_source: str = ""
+    trust: Mapping[str, float] = field(default_factory=dict)
+    own: bool = False
     text: str = ""
 
     @property

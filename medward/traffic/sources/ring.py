@@ -7,6 +7,7 @@ the kernel and counted. Needs CAP_NET_RAW while it is opened; the open ring need
 
 import contextlib
 import mmap
+import os
 import select
 import socket
 import struct
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.traffic.compilation import compiled
-from medward.traffic.errors import CaptureDenied
+from medward.traffic.errors import CaptureDenied, InterfaceLost
 from medward.traffic.packets import LINK_ETHERNET, LINK_RAW, PacketBatch
 from medward.traffic.sources.records import empty_arrays, number
 
@@ -145,9 +146,12 @@ class InterfaceRing:
         """Yield the packets of each block that is ready, waiting at most so long for the first one.
 
         A batch lies in the ring and is valid until the next is asked for, when its block is given back.
+
+        Raises:
+            InterfaceLost: the interface went down, or away; all packets before that were yielded.
         """
         if not self._status[self._at] & _USER:
-            self._poll.poll(milliseconds)
+            self._wait(milliseconds)
         while self._status[self._at] & _USER:
             begin = self._at * BLOCK
             count = walk_block(self._memory, begin, begin + BLOCK, self._link, *self._arrays)
@@ -158,6 +162,16 @@ class InterfaceRing:
             finally:
                 self._status[self._at] = 0
                 self._at = (self._at + 1) % self._blocks
+
+    def _wait(self, milliseconds: int) -> None:
+        events = self._poll.poll(milliseconds)
+        if not any(event & select.POLLERR for _, event in events):
+            return
+        failure = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure and not self._status[self._at] & _USER:
+            raise InterfaceLost(
+                f"{self.interface} can no longer be captured on ({os.strerror(failure)}): bring it up and start again."
+            )
 
     def statistics(self) -> tuple[int, int]:
         """Return how many packets the interface received since it was opened, and how many of them were dropped."""

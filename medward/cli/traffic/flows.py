@@ -40,6 +40,9 @@ def flows(
     out: Path = typer.Option(..., help="The table to write: .parquet, .csv or .csv.gz. Its folder is made."),
     schema: MeterSchema = typer.Option(MeterSchema.MEDWARD_FLOW, help="Which columns to make."),
     labels: Path | None = typer.Option(None, help="A JSON list of injected attacks, which label the rows."),
+    quiet: bool = typer.Option(
+        False, "--quiet", help="The capture is of a commissioning period without attacks: label every row benign."
+    ),
     devices: DeviceKey = typer.Option(DeviceKey.MAC, help="What devices are known by; ip where routing hides MACs."),
     payload: bool = typer.Option(True, "--payload/--no-payload", help="Whether to look into payload, for evidence."),
     packets_per_row: int = typer.Option(10, min=1, max=100_000, help="With --schema ciciomt2024: packets of a row."),
@@ -47,12 +50,15 @@ def flows(
 ) -> None:
     """Meter a capture: a row for each device and 2 seconds, with views of 2, 10 and 60 seconds (medward-flow).
 
+    Labels come from a list of attacks that were made on purpose, or from knowing that there were none (`--quiet`); the
+    column label_source says which.
+
     With `--schema ciciomt2024`, rows have the columns of CICIoMT2024 as its publishers made them. A capture that
     cannot be read to its end gives the rows before the damage, and exit code 1.
 
     Example: `medward flows --pcap ward.pcap --out tables/ward.parquet --json`
     """
-    from medward.cli._table_files import TableFile
+    from medward.cli.traffic._table_files import TableFile
     from medward.traffic.labels import read_labels
 
     if bool(capture) == bool(pcap):
@@ -60,13 +66,15 @@ def flows(
     name = capture or pcap
     if name == "-" and sys.stdin.isatty():
         raise BadUsage("Standard input is a terminal: pipe a capture into `medward flows --pcap -`.")
-    attacks = None if labels is None else read_labels(labels)
+    if quiet and labels is not None:
+        raise BadUsage("--quiet says that the capture holds no attack, --labels which ones it holds: give one of them.")
+    attacks = [] if quiet else None if labels is None else read_labels(labels)
     meter = _meter(schema, devices, payload, packets_per_row)
     failure: MedwardError | None = None
     with TableFile(out) as table:
         try:
             for frame in _frames(meter, name, attacks):
-                table.add(frame)
+                table.add(frame if attacks is None else _with_source(frame, quiet))
         except MedwardError as error:
             failure = error
             if table.rows == 0:
@@ -76,6 +84,13 @@ def flows(
     _report(meter, name, schema, out, table.rows, failure, as_json)
     if failure is not None:
         raise failure
+
+
+def _with_source(frame: "pl.DataFrame", quiet: bool) -> "pl.DataFrame":
+    """Add where the labels are from, so that what was only believed can be told from what was done on purpose."""
+    import polars as pl
+
+    return frame.with_columns(pl.lit("quiet" if quiet else "list").alias("label_source"))
 
 
 def _meter(schema: MeterSchema, devices: DeviceKey, payload: bool, packets_per_row: int) -> "Meter | CiciomtMeter":

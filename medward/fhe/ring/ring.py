@@ -86,7 +86,7 @@ class Ring:
         buffer = np.empty(self.degree, np.uint64)
         for i, q in enumerate(self.primes):
             ntt_integer.to_unsigned(a[i], np.uint64(q), buffer)
-            ntt_integer.forward_integer(buffer, self._words[i], self._shoup[i], np.uint64(q))
+            ntt_integer.forward_integer(buffer, self._words[i], self._shoup[i], np.uint64(q), SLOT_DEGREE)
             ntt_integer.to_balanced(self._in_rows(buffer), np.uint64(q), a[i])
         return a
 
@@ -110,6 +110,7 @@ class Ring:
                 np.uint64(factor),
                 np.uint64(shoup),
                 np.uint64(q),
+                SLOT_DEGREE,
             )
             ntt_integer.to_balanced(buffer, np.uint64(q), a[i])
         return a

@@ -1,8 +1,8 @@
 """Elements of Z[X]/(X^N + 1) modulo chosen primes of different sizes, with the complete transform.
 
-An element is float64[k, N], one row of balanced residues for each of k primes; which primes they are, the caller says by
-their places. In evaluation form a row holds the values at the N roots of X^N + 1, and products are taken value by value.
-Exactness where primes of different sizes meet: spec/computing.md, section 4.
+An element is float64[k, N], one row of balanced residues for each of k primes; which primes they are, the caller says
+by their places. In evaluation form a row holds the values at the N roots of X^N + 1, and products are taken value by
+value. Exactness where primes of different sizes meet: spec/computing.md, section 4.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from medward.fhe.ring.primes import balanced, primitive_root
 #: Digits in which larger integers are embedded: Lemma C holds up to 2^50.
 DIGIT_BITS = 48
 
-Tables = tuple[Doubles, Doubles, Doubles, Doubles, Doubles, Doubles]
+TransformTables = tuple[Doubles, Doubles, Doubles, Doubles, Doubles, Doubles]
 
 
 class ResidueRing:
@@ -37,6 +37,8 @@ class ResidueRing:
         self.inverse_q: Doubles = 1.0 / self.q
         self._use_fma = use_fma
         self._size = min(ntt_float.BLOCK, degree)
+        # At each place of an evaluation form, the place of that value in the integer transform's order.
+        self._order: Integers = np.arange(degree).reshape(-1, self._size // 16, 16).swapaxes(1, 2).ravel()
         roots = [primitive_root(q, degree) for q in self.primes]
         words = [_powers(root, q, degree) for root, q in zip(roots, self.primes, strict=True)]
         inverses = [_powers(pow(root, -1, q), q, degree) for root, q in zip(roots, self.primes, strict=True)]
@@ -48,12 +50,12 @@ class ResidueRing:
         else:
             self._words = [(w[order], _shoup(w[order], q)) for w, q in zip(words, self.primes, strict=True)]
             self._inverse_words = [(w[order], _shoup(w[order], q)) for w, q in zip(inverses, self.primes, strict=True)]
-        self._exponents = self._places(2 * order + 1)
+        self._exponents = 2 * order[self._order] + 1
 
     def __repr__(self) -> str:
         return f"ResidueRing(degree={self.degree}, primes={len(self.primes)})"
 
-    def _tables(self, words: Words) -> Tables:
+    def _tables(self, words: Words) -> TransformTables:
         half = np.array(self.primes, np.uint64)[:, None] // np.uint64(2)
         signed = words.astype(np.int64)
         factors = np.where(words > half, signed - np.array(self.primes)[:, None], signed).astype(np.float64)
@@ -64,40 +66,33 @@ class ResidueRing:
         q = self.q
         return head, head / q[:, None], blocks, blocks / q[:, None, None], last, last / q[:, None, None, None, None]
 
-    def _places(self, natural: Integers) -> Integers:
-        """Bring what belongs to the values in the integer transform's order into the order of an evaluation form."""
-        return natural.reshape(-1, self._size // 16, 16).swapaxes(1, 2).ravel()
-
     def forward(self, a: Doubles, at: slice) -> Doubles:
         """Bring `a`, float64[k, N] modulo the primes at `at`, into evaluation form in place, and return it."""
         if self._use_fma:
             rows = np.empty((16, self._size // 16))
-            tables = [table[at] for table in self._forward]
-            ntt_complete.forward_complete(a, rows, *tables, self.q[at], self.inverse_q[at])
+            ntt_complete.forward_complete(a, rows, *_part(self._forward, at), self.q[at], self.inverse_q[at])
             return a
         buffer = np.empty(self.degree, np.uint64)
-        for row, q, (words, shoup) in zip(a, self.primes[at], self._words[at], strict=True):
-            ntt_integer.to_unsigned(row, np.uint64(q), buffer)
-            ntt_integer.forward_integer(buffer, words, shoup, np.uint64(q), 1)
-            ntt_integer.to_balanced(self._places(buffer), np.uint64(q), row)
+        for row, prime, (words, shoup) in zip(a, self.primes[at], self._words[at], strict=True):
+            ntt_integer.to_unsigned(row, np.uint64(prime), buffer)
+            ntt_integer.forward_integer(buffer, words, shoup, np.uint64(prime), 1)
+            ntt_integer.to_balanced(buffer[self._order], np.uint64(prime), row)
         return a
 
     def inverse(self, a: Doubles, at: slice) -> Doubles:
         """Bring `a`, float64[k, N] modulo the primes at `at`, into coefficient form in place, and return it."""
         if self._use_fma:
-            rows, scale = np.empty((16, self._size // 16)), self._scale[at]
-            tables = [table[at] for table in self._inverse]
-            q = self.q[at]
-            ntt_complete.inverse_complete(a, rows, *tables, scale, scale / q, q, self.inverse_q[at])
+            rows, scale, q = np.empty((16, self._size // 16)), self._scale[at], self.q[at]
+            ntt_complete.inverse_complete(a, rows, *_part(self._inverse, at), scale, scale / q, q, self.inverse_q[at])
             return a
         buffer = np.empty(self.degree, np.uint64)
-        for row, q, (words, shoup) in zip(a, self.primes[at], self._inverse_words[at], strict=True):
+        for row, prime, (words, shoup) in zip(a, self.primes[at], self._inverse_words[at], strict=True):
             columns = row.reshape(-1, 16, self._size // 16).swapaxes(1, 2).ravel()
-            ntt_integer.to_unsigned(columns, np.uint64(q), buffer)
-            factor = pow(self.degree, -1, q)
-            scale = np.uint64(factor), np.uint64((factor << 64) // q)
-            ntt_integer.inverse_integer(buffer, words, shoup, *scale, np.uint64(q), 1)
-            ntt_integer.to_balanced(buffer, np.uint64(q), row)
+            ntt_integer.to_unsigned(columns, np.uint64(prime), buffer)
+            factor = pow(self.degree, -1, prime)
+            quotient = np.uint64((factor << 64) // prime)
+            ntt_integer.inverse_integer(buffer, words, shoup, np.uint64(factor), quotient, np.uint64(prime), 1)
+            ntt_integer.to_balanced(buffer, np.uint64(prime), row)
         return a
 
     def automorphism(self, power: int) -> Integers:
@@ -176,6 +171,11 @@ def digits_of(values: Doubles) -> Integers:
     """Return integers that doubles hold, |values| < 2^96, as digits in base 2^DIGIT_BITS: int64[2, N], lowest first."""
     high = np.rint(values * 2.0**-DIGIT_BITS)
     return np.stack([values - high * 2.0**DIGIT_BITS, high]).astype(np.int64)
+
+
+def _part(tables: TransformTables, at: slice) -> TransformTables:
+    head, head_q, blocks, blocks_q, last, last_q = tables
+    return head[at], head_q[at], blocks[at], blocks_q[at], last[at], last_q[at]
 
 
 def _powers(root: int, prime: int, count: int) -> Words:

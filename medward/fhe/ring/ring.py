@@ -191,11 +191,11 @@ class Ring:
 @lru_cache(maxsize=8)
 def ring(degree: int, limbs: int) -> Ring:
     """Return the ring of this degree and number of limbs, built once per process."""
-    _keep_freed_memory()
+    keep_freed_memory()
     return Ring(degree, limbs)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let the process keep the memory of elements that it frees, for the next ones.
 
     glibc returns freed blocks to the system from a certain size on, and the next ones then cost a page fault every

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from medward.fhe.arrays import Doubles
+from medward.fhe.arrays import Doubles, Integers
 from medward.fhe.ring.kernels import compiled, nearest
 from medward.fhe.ring.modular import reduced, times_constant
 from medward.fhe.ring.primes import balanced
@@ -40,24 +40,23 @@ class BaseConversion:
         self._cofactors = np.array([[balanced(product // b, t) for t in targets] for b in sources], np.float64)
         self._product = np.array([balanced(product, t) for t in targets], np.float64)
 
-    def __call__(self, x: Doubles) -> Doubles:
-        """Return the residues modulo the targets, float64[targets, N], of `x`, float64[sources, N], balanced."""
-        out = np.empty((len(self._targets), x.shape[1]))
+    def __call__(self, x: Doubles, out: Doubles, rows: Integers) -> None:
+        """Write the residues of `x`, float64[sources, N], balanced, modulo the k-th target to `out[rows[k]]`."""
         if len(self._sources) == 1:
-            _reduce(x[0], self._targets, 1.0 / self._targets, out)
-            return out
+            _reduce(x[0], self._targets, 1.0 / self._targets, out, rows)
+            return
         _convert(
             x, self._sources, 1.0 / self._sources, self._inverses, self._cofactors, self._product, self._targets,
-            1.0 / self._targets, out,
+            1.0 / self._targets, out, rows,
         )  # fmt: skip
-        return out
 
 
 @compiled
-def _reduce(x: Doubles, q: Doubles, iq: Doubles, out: Doubles) -> None:
+def _reduce(x: Doubles, q: Doubles, iq: Doubles, out: Doubles, rows: Integers) -> None:
     for i in range(q.shape[0]):
+        target = out[rows[i]]
         for j in range(x.shape[0]):
-            out[i, j] = reduced(x[j], q[i], iq[i])
+            target[j] = reduced(x[j], q[i], iq[i])
 
 
 @compiled
@@ -71,6 +70,7 @@ def _convert(
     targets: Doubles,
     inverse_targets: Doubles,
     out: Doubles,
+    rows: Integers,
 ) -> None:
     chunk = min(_CHUNK, x.shape[1])
     y = np.empty((sources.shape[0], chunk))
@@ -90,7 +90,7 @@ def _convert(
             v[j] = nearest(v[j])
         for t in range(targets.shape[0]):
             q, iq, w = targets[t], inverse_targets[t], product[t]
-            target = out[t, start:end]
+            target = out[rows[t], start:end]
             for j in range(chunk):
                 target[j] = -v[j] * w
             for i in range(sources.shape[0]):

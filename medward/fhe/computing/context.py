@@ -31,7 +31,7 @@ class ComputingContext:
         self.parameters = parameters
         self.ring = ResidueRing(parameters.degree, parameters.primes)
         self.special = slice(parameters.top, len(parameters.primes))
-        self._conversions: dict[tuple[tuple[int, ...], tuple[int, ...]], BaseConversion] = {}
+        self._conversions: dict[tuple[tuple[int, ...], bytes], BaseConversion] = {}
 
     def __repr__(self) -> str:
         return f"ComputingContext({self.parameters.degree}, {self.parameters.levels} levels)"
@@ -64,8 +64,8 @@ class ComputingContext:
         out = np.empty((len(found), len(places), self.parameters.degree))
         for h, digit in zip(out, found, strict=True):
             begin, end = digit[0], digit[-1] + 1
-            others = [*range(begin), *range(end, len(places))]
-            h[others] = self._convert(coefficients[begin:end], tuple(digit), tuple(int(places[k]) for k in others))
+            rows = np.delete(np.arange(len(places)), digit)
+            self._convert(coefficients[begin:end], tuple(digit), places[rows], h, rows)
             h[begin:end] = c[begin:end]
             for rows, at in (
                 (slice(0, begin), slice(0, begin)), (slice(end, limbs), slice(end, limbs)),
@@ -75,39 +75,44 @@ class ComputingContext:
                     ring.forward(h[rows], at)
         return out
 
-    def down(self, x: Doubles, level: int, drop: int) -> Doubles:
-        """Return an element over Q_l P divided by P and the primes of the top `drop` levels, rounded: [x]_P,drop.
+    def down(self, x: Doubles, level: int, drop: int, out: Doubles) -> Doubles:
+        """Write an element over Q_l P, divided by P and the primes of the top `drop` levels and rounded, to `out`.
 
-        It keeps float64[limbs of level - drop, N].
+        That is [x]_P,drop, float64[limbs of level - drop, N], which is returned.
         """
         keep, limbs = self.parameters.limbs(level - drop), self.parameters.limbs(level)
         rest = x[keep:].copy()
         if drop:
             self.ring.inverse(rest[: limbs - keep], slice(keep, limbs))
         self.ring.inverse(rest[limbs - keep :], self.special)
-        return self._divided(x[:keep], rest, tuple(int(k) for k in self.places(level)[keep:]))
+        return self._divided(x[:keep], rest, tuple(int(k) for k in self.places(level)[keep:]), out)
 
-    def rescale(self, x: Doubles, level: int) -> Doubles:
-        """Return an element over Q_l divided by the primes of its level, rounded."""
+    def rescale(self, x: Doubles, level: int, out: Doubles) -> Doubles:
+        """Write an element over Q_l, divided by the primes of its level and rounded, to `out`, and return it."""
         keep, limbs = self.parameters.limbs(level - 1), self.parameters.limbs(level)
         rest = self.ring.inverse(x[keep:].copy(), slice(keep, limbs))
-        return self._divided(x[:keep], rest, tuple(range(keep, limbs)))
+        return self._divided(x[:keep], rest, tuple(range(keep, limbs)), out)
 
-    def _divided(self, x: Doubles, rest: Doubles, places: tuple[int, ...]) -> Doubles:
-        """Return (x - the integer with residues `rest` modulo the primes at `places`) / their product."""
+    def _divided(self, x: Doubles, rest: Doubles, places: tuple[int, ...], out: Doubles) -> Doubles:
+        """Write (x - the integer with residues `rest` modulo the primes at `places`) / their product to `out`."""
         keep = slice(0, len(x))
-        remainder = self.ring.forward(self._convert(rest, places, tuple(range(len(x)))), keep)
+        self._convert(rest, places, np.arange(len(x)), out, np.arange(len(x)))
+        self.ring.forward(out, keep)
         divisor = prod(self.parameters.primes[k] for k in places)
         inverse = np.array([balanced(pow(divisor, -1, q), q) for q in self.parameters.primes[keep]], np.float64)
-        _subtract_scale(x, remainder, inverse, self.ring.q[keep], self.ring.inverse_q[keep], remainder)
-        return remainder
+        _subtract_scale(x, out, inverse, self.ring.q[keep], self.ring.inverse_q[keep], out)
+        return out
 
-    def _convert(self, x: Doubles, sources: tuple[int, ...], targets: tuple[int, ...]) -> Doubles:
-        key = sources, targets
+    def _convert(self, x: Doubles, sources: tuple[int, ...], targets: Integers, out: Doubles, rows: Integers) -> None:
+        key = sources, targets.tobytes()
         if key not in self._conversions:
             primes = self.parameters.primes
             self._conversions[key] = BaseConversion([primes[k] for k in sources], [primes[k] for k in targets])
-        return self._conversions[key](x)
+        self._conversions[key](x, out, rows)
+
+    def element(self, level: int, count: int = 1) -> Doubles:
+        """Return room for elements at a level, float64[count, limbs, N]."""
+        return np.empty((count, self.parameters.limbs(level), self.parameters.degree))
 
     def times_special(self, c: Doubles, level: int) -> Doubles:
         """Return P c over Q_l P for an element at a level; it is 0 modulo the special primes."""
@@ -116,13 +121,29 @@ class ComputingContext:
         self.ring.scale_add(c, self.parameters.special(), out[:limbs], self.at(level))
         return out
 
-    def add_products(self, h: Doubles, key: Doubles, level: int, total: Doubles) -> None:
-        """Add <h, key> over Q_l P to `total`; the key is float64[D, top + K, N]."""
-        _add_products(h, key, self.places(level), self.ring.q, self.ring.inverse_q, total)
+    def add_products(
+        self, h: Doubles, keys: tuple[Doubles, Doubles], level: int, totals: tuple[Doubles, Doubles]
+    ) -> None:
+        """Add <h, key> over Q_l P for each of two keys, float64[D, top + K, N], to a total."""
+        _add_products(h, *keys, self.places(level), self.ring.q, self.ring.inverse_q, *totals)
 
-    def zero_products(self, level: int) -> Doubles:
-        """Return zero over Q_l P."""
-        return np.zeros((len(self.places(level)), self.parameters.degree))
+    def zero(self, level: int, count: int = 1) -> Doubles:
+        """Return zeros over Q_l P, float64[count, limbs + K, N]."""
+        return np.zeros((count, len(self.places(level)), self.parameters.degree))
+
+    def cross(self, a: Doubles, b: Doubles, terms: Integers, level: int, linear: Doubles, quadratic: Doubles) -> None:
+        """Write the terms of the product of two ciphertexts, those at 1 and the s_i times P.
+
+        Args:
+            a, b: float64[parts, limbs, N].
+            terms: int64[parts of a, parts of b], which term a product of two parts belongs to; the linear ones first.
+            level: of both.
+            linear: float64[terms, limbs + K, N], of which the first limbs are written.
+            quadratic: float64[terms, limbs, N].
+        """
+        at = self.at(level)
+        special = self.ring.constants(self.parameters.special(), at)
+        _cross(a, b, terms, special, self.ring.q[at], self.ring.inverse_q[at], linear, quadratic)
 
 
 @lru_cache(maxsize=8)
@@ -142,16 +163,57 @@ def _subtract_scale(x: Doubles, y: Doubles, w: Doubles, q: Doubles, iq: Doubles,
 
 
 @compiled
-def _add_products(h: Doubles, key: Doubles, places: Integers, q: Doubles, iq: Doubles, total: Doubles) -> None:
-    """total[m] += sum over d of h[d, m] key[d, places[m]], in parts that fit the first-level cache."""
+def _cross(
+    a: Doubles, b: Doubles, terms: Integers, w: Doubles, q: Doubles, iq: Doubles, linear: Doubles, quadratic: Doubles
+) -> None:
+    chunk = min(1024, a.shape[2])
+    count = linear.shape[0]
+    for m in range(a.shape[1]):
+        p, ip = q[m], iq[m]
+        w_over_q = w[m] / p
+        for start in range(0, a.shape[2], chunk):
+            end = start + chunk
+            for t in range(count):
+                linear[t, m, start:end] = 0.0
+            for t in range(quadratic.shape[0]):
+                quadratic[t, m, start:end] = 0.0
+            for i in range(a.shape[0]):
+                x = a[i, m, start:end]
+                for j in range(b.shape[0]):
+                    y = b[j, m, start:end]
+                    t = terms[i, j]
+                    out = linear[t, m, start:end] if t < count else quadratic[t - count, m, start:end]
+                    for k in range(chunk):
+                        out[k] = reduced(out[k] + times(x[k], y[k], p, ip), p, ip)
+            for t in range(count):
+                out = linear[t, m, start:end]
+                for k in range(chunk):
+                    out[k] = reduced(times_constant(out[k], w[m], w_over_q, p), p, ip)
+
+
+@compiled
+def _add_products(
+    h: Doubles,
+    key: Doubles,
+    other_key: Doubles,
+    places: Integers,
+    q: Doubles,
+    iq: Doubles,
+    total: Doubles,
+    other_total: Doubles,
+) -> None:
+    """total[m] += sum over d of h[d, m] key[d, places[m]], the other likewise, in parts that fit the cache."""
     chunk = min(1024, h.shape[2])
     for m in range(h.shape[1]):
         k = places[m]
         p, ip = q[k], iq[k]
         for start in range(0, h.shape[2], chunk):
             sums = total[m, start : start + chunk]
+            other_sums = other_total[m, start : start + chunk]
             for d in range(h.shape[0]):
                 x = h[d, m, start : start + chunk]
                 y = key[d, k, start : start + chunk]
+                z = other_key[d, k, start : start + chunk]
                 for j in range(chunk):
                     sums[j] = reduced(sums[j] + times(x[j], y[j], p, ip), p, ip)
+                    other_sums[j] = reduced(other_sums[j] + times(x[j], z[j], p, ip), p, ip)

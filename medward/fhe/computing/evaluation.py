@@ -56,8 +56,9 @@ def multiply_plain(a: Ciphertext, b: Plaintext) -> Ciphertext:
     context, level = computing_context(a.parameters), a.level
     noise = context.noise
     bound = noise.accept(noise.multiply(a.bound, b.bound, level, 0.0, len(a.owners)), level - 1, "multiply")
-    products = (context.ring.multiply(part, b.element, context.at(level)) for part in a.parts)
-    parts = np.stack([context.rescale(product, level) for product in products])
+    parts = context.element(level - 1, len(a.parts))
+    for part, out in zip(a.parts, parts, strict=True):
+        context.rescale(context.ring.multiply(part, b.element, context.at(level)), level, out)
     return Ciphertext(a.parameters, level - 1, a.owners, parts, bound)
 
 
@@ -73,8 +74,9 @@ def lower(a: Ciphertext, level: int) -> Ciphertext:
     bound = context.noise.lowered(a.bound, a.level, level, factor, len(a.owners))
     bound = context.noise.accept(bound, level, "lower")
     at = context.at(level + 1)
-    scaled = (context.ring.scale_add(part[at], factor, np.zeros_like(part[at]), at) for part in a.parts)
-    parts = np.stack([context.rescale(part, level + 1) for part in scaled])
+    parts = context.element(level, len(a.parts))
+    for part, out in zip(a.parts, parts, strict=True):
+        context.rescale(context.ring.scale_add(part[at], factor, np.zeros_like(part[at]), at), level + 1, out)
     return Ciphertext(parameters, level, a.owners, parts, bound)
 
 
@@ -93,16 +95,17 @@ def _moved(a: Ciphertext, power: int, keys: Keys, what: str) -> Ciphertext:
     context, level = computing_context(a.parameters), a.level
     bound = context.noise.accept(context.noise.switched(a.bound, level, len(a.owners)), level, what)
     places = context.ring.automorphism(power)
-    totals = [context.times_special(permute(a.parts[0], places), level)]
-    for owner, part in zip(a.owners, a.parts[1:], strict=True):
+    totals = context.zero(level, len(a.parts))
+    totals[0] = context.times_special(permute(a.parts[0], places), level)
+    for owner, part, total in zip(a.owners, a.parts[1:], totals[1:], strict=True):
         key = key_of(keys, owner, a).automorphisms.get(power)
         if key is None:
             raise CiphertextMismatch(f"the evaluation key of {owner} was made without {what}: ask for one with it")
         h = context.digits(permute(part, places), level)
-        context.add_products(h, key.k, level, totals[0])
-        totals.append(context.zero_products(level))
-        context.add_products(h, key.a, level, totals[-1])
-    parts = np.stack([context.down(total, level, 0) for total in totals])
+        context.add_products(h, (key.k, key.a), level, (totals[0], total))
+    parts = context.element(level, len(totals))
+    for total, out in zip(totals, parts, strict=True):
+        context.down(total, level, 0, out)
     return Ciphertext(a.parameters, level, a.owners, parts, bound)
 
 
@@ -133,30 +136,25 @@ def multiply(a: Ciphertext, b: Ciphertext, keys: Keys) -> Ciphertext:
     )
     bound = noise.multiply(a.bound, b.bound, level, switching, len(owners))
     bound = noise.accept(bound, level - 1, "multiply")
-    linear, quadratic = _products(context, a, b, owners)
-    totals = {owner: context.times_special(part, level) for owner, part in linear.items()}
+    totals, quadratic = _products(context, a, b, owners)
     _relinearise(context, level, quadratic, used, totals)
-    parts = np.stack([context.down(totals[owner], level, 1) for owner in ("", *owners)])
+    parts = context.element(level - 1, 1 + len(owners))
+    for owner, out in zip(("", *owners), parts, strict=True):
+        context.down(totals[owner], level, 1, out)
     return Ciphertext(a.parameters, level - 1, owners, parts, bound)
 
 
 def _products(
     context: ComputingContext, a: Ciphertext, b: Ciphertext, owners: tuple[str, ...]
 ) -> tuple[dict[str, Doubles], dict[tuple[str, str], Doubles]]:
-    """Return the terms of a product at 1 (named "") and at each s_i, and those at s_i s_j, i <= j."""
-    ring, at = context.ring, context.at(a.level)
-    x = dict(zip(("", *a.owners), a.parts, strict=True))
-    y = dict(zip(("", *b.owners), b.parts, strict=True))
-    terms: dict[tuple[str, str], Doubles] = {}
-    for i, one in x.items():
-        for j, other in y.items():
-            place = min(i, j), max(i, j)
-            if place in terms:
-                ring.multiply_add(one, other, terms[place], at)
-            else:
-                terms[place] = ring.multiply(one, other, at)
-    linear = {owner: terms.pop(("", owner)) for owner in ("", *owners)}
-    return linear, terms
+    """Return P times the terms of a product at 1 (named "") and at each s_i, and those at s_i s_j, i <= j."""
+    found = [[(min(i, j), max(i, j)) for j in ("", *b.owners)] for i in ("", *a.owners)]
+    pairs = sorted({term for row in found for term in row if term[0]})
+    names = [*(("", owner) for owner in ("", *owners)), *pairs]
+    terms = np.array([[names.index(term) for term in row] for row in found])
+    linear, quadratic = context.zero(a.level, 1 + len(owners)), context.element(a.level, len(pairs))
+    context.cross(a.parts, b.parts, terms, a.level, linear, quadratic)
+    return dict(zip(("", *owners), linear, strict=True)), dict(zip(pairs, quadratic, strict=True))
 
 
 def _relinearise(
@@ -171,17 +169,14 @@ def _relinearise(
     for (i, j), term in quadratic.items():
         h = context.digits(term, level)
         if i == j:
-            context.add_products(h, keys[i].square.k, level, totals[""])
-            context.add_products(h, keys[i].square.a, level, totals[i])
+            context.add_products(h, (keys[i].square.k, keys[i].square.a), level, (totals[""], totals[i]))
             continue
         if i not in waiting:
-            waiting[i] = context.zero_products(level)
-        context.add_products(h, keys[j].b, level, waiting[i])
-        context.add_products(h, keys[i].d2, level, totals[j])
+            waiting[i] = context.zero(level)[0]
+        context.add_products(h, (keys[j].b, keys[i].d2), level, (waiting[i], totals[j]))
     for i, total in waiting.items():
-        h = context.digits(context.down(total, level, 0), level)
-        context.add_products(h, keys[i].d0, level, totals[""])
-        context.add_products(h, keys[i].d1, level, totals[i])
+        h = context.digits(context.down(total, level, 0, context.element(level)[0]), level)
+        context.add_products(h, (keys[i].d0, keys[i].d1), level, (totals[""], totals[i]))
 
 
 def key_of(keys: Keys, owner: str, a: Ciphertext) -> EvaluationKey:

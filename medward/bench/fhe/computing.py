@@ -72,11 +72,12 @@ def computing_rows(
 def _ours(one: ComputingSet, for_tests: bool) -> dict[str, Action]:
     """Return what is timed, after its results were found right."""
     parameters = computing_parameters(one.degree, one.scale_bits, one.levels, one.digit, for_tests=for_tests)
-    secrets = {owner: SecretKey(owner, parameters, b"bench") for owner in ("first", "second")}
+    first, second = (SecretKey(owner, parameters, b"bench") for owner in ("first", "second"))
+    secrets = {first.owner: first, second.owner: second}
     keys = {owner: secret.evaluation_key(rotations=(1,)) for owner, secret in secrets.items()}
     values = [np.linspace(-1, 1, parameters.slots), np.linspace(1, 0, parameters.slots)]
-    a, b = (encrypt(secrets["first"], x) for x in values)
-    other = encrypt(secrets["second"], values[1])
+    a, b = (encrypt(first, x) for x in values)
+    other = encrypt(second, values[1])
 
     def right(result: Ciphertext, expected: Any) -> None:
         if np.sqrt(np.mean(np.abs(decrypt(result, secrets) - expected) ** 2)) > result.slot_error:

@@ -42,7 +42,7 @@ class Ciphertext:
     Args:
         parameters: the set.
         level: how many multiplications are left.
-        owners: names in alphabetical order; all of their keys together decrypt.
+        owners: the keys' owners in alphabetical order; all of their keys together decrypt.
         parts: float64[1 + owners, limbs, N] in evaluation form.
         bound: on the slots and the error.
     """

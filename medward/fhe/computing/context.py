@@ -64,15 +64,14 @@ class ComputingContext:
         out = np.empty((len(found), len(places), self.parameters.degree))
         for h, digit in zip(out, found, strict=True):
             begin, end = digit[0], digit[-1] + 1
-            rows = np.delete(np.arange(len(places)), digit)
-            self._convert(coefficients[begin:end], tuple(digit), places[rows], h, rows)
+            others = np.delete(np.arange(len(places)), digit)
+            self._convert(coefficients[begin:end], tuple(digit), places[others], h, others)
             h[begin:end] = c[begin:end]
-            for rows, at in (
-                (slice(0, begin), slice(0, begin)), (slice(end, limbs), slice(end, limbs)),
-                (slice(limbs, None), self.special),
+            for first, last, at in (
+                (0, begin, slice(0, begin)), (end, limbs, slice(end, limbs)), (limbs, len(places), self.special),
             ):  # fmt: skip
-                if at.start < at.stop:
-                    ring.forward(h[rows], at)
+                if first < last:
+                    ring.forward(h[first:last], at)
         return out
 
     def down(self, x: Doubles, level: int, drop: int, out: Doubles) -> Doubles:

@@ -47,7 +47,7 @@ class EvaluationKey:
     """What a server needs of one owner to multiply and rotate.
 
     Args:
-        owner: whose it is.
+        owner: the name of the secret key's owner, with the beginning of its fingerprint.
         parameters: the set.
         label: of the common elements a_d; ciphertexts of several owners are multiplied if theirs are the same.
         square: from s^2 to s.
@@ -70,7 +70,8 @@ class SecretKey:
     """An owner's secret s; it is never copied, and who keeps it keeps its seed.
 
     Args:
-        owner: the owner's name, which every ciphertext under the key carries.
+        owner: the owner's name. Ciphertexts carry it with the beginning of the key's fingerprint, so that what is under
+            an earlier key of the same owner is never mistaken.
         parameters: the set.
         label: of the elements a_d that are common to all who compute together.
         seed: 32 secret bytes from which s and the public key follow; drawn from the operating system where left out.
@@ -79,7 +80,6 @@ class SecretKey:
     def __init__(self, owner: str, parameters: ComputingParameters, label: bytes, seed: bytes | None = None) -> None:
         if not owner:
             raise CiphertextMismatch("a key needs the name of its owner")
-        self.owner = owner
         self.parameters = parameters
         self.label = label
         self.seed = os.urandom(KEY_BYTES) if seed is None else seed
@@ -91,17 +91,15 @@ class SecretKey:
         #: s in evaluation form, modulo all primes.
         self.s = self._everywhere(ternary(own, parameters.degree))
         self._b = self._hidden(self.s, common_elements(parameters, label), own)
+        #: The SHA-256 of the public key, in hexadecimal.
+        self.fingerprint = hashlib.sha256(self._b[0, : parameters.top].astype("<f8").tobytes()).hexdigest()
+        self.owner = f"{owner}/{self.fingerprint[:16]}"
 
     def __repr__(self) -> str:
         return f"SecretKey({self.owner!r}, ...)"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a secret key is never copied; keep its seed where secrets are kept")
-
-    @property
-    def fingerprint(self) -> str:
-        """The SHA-256 of the public key, in hexadecimal."""
-        return hashlib.sha256(self._b[0, : self.parameters.top].astype("<f8").tobytes()).hexdigest()
 
     def public_key(self) -> PublicKey:
         """Return the key with which others encrypt for the owner."""

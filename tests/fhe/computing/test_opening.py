@@ -20,7 +20,7 @@ from medward.fhe.computing.parameters import ComputingParameters
 from medward.fhe.computing.residues import DIGIT_BITS, digits_of
 from medward.fhe.errors import BudgetSpent, CiphertextMismatch, NoiseTooLarge, UnsafeParameters
 from medward.fhe.sampling import KeyStream
-from tests.fhe.computing.world import LABEL, NAMES, Owners, owners, rms, small, unit_slots
+from tests.fhe.computing.world import LABEL, Owners, owners, rms, small, unit_slots
 
 
 def roomy() -> ComputingParameters:
@@ -29,7 +29,7 @@ def roomy() -> ComputingParameters:
 
 
 def journal(folder: Path, secret: SecretKey, outputs: int = 16, bits: int = 64) -> OpeningJournal:
-    return OpeningJournal.create(folder / f"{secret.owner}.sqlite", secret.fingerprint, outputs, bits)
+    return OpeningJournal.create(folder / f"{secret.fingerprint}.sqlite", secret.fingerprint, outputs, bits)
 
 
 def opened(folder: Path, ciphertext: Ciphertext, world: Owners, outputs: int = 16) -> tuple[Slots, float]:
@@ -60,7 +60,7 @@ def true_secret(secret: SecretKey) -> np.ndarray:
 class TestAttackOnApproximateDecryption:
     def test_it_finds_the_secret_where_decrypted_numbers_are_shown(self) -> None:
         world = owners(1)
-        secret = world.secrets[NAMES[0]]
+        secret = world.secret(0)
         x = encrypt(secret, unit_slots(world.parameters.slots, 1))
         result = multiply(x, x, world.keys)
         found = secret_from(result, decrypt(result, world.secrets))
@@ -68,7 +68,7 @@ class TestAttackOnApproximateDecryption:
 
     def test_it_fails_where_results_are_flooded(self, tmp_path: Path) -> None:
         world = owners(1, roomy())
-        secret = world.secrets[NAMES[0]]
+        secret = world.secret(0)
         x = encrypt(secret, unit_slots(world.parameters.slots, 1))
         result = multiply(x, x, world.keys)
         values, _ = opened(tmp_path, result, world)
@@ -78,7 +78,7 @@ class TestAttackOnApproximateDecryption:
 
     def test_mean_of_all_openings_of_one_result_still_hides_its_noise(self, tmp_path: Path) -> None:
         world, outputs = owners(1, roomy()), 64
-        secret = world.secrets[NAMES[0]]
+        secret = world.secret(0)
         result = encrypt(secret, unit_slots(world.parameters.slots, 1), level=0)
         context, at = computing_context(world.parameters), slice(0, 2)
         total = np.zeros(world.parameters.degree, object)
@@ -97,7 +97,7 @@ class TestFlooding:
     def test_opened_result_is_within_its_bound_for_one_owner_and_for_two(self, tmp_path: Path) -> None:
         world = owners(2, roomy())
         a, b = unit_slots(world.parameters.slots, 1), unit_slots(world.parameters.slots, 2)
-        x, y = encrypt(world.secrets[NAMES[0]], a), encrypt(world.secrets[NAMES[1]], b)
+        x, y = encrypt(world.secret(0), a), encrypt(world.secret(1), b)
         for folder, ciphertext, expected in (("one", lower(x, 1), a), ("two", multiply(x, y, world.keys), a * b)):
             (tmp_path / folder).mkdir()
             values, bound = opened(tmp_path / folder, ciphertext, world)
@@ -136,7 +136,7 @@ class TestFlooding:
 
     def test_scale_without_room_is_refused_and_costs_nothing(self, tmp_path: Path) -> None:
         world = owners(1)
-        secret = world.secrets[NAMES[0]]
+        secret = world.secret(0)
         with journal(tmp_path, secret) as budget:
             with pytest.raises(NoiseTooLarge, match="could be off by"):
                 open_part(encrypt(secret, [0.5]), secret, budget)
@@ -144,7 +144,7 @@ class TestFlooding:
 
     def test_parts_that_do_not_belong_together_are_refused(self, tmp_path: Path) -> None:
         world = owners(2, roomy())
-        first, second = (world.secrets[name] for name in NAMES[:2])
+        first, second = (world.secret(k) for k in (0, 1))
         both = add(encrypt(first, [0.5]), encrypt(second, [0.5]))
         with journal(tmp_path, first) as budget:
             part = open_part(both, first, budget)
@@ -168,20 +168,28 @@ class TestKeys:
         again = SecretKey("ahus", small(), LABEL, first.seed)
         assert again.fingerprint == first.fingerprint
         assert not np.array_equal(encrypt(first, [0.5]).parts, encrypt(again, [0.5]).parts)
-        assert np.abs(decrypt(encrypt(first, [0.5]), {"ahus": again})[0] - 0.5) < 1e-9
+        assert np.abs(decrypt(encrypt(first, [0.5]), {again.owner: again})[0] - 0.5) < 1e-9
         assert SecretKey("ahus", small(), b"another label", first.seed).fingerprint != first.fingerprint
+
+    def test_earlier_key_of_the_same_owner_is_another_key(self) -> None:
+        old, new = (SecretKey("ahus", small(), LABEL) for _ in range(2))
+        both = add(encrypt(old, [0.5]), encrypt(new, [0.25]))
+        assert len(both.owners) == 2
+        with pytest.raises(CiphertextMismatch, match="the secret of ahus/"):
+            decrypt(both, {new.owner: new})
+        assert np.abs(decrypt(both, {old.owner: old, new.owner: new})[0] - 0.75) < 1e-9
 
     def test_secret_is_neither_copied_nor_shown(self) -> None:
         secret = SecretKey("ahus", small(), LABEL)
         with pytest.raises(TypeError, match="never copied"):
             pickle.dumps(secret)
-        assert repr(secret) == "SecretKey('ahus', ...)"
+        assert repr(secret) == f"SecretKey('{secret.owner}', ...)"
         assert "array" not in repr(secret.evaluation_key()) + repr(encrypt(secret, [0.5])) + repr(secret.public_key())
 
 
 def test_budget_that_is_spent_opens_nothing_more(tmp_path: Path) -> None:
     world = owners(1, roomy())
-    secret = world.secrets[NAMES[0]]
+    secret = world.secret(0)
     ciphertext = encrypt(secret, [0.5])
     with journal(tmp_path, secret, outputs=2) as budget:
         parts = [open_part(ciphertext, secret, budget) for _ in range(2)]

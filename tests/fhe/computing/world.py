@@ -22,6 +22,10 @@ class Owners:
     secrets: dict[str, SecretKey]
     keys: dict[str, EvaluationKey]
 
+    def secret(self, index: int) -> SecretKey:
+        """The secret of the owner with this place in the alphabet."""
+        return list(self.secrets.values())[index]
+
     def error(self, ciphertext: Ciphertext, expected: Slots) -> float:
         """The root mean square error of the slots."""
         return rms(decrypt(ciphertext, self.secrets) - expected)
@@ -38,8 +42,9 @@ def small(levels: int = 3, scale_bits: int = 45, digit: int = 2, degree: int = 1
 @lru_cache(maxsize=8)
 def owners(count: int, parameters: ComputingParameters | None = None) -> Owners:
     parameters = parameters or small()
-    secrets = {name: SecretKey(name, parameters, LABEL) for name in NAMES[:count]}
-    keys = {name: secret.evaluation_key(rotations=(1, -3), conjugation=True) for name, secret in secrets.items()}
+    made = [SecretKey(name, parameters, LABEL) for name in NAMES[:count]]
+    secrets = {secret.owner: secret for secret in made}
+    keys = {secret.owner: secret.evaluation_key(rotations=(1, -3), conjugation=True) for secret in made}
     return Owners(parameters, secrets, keys)
 
 

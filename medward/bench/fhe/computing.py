@@ -22,7 +22,7 @@ from medward.fhe.computing.parameters import computing_parameters
 
 _RUNS = 21
 _SEAL_SPECIAL_BITS = 60
-Action = Callable[[], object]
+_Action = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def computing_rows(
     return rows
 
 
-def _ours(one: ComputingSet, for_tests: bool) -> dict[str, Action]:
+def _ours(one: ComputingSet, for_tests: bool) -> dict[str, _Action]:
     """Return what is timed, after its results were found right."""
     parameters = computing_parameters(one.degree, one.scale_bits, one.levels, one.digit, for_tests=for_tests)
     first, second = (SecretKey(owner, parameters, b"bench") for owner in ("first", "second"))
@@ -93,7 +93,7 @@ def _ours(one: ComputingSet, for_tests: bool) -> dict[str, Action]:
     }
 
 
-def _seal(seal: Any, one: ComputingSet) -> dict[str, Action]:
+def _seal(seal: Any, one: ComputingSet) -> dict[str, _Action]:
     parameters = seal.EncryptionParameters(seal.scheme_type.ckks)
     parameters.set_poly_modulus_degree(one.degree)
     bits = [*one.prime_bits, _SEAL_SPECIAL_BITS]
@@ -115,7 +115,7 @@ def _seal(seal: Any, one: ComputingSet) -> dict[str, Action]:
     return {"multiply, relinearise, rescale": product, "rotate": lambda: evaluator.rotate_vector(a, 1, moved)}
 
 
-def _by_turns(actions: list[Action], runs: int) -> list[float]:
+def _by_turns(actions: list[_Action], runs: int) -> list[float]:
     """Return the median milliseconds of each action, all run by turns so that all see the same machine."""
     turns = []
     for _ in range(1 + runs):

@@ -209,59 +209,62 @@ def test_noise_at_a_scale_above_double_precision_is_bounded_apart_from_coding() 
     assert bounds[0].coding > 2**10 * bounds[0].noise
 
 
-class TestRefusals:
-    def test_product_without_a_level_left(self) -> None:
-        world = owners(1)
-        x, _ = _fresh(world, 0, 1, level=0)
-        with pytest.raises(LevelsSpent, match="no level is left"):
-            multiply(x, x, world.keys)
-        with pytest.raises(LevelsSpent, match="levels only fall"):
-            lower(x, 1)
+def test_product_without_a_level_left_is_refused() -> None:
+    world = owners(1)
+    x, _ = _fresh(world, 0, 1, level=0)
+    with pytest.raises(LevelsSpent, match="no level is left"):
+        multiply(x, x, world.keys)
+    with pytest.raises(LevelsSpent, match="levels only fall"):
+        lower(x, 1)
 
-    def test_slots_that_would_wrap_around_the_modulus(self) -> None:
-        world = owners(1)
-        large = encrypt(world.secret(0), [2.0**30], bound=2.0**30)
-        with pytest.raises(NoiseTooLarge, match="do not fit"):
-            multiply(large, large, world.keys)
-        with pytest.raises(NoiseTooLarge, match="do not fit"):
-            encrypt(world.secret(0), [0.0], bound=2.0**60)
 
-    def test_error_that_would_be_too_large_is_told_before_and_the_last_result_is_still_right(self) -> None:
-        world = owners(1, small(levels=8, scale_bits=30))
-        x, a = _fresh(world, 0, 1)
-        grown = multiply_plain(x, encode(world.parameters, 2000.0, 2000.0, x.level))
-        refused = False
-        while not refused and grown.level:
-            try:
-                grown = multiply(grown, lower(x, grown.level), world.keys)
-                a = a * unit_slots(world.parameters.slots, 1)
-            except NoiseTooLarge as error:
-                refused = "could be off by" in str(error)
-        assert refused
-        assert world.error(grown, a * 2000.0) <= grown.slot_error <= 1.01 * world.parameters.tolerance
+def test_slots_that_would_wrap_around_the_modulus_are_refused() -> None:
+    world = owners(1)
+    large = encrypt(world.secret(0), [2.0**30], bound=2.0**30)
+    with pytest.raises(NoiseTooLarge, match="do not fit"):
+        multiply(large, large, world.keys)
+    with pytest.raises(NoiseTooLarge, match="do not fit"):
+        encrypt(world.secret(0), [0.0], bound=2.0**60)
 
-    @pytest.mark.parametrize("values", [[1.5], [float("nan")], [float("inf")], [[0.5]], [0.0] * 1000])
-    def test_values_that_are_too_large_or_no_row_of_numbers(self, values: list) -> None:
-        world = owners(1)
-        with pytest.raises(CiphertextMismatch, match=r"larger than the bound|do not fit"):
-            encrypt(world.secret(0), values)
 
-    def test_missing_keys_and_keys_of_others(self) -> None:
-        world, other = owners(2), owners(1, small(levels=2))
-        first = world.secret(0).owner
-        (x, _), (y, _) = _fresh(world, 0, 1), _fresh(world, 1, 2)
-        with pytest.raises(CiphertextMismatch, match=r"evaluation key of bergen/.* is missing"):
-            multiply(x, y, {first: world.keys[first]})
-        with pytest.raises(CiphertextMismatch, match="other parameters"):
-            multiply(x, x, {first: other.keys[other.secret(0).owner]})
-        with pytest.raises(CiphertextMismatch, match="made without a rotation by 2"):
-            rotate(x, 2, world.keys)
-        stranger = SecretKey("bergen", world.parameters, b"another federation")
-        z = encrypt(stranger, [0.5])
-        with pytest.raises(CiphertextMismatch, match="different labels"):
-            multiply(x, z, {first: world.keys[first], stranger.owner: stranger.evaluation_key()})
-        with pytest.raises(CiphertextMismatch, match=r"secret of bergen/.* is missing"):
-            decrypt(add(x, y), {first: world.secret(0)})
+def test_error_that_would_be_too_large_is_told_before_and_the_last_result_is_still_right() -> None:
+    world = owners(1, small(levels=8, scale_bits=30))
+    x, a = _fresh(world, 0, 1)
+    grown = multiply_plain(x, encode(world.parameters, 2000.0, 2000.0, x.level))
+    refused = False
+    while not refused and grown.level:
+        try:
+            grown = multiply(grown, lower(x, grown.level), world.keys)
+            a = a * unit_slots(world.parameters.slots, 1)
+        except NoiseTooLarge as error:
+            refused = "could be off by" in str(error)
+    assert refused
+    assert world.error(grown, a * 2000.0) <= grown.slot_error <= 1.01 * world.parameters.tolerance
+
+
+@pytest.mark.parametrize("values", [[1.5], [float("nan")], [float("inf")], [[0.5]], [0.0] * 1000])
+def test_values_that_are_too_large_or_no_row_of_numbers_are_refused(values: list) -> None:
+    world = owners(1)
+    with pytest.raises(CiphertextMismatch, match=r"larger than the bound|do not fit"):
+        encrypt(world.secret(0), values)
+
+
+def test_missing_keys_and_keys_of_others_are_refused() -> None:
+    world, other = owners(2), owners(1, small(levels=2))
+    first = world.secret(0).owner
+    (x, _), (y, _) = _fresh(world, 0, 1), _fresh(world, 1, 2)
+    with pytest.raises(CiphertextMismatch, match=r"evaluation key of bergen/.* is missing"):
+        multiply(x, y, {first: world.keys[first]})
+    with pytest.raises(CiphertextMismatch, match="other parameters"):
+        multiply(x, x, {first: other.keys[other.secret(0).owner]})
+    with pytest.raises(CiphertextMismatch, match="made without a rotation by 2"):
+        rotate(x, 2, world.keys)
+    stranger = SecretKey("bergen", world.parameters, b"another federation")
+    z = encrypt(stranger, [0.5])
+    with pytest.raises(CiphertextMismatch, match="different labels"):
+        multiply(x, z, {first: world.keys[first], stranger.owner: stranger.evaluation_key()})
+    with pytest.raises(CiphertextMismatch, match=r"secret of bergen/.* is missing"):
+        decrypt(add(x, y), {first: world.secret(0)})
 
 
 _NAMES = ["add", "subtract", "multiply", "square", "rotate", "conjugate", "plain", "lower", "fresh"]

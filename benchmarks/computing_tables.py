@@ -17,7 +17,7 @@ from medward.fhe.computing.evaluation import add, lower, multiply, multiply_plai
 from medward.fhe.computing.keys import EvaluationKey, SecretKey
 from medward.fhe.computing.parameters import computing_parameters
 
-SETS = ((16384, 45, 5, 2), (32768, 45, 12, 3))
+SETS = ((16384, 45, 5, 2), (32768, 45, 12, 4))
 RUNS = 3
 Case = Callable[["Pair"], tuple[Ciphertext, np.ndarray]]
 

@@ -40,7 +40,7 @@ class ComputingSet:
         return [50, 50, *[self.scale_bits] * self.levels]
 
 
-SETS = (ComputingSet(16384, 45, 5, 2), ComputingSet(32768, 45, 12, 3))
+SETS = (ComputingSet(16384, 45, 5, 2), ComputingSet(32768, 45, 12, 4))
 
 
 def computing_rows(

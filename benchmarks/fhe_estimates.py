@@ -25,7 +25,7 @@ SETS = [
     (8192, 200, 0.0, "the joint key of earlier versions"),
     (8192, 190, 0.0, "computing: scale 2^40, 1 level"),
     (16384, 425, 0.0, "computing: scale 2^45, 5 levels"),
-    (32768, 680, 0.0, "computing: scale 2^76, 5 levels"),
+    (32768, 720, 0.0, "computing: scale 2^84, 5 levels"),
     (32768, 840, 0.0, "computing: scale 2^45, 12 levels"),
 ]
 

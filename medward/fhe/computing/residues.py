@@ -168,9 +168,13 @@ def permute(a: Doubles, places: Integers) -> Doubles:
 
 
 def digits_of(values: Doubles) -> Integers:
-    """Return integers that doubles hold, |values| < 2^96, as digits in base 2^DIGIT_BITS: int64[2, N], lowest first."""
-    high = np.rint(values * 2.0**-DIGIT_BITS)
-    return np.stack([values - high * 2.0**DIGIT_BITS, high]).astype(np.int64)
+    """Return integers in doubles, |values| < 2^144, as digits in base 2^DIGIT_BITS: int64[3, N], lowest first."""
+    digits = []
+    for _ in range(2):
+        high = np.rint(values * 2.0**-DIGIT_BITS)
+        digits.append(values - high * 2.0**DIGIT_BITS)
+        values = high
+    return np.stack([*digits, values]).astype(np.int64)
 
 
 def _part(tables: TransformTables, at: slice) -> TransformTables:

@@ -16,7 +16,7 @@ from medward.fhe.computing.flooding import FloodShape, flood_shape, flooding_wid
 from medward.fhe.computing.keys import SecretKey
 from medward.fhe.computing.noise import ErrorBound
 from medward.fhe.computing.opening import OpenedPart, combine, open_part
-from medward.fhe.computing.parameters import ComputingParameters
+from medward.fhe.computing.parameters import ComputingParameters, computing_parameters
 from medward.fhe.computing.residues import DIGIT_BITS, digits_of
 from medward.fhe.errors import BudgetSpent, CiphertextMismatch, NoiseTooLarge, UnsafeParameters
 from medward.fhe.sampling import KeyStream
@@ -202,3 +202,17 @@ def test_budget_that_is_spent_opens_nothing_more(tmp_path: Path) -> None:
         assert not np.array_equal(parts[0].element, parts[1].element), "the same output twice counts twice"
         with pytest.raises(BudgetSpent, match="all 2 outputs"):
             open_part(ciphertext, secret, budget)
+
+
+@pytest.mark.slow
+def test_deep_circuit_of_two_owners_at_full_size_has_room_for_flooding(tmp_path: Path) -> None:
+    """Five levels at N = 32768, opened with 64 bits and 2^10 outputs: the figure of spec/computing.md, section 9."""
+    world = owners(2, computing_parameters(32768, 84, 5, 4))
+    a, b = unit_slots(world.parameters.slots, 1), unit_slots(world.parameters.slots, 2)
+    result = multiply(encrypt(world.secret(0), a), encrypt(world.secret(1), b), world.keys)
+    expected = a * b
+    while result.level:
+        result, expected = multiply(result, result, world.keys), expected * expected
+    values, bound = opened(tmp_path, result, world, outputs=1024)
+    assert rms(values - expected) <= bound
+    assert round(float(np.log2(bound)), 1) == -13.7

@@ -227,6 +227,16 @@ def test_slots_that_would_wrap_around_the_modulus_are_refused() -> None:
         encrypt(world.secret(0), [0.0], bound=2.0**60)
 
 
+def test_largest_slots_that_fit_are_encoded_right() -> None:
+    """Coefficients just below half of the base primes' product, above what two digits hold."""
+    world = owners(1, small(levels=1, scale_bits=90))
+    largest = 2.0**8.9
+    x = encrypt(world.secret(0), [largest, -largest * 1j], bound=largest)
+    assert np.abs(decrypt(x, world.secrets)[:2] - [largest, -largest * 1j]).max() < 2.0**-36
+    constant = encrypt(world.secret(0), largest, bound=largest)
+    assert np.abs(decrypt(constant, world.secrets) - largest).max() < 2.0**-36
+
+
 def test_error_that_would_be_too_large_is_told_before_and_the_last_result_is_still_right() -> None:
     world = owners(1, small(levels=8, scale_bits=30))
     x, a = _fresh(world, 0, 1)

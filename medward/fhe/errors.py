@@ -1,4 +1,4 @@
-"""The errors of a secure sum; the texts name rounds and numbers, never a secret."""
+"""The errors of secure sums and of computing on ciphertexts; the texts name rounds and numbers, never a secret."""
 
 from medward.errors import MedwardError
 
@@ -25,3 +25,19 @@ class DealingFault(FheError):
 
 class ShareFault(FheError):
     """A share that its dealer did not publish, or that is malformed or off its dealing's polynomial."""
+
+
+class NoiseTooLarge(FheError):
+    """An operation whose result could have a larger error than its parameters tolerate, or wrap around its modulus."""
+
+
+class LevelsSpent(FheError):
+    """A multiplication of a ciphertext that has no level left."""
+
+
+class CiphertextMismatch(FheError):
+    """Ciphertexts, values or keys that do not belong together."""
+
+
+class BudgetSpent(FheError):
+    """A result that a key may not open any more."""

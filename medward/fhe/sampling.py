@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from medward.fhe.arrays import Doubles, Integers, Words
 from medward.fhe.ring.kernels import compiled
-from medward.fhe.ring.primes import PRIME_BITS
 from medward.fhe.ring.ring import Element, Ring
 
 KEY_BYTES = 32
@@ -139,10 +138,20 @@ def uniform_vector(stream: KeyStream, prime: int, count: int) -> Doubles:
     return out
 
 
+def ternary(stream: KeyStream, count: int) -> Integers:
+    """Return int64[count], exactly uniform in {-1, 0, 1}: pairs of bits, of which 11 is left out."""
+    out = np.empty(0, np.int64)
+    while len(out) < count:
+        words = stream.words((count - len(out)) // 16 + 8)
+        pairs = (words[:, None] >> np.arange(0, 64, 2, dtype=np.uint64) & np.uint64(3)).ravel().astype(np.int64)
+        out = np.concatenate([out, pairs[pairs < 3] - 1])
+    return out[:count]
+
+
 def expand_vector(label: bytes, prime: int, count: int) -> Doubles:
     """Return the balanced residues float64[count] that SHAKE-128 expands from a label; uniform if SHAKE is.
 
-    It reads 64-bit little-endian words, takes their low 50 bits and keeps those below the prime.
+    It reads 64-bit little-endian words, takes as many low bits as the prime has and keeps what is below the prime.
     """
     out = np.empty(count)
     xof = hashlib.shake_128(label)
@@ -183,7 +192,10 @@ def _scan(upper: Words, lower: Words, high: Integers, low: Integers, out: Intege
 
 @compiled
 def _uniform(words: Words, q: int, out: Doubles, start: int) -> int:
-    mask = np.uint64((1 << 50) - 1)
+    bits = 0
+    while q >> bits:
+        bits += 1
+    mask = np.uint64((1 << bits) - 1)
     filled = start
     half = q // 2
     for j in range(words.shape[0]):
@@ -192,6 +204,3 @@ def _uniform(words: Words, q: int, out: Doubles, start: int) -> int:
             out[filled] = float(x - q) if x > half else float(x)
             filled += 1
     return filled
-
-
-assert PRIME_BITS == 50  # the mask in _uniform

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import scaling
-from medward.bench.fhe import measures, others, transforms
+from medward.bench.fhe import computing, measures, others, transforms
 from medward.bench.fhe.member_part import STEPS, WEIGHTS, RoundTimes, round_times
 from medward.errors import MedwardError
 from medward.federation.model.wire import parts, sum_set
@@ -33,6 +33,23 @@ def test_library_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPat
     measured = transforms.transform_rows(rounds=1, degrees=(1024, 2048))
     assert len(measured) == 2 * len(transforms.WHAT)
     assert all(row.other is None and row.ratio is None and row.ours > 0 for row in measured)
+
+
+@pytest.mark.parametrize("library", ["seal", "no_such_library_anywhere"])
+def test_operations_on_ciphertexts_are_right_before_they_are_timed(
+    monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    found = others.installed(library)
+    monkeypatch.setattr(computing, "installed", lambda _: found)
+    small = computing.ComputingSet(1024, 45, 1, 2)
+    rows = computing.computing_rows((small,), runs=2, for_tests=True)
+    assert [row.what for row in rows] == [
+        "multiply, relinearise, rescale; N = 1024", "rotate; N = 1024", "two disjoint keys, multiply; N = 1024",
+    ]  # fmt: skip
+    for row in rows:
+        assert row.ours > 0
+        assert (row.ratio is None) == (found is None)
+        assert row.ratio is None or row.ratio == pytest.approx(row.other / row.ours)
 
 
 def test_openfhe_runs_with_an_interpreter_of_its_own_and_says_when_that_one_cannot(

@@ -127,11 +127,21 @@ def test_uniform_residues_fill_their_range_evenly() -> None:
 
 def test_expansion_refuses_words_above_the_prime() -> None:
     """A small prime makes rejection visible: every value is below it, and the first words that fit are taken."""
-    prime = (1 << 48) + 21
-    words = np.frombuffer(hashlib.shake_128(b"y").digest(8 * 4000), "<u8").astype(np.int64) & ((1 << 50) - 1)
-    kept = words[words < prime][:500]
-    expected = np.where(kept > prime // 2, kept - prime, kept)
-    assert np.array_equal(sampling.expand_vector(b"y", prime, 500), expected)
+    for prime in ((1 << 48) + 21, (1 << 38) - 45, (1 << 50) - 27):
+        mask = (1 << prime.bit_length()) - 1
+        words = np.frombuffer(hashlib.shake_128(b"y").digest(8 * 4000), "<u8").astype(np.int64) & mask
+        kept = words[words < prime][:500]
+        expected = np.where(kept > prime // 2, kept - prime, kept)
+        assert np.array_equal(sampling.expand_vector(b"y", prime, 500), expected)
+
+
+def test_ternary_numbers_are_the_pairs_of_bits_that_are_not_both_set() -> None:
+    drawn = sampling.ternary(sampling.KeyStream(bytes(32)), 30_000)
+    words = sampling.KeyStream(bytes(32)).words(30_000 // 16 + 8)
+    pairs = [int(word) >> shift & 3 for word in words for shift in range(0, 64, 2)]
+    assert drawn.tolist() == [pair - 1 for pair in pairs if pair < 3][:30_000]
+    assert len(sampling.ternary(sampling.KeyStream(), 1)) == 1
+    assert np.abs(np.bincount(drawn + 1) - 10_000).max() < 600
 
 
 def test_frame_has_one_reading() -> None:

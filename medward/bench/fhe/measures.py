@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medward.bench.fhe import others
+from medward.bench.fhe.computing import computing_rows
 from medward.bench.fhe.member_part import WEIGHTS, RoundTimes, round_times
 from medward.bench.fhe.others import CostPerValue
 from medward.bench.fhe.transforms import transform_rows
@@ -152,4 +153,6 @@ def _size(what: str, ours: float, other: CostPerValue | None) -> BenchmarkRow:
 def all_rows(progress: Progress) -> list[BenchmarkRow]:
     """Return every row of the benchmark."""
     progress("measuring transforms")
-    return transform_rows() + sum_rows(progress)
+    rows = transform_rows()
+    progress("measuring operations on ciphertexts")
+    return rows + computing_rows() + sum_rows(progress)

@@ -15,11 +15,12 @@ from medward.fhe.ring.kernels import compiled
 from medward.fhe.ring.modular import reduced, times_constant
 
 BLOCK = 1024
-_TAIL = 16
+TAIL = 16
 
 
 @compiled
-def _log2(n: int) -> int:
+def exponent(n: int) -> int:
+    """Return log2 of a power of two."""
     layers = 0
     while (1 << layers) < n:
         layers += 1
@@ -68,7 +69,7 @@ def _forward4(
 
 
 @compiled
-def _forward4_rows(
+def forward_rows(
     x0: Doubles,
     x1: Doubles,
     x2: Doubles,
@@ -82,6 +83,7 @@ def _forward4_rows(
     q: float,
     iq: float,
 ) -> None:
+    """Do two layers on four rows, each column with its own factors, of which the second layer's are w2 and w3."""
     for j in range(x0.shape[0]):
         a = reduced(x0[j], q, iq)
         b = reduced(x1[j], q, iq)
@@ -100,7 +102,7 @@ def _forward4_rows(
 
 
 @compiled
-def _forward_layers(a: Doubles, w: Doubles, wq: Doubles, layers: int, stop: int, q: float, iq: float) -> None:
+def forward_layers(a: Doubles, w: Doubles, wq: Doubles, layers: int, stop: int, q: float, iq: float) -> None:
     """The first `layers` layers of a transform of float64[n], until parts of length `stop` are left."""
     t = a.shape[0]
     m = 1
@@ -142,23 +144,23 @@ def forward_limbs(
     """
     count = blocks.shape[1]
     size = a.shape[1] // count
-    m = size // _TAIL
+    m = size // TAIL
     for limb in range(a.shape[0]):
         p, ip = q[limb], iq[limb]
-        _forward_layers(a[limb], head[limb], head_q[limb], _log2(count), size, p, ip)
+        forward_layers(a[limb], head[limb], head_q[limb], exponent(count), size, p, ip)
         for i in range(count):
             x, w, wq = a[limb][i * size : (i + 1) * size], blocks[limb, i], blocks_q[limb, i]
-            _forward_layers(x, w, wq, _log2(m), size // m, p, ip)
+            forward_layers(x, w, wq, exponent(m), size // m, p, ip)
             for c in range(m):
-                for k in range(_TAIL):
-                    rows[k, c] = x[c * _TAIL + k]
+                for k in range(TAIL):
+                    rows[k, c] = x[c * TAIL + k]
             o = 2 * m
             for k in range(4):
-                _forward4_rows(
+                forward_rows(
                     rows[k], rows[k + 4], rows[k + 8], rows[k + 12],
                     w[m:o], wq[m:o], w[o : o + m], wq[o : o + m], w[o + m : o + 2 * m], wq[o + m : o + 2 * m], p, ip,
                 )  # fmt: skip
-            for k in range(_TAIL):
+            for k in range(TAIL):
                 for c in range(m):
                     x[k * m + c] = reduced(rows[k, c], p, ip)
 
@@ -199,7 +201,7 @@ def _inverse4(
 
 
 @compiled
-def _inverse4_rows(
+def inverse_rows(
     x0: Doubles,
     x1: Doubles,
     x2: Doubles,
@@ -213,6 +215,7 @@ def _inverse4_rows(
     q: float,
     iq: float,
 ) -> None:
+    """Undo `forward_rows`, but for a factor of four."""
     for j in range(x0.shape[0]):
         s = x0[j] + x1[j]
         u = times_constant(x0[j] - x1[j], w2[j], w2q[j], q)
@@ -225,7 +228,7 @@ def _inverse4_rows(
 
 
 @compiled
-def _inverse_layers(a: Doubles, w: Doubles, wq: Doubles, t: int, q: float, iq: float) -> None:
+def inverse_layers(a: Doubles, w: Doubles, wq: Doubles, t: int, q: float, iq: float) -> None:
     """The last layers of an inverse transform of float64[n], from parts of length `t` on."""
     m = a.shape[0] // t
     while m >= 4:
@@ -262,26 +265,26 @@ def inverse_limbs(
     """
     count = blocks.shape[1]
     size = a.shape[1] // count
-    m = size // _TAIL
+    m = size // TAIL
     for limb in range(a.shape[0]):
         p, ip = q[limb], iq[limb]
         for i in range(count):
             x, w, wq = a[limb][i * size : (i + 1) * size], blocks[limb, i], blocks_q[limb, i]
-            for k in range(_TAIL):
+            for k in range(TAIL):
                 for c in range(m):
                     rows[k, c] = x[k * m + c]
             o = 2 * m
             for k in range(4):
-                _inverse4_rows(
+                inverse_rows(
                     rows[k], rows[k + 4], rows[k + 8], rows[k + 12],
                     w[m:o], wq[m:o], w[o : o + m], wq[o : o + m], w[o + m : o + 2 * m], wq[o + m : o + 2 * m], p, ip,
                 )  # fmt: skip
             for c in range(m):
-                for k in range(_TAIL):
-                    x[c * _TAIL + k] = rows[k, c]
-            _inverse_layers(x, w, wq, size // m, p, ip)
+                for k in range(TAIL):
+                    x[c * TAIL + k] = rows[k, c]
+            inverse_layers(x, w, wq, size // m, p, ip)
         y = a[limb]
-        _inverse_layers(y, head[limb], head_q[limb], size, p, ip)
+        inverse_layers(y, head[limb], head_q[limb], size, p, ip)
         for j in range(y.shape[0]):
             y[j] = reduced(times_constant(y[j], scale[limb], scale_q[limb], p), p, ip)
 
@@ -289,7 +292,7 @@ def inverse_limbs(
 def transpose_tail(table: Doubles) -> Doubles:
     """Reorder a block's factors, float64[B/4], as the transposed last two layers read them."""
     table = table.copy()
-    columns = table.shape[0] * 4 // _TAIL
+    columns = table.shape[0] * 4 // TAIL
     sub = 1
     while columns * sub < table.shape[0]:
         layer = slice(columns * sub, 2 * columns * sub)
@@ -321,6 +324,6 @@ def slot_roots(blocks: Doubles) -> Doubles:
 
     The last layer splits X^8 - w^2 into X^4 - w and X^4 + w, two such pairs in every 16 coefficients.
     """
-    columns = blocks.shape[1] * 4 // _TAIL
+    columns = blocks.shape[1] * 4 // TAIL
     one, other = blocks[:, 2 * columns : 3 * columns], blocks[:, 3 * columns : 4 * columns]
     return np.stack([one, -one, other, -other], axis=1).reshape(-1, columns)

@@ -11,16 +11,16 @@ from medward.fhe.ring.kernels import compiled, high_product
 
 
 @compiled
-def forward_integer(a: Words, w: Words, w_shoup: Words, q: np.uint64) -> None:
-    """Transform `a`, uint64[N] in [0, q), in place, to residues modulo each X^4 - zeta, four after four.
+def forward_integer(a: Words, w: Words, w_shoup: Words, q: np.uint64, slot: int) -> None:
+    """Transform `a`, uint64[N] in [0, q), in place, to residues modulo each X^slot - zeta, one slot after the other.
 
-    `w`, uint64[N / 4], are the factors, `w_shoup` = floor(w 2^64 / q). Lazy values stay below 4q.
+    `w`, uint64[N / slot], are the factors, `w_shoup` = floor(w 2^64 / q). Lazy values stay below 4q.
     """
     n = a.shape[0]
     twice = q + q
     t = n
     m = 1
-    while t > 4:
+    while t > slot:
         t >>= 1
         for i in range(m):
             factor = w[m + i]
@@ -38,12 +38,14 @@ def forward_integer(a: Words, w: Words, w_shoup: Words, q: np.uint64) -> None:
 
 
 @compiled
-def inverse_integer(a: Words, w: Words, w_shoup: Words, scale: np.uint64, scale_shoup: np.uint64, q: np.uint64) -> None:
+def inverse_integer(
+    a: Words, w: Words, w_shoup: Words, scale: np.uint64, scale_shoup: np.uint64, q: np.uint64, slot: int
+) -> None:
     """Undo `forward_integer` in place. Lazy values stay below 2q."""
     n = a.shape[0]
     twice = q + q
-    t = 4
-    m = n >> 3
+    t = slot
+    m = n // (2 * slot)
     while m >= 1:
         for i in range(m):
             factor = w[m + i]

@@ -86,7 +86,7 @@ class Ring:
         buffer = np.empty(self.degree, np.uint64)
         for i, q in enumerate(self.primes):
             ntt_integer.to_unsigned(a[i], np.uint64(q), buffer)
-            ntt_integer.forward_integer(buffer, self._words[i], self._shoup[i], np.uint64(q))
+            ntt_integer.forward_integer(buffer, self._words[i], self._shoup[i], np.uint64(q), SLOT_DEGREE)
             ntt_integer.to_balanced(self._in_rows(buffer), np.uint64(q), a[i])
         return a
 
@@ -110,6 +110,7 @@ class Ring:
                 np.uint64(factor),
                 np.uint64(shoup),
                 np.uint64(q),
+                SLOT_DEGREE,
             )
             ntt_integer.to_balanced(buffer, np.uint64(q), a[i])
         return a
@@ -190,11 +191,11 @@ class Ring:
 @lru_cache(maxsize=8)
 def ring(degree: int, limbs: int) -> Ring:
     """Return the ring of this degree and number of limbs, built once per process."""
-    _keep_freed_memory()
+    keep_freed_memory()
     return Ring(degree, limbs)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let the process keep the memory of elements that it frees, for the next ones.
 
     glibc returns freed blocks to the system from a certain size on, and the next ones then cost a page fault every

@@ -1,0 +1,1 @@
+"""Computing on ciphertexts, as members do it: what outlives a process."""

@@ -12,10 +12,11 @@ from medward.node.home.cards import Contact
 from medward.node.home.configuration import StoreTable, split_address
 from medward.node.home.folder import Home
 from medward.node.store.exchange import MembersExchange
-from medward.node.store.gateway_keys import Signers, make_gateway_identity, write_trusted
+from medward.node.store.gateway_keys import make_gateway_identity, write_trusted
 from medward.store.errors import StoreError
 from medward.store.gateway.peer import Peer
 from medward.store.gateway.server import GatewayRooms, GatewayServer
+from medward.store.gateway.tls import Signers
 from medward.store.interface import BlobStore
 from medward.store.kubo.daemon import KuboDaemon
 from medward.store.kubo.store import KuboStore

@@ -4,12 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medward.cli._console import errors
+from medward.cli._console import errors, say, unnarrated
 from medward.cli._models import MODEL_HELP, open_model
 from medward.errors import BadUsage, MedwardError
 
@@ -55,17 +56,23 @@ def detect(
 
     if follow and flows == _STANDARD_INPUT:
         raise BadUsage("--follow is for a file; standard input is read until it ends in any case")
+    say("reading the model")
     trained = open_model(model)
     dataset = dataset_with(trained.space.schema)
     wrong = _WrongRows()
     memory, scorer, row = Memory(trained.space), trained.scorer(), 0
+    # A stream is silent as long as nothing comes.
+    streamed = follow or flows == _STANDARD_INPUT
+    say(f"reading {flows}")
     try:
-        for batch, frame in _batches(dataset, flows, follow, wrong):
-            scores = scorer.score(memory.build(batch))
-            columns = endpoint_columns(dataset.schema, frame.columns)
-            _print_decisions(trained, batch, scores, alerts_only, row, (frame, columns))
-            row += len(batch)
-            sys.stdout.flush()
+        with unnarrated() if streamed else nullcontext():
+            for batch, frame in _batches(dataset, flows, follow, wrong):
+                scores = scorer.score(memory.build(batch))
+                columns = endpoint_columns(dataset.schema, frame.columns)
+                _print_decisions(trained, batch, scores, alerts_only, row, (frame, columns))
+                row += len(batch)
+                say(f"{row} rows of {flows} are decided")
+                sys.stdout.flush()
     except BrokenPipeError:
         # What is still in the buffer goes nowhere, without another error at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

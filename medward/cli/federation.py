@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medward.cli import running
-from medward.cli._console import print_json
+from medward.cli._console import print_json, say
 from medward.cli._data import COURIER_HELP
 from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
@@ -88,6 +88,7 @@ def init(
     if train is not None or schema is not None:
         training = _TrainingOptions(train, schema, rounds, bits, seed, courier, budget, deadline)
     foundation = _Foundation(name, out, members, training, application, store, ledger)
+    say("making keys and homes")
     homes, federation = _found(foundation)
     if as_json:
         print_json(
@@ -327,6 +328,7 @@ def _check_data(federation: "FederationFile", data: Path | None, present: Mappin
         if "data" not in present:
             _check_known_place(federation.name, agreed, described="schema" in parameters)
         return None
+    say(f"reading {data}")
     if "schema" not in parameters and (found := recognise(data).name) != agreed:
         raise MedwardError(
             f"{data} holds rows of {found}, and {federation.name} trains on {agreed}; give your rows of it"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
-from medward.cli._console import print_json
+from medward.cli._console import print_json, say, unnarrated
 from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
 
@@ -43,12 +43,13 @@ def up(
     from medward.node.home.configuration import LedgerEngine, StoreEngine
     from medward.node.process import run_node
 
-    code = run_node(
-        home,
-        store=_one_of("--store", store, get_args(StoreEngine)),
-        ledger=_one_of("--ledger", ledger, get_args(LedgerEngine)),
-        until_stdin_closes=until_stdin_closes,
-    )
+    with unnarrated():
+        code = run_node(
+            home,
+            store=_one_of("--store", store, get_args(StoreEngine)),
+            ledger=_one_of("--ledger", ledger, get_args(LedgerEngine)),
+            until_stdin_closes=until_stdin_closes,
+        )
     raise typer.Exit(code)
 
 
@@ -162,6 +163,7 @@ def backup(
     """
     from medward.node.home.backup import write_backup
 
+    say(f"writing {out}")
     summary = write_backup(home, out)
     typer.echo(f"{out}: {summary.blocks} blocks, {summary.pins} pins, {summary.bytes} bytes of {summary.member}")
 
@@ -180,6 +182,7 @@ def restore(
     """
     from medward.node.home.backup import read_backup
 
+    say(f"reading {file}")
     try:
         card = read_backup(file, home)
     except OSError as error:

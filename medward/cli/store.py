@@ -5,12 +5,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from medward.cli._console import errors, print_json, say, unnarrated
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def get(
     Example: medward store get bafybei... --store node-1/store --out model.npz
     """
     root = _parse(cid)
+    say(f"getting {cid}")
     exchange = _exchange(peer or [], certificate, key, trusted)
     if exchange is None:
         with _open(store, read_only=True) as blobs:
@@ -104,6 +106,7 @@ def verify(
     """
     from medward.store.errors import StoreInUse
 
+    say(f"hashing the blocks of {store}")
     try:
         blobs = _open(store, must_exist=True)
     except StoreInUse:
@@ -203,15 +206,18 @@ def _source(file: Path, what: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     from rich import progress
-    from rich.console import Console
 
     if file.is_dir():
         raise MedwardError(f"{file} is a folder; name a file, or pack the folder into an archive first")
-    console = Console(stderr=True)
+    console = errors()
+    say(f"{what} {file}")
     try:
-        with progress.open(
-            file, "rb", description=what, console=console, transient=True, disable=not console.is_terminal
-        ) as content:
+        with (
+            unnarrated() if console.is_terminal else nullcontext(),
+            progress.open(
+                file, "rb", description=what, console=console, transient=True, disable=not console.is_terminal
+            ) as content,
+        ):
             yield content
     except OSError as error:
         raise MedwardError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from None
@@ -264,7 +270,6 @@ def _serve(
     import signal
     import threading
 
-    from medward.cli._console import errors, print_json
     from medward.node.refused_requests import RefusedRequests
     from medward.store.gateway.named_peers import NamedPeers, addresses_of
 
@@ -276,7 +281,7 @@ def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     server = named.serve(*(blobs, host, port), certificate=certificate, key=key, refused=RefusedRequests().at("store"))
-    with server:
+    with unnarrated(), server:
         usage = blobs.usage()
         document = {"url": server.url, "certificate_for": known_as, "peers": named.names, "blocks": usage.blocks}
         if as_json:

@@ -111,8 +111,8 @@ def recognise(path: Path) -> Dataset:
     else:
         how = f"the nearest is {near[0].name}; {near[1].clauses()}"
     raise UnknownDataset(
-        f"{file} holds the columns of no data set that medward knows; {how}. Mend the names of its columns, or describe "
-        "the table with --schema; `medward data schema` proposes a schema file."
+        f"{file} holds the columns of no data set that medward knows; {how}. Mend the names of its columns, or "
+        "describe the table with --schema; `medward data schema` proposes a schema file."
     )
 
 

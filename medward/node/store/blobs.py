@@ -1,6 +1,7 @@
 """The store's side of a node: the store itself, the gateway that serves it, and the other members' gateways."""
 
 import logging
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -123,6 +124,7 @@ class NodeStore:
             "blocks": usage.blocks,
             "bytes": usage.bytes,
             "limit": usage.limit,
+            "disk_free": shutil.disk_usage(self._home.folder).free,
             "gateway": self._table.address,
             "peers": {name: contact.gateway for name, contact in sorted(self._contacts.items())},
         }

@@ -140,8 +140,8 @@ class Hospital:
     def validate(self, model: SentinelModel) -> dict[str, float] | None:
         """Return how a model does on the own validation rows, None without any.
 
-        Their number, the expected cost, the escalation rate, and the shares of attacks and of benign rows that it alerts
-        on, where there are any.
+        That is: how many, the expected cost, the escalation rate, and the shares of attacks and of benign rows that it
+        alerts on, where there are any.
 
         It is the model as it goes on guard, its alert bias included.
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medward.cli import running
-from medward.cli._console import print_json, say
+from medward.cli._console import errors, print_json, say
 from medward.cli._data import COURIER_HELP
 from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from medward.node.home.folder import Home
     from medward.node.training.data import OwnRows
     from medward.node.trial.founding import Agree, Seat
+
+#: A sum needs three contributors; a ledger of n = 3 f + 1 members bears f that fail or lie.
+_LEAST_MEMBERS, _FAULT_TOLERANT = 3, 4
 
 app = typer.Typer(help="Begin a federation, join it, leave it, see how it stands.", no_args_is_help=True)
 
@@ -90,6 +93,11 @@ def init(
     foundation = _Foundation(name, out, members, training, application, store, ledger)
     say("making keys and homes")
     homes, federation = _found(foundation)
+    if len(members) < _FAULT_TOLERANT:
+        errors().print(
+            f"{len(members)} members are fewer than four: none of them may fail or lie, and nothing is ordered while one is "
+            "away"
+        )
     if as_json:
         print_json(
             {
@@ -232,6 +240,11 @@ def _plan(foundation: _Foundation) -> "tuple[Agree, dict[str, object]]":
 
     options, name = foundation.training, foundation.name
     assert options is not None
+    if len(foundation.members) < _LEAST_MEMBERS:
+        raise BadUsage(
+            f"a federation of {len(foundation.members)} cannot train, because a sum of fewer than three updates would "
+            "show each what another learned: give at least four members"
+        )
     dataset, sums = options.dataset(), options.sums(len(foundation.members))
     if options.deadline <= 0 or options.rounds < 1:
         raise BadUsage("--deadline and --rounds: expected numbers above 0")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medward.cli._console import print_json, waiting
+from medward.cli._console import errors, print_json, waiting
 from medward.cli._options import JsonOption
 from medward.errors import BadUsage, MedwardError
 
@@ -49,9 +49,17 @@ def admit(
 
     found = read_card(card)
     compare_fingerprints(fingerprint, found.fingerprint)
+    if fingerprint is None:
+        errors().print(
+            f"the card of {found.name} has the fingerprint {found.fingerprint}, which nobody has compared: hear it from "
+            f"them, and if it is another, say `medward federation retract {found.name}`",
+            markup=False,
+            highlight=False,
+        )
     with waiting("the ledger to order it"), _client(home, node, token_file, certificate) as client:
-        answer = client.admit(found)
-    _say_ordered(answer, f"{found.name} comes with incarnation {found.member.incarnation}", as_json)
+        answer = dict(client.admit(found)) | {"card_fingerprint": found.fingerprint}
+    what = f"{found.name} ({found.fingerprint}) comes with incarnation {found.member.incarnation}"
+    _say_ordered(answer, what, as_json)
 
 
 def remove(

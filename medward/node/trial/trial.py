@@ -79,7 +79,7 @@ class Trial:
     def found(self) -> Launcher:
         """Make the homes, in a folder that has none (`earlier_run.make_room`)."""
         options = self.options
-        kept = ("data", "rounds", "bits", "seed", "rows", "partition", "courier", "budget", "members")
+        kept = ("data", "rounds", "bits", "seed", "rows", "partition", "courier", "budget", "members", "schema")
         table = {key: getattr(options.settings, key) for key in kept}
         table |= {"sites": len(options.names), "trial": True}
         deadline = IMPATIENT_SECONDS if options.silent else PATIENT_SECONDS
@@ -99,6 +99,7 @@ class Trial:
                 deadline=deadline,
                 protect=options.protect,
                 sample=options.sample,
+                schema=options.settings.schema,
             ),
             engine=options.ledger,
             prefix=PREFIX,

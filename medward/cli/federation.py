@@ -95,8 +95,8 @@ def init(
     homes, federation = _found(foundation)
     if len(members) < _FAULT_TOLERANT:
         errors().print(
-            f"{len(members)} members are fewer than four: none of them may fail or lie, and nothing is ordered while one is "
-            "away"
+            f"{len(members)} members are fewer than four: none of them may fail or lie, and nothing is ordered while "
+            "one is away"
         )
     if as_json:
         print_json(
@@ -110,6 +110,8 @@ def init(
         )
         return
     typer.echo(f"{name} begins with {len(federation.cards)} members; its fingerprint is {federation.fingerprint}")
+    if homes and training is not None:
+        typer.echo(f"  first each says: medward federation join --home HOME --federation {foundation.file} --data PATH")
     for member_name, home in homes.items():
         typer.echo(f"  {member_name}: medward node up --home {home.folder}")
     if not homes:
@@ -240,12 +242,12 @@ def _plan(foundation: _Foundation) -> "tuple[Agree, dict[str, object]]":
 
     options, name = foundation.training, foundation.name
     assert options is not None
+    dataset, sums = options.dataset(), options.sums(len(foundation.members))
     if len(foundation.members) < _LEAST_MEMBERS:
         raise BadUsage(
             f"a federation of {len(foundation.members)} cannot train, because a sum of fewer than three updates would "
             "show each what another learned: give at least four members"
         )
-    dataset, sums = options.dataset(), options.sums(len(foundation.members))
     if options.deadline <= 0 or options.rounds < 1:
         raise BadUsage("--deadline and --rounds: expected numbers above 0")
     try:

@@ -43,6 +43,7 @@ def up(
     from medward.node.home.configuration import LedgerEngine, StoreEngine
     from medward.node.process import run_node
 
+    _refuse_without_rows(home)
     with unnarrated():
         code = run_node(
             home,
@@ -120,6 +121,16 @@ def report(
         print_json({"report": str(page), **document})
     else:
         typer.echo(f"{page}: {len(document['rounds_log'])} rounds, and measures on {document['rows']['test']} own rows")
+
+
+def _refuse_without_rows(home: Path) -> None:
+    """Refuse a node that would train without rows, in a federation that trains."""
+    from medward.node.home.folder import Home
+    from medward.node.training.data import check_place, read_settings
+
+    found = Home(home)
+    if found.federation_file.exists() and found.federation().application.name == "training":
+        check_place(read_settings(found.configuration().participant))
 
 
 def _model_of(home: "Home") -> "SentinelModel":

@@ -51,8 +51,8 @@ def admit(
     compare_fingerprints(fingerprint, found.fingerprint)
     if fingerprint is None:
         errors().print(
-            f"the card of {found.name} has the fingerprint {found.fingerprint}, which nobody has compared: hear it from "
-            f"them, and if it is another, say `medward federation retract {found.name}`",
+            f"the card of {found.name} has the fingerprint {found.fingerprint}, which nobody has compared: hear it "
+            f"from them, and if it is another, say `medward federation retract {found.name}`",
             markup=False,
             highlight=False,
         )

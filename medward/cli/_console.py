@@ -67,6 +67,7 @@ class _Present:
             now = monotonic()
             if self.muted or now < self.due:
                 return None
+            self.due = now + _TELL_SECONDS
             return printable(f"{(self.doing or 'at work')[:_MOST_LETTERS]} ({now - self.began:.0f} s)")
 
 
@@ -96,9 +97,17 @@ def narration() -> Iterator[None]:
         teller.join()
 
 
-def say(what: str) -> None:
-    """Say what the command is doing from now on, for the next line of progress: "reading flows.csv"."""
-    _PRESENT.doing = what
+def say(what: str, *, at_once: bool = False) -> None:
+    """Say what the command is doing from now on, for the next line of progress: "reading flows.csv".
+
+    Args:
+        what: it, without a full stop.
+        at_once: whether that line comes now: for what will take long.
+    """
+    with _PRESENT.lock:
+        _PRESENT.doing = what
+        if at_once:
+            _PRESENT.due = 0.0
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def demo(
     Example: `medward demo --data wustl-ehms-2020/ --sites 4 --rounds 10`
     """
     use_one_thread_per_operation()
-    say("loading the program")
+    say(f"a federation of {sites} hospitals begins", at_once=True)
     began = perf_counter()
     from medward.agents.compilation import keep_compiled
     from medward.federation.simulation.training import Options, refuse_impossible

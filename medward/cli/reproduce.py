@@ -61,7 +61,7 @@ def reproduce(
     Example: `medward reproduce --data wustl-ehms-2020/ --seeds 5 --results runs.jsonl --plots plots/`
     """
     use_one_thread_per_operation()
-    say("loading the program")
+    say("loading the program", at_once=True)
     chosen = _protocol(protocol)
     _refuse_negative(seeds=seeds, jobs=jobs)
     seeds = seeds or (1 if quick else 5)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from medward.cli._console import print_json, say
+from medward.cli._console import print_json, say, waiting
 from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage
 
@@ -107,7 +107,7 @@ def withdraw(
     from medward.node.api.client import NodeClient
     from medward.node.home.folder import Home
 
-    with NodeClient.of_home(Home(home)) as client:
+    with waiting("the ledger to order it"), NodeClient.of_home(Home(home)) as client:
         answer = client.about_data("withdraw", cid)
     if as_json:
         print_json(dict(answer))
@@ -123,7 +123,7 @@ def key(*, home: HomeOption, as_json: JsonOption = False) -> None:
     from medward.node.api.client import NodeClient
     from medward.node.home.folder import Home
 
-    with NodeClient.of_home(Home(home)) as client:
+    with waiting("the ledger to order it"), NodeClient.of_home(Home(home)) as client:
         answer = client.about_data("publish", "key")
     if as_json:
         print_json(dict(answer))

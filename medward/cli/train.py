@@ -36,7 +36,7 @@ def train(
     Example: `medward train --data wustl-ehms-2020/ --out model/`
     """
     use_one_thread_per_operation()
-    say("loading the program")
+    say("loading the program", at_once=True)
     if local and (central or everything):
         raise BadUsage("--local trains on one hospital's rows: leave out --central and --all-rows.")
     if not 0 <= local <= sites:

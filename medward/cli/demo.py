@@ -160,6 +160,10 @@ class _Progress:
         errors().print(f"{task}: {outcome}; {self._so_far()}{score}", markup=False, highlight=False)
         say(self._so_far())
 
+    def step(self, where: str) -> None:
+        """Show where a round stands."""
+        say(f"{self._so_far()}; {where}")
+
     def tell(self, statuses: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Show what every node is doing."""
         doing = {
@@ -198,7 +202,7 @@ def _simulated(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Out
             report.validation = _validated(prepared, training.model())
         bars.show(max(training.shared.round, 0), report.task, report.outcome, report.validation)
 
-    model = training.run(words.out / "checkpoint", on_round)
+    model = training.run(words.out / "checkpoint", on_round, bars.step)
     log = [{**asdict(report), "cohort": list(report.cohort)} for report in training.reports]
     return _Outcome(model, log, lambda: _per_hospital(training, model))
 

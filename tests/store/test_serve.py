@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from medward.cli import main
 from medward.store.errors import StoreError
 from medward.store.gateway.named_peers import NamedPeers, addresses_of
-from medward.store.gateway.tls import TlsIdentity
+from medward.store.gateway.tls import Signers, TlsIdentity
 from medward.store.local import open_directory
 
 from .certificates import Federation
@@ -107,6 +109,15 @@ def test_peers_have_names_and_certificates_of_their_own(world: World) -> None:
         NamedPeers([("bob", bob), ("bob", eve)])
     with pytest.raises(StoreError, match="eve and bob have the same certificate"):
         NamedPeers([("bob", bob), ("eve", bob)])
+
+
+def test_a_peer_is_known_by_its_own_certificate_or_by_the_one_that_signed_it(world: World) -> None:
+    own, signer, other = (
+        x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+        for path in (world.bob.certificate, world.bob.trusted, world.eve.certificate)
+    )
+    assert Signers({"bob": own})(own) == Signers({"bob": signer})(own) == "bob"
+    assert Signers({"bob": own})(other) == ""
 
 
 def test_a_certificate_whose_time_is_over_is_told_of_before_peers_meet_it(world: World) -> None:

@@ -200,7 +200,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from medward.node.ledger.wishes import sentence
 
     table = Table(box=None, pad_edge=False)
-    for title in ("member", "phase", "round", "height", "view", "votes", "in reach", "blobs", "disk left"):
+    for title in ("member", "phase", "round", "height", "votes", "in reach", "disk left"):
         table.add_column(title, overflow="fold")
     for row in rows:
         ledger, store, part = row.get("ledger", {}), row.get("store", {}), row.get("participant", {})
@@ -208,10 +208,9 @@ def _show(rows: list[dict[str, Any]]) -> None:
             f"{row['name']}.{row['incarnation']}" if "name" in row else row["node"],
             str(row.get("phase", "")),
             "" if part.get("round") is None else f"{part['round']} {part['phase']}",
-            *(str(ledger.get(key, "")) for key in ("height", "view")),
+            str(ledger.get("height", "")),
             {True: "yes", False: "no"}.get(ledger.get("votes"), ""),
             f"{ledger.get('in_reach', '?')} of {len(row['members'])}" if "members" in row else "",
-            f"{store['bytes'] / 2**20:.1f} MiB" if store else "",
             f"{store['disk_free'] / 2**30:.1f} GiB" if "disk_free" in store else "",
         )
     first = next((row for row in rows if "federation" in row), None)

@@ -7,6 +7,7 @@ is, a command says with `say`; a bar on a terminal, a server, or a stream of res
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class _Present:
 
 
 _PRESENT = _Present()
+_OVER, _TELLER = Event(), "narration"
 
 
 @contextmanager
@@ -81,20 +83,27 @@ def narration() -> Iterator[None]:
         yield
         return
     _PRESENT.begin()
-    over = Event()
-
-    def tell() -> None:
-        while not over.wait(_LOOK_SECONDS):
-            if (sentence := _PRESENT.sentence()) is not None:
-                errors().print(sentence, markup=False, highlight=False)
-
-    teller = Thread(target=tell, daemon=True)
+    _OVER.clear()
+    teller = Thread(target=_tell, name=_TELLER, daemon=True)
     teller.start()
     try:
         yield
     finally:
-        over.set()
-        teller.join()
+        end_narration()
+
+
+def end_narration() -> None:
+    """Tell nothing more, and end the thread that did: before a process gives up privileges, which threads have each."""
+    _OVER.set()
+    for thread in threading.enumerate():
+        if thread.name == _TELLER:
+            thread.join()
+
+
+def _tell() -> None:
+    while not _OVER.wait(_LOOK_SECONDS):
+        if (sentence := _PRESENT.sentence()) is not None:
+            errors().print(sentence, markup=False, highlight=False)
 
 
 def say(what: str, *, at_once: bool = False) -> None:

@@ -39,9 +39,9 @@ def detect(
     """Decide every flow of a file and print one JSON line for each.
 
     A line holds: time, device, decision (ALLOW or ALERT), class, q (for each action), evidence (whether it was
-    bought), model; and where the flows have them, at (the time as UTC), source, destination, source_port and
-    destination_port. The file is read in batches; what is remembered of a device runs across them, so a device's rows
-    must stand in the order of time.
+    bought), model, for an alert its severity (1 is the highest, 3 the lowest); and where the flows have them, at (the
+    time as UTC), source, destination, source_port and destination_port. The file is read in batches; what is
+    remembered of a device runs across them, so a device's rows must stand in the order of time.
 
     Standard input and a followed file are comma-separated text with a header line. Their rows are decided as they
     come; a wrong one is told on standard error and passed over, and the exit code is then 1.
@@ -116,6 +116,7 @@ def _print_decisions(
     first_row: int,
     columns: "tuple[pl.DataFrame, dict[str, str]]",
 ) -> None:
+    from medward.alerts.techniques import threat_of
     from medward.flows.endpoints import endpoints, time_of_day
 
     actions = ["ALLOW", *(f"ALERT {name}" for name in model.classes[1:]), "ESCALATE"]
@@ -138,6 +139,8 @@ def _print_decisions(
             "evidence": bool(scores.escalated[i]),
             "model": name,
         }
+        if decision:
+            line["severity"] = threat_of(model.classes[decision]).severity
         if model.provenance.synthetic:
             line["synthetic"] = True
         sys.stdout.write(json.dumps(line) + "\n")

@@ -1,5 +1,6 @@
 """No command is silent: lines of progress without a terminal, and what stops them."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medward.cli import _console
-from medward.cli._console import QUIET, errors, narration, progress, say, unnarrated, waiting
+from medward.cli._console import QUIET, end_narration, errors, narration, progress, say, unnarrated, waiting
 from tests.cli.conftest import Run
 
 LONG = 60.0
@@ -74,6 +75,15 @@ def test_what_is_printed_breaks_the_silence_too(
 def test_servers_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
     with narration(), unnarrated():
         capsys.readouterr()
+        time.sleep(0.1)
+        assert capsys.readouterr().err == ""
+
+
+def test_no_thread_is_left_once_privileges_are_given_up(capsys: pytest.CaptureFixture[str]) -> None:
+    with narration():
+        end_narration()
+        capsys.readouterr()
+        assert _console._TELLER not in [thread.name for thread in threading.enumerate()]
         time.sleep(0.1)
         assert capsys.readouterr().err == ""
 

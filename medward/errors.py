@@ -13,6 +13,10 @@ class BadUsage(MedwardError):
     """The command was called in a way that cannot work; the command line exits with 2 instead of 1."""
 
 
+class Stopped(MedwardError):
+    """A person stopped a command that can go on later; its text says how, and the command line exits with 130."""
+
+
 def printable(text: str) -> str:
     """Return text of others as one line that changes nothing on a terminal: what cannot be printed is escaped."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from medward.cli._console import QUIET
 from medward.node.trial import ports
 from tests import memory
 
@@ -19,6 +20,8 @@ PEAKS = pytest.StashKey[dict[str, int]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[PEAKS] = {}
+    # Tests compare what commands say on standard error; how long they take on a busy machine is not part of it.
+    os.environ[QUIET] = "1"
     # What JAX compiles for one worker, or before it is dropped, is compiled once; the next run finds it too.
     if (cache := getattr(config, "cache", None)) is not None:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("jax")))

@@ -1,11 +1,14 @@
 """The command line: one file per command, each a thin shell over the parts."""
 
+import os
 import sys
+from contextlib import suppress
 
 import typer
 
 from medward import __version__
 from medward.cli import bench, data, federation, node, store
+from medward.cli._console import narration
 from medward.cli.audit import audit
 from medward.cli.demo import demo
 from medward.cli.detect import detect
@@ -14,7 +17,9 @@ from medward.cli.reproduce import reproduce
 from medward.cli.traffic.flows import flows
 from medward.cli.traffic.watch import watch
 from medward.cli.train import train
-from medward.errors import BadUsage, MedwardError
+from medward.errors import BadUsage, MedwardError, Stopped
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="medward",
@@ -49,10 +54,13 @@ def _root(
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and exit code 1, bad usage in 2."""
     try:
-        app()
+        with narration():
+            app()
     except BadUsage as error:
         print(f"medward: {error}", file=sys.stderr)
         sys.exit(2)
+    except Stopped as error:
+        _end_now(str(error))
     except MedwardError as error:
         print(f"medward: {error}", file=sys.stderr)
         sys.exit(1)
@@ -63,5 +71,16 @@ def main() -> None:
         )
         sys.exit(1)
     except KeyboardInterrupt:
-        print("medward: stopped", file=sys.stderr)
-        sys.exit(130)
+        _end_now("stopped")
+    except SystemExit as end:
+        if end.code != _INTERRUPTED:  # Typer's word for Ctrl-C
+            raise
+        _end_now("stopped")
+
+
+def _end_now(sentence: str) -> None:
+    """End after Ctrl-C without the interpreter's farewell, in which computations that still run would crash."""
+    print(f"medward: {sentence}", file=sys.stderr)
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(_INTERRUPTED)

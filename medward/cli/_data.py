@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import medward
-from medward.cli._console import errors
+from medward.cli._console import errors, say
 
 if TYPE_CHECKING:
     from medward.flows.datasets import Dataset
@@ -31,6 +31,7 @@ def open_data(
     own_classes: bool = False,
 ) -> "tuple[Dataset, Flows]":
     """Read what `--data` names, and --schema describes; see `medward.load`."""
+    say(f"reading {data}")
     read = medward.load(
         data,
         schema,
@@ -40,6 +41,7 @@ def open_data(
         without_fingerprints=without_fingerprints,
         own_classes=own_classes,
     )
+    say(f"read {data}")
     return read.dataset, read.flows
 
 

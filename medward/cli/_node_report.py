@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medward.cli._console import say
 from medward.errors import MedwardError
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ def node_document(home: "Home", model: "SentinelModel") -> dict[str, Any]:
     log = RoundHistory(home.participant).rounds()
     if not log:
         raise MedwardError(f"{home.folder} has no round that is over: there is nothing to report yet")
+    say("reading this hospital's rows")
     settings = read_settings(home.configuration().participant)
     prepared = read_data(settings)
+    say("measuring the model on this hospital's rows")
     own, origin = own_rows(prepared, settings), model.provenance
     result = judge(model, prepared.x[own.test], prepared.flows.y[own.test]) if len(own.test) else None
     return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from medward.cli._console import print_json, spoken_progress, use_one_thread_per_operation
+from medward.cli._console import print_json, say, use_one_thread_per_operation
 from medward.cli.running import CertificateOption, NodeOption, TokenOption
 from medward.errors import BadUsage, printable
 
@@ -60,8 +60,9 @@ def audit(
     if report is not None:
         _check_report(report, home)
     use_one_thread_per_operation()
-    with spoken_progress("checking") as said:
-        found = _found(home, node, token_file, certificate, only, said)
+    say("checking the files")
+    found = _found(home, node, token_file, certificate, only, lambda what: say(f"checking {what}"))
+    say("writing down what was found")
     if report is not None:
         from medward.report.audit_page import write_audit_page
 

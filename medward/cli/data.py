@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from medward.cli import sealed
-from medward.cli._console import errors, print_json
+from medward.cli._console import errors, print_json, say
 from medward.cli._data import DATA_HELP, SCHEMA_HELP, open_data, warn_of
 from medward.errors import BadUsage, MedwardError, printable
 
@@ -175,8 +175,8 @@ def schema(
         raise MedwardError(f"{out} is there already: name another file, so that nothing is lost.")
     if not out.parent.is_dir():
         raise BadUsage(f"--out: there is no folder {out.parent}; name another file.")
-    with errors().status(f"reading {path} ..."):  # shown on a terminal only
-        proposal = propose(path, label, name)
+    say(f"reading {path}")
+    proposal = propose(path, label, name)
     file, columns = proposal.file, proposal.file.columns
     reasons = [f"{printable(column)}: {reason}" for column, reason in proposal.reasons.items()]
     head = [f"Proposed by `medward data schema` from {proposal.rows} rows. Read it, and move columns.", *reasons]
@@ -220,5 +220,6 @@ def make(
 
     if what != "ward":
         raise BadUsage(f"Only the ward can be made, not {what}.")
+    say(f"writing {out}")
     ward.write_csv(out, rows, seed)
     Console(soft_wrap=True).print(f"{out}: {rows} rows of the synthetic ward")

@@ -12,9 +12,9 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from medward import __version__
-from medward.cli._console import errors, print_json, progress, use_one_thread_per_operation
+from medward.cli._console import errors, print_json, progress, say, use_one_thread_per_operation
 from medward.cli._data import COURIER_HELP, DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data, warn_of
-from medward.errors import BadUsage
+from medward.errors import BadUsage, Stopped
 
 if TYPE_CHECKING:
     from medward.agents.sentinel.judgement import Judgement
@@ -43,6 +43,7 @@ def demo(
     store: str = typer.Option("embedded", help="The nodes' store: embedded or kubo."),
     ledger: str = typer.Option("pbft", help="The nodes' ledger: pbft or cometbft."),
     resume: bool = typer.Option(False, "--resume", help="Go on from where a run in --out was interrupted."),
+    force: bool = typer.Option(False, "--force", help="Replace an earlier run in --out, its nodes' homes included."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
     """Train one detector with several hospitals on this machine, and measure it on traffic that none of them saw.
@@ -53,12 +54,14 @@ def demo(
     Example: `medward demo --data wustl-ehms-2020/ --sites 4 --rounds 10`
     """
     use_one_thread_per_operation()
+    say(f"a federation of {sites} hospitals begins", at_once=True)
     began = perf_counter()
     from medward.agents.compilation import keep_compiled
     from medward.federation.simulation.training import Options, refuse_impossible
     from medward.flows.partition import PARTITIONS
     from medward.flows.prepared import prepare
     from medward.ledger.membership import MAX_MEMBERS
+    from medward.node.trial import earlier_run
     from medward.node.trial.manifest import MANIFEST
     from medward.report.federation_page import write_report
 
@@ -74,20 +77,28 @@ def demo(
     refuse_impossible(options)
     if not simulate and sites > MAX_MEMBERS:
         raise BadUsage(f"A ledger has at most {MAX_MEMBERS} members: use at most {MAX_MEMBERS} sites, or --simulate.")
+    if not resume:
+        earlier_run.make_room(out, force)
     keep_compiled()
     dataset, flows = open_data(data, seed, rows=rows, schema=schema)
     warn_of(dataset, flows)
     prepared = prepare(dataset, flows, "honest", seed)
     run = _simulated if simulate else _with_nodes
     words = _Words(data, rows, out, options, engines, resume)
-    with progress() as bars:
-        outcome = run(prepared, words, _Bars(bars, rounds))
+    try:
+        with progress() as bars:
+            outcome = run(prepared, words, _Progress(bars, rounds))
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; the same command with --resume goes on where this run in {out} was") from None
+    say("measuring the model on test rows")
     # What an earlier run's members signed is not what this one writes.
     (out / MANIFEST).unlink(missing_ok=True)
     document = _finished(prepared, words, outcome, began)
     document["options"] |= {"simulate": simulate} if simulate else {"store": store, "ledger": ledger}
     document["hospitals"] = outcome.per_hospital()
+    say("writing the report")
     write_report(out, document)
+    say("signing the folder")
     outcome.sign()
     if as_json:
         print_json(document)
@@ -118,27 +129,57 @@ class _Outcome:
 
 
 @dataclass
-class _Bars:
-    """Progress: one bar for the rounds, one line for each node."""
+class _Progress:
+    """What is told of a federation that runs: a bar for the rounds and a line for each node, or lines of text."""
 
-    bars: Progress
+    bars: Progress | None
     rounds: int
     lines: dict[str, TaskID] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.bar = self.bars.add_task("training rounds", total=self.rounds)
+        self.done = 0
+        self.bar = None if self.bars is None else self.bars.add_task("training rounds", total=self.rounds)
+        say(f"{self._so_far()}; the hospitals prepare")
 
-    def show(self, round_number: int) -> None:
-        """Show how many training rounds are done."""
-        self.bars.update(self.bar, completed=round_number)
+    def show(self, done: int, task: str, outcome: str, validation: Mapping[str, float] | None) -> None:
+        """Show that a round is over.
+
+        Args:
+            done: how many training rounds are done.
+            task: what this round was for.
+            outcome: of this round.
+            validation: the model's measures, if it has any yet.
+        """
+        self.done = done
+        if self.bars is not None and self.bar is not None:
+            self.bars.update(self.bar, completed=done)
+            return
+        score = (
+            "" if validation is None else f", binary macro-F1 {validation['binary_macro_f1']:.3f} on validation rows"
+        )
+        errors().print(f"{task}: {outcome}; {self._so_far()}{score}", markup=False, highlight=False)
+        say(self._so_far())
+
+    def step(self, where: str) -> None:
+        """Show where a round stands."""
+        say(f"{self._so_far()}; {where}")
 
     def tell(self, statuses: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Show what every node is doing."""
-        for name, status in statuses.items():
-            doing = "does not answer" if status is None else status["participant"].get("doing", status["phase"])
+        doing = {
+            name: "does not answer" if status is None else status["participant"].get("doing", status["phase"])
+            for name, status in statuses.items()
+        }
+        say(f"{self._so_far()}; " + ", ".join(f"{name}: {what}" for name, what in doing.items()))
+        if self.bars is None:
+            return
+        for name, what in doing.items():
             if name not in self.lines:
                 self.lines[name] = self.bars.add_task(name, total=None)
-            self.bars.update(self.lines[name], description=f"{name}: {doing}")
+            self.bars.update(self.lines[name], description=f"{name}: {what}")
+
+    def _so_far(self) -> str:
+        return f"{self.done} of {self.rounds} training rounds are done"
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
@@ -147,7 +188,7 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
     return value
 
 
-def _simulated(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome:
+def _simulated(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Outcome:
     """Run the federation in this process."""
     from medward.agents.sentinel.recipe import recipe_of
     from medward.federation.simulation.training import FederatedTraining
@@ -159,14 +200,14 @@ def _simulated(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome
     def on_round(report: Any) -> None:
         if training.shared.round >= 1 and report.outcome == "final":
             report.validation = _validated(prepared, training.model())
-        bars.show(max(training.shared.round, 0))
+        bars.show(max(training.shared.round, 0), report.task, report.outcome, report.validation)
 
-    model = training.run(words.out / "checkpoint", on_round)
+    model = training.run(words.out / "checkpoint", on_round, bars.step)
     log = [{**asdict(report), "cohort": list(report.cohort)} for report in training.reports]
     return _Outcome(model, log, lambda: _per_hospital(training, model))
 
 
-def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcome:
+def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Outcome:
     """Run the federation as processes."""
     from medward.agents.sentinel.recipe import recipe_of
     from medward.federation.blobs import blob_name
@@ -211,7 +252,8 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Bars) -> _Outcom
     def on_round(report: dict[str, Any], shared: "SharedModel | None") -> None:
         if shared is not None and shared.round >= 1:
             report["validation"] = _validated(prepared, final_model(shared, options.sites, options.protect, None))
-            bars.show(shared.round)
+        done = bars.done if shared is None else max(shared.round, 0)
+        bars.show(done, report["task"], report["outcome"], report["validation"])
         log.append(report)
 
     shared = asyncio.run(trial.run(launcher, bars.tell, on_round))

@@ -4,12 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medward.cli._console import errors
+from medward.cli._console import errors, say, unnarrated
 from medward.cli._models import MODEL_HELP, open_model
 from medward.errors import BadUsage, MedwardError
 
@@ -38,9 +39,9 @@ def detect(
     """Decide every flow of a file and print one JSON line for each.
 
     A line holds: time, device, decision (ALLOW or ALERT), class, q (for each action), evidence (whether it was
-    bought), model; and where the flows have them, at (the time as UTC), source, destination, source_port and
-    destination_port. The file is read in batches; what is remembered of a device runs across them, so a device's rows
-    must stand in the order of time.
+    bought), model, for an alert its severity (1 is the highest, 3 the lowest); and where the flows have them, at (the
+    time as UTC), source, destination, source_port and destination_port. The file is read in batches; what is
+    remembered of a device runs across them, so a device's rows must stand in the order of time.
 
     Standard input and a followed file are comma-separated text with a header line. Their rows are decided as they
     come; a wrong one is told on standard error and passed over, and the exit code is then 1.
@@ -55,17 +56,23 @@ def detect(
 
     if follow and flows == _STANDARD_INPUT:
         raise BadUsage("--follow is for a file; standard input is read until it ends in any case")
+    say("reading the model")
     trained = open_model(model)
     dataset = dataset_with(trained.space.schema)
     wrong = _WrongRows()
     memory, scorer, row = Memory(trained.space), trained.scorer(), 0
+    # A stream is silent as long as nothing comes.
+    streamed = follow or flows == _STANDARD_INPUT
+    say(f"reading {flows}")
     try:
-        for batch, frame in _batches(dataset, flows, follow, wrong):
-            scores = scorer.score(memory.build(batch))
-            columns = endpoint_columns(dataset.schema, frame.columns)
-            _print_decisions(trained, batch, scores, alerts_only, row, (frame, columns))
-            row += len(batch)
-            sys.stdout.flush()
+        with unnarrated() if streamed else nullcontext():
+            for batch, frame in _batches(dataset, flows, follow, wrong):
+                scores = scorer.score(memory.build(batch))
+                columns = endpoint_columns(dataset.schema, frame.columns)
+                _print_decisions(trained, batch, scores, alerts_only, row, (frame, columns))
+                row += len(batch)
+                say(f"{row} rows of {flows} are decided")
+                sys.stdout.flush()
     except BrokenPipeError:
         # What is still in the buffer goes nowhere, without another error at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,6 +116,7 @@ def _print_decisions(
     first_row: int,
     columns: "tuple[pl.DataFrame, dict[str, str]]",
 ) -> None:
+    from medward.alerts.techniques import threat_of
     from medward.flows.endpoints import endpoints, time_of_day
 
     actions = ["ALLOW", *(f"ALERT {name}" for name in model.classes[1:]), "ESCALATE"]
@@ -131,6 +139,8 @@ def _print_decisions(
             "evidence": bool(scores.escalated[i]),
             "model": name,
         }
+        if decision:
+            line["severity"] = threat_of(model.classes[decision]).severity
         if model.provenance.synthetic:
             line["synthetic"] = True
         sys.stdout.write(json.dumps(line) + "\n")

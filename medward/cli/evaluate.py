@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 import medward
-from medward.cli._console import errors, print_json
+from medward.cli._console import errors, print_json, say
 from medward.cli._models import MODEL_HELP, refuse_no_model
 
 
@@ -30,9 +30,11 @@ def evaluate(
     refuse_no_model(model)
     trained = medward.load_model(model)
     schema = trained.space.schema
+    say(f"reading {data}")
     flows = trained.read(data, labelled=True)
     if trained.space.history and not trained.sees_history(flows):
         errors().print(f"no history: {data} names no {schema.device} or no {schema.order}")
+    say(f"deciding {len(flows)} rows")
     result = trained.evaluate(flows)
     if UNKNOWN in result.classes:
         errors().print("some rows are of classes that the model was never shown; they count as attacks without a name")

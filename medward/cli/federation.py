@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medward.cli import running
-from medward.cli._console import print_json
+from medward.cli._console import errors, print_json, say
 from medward.cli._data import COURIER_HELP
 from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from medward.node.home.folder import Home
     from medward.node.training.data import OwnRows
     from medward.node.trial.founding import Agree, Seat
+
+#: A sum needs three contributors; a ledger of n = 3 f + 1 members bears f that fail or lie.
+_LEAST_MEMBERS, _FAULT_TOLERANT = 3, 4
 
 app = typer.Typer(help="Begin a federation, join it, leave it, see how it stands.", no_args_is_help=True)
 
@@ -88,7 +91,13 @@ def init(
     if train is not None or schema is not None:
         training = _TrainingOptions(train, schema, rounds, bits, seed, courier, budget, deadline)
     foundation = _Foundation(name, out, members, training, application, store, ledger)
+    say("making keys and homes")
     homes, federation = _found(foundation)
+    if len(members) < _FAULT_TOLERANT:
+        errors().print(
+            f"{len(members)} members are fewer than four: none of them may fail or lie, and nothing is ordered while "
+            "one is away"
+        )
     if as_json:
         print_json(
             {
@@ -101,6 +110,8 @@ def init(
         )
         return
     typer.echo(f"{name} begins with {len(federation.cards)} members; its fingerprint is {federation.fingerprint}")
+    if homes and training is not None:
+        typer.echo(f"  first each says: medward federation join --home HOME --federation {foundation.file} --data PATH")
     for member_name, home in homes.items():
         typer.echo(f"  {member_name}: medward node up --home {home.folder}")
     if not homes:
@@ -232,6 +243,11 @@ def _plan(foundation: _Foundation) -> "tuple[Agree, dict[str, object]]":
     options, name = foundation.training, foundation.name
     assert options is not None
     dataset, sums = options.dataset(), options.sums(len(foundation.members))
+    if len(foundation.members) < _LEAST_MEMBERS:
+        raise BadUsage(
+            f"a federation of {len(foundation.members)} cannot train, because a sum of fewer than three updates would "
+            "show each what another learned: give at least four members"
+        )
     if options.deadline <= 0 or options.rounds < 1:
         raise BadUsage("--deadline and --rounds: expected numbers above 0")
     try:
@@ -327,6 +343,7 @@ def _check_data(federation: "FederationFile", data: Path | None, present: Mappin
         if "data" not in present:
             _check_known_place(federation.name, agreed, described="schema" in parameters)
         return None
+    say(f"reading {data}")
     if "schema" not in parameters and (found := recognise(data).name) != agreed:
         raise MedwardError(
             f"{data} holds rows of {found}, and {federation.name} trains on {agreed}; give your rows of it"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
-from medward.cli._console import print_json
+from medward.cli._console import print_json, say, unnarrated
 from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
 
@@ -43,12 +43,14 @@ def up(
     from medward.node.home.configuration import LedgerEngine, StoreEngine
     from medward.node.process import run_node
 
-    code = run_node(
-        home,
-        store=_one_of("--store", store, get_args(StoreEngine)),
-        ledger=_one_of("--ledger", ledger, get_args(LedgerEngine)),
-        until_stdin_closes=until_stdin_closes,
-    )
+    _refuse_without_rows(home)
+    with unnarrated():
+        code = run_node(
+            home,
+            store=_one_of("--store", store, get_args(StoreEngine)),
+            ledger=_one_of("--ledger", ledger, get_args(LedgerEngine)),
+            until_stdin_closes=until_stdin_closes,
+        )
     raise typer.Exit(code)
 
 
@@ -121,6 +123,16 @@ def report(
         typer.echo(f"{page}: {len(document['rounds_log'])} rounds, and measures on {document['rows']['test']} own rows")
 
 
+def _refuse_without_rows(home: Path) -> None:
+    """Refuse a node that would train without rows, in a federation that trains."""
+    from medward.node.home.folder import Home
+    from medward.node.training.data import check_place, read_settings
+
+    found = Home(home)
+    if found.federation_file.exists() and found.federation().application.name == "training":
+        check_place(read_settings(found.configuration().participant))
+
+
 def _model_of(home: "Home") -> "SentinelModel":
     """Return the model in a home, or say why there is none."""
     from medward.agents.sentinel.model import BadModel, load_model
@@ -162,6 +174,7 @@ def backup(
     """
     from medward.node.home.backup import write_backup
 
+    say(f"writing {out}")
     summary = write_backup(home, out)
     typer.echo(f"{out}: {summary.blocks} blocks, {summary.pins} pins, {summary.bytes} bytes of {summary.member}")
 
@@ -180,6 +193,7 @@ def restore(
     """
     from medward.node.home.backup import read_backup
 
+    say(f"reading {file}")
     try:
         card = read_backup(file, home)
     except OSError as error:

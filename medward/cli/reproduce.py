@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from medward.cli._console import errors, print_json, use_one_thread_per_operation
+from medward.cli._console import errors, print_json, say, use_one_thread_per_operation
 from medward.cli._data import DATA_HELP, SCHEMA_HELP, open_data, warn_of
-from medward.errors import BadUsage
+from medward.errors import BadUsage, Stopped
 
 if TYPE_CHECKING:
     from medward.flows.datasets import Dataset
@@ -38,7 +38,9 @@ def reproduce(
         "May be given several times.",
     ),
     seeds: int = typer.Option(0, help="How many seeds: 0, 1, ...; 5 where none is given, 1 with --quick."),
-    method: list[str] = typer.Option([], help="Only this method; may be given several times."),
+    method: list[str] = typer.Option(
+        [], help="Only this method: federated, pooled, alone, boosting, xgboost, ...; may be given several times."
+    ),
     without_fingerprints: bool = typer.Option(
         False,
         "--without-fingerprints",
@@ -59,6 +61,7 @@ def reproduce(
     Example: `medward reproduce --data wustl-ehms-2020/ --seeds 5 --results runs.jsonl --plots plots/`
     """
     use_one_thread_per_operation()
+    say("loading the program", at_once=True)
     chosen = _protocol(protocol)
     _refuse_negative(seeds=seeds, jobs=jobs)
     seeds = seeds or (1 if quick else 5)
@@ -73,7 +76,7 @@ def reproduce(
     from medward.studies.side_by_side import Source, cores, run_studies
     from medward.studies.study import DEFAULT_METHODS, WITHOUT, Study, left_out
 
-    _refuse_unknown(method)
+    method = _methods(method)
     if protocol == "paper":
         errors().print(
             "paper protocol: neighbours of every test row are training rows and leaking columns are features; these "
@@ -91,7 +94,10 @@ def reproduce(
             errors().print(f"{one} is left out: {dataset.schema.title} {left_out(one, dataset)}.")
         load = partial(open_data, name, protocol=chosen, without_fingerprints=without_fingerprints, schema=schema)
         sources.append(Source(dataset, len(flows.y), load))
-    runs = run_studies(study, sources, jobs or cores(), _say)
+    try:
+        runs = run_studies(study, sources, jobs or cores(), _say, _say_begun)
+    except KeyboardInterrupt:
+        raise Stopped(_how_to_go_on(results)) from None
     kind = protocol + (WITHOUT if without_fingerprints else "") + (", quick" if quick else "")
     for dataset in (source.dataset for source in sources):
         own = runs[dataset.name]
@@ -200,17 +206,35 @@ def _refuse_over_time(protocol: "Protocol", without_fingerprints: bool, jobs: in
         raise BadUsage("--over-time makes one run after the other: leave out --jobs.")
 
 
-def _refuse_unknown(methods: list[str]) -> None:
-    """Refuse methods that do not exist or cannot be run here."""
+def _how_to_go_on(results: Path | None) -> str:
+    if results is None:
+        return "stopped; with --results FILE finished runs are kept, and the same command goes on after them"
+    return f"stopped; finished runs are kept in {results}, and the same command goes on after them"
+
+
+def _methods(words: list[str]) -> list[str]:
+    """Return the methods of these names, short or full; refuse those that do not exist or cannot be run here."""
     from medward.agents.baselines.tabular import BASELINES
     from medward.studies.study import METHODS
 
-    unknown = [name for name in methods if name not in METHODS]
-    if unknown:
-        raise BadUsage(f"There is no method {unknown[0]}: use one of {', '.join(METHODS)}.")
+    methods = _named(words, METHODS, "")
     absent = [baseline.name for baseline in BASELINES if baseline.name in methods and not baseline.installed]
     if absent:
         raise BadUsage(f"{absent[0]} is not installed: pip install 'medward[bench-trees]'.")
+    return methods
+
+
+def _named(words: list[str], known: Sequence[str], where: str) -> list[str]:
+    """Return the methods of these names; say where there is none of one."""
+    from medward.studies.study import method_named, short_name
+
+    found = []
+    for word in words:
+        method = method_named(word, known)
+        if method is None:
+            raise BadUsage(f"There is no method {word}{where}: use one of {', '.join(map(short_name, known))}.")
+        found.append(method)
+    return found
 
 
 def _over_time(
@@ -238,9 +262,7 @@ def _over_time(
     )
 
     known = (*RULES, *LEARNED)
-    unknown = [name for name in method if name not in known]
-    if unknown:
-        raise BadUsage(f"There is no method {unknown[0]} over time: use one of {', '.join(known)}.")
+    method = _named(method, known, " over time")
     for price in byte_prices:
         if not 0 <= price < math.inf:
             raise BadUsage(f"--byte-price takes 0 or more, not {price}.")
@@ -248,6 +270,7 @@ def _over_time(
     methods = list(dict.fromkeys([BASE, *method])) if method else METHODS
     recipe = WatchRecipe(updates=1000) if quick else WatchRecipe()
     study = WatchStudy(range(seeds), methods, recipe, results, list(dict.fromkeys(byte_prices)) or (PRICE,))
+    say("comparing over time")
     document: dict[str, Any] = {"over_time": True, "quick": quick, "data": {}}
     kind, everything = "over time" + (", quick" if quick else ""), []
     for name in data:
@@ -305,6 +328,10 @@ def _say_over_time(run: dict[str, Any]) -> None:
 def _rows(name: str, flows: "Flows", seed: int) -> "Flows":
     """Return the rows for a seed: the ward is drawn anew for each, real data is what it is."""
     return open_data(name, seed)[1] if name == "ward" else flows
+
+
+def _say_begun(name: str, before: int, every: int) -> None:
+    say(f"run {before + 1} of {every}: {name}")
 
 
 def _say(run: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medward.cli._console import print_json, waiting
+from medward.cli._console import errors, print_json, waiting
 from medward.cli._options import JsonOption
 from medward.errors import BadUsage, MedwardError
 
@@ -49,9 +49,17 @@ def admit(
 
     found = read_card(card)
     compare_fingerprints(fingerprint, found.fingerprint)
+    if fingerprint is None:
+        errors().print(
+            f"the card of {found.name} has the fingerprint {found.fingerprint}, which nobody has compared: hear it "
+            f"from them, and if it is another, say `medward federation retract {found.name}`",
+            markup=False,
+            highlight=False,
+        )
     with waiting("the ledger to order it"), _client(home, node, token_file, certificate) as client:
-        answer = client.admit(found)
-    _say_ordered(answer, f"{found.name} comes with incarnation {found.member.incarnation}", as_json)
+        answer = dict(client.admit(found)) | {"card_fingerprint": found.fingerprint}
+    what = f"{found.name} ({found.fingerprint}) comes with incarnation {found.member.incarnation}"
+    _say_ordered(answer, what, as_json)
 
 
 def remove(
@@ -192,17 +200,18 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from medward.node.ledger.wishes import sentence
 
     table = Table(box=None, pad_edge=False)
-    for title in ("member", "phase", "height", "epoch", "view", "votes", "members", "blobs"):
+    for title in ("member", "phase", "round", "height", "votes", "in reach", "disk left"):
         table.add_column(title, overflow="fold")
     for row in rows:
-        ledger, store = row.get("ledger", {}), row.get("store", {})
+        ledger, store, part = row.get("ledger", {}), row.get("store", {}), row.get("participant", {})
         table.add_row(
             f"{row['name']}.{row['incarnation']}" if "name" in row else row["node"],
             str(row.get("phase", "")),
-            *(str(ledger.get(key, "")) for key in ("height", "epoch", "view")),
+            "" if part.get("round") is None else f"{part['round']} {part['phase']}",
+            str(ledger.get("height", "")),
             {True: "yes", False: "no"}.get(ledger.get("votes"), ""),
-            str(len(row["members"])) if "members" in row else "",
-            f"{store['bytes'] / 2**20:.1f} MiB" if store else "",
+            f"{ledger.get('in_reach', '?')} of {len(row['members'])}" if "members" in row else "",
+            f"{store['disk_free'] / 2**30:.1f} GiB" if "disk_free" in store else "",
         )
     first = next((row for row in rows if "federation" in row), None)
     console = Console()
@@ -219,10 +228,37 @@ def _show(rows: list[dict[str, Any]]) -> None:
         part = row.get("participant", {})
         if part.get("labels") not in (None, "both"):
             console.print(f"{row['name']} {part['labels_mean']}", highlight=False, soft_wrap=True)
+        if part.get("last_final_round") is not None:
+            console.print(f"{row['name']}: {_last_round(part)}", highlight=False, soft_wrap=True)
         for warning in row.get("warnings", []):
             console.print(f"{row.get('name', row['node'])}: {warning}", highlight=False, soft_wrap=True)
         if row["problem"]:
             console.print(f"{row.get('name', row['node'])}: {row['problem']}", highlight=False, soft_wrap=True)
+
+
+def _last_round(part: dict[str, Any]) -> str:
+    """Say how long ago the last final round was, how old the model is, and how it does on own validation rows."""
+    said = f"the last final round is {part['last_final_round']}, {_ago(part['last_final_seconds'])}"
+    if part.get("model_round") is None:
+        return said
+    if part["model_round"] != part["last_final_round"]:
+        said += f"; the model is of round {part['model_round']}, {_ago(part['model_seconds'])}"
+    measured = part.get("validation")
+    if not measured:
+        return said
+    names = {"attack_recall": "attack recall", "false_alarm_rate": "false alarms", "expected_cost": "cost of a window"}
+    figures = ", ".join(f"{text} {measured[key]:.4f}" for key, text in names.items() if key in measured)
+    return f"{said}; on {measured['rows']:.0f} own validation rows: {figures}"
+
+
+def _ago(seconds: float | None) -> str:
+    """Say how long ago something was."""
+    if seconds is None:
+        return "at a time that this node does not know"
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
 
 
 def _say_ordered(answer: Any, what: str, as_json: bool) -> None:

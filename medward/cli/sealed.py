@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from medward.cli._console import print_json
+from medward.cli._console import print_json, say, waiting
 from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage
 
@@ -44,6 +44,7 @@ def seal(
     with NodeClient.of_home(member) as client:
         client.get("/datasets")  # before a long reading: does the node answer?
         dataset, schema, rows = ("", b"", 0) if raw else _checked(path)
+        say(f"encrypting {path}, and waiting for the ledger to order it")
         cid = sealing.seal(member, client, path, schema, rows, to or ())
     if as_json:
         print_json({"data": cid, "data_set": dataset or None, "schema": schema.hex(), "rows": rows, "to": to or []})
@@ -74,6 +75,7 @@ def unseal(
 
     member = Home(home)
     with NodeClient.of_home(member) as client:
+        say(f"decrypting {what}")
         result = sealing.unseal(member, what, out, client if client.healthy() else None)
     origin = result.header.origin
     if as_json:
@@ -105,7 +107,7 @@ def withdraw(
     from medward.node.api.client import NodeClient
     from medward.node.home.folder import Home
 
-    with NodeClient.of_home(Home(home)) as client:
+    with waiting("the ledger to order it"), NodeClient.of_home(Home(home)) as client:
         answer = client.about_data("withdraw", cid)
     if as_json:
         print_json(dict(answer))
@@ -121,7 +123,7 @@ def key(*, home: HomeOption, as_json: JsonOption = False) -> None:
     from medward.node.api.client import NodeClient
     from medward.node.home.folder import Home
 
-    with NodeClient.of_home(Home(home)) as client:
+    with waiting("the ledger to order it"), NodeClient.of_home(Home(home)) as client:
         answer = client.about_data("publish", "key")
     if as_json:
         print_json(dict(answer))
@@ -133,5 +135,6 @@ def _checked(path: Path) -> tuple[str, bytes, int]:
     """Read a data set whole; return its name, the digest of its schema, and how many rows it has."""
     from medward.flows.opening import open_data
 
+    say(f"reading {path}")
     dataset, flows = open_data(str(path), seed=0)
     return dataset.name, dataset.schema.digest, len(flows)

@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from medward.cli._console import errors, print_json, say, unnarrated
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ ProfileOption = Annotated[
     str, typer.Option("--profile", help="How the content is cut and linked: unixfs-v1-2025 or unixfs-v0-2015.")
 ]
 DEFAULT_STORE = Path("medward-store")
+_PEER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_LOOK_SECONDS = 1.0
 
 
 @app.command("cid")
@@ -79,6 +83,7 @@ def get(
     Example: medward store get bafybei... --store node-1/store --out model.npz
     """
     root = _parse(cid)
+    say(f"getting {cid}")
     exchange = _exchange(peer or [], certificate, key, trusted)
     if exchange is None:
         with _open(store, read_only=True) as blobs:
@@ -101,6 +106,7 @@ def verify(
     """
     from medward.store.errors import StoreInUse
 
+    say(f"hashing the blocks of {store}")
     try:
         blobs = _open(store, must_exist=True)
     except StoreInUse:
@@ -121,6 +127,34 @@ def verify(
         raise MedwardError(
             f"{len(corrupt)} blocks of {store} are damaged and {len(missing)} missing; get them again from a peer"
         )
+
+
+@app.command("serve")
+def serve(
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    listen: Annotated[
+        str, typer.Option("--listen", help="HOST:PORT to listen on; port 0 picks a free one.")
+    ] = "127.0.0.1:7443",
+    certificate: Annotated[
+        Path, typer.Option(help="This server's certificate (PEM), for the address that peers call.")
+    ],
+    key: Annotated[Path, typer.Option(help="Its private key (PEM, mode 0600).")],
+    peer: Annotated[
+        list[str],
+        typer.Option("--peer", help="NAME=CERTIFICATE of a peer that may ask (PEM), or of who signs its; repeatable."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document when it serves.")] = False,
+) -> None:
+    """Serve a store to named peers until it is asked to stop (Ctrl-C, SIGTERM); nobody else is answered.
+
+    Both sides show a certificate (TLS 1.3). The store is only read, so `medward store add` may add to it meanwhile.
+    Peers ask with `medward store get --peer`.
+
+    Example: medward store serve --listen 10.0.0.1:7443 --certificate a.pem --key a.key --peer east=east.pem
+    """
+    with _open(store, read_only=True) as blobs:
+        _serve(blobs, store, listen, certificate=certificate, key=key, peers=peer, as_json=as_json)
 
 
 def _open(
@@ -172,15 +206,18 @@ def _source(file: Path, what: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     from rich import progress
-    from rich.console import Console
 
     if file.is_dir():
         raise MedwardError(f"{file} is a folder; name a file, or pack the folder into an archive first")
-    console = Console(stderr=True)
+    console = errors()
+    say(f"{what} {file}")
     try:
-        with progress.open(
-            file, "rb", description=what, console=console, transient=True, disable=not console.is_terminal
-        ) as content:
+        with (
+            unnarrated() if console.is_terminal else nullcontext(),
+            progress.open(
+                file, "rb", description=what, console=console, transient=True, disable=not console.is_terminal
+            ) as content,
+        ):
             yield content
     except OSError as error:
         raise MedwardError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from None
@@ -203,3 +240,75 @@ def _write(pieces: Iterable[bytes], out: Path | None) -> None:
         raise MedwardError(f"cannot write {out}: {error.strerror}; check the folder and its permissions") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _serve(
+    blobs: "LocalStore",
+    store: Path,
+    listen: str,
+    *,
+    certificate: Path,
+    key: Path,
+    peers: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        blobs: what is served.
+        store: its folder.
+        listen: HOST:PORT.
+        certificate: PEM file of the server's certificate.
+        key: PEM file of its private key.
+        peers: NAME=CERTIFICATE of each.
+        as_json: whether standard output gets a document as soon as it serves.
+
+    Raises:
+        MedwardError: something of this cannot be used, or the server ended by itself.
+    """
+    import logging
+    import signal
+    import threading
+
+    from medward.node.refused_requests import RefusedRequests
+    from medward.store.gateway.named_peers import NamedPeers, addresses_of
+
+    host, port = _address(listen)
+    named = NamedPeers([_peer(text) for text in peers])
+    known_as = addresses_of(certificate)
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.WARNING)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    server = named.serve(*(blobs, host, port), certificate=certificate, key=key, refused=RefusedRequests().at("store"))
+    with unnarrated(), server:
+        usage = blobs.usage()
+        document = {"url": server.url, "certificate_for": known_as, "peers": named.names, "blocks": usage.blocks}
+        if as_json:
+            print_json(document)
+            sys.stdout.flush()
+        errors().print(
+            f"serving {usage.blocks} blocks of {store} at {server.url} to {', '.join(named.names)}; "
+            f"the certificate is for {', '.join(known_as)}",
+            markup=False,
+            highlight=False,
+        )
+        while not stopping.wait(_LOOK_SECONDS):
+            if not server.serving:
+                raise MedwardError(f"the server at {server.url} ended by itself; see above, and start it again")
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) >= 2**16:
+        raise BadUsage(f"--listen: expected HOST:PORT with a port of 0 to 65535, got {listen!a}")
+    return host.strip("[]"), int(port)
+
+
+def _peer(text: str) -> tuple[str, Path]:
+    name, equals, file = text.partition("=")
+    if not equals or not file or not _PEER_NAME.fullmatch(name):
+        raise BadUsage(
+            f"--peer: expected NAME=CERTIFICATE, the name of lower-case letters, digits and hyphens, got {text!a}"
+        )
+    return name, Path(file)

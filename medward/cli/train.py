@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 import medward
-from medward.cli._console import errors, print_json, use_one_thread_per_operation
+from medward.cli._console import errors, print_json, say, use_one_thread_per_operation
 from medward.cli._data import DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data, warn_of
 from medward.errors import BadUsage
 
@@ -36,6 +36,7 @@ def train(
     Example: `medward train --data wustl-ehms-2020/ --out model/`
     """
     use_one_thread_per_operation()
+    say("loading the program", at_once=True)
     if local and (central or everything):
         raise BadUsage("--local trains on one hospital's rows: leave out --central and --all-rows.")
     if not 0 <= local <= sites:
@@ -61,6 +62,7 @@ def train(
     own = chosen[chosen < len(flows)]
     copies = f", and on {len(chosen) - len(own)} thinned copies" if len(chosen) > len(own) else ""
     errors().print(f"training on {len(own)} of {len(flows)} rows{copies}")
+    say(f"training on {len(own)} rows")
     how = "local" if local else "central"
     model = medward.train(prepared, chosen, seed=seed)
     name = model.save(out)
@@ -74,6 +76,7 @@ def train(
         "model_name": name,
     }
     if not everything:
+        say("measuring on test rows")
         result = model.evaluate(prepared)
         document |= {
             "metrics": result.metrics,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from medward.flows.datasets import Dataset, SourceFile
 from medward.flows.errors import BadFile
+from medward.flows.mismatch import mismatch_of
 from medward.flows.schema import OTHER_NAMES, UNLABELLED, Feature, Flows, Schema
 
 #: Whether rows must have a class, may lack it (the column, or a cell of it), or are read as if they had none.
@@ -33,9 +34,12 @@ def checked_rows(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_
         pl.lit(value).alias(name) for name, value in file.constants.items() if name not in frame.columns
     )
     labelled = labels == "required" or (labels == "optional" and schema.label in frame.columns)
-    for name in [feature.name for feature in schema.features] + ([schema.label] if labelled else []):
-        if name not in frame.columns:
-            raise BadFile(file.path, "the column is missing", f"the columns of {schema.title}", column=name)
+    wanted = [feature.name for feature in schema.features] + ([schema.label] if labelled else [])
+    mismatch = mismatch_of(schema, frame.columns, wanted)
+    if mismatch.missing:
+        what = f"the column is missing; of all columns, {mismatch.clauses()}"
+        raise BadFile(file.path, what, f"the columns of {schema.title}", column=mismatch.missing[0])
+    for name in wanted:
         if frame.schema[name].is_nested() or frame.schema[name] == pl.Binary:
             raise BadFile(file.path, f"the column holds {frame.schema[name]}", "numbers or text", column=name)
     rows = np.arange(first_row, first_row + frame.height)

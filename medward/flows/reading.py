@@ -19,6 +19,7 @@ import polars as pl
 from medward.flows.cells import Labels, checked_rows
 from medward.flows.datasets import DATASETS, Dataset, SourceFile
 from medward.flows.errors import BadFile, UnknownDataset
+from medward.flows.mismatch import nearest
 from medward.flows.schema import Flows, concatenate
 
 BLOCK_BYTES = 1 << 23
@@ -97,14 +98,21 @@ def recognise(path: Path) -> Dataset:
         UnknownDataset: no known data set's features are all there.
     """
     file = data_files(path)[0]
+    found: list[str] = []
     for dataset in DATASETS.values():
         described = dataset.describe(file)
-        columns = set(described.constants) | set(_columns(described))
+        here = _columns(described)
+        found = here if described.header is None else found
+        columns = set(described.constants) | set(here)
         if columns >= {feature.name for feature in dataset.schema.features}:
             return dataset
+    if (near := nearest(found)) is None:
+        how = f"those are {', '.join(DATASETS)}"
+    else:
+        how = f"the nearest is {near[0].name}; {near[1].clauses()}"
     raise UnknownDataset(
-        f"{file} holds the columns of no data set that medward knows ({', '.join(DATASETS)}): give a file or folder of "
-        "one of these, or check it with `medward data check`."
+        f"{file} holds the columns of no data set that medward knows; {how}. Mend the names of its columns, or "
+        "describe the table with --schema; `medward data schema` proposes a schema file."
     )
 
 

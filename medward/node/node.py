@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from medward import __version__
 from medward.ledger.errors import LedgerError
 from medward.ledger.types import Block, Member, Receipt
 from medward.node.api.metrics import NodeCollector, render_metrics
@@ -22,11 +23,12 @@ from medward.node.interfaces import FINISHED, Host, Ledger, LedgerEvent, Partici
 from medward.node.ledger.cometbft import CometConsensus
 from medward.node.ledger.feed import Feed, observed
 from medward.node.ledger.pbft import Consensus, PbftConsensus
-from medward.node.ledger.reach import clock_warnings, no_quorum
+from medward.node.ledger.reach import clock_warnings, no_quorum, silence_warnings
 from medward.node.ledger.submitter import Nonces, Submitter
 from medward.node.membership import MembershipWatcher
 from medward.node.refused_requests import RefusedRequests
 from medward.node.store.blobs import NodeStore
+from medward.node.store.room import disk_warnings
 from medward.node.supervision import Restarts, keep_running, run_once
 
 _LOG = logging.getLogger("medward.node")
@@ -257,6 +259,7 @@ class Node(Shown):
         federation, member = self._membership.federation, self._card.member
         participant, ledger = self._participant, self._consensus.describe()
         told = {} if participant is None else dict(participant.status())
+        store = await asyncio.to_thread(self._blobs.describe)
         return {
             "name": member.name,
             "incarnation": member.incarnation,
@@ -268,11 +271,12 @@ class Node(Shown):
             "uptime_seconds": round(time.monotonic() - self._start_time, 1),
             "members": [m.name for m in self._consensus.members],
             "ledger": dict(ledger),
-            "store": dict(await asyncio.to_thread(self._blobs.describe)),
+            "store": dict(store),
             "participant": told,
             "waiting": self._feed.waiting,
             "restarts": dict(self._restarts.counts),
-            "warnings": clock_warnings(ledger),
+            "version": __version__,
+            "warnings": [*clock_warnings(ledger), *silence_warnings(ledger), *disk_warnings(store)],
         }
 
     def members(self) -> Sequence[Mapping[str, Any]]:

@@ -77,7 +77,11 @@ def cores() -> int:
 
 
 def run_studies(
-    study: Study, sources: Sequence[Source], jobs: int, on_run: Callable[[dict[str, Any]], None]
+    study: Study,
+    sources: Sequence[Source],
+    jobs: int,
+    on_run: Callable[[dict[str, Any]], None],
+    on_start: Callable[[str, int, int], None] = lambda *_: None,
 ) -> dict[str, list[dict[str, Any]]]:
     """Run what is not finished yet of a study, but for methods that make no sense on a data set (`left_out`).
 
@@ -87,6 +91,7 @@ def run_studies(
         jobs: how many worker processes, at least 1.
         on_run: called after each run, with those that were finished earlier first, and then in the order in which they
             end.
+        on_start: called before each run with its name, how many were begun before it, and how many there are to make.
 
     Returns:
         For each data set's name all its runs, by seed and method: key, data, protocol, seed, method, metrics, unseen
@@ -114,7 +119,7 @@ def run_studies(
         on_run(run)
 
     missing = [order for key, order in orders.items() if key not in done]
-    failures = _Crew(missing, min(jobs, len(missing)), finished).work()
+    failures = _Crew(missing, min(jobs, len(missing)), finished, on_start).work()
     if failures:
         more = f"; {len(failures) - 1} more of {len(missing)} runs failed" if len(failures) > 1 else ""
         kept = f"; finished runs are kept in {study.results}" if study.results else ""
@@ -128,8 +133,15 @@ def run_studies(
 class _Crew:
     """The workers and what is left for them to do."""
 
-    def __init__(self, orders: Sequence[_Order], jobs: int, finished: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        orders: Sequence[_Order],
+        jobs: int,
+        finished: Callable[[dict[str, Any]], None],
+        on_start: Callable[[str, int, int], None],
+    ) -> None:
         self._left, self._finished, self._jobs = list(orders), finished, jobs
+        self._on_start, self._all = on_start, len(orders)
         self._busy: dict[Connection, tuple[BaseProcess, _Order]] = {}
         self._processes: list[BaseProcess] = []
         self._failures: list[str] = []
@@ -161,6 +173,7 @@ class _Crew:
             return
         taken = {order.split for _, order in self._busy.values()}
         order = min(self._left, key=lambda order: (order.split != at, order.split in taken))
+        self._on_start(str(order), self._all - len(self._left), self._all)
         self._left.remove(order)
         self._busy[connection] = process, order
         try:
@@ -220,7 +233,10 @@ def _work(orders: Connection) -> None:
     at: tuple[str, int] | None = None
     prepared: PreparedData | None = None
     while True:
-        order: _Order = orders.recv()
+        try:
+            order: _Order = orders.recv()
+        except EOFError:  # Nothing is left to do.
+            return
         try:
             if prepared is None or at != order.split:
                 at, prepared = order.split, None

@@ -32,6 +32,28 @@ METHODS = (*SENTINELS, OF_THREE, *(baseline.name for baseline in BASELINES))
 #: What is run where the user names no method: XGBoost and LightGBM only if they are installed.
 DEFAULT_METHODS = (*SENTINELS, *(baseline.name for baseline in BASELINES if baseline.installed))
 WITHOUT = ", without fingerprints"
+_SHORT = {
+    ALONE: "alone",
+    OF_THREE: "three-members",
+    "Sentinel, federated": "federated",
+    "Sentinel, pooled": "pooled",
+    "logistic regression": "logistic",
+    "random forest": "forest",
+    "histogram gradient boosting": "boosting",
+}
+
+
+def short_name(method: str) -> str:
+    """Return the word by which a person names a method: "federated", "xgboost-cautious"."""
+    if method in _SHORT:
+        return _SHORT[method]
+    head, comma, rest = method.rpartition(", ")
+    return f"{short_name(head)}-{rest.replace(' ', '-')}" if comma else method.lower().replace(" ", "-")
+
+
+def method_named(word: str, methods: Sequence[str]) -> str | None:
+    """Return the method of a short or a full name, None if there is none."""
+    return next((one for one in methods if word == one or word.lower() == short_name(one)), None)
 
 
 @dataclass(frozen=True)

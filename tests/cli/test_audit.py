@@ -1,12 +1,10 @@
 """`medward audit`: what it prints, the page it writes, its exit codes, and what it refuses."""
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from medward.cli import _console
 from medward.errors import printable
 from medward.node.home.folder import Home
 from tests.audit.demo_folder import copied_homes, written_demo
@@ -74,19 +72,6 @@ def test_no_home_is_one_sentence(medward: Run, tmp_path: Path) -> None:
     done = medward("audit", "--home", tmp_path)
     assert done.code == 1
     assert "no node.toml" in done.sentence
-
-
-def test_long_steps_are_told_in_lines_without_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(_console, "_TELL_SECONDS", 0.01)
-    with _console.spoken_progress("checking") as said:
-        said("the \x1b[2Jledger")
-        printed, until = "", time.monotonic() + 60
-        while printed.count("\n") < 2 and time.monotonic() < until:
-            printed += capsys.readouterr().err
-    assert printed.count("checking the \\x1b[2Jledger (") >= 1
-    assert "\x1b" not in printed
 
 
 def test_text_of_others_is_one_printable_line() -> None:

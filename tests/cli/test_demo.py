@@ -4,11 +4,19 @@ import html
 import json
 import re
 import shlex
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from medward.errors import MedwardError
 from medward.ledger.cometbft.process import find_program
+from medward.node.trial.earlier_run import make_room, write_mark
+from medward.node.trial.founding import found_on_one_machine
+from medward.node.trial.launcher import free_seats
 from tests.cli.conftest import Run
 from tests.store.conftest import kubo_program
 
@@ -113,6 +121,74 @@ def test_more_nodes_than_a_ledger_has_members_are_refused_before_any_starts(medw
     assert done.code == 2
     assert "at most 64 members: use at most 64 sites, or --simulate" in done.sentence
     assert not list(tmp_path.iterdir())
+
+
+def test_run_is_replaced_only_where_the_user_says_so(medward: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    done = medward("demo", *SMALL, "--out", tmp_path)
+    assert done.code == 2
+    assert "--force replaces an earlier run in it, --resume goes on" in done.sentence
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """A folder in which a demo made a home, and the user put a file."""
+    folder = tmp_path / "out"
+    found_on_one_machine(folder, "trial", free_seats(["a"]), "bank", prefix="node-")
+    write_mark(folder, [folder / "node-a"])
+    (folder / "notes.txt").write_text("mine")
+    return folder
+
+
+def test_forced_demo_removes_the_homes_of_the_earlier_one_and_nothing_else(earlier: Path) -> None:
+    make_room(earlier, force=True)
+    assert [path.name for path in earlier.iterdir()] == ["notes.txt"]
+
+
+def test_forced_demo_removes_nothing_where_a_home_is_of_another_federation(earlier: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    found_on_one_machine(other, "ward", free_seats(["a"]), "bank", prefix="node-")
+    for place in ("node-b", "node-a"):
+        # Beside the demo's own home, and then under its name.
+        if (earlier / place).exists():
+            shutil.rmtree(earlier / place)
+        (other / "node-a").rename(earlier / place)
+        before = sorted(earlier.rglob("*"))
+        with pytest.raises(MedwardError, match=f"{place} is a node's home that no demo made here"):
+            make_room(earlier, force=True)
+        assert sorted(earlier.rglob("*")) == before
+        (earlier / place).rename(other / "node-a")
+
+
+def test_folder_that_is_itself_a_home_is_never_a_demo_s(earlier: Path) -> None:
+    with pytest.raises(MedwardError, match="that no demo made here"):
+        make_room(earlier / "node-a", force=True)
+
+
+def test_forced_demo_removes_what_a_simulation_kept(tmp_path: Path) -> None:
+    for name in ("checkpoint/state", "journals/simulation-1/hospital-1.sqlite", "store/pins.sqlite", "model/mine"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    make_room(tmp_path, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.processes
+def test_interrupted_demo_says_how_to_go_on(tmp_path: Path) -> None:
+    words = ["demo", "--simulate", "--rows", "4000", "--rounds", "50", "--out", str(tmp_path)]
+    command = [sys.executable, "-c", "from medward.cli import main; main()", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("survey: final"):
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == (
+        f"medward: stopped; the same command with --resume goes on where this run in {tmp_path} was"
+    )
 
 
 @pytest.mark.slow

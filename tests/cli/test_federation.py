@@ -240,6 +240,27 @@ def test_status_shows_which_changes_of_the_members_are_wanted(capsys: pytest.Cap
     assert "a wants d to go: 1 more member must want it, until 2023-11-21 22:13 UTC\n" in capsys.readouterr().out
 
 
+def test_card_that_nobody_compared_is_shown_with_its_fingerprint(medward: Run, trial: Path) -> None:
+    file = trial / "h2" / "card.json"
+    shown = read_card(file).fingerprint
+    done = medward("federation", "admit", file, "--home", trial / "h0")  # whose node does not run
+    assert f"the card of h2 has the fingerprint {shown}, which nobody has compared" in done.err
+    done = medward("federation", "admit", file, "--home", trial / "h0", "--fingerprint", shown)
+    assert "nobody has compared" not in done.err
+
+
+def test_fewer_members_than_bear_a_fault_are_told_of_and_fewer_than_train_are_refused(
+    medward: Run, tmp_path: Path
+) -> None:
+    init = ("federation", "init", "--train", "ward", "--out")
+    assert "fewer than four" in medward(*init, tmp_path / "three", *MEMBERS[:3]).sentence
+    assert medward(*init, tmp_path / "four", *MEMBERS).err == ""
+    done = medward(*init, tmp_path / "two", *MEMBERS[:2])
+    assert done.code == 2
+    assert "give at least four members" in done.sentence
+    assert not (tmp_path / "two").exists()
+
+
 def test_a_forged_card_is_not_sent_to_the_ledger(medward: Run, trial: Path) -> None:
     file = trial / "h1" / "card.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"address": "10.6.6.6:7450"}))

@@ -6,11 +6,13 @@ from shutil import copy
 
 import pytest
 
+from medward.studies.study import METHODS, method_named, short_name
+from medward.studies.watch_study import LEARNED, RULES
 from tests.cli.conftest import Run
 
 KEPT = Path(__file__).parents[2] / "benchmarks" / "results"
 WARD = ("--data", "ward")
-FAST = (*WARD, "--quick", "--method", "majority", "--method", "logistic regression")
+FAST = (*WARD, "--quick", "--method", "majority", "--method", "logistic")
 
 
 @pytest.mark.slow
@@ -93,10 +95,20 @@ def test_paper_protocol_warns(medward: Run) -> None:
     assert "say nothing about traffic that was not seen" in done.err
 
 
-def test_unknown_method_is_bad_usage(medward: Run) -> None:
+def test_unknown_method_is_bad_usage_and_those_that_exist_are_named(medward: Run) -> None:
     done = medward("reproduce", "--method", "tea leaves")
     assert done.code == 2
-    assert "tea leaves" in done.sentence
+    assert "tea leaves: use one of federated, alone, pooled, " in done.sentence
+
+
+def test_methods_have_short_names_that_tell_them_apart() -> None:
+    known = (*METHODS, *RULES, *LEARNED)
+    names = {short_name(method): method for method in known}
+    assert len(names) == len(known)
+    for short, method in names.items():
+        assert method_named(short, known) == method_named(method, known) == method
+    assert method_named("XGBoost-cautious", METHODS) == "XGBoost, cautious"
+    assert names["federated"] == "Sentinel, federated"
 
 
 def test_no_protocol_but_three_is_known(medward: Run) -> None:
@@ -116,7 +128,7 @@ def test_random_rows_are_an_own_protocol(medward: Run) -> None:
 
 def test_over_time_refuses_other_protocols_and_unknown_methods(medward: Run) -> None:
     assert "--over-time" in medward("reproduce", "--over-time", "--protocol", "paper").sentence
-    assert "two-threshold rule" in medward("reproduce", "--over-time", "--method", "majority").sentence
+    assert "two-threshold-rule" in medward("reproduce", "--over-time", "--method", "majority").sentence
 
 
 def test_price_of_a_byte_is_a_number_from_zero_for_streams(medward: Run) -> None:

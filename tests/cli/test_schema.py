@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medward.flows.schema_file import read_schema, to_toml
+from medward.federation.model.plan import plan_digest
+from medward.federation.simulation.machines import member_names
+from medward.flows.schema_file import dataset_of, read_schema, to_toml
+from medward.node.home.folder import Home
+from medward.node.training.data import ParticipantSettings, plan_for, read_settings
+from medward.node.trial.trial import Trial, TrialOptions
 from tests.cli.conftest import Run
 
 ROWS = 3000
@@ -87,7 +92,25 @@ def test_federation_agrees_on_the_schema(table: Path, schema: Path, tmp_path: Pa
     agreed = json.loads((out / "federation.json").read_text())
     assert agreed["application"]["parameters"]["schema"] == to_toml(read_schema(schema))
     for home in begun["homes"].values():
-        assert 'schema = "' in (Path(home) / "node.toml").read_text()
+        settings = read_settings(Home(Path(home)).configuration().participant)
+        described = settings.described()
+        assert described is not None
+        assert plan_digest(plan_for(dataset_of(described), settings)) == agreed["application"]["parameters"]["plan"]
+    # A home whose hospital has not said where its rows are does not start.
+    said = medward("node", "up", "--home", begun["homes"]["a"])
+    assert said.code == 1
+    assert "say where this hospital's rows are: medward federation join" in said.sentence
+
+
+def test_demo_of_nodes_agrees_on_the_schema_too(table: Path, schema: Path, tmp_path: Path) -> None:
+    file = read_schema(schema)
+    settings = ParticipantSettings(data=str(table), sites=4, members=4, schema=to_toml(file))
+    plan = plan_for(dataset_of(file), settings)
+    launcher = Trial(tmp_path, TrialOptions(settings, member_names(4)), plan).found()
+    for home in launcher.homes.values():
+        own = read_settings(home.configuration().participant)
+        assert own.schema == home.federation().application.parameters["schema"] == settings.schema
+        assert home.federation().application.parameters["plan"] == plan_digest(plan)
 
 
 @pytest.mark.parametrize(

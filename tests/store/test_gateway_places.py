@@ -13,9 +13,9 @@ import pytest
 from medward.admission.http import CallerTimeouts
 from medward.admission.rooms import Room
 from medward.ledger.pbft.identity import NodeIdentity
-from medward.node.store.gateway_keys import Signers, make_gateway_identity
+from medward.node.store.gateway_keys import make_gateway_identity
 from medward.store.gateway.server import GatewayRooms, GatewayServer
-from medward.store.gateway.tls import TlsIdentity
+from medward.store.gateway.tls import Signers, TlsIdentity
 from medward.store.local import in_memory
 from tests.store.certificates import Federation
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_info
 from medward.errors import MedwardError
 from medward.flows.datasets import DATASETS, Dataset, ward
 from medward.flows.schema import Flows
-from medward.studies.side_by_side import ONE_THREAD, Source, run_studies
+from medward.studies.side_by_side import ONE_THREAD, Source, _hired, run_studies
 from medward.studies.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -157,3 +157,10 @@ def test_several_failures_are_counted(tmp_path: Path) -> None:
     with pytest.raises(MedwardError) as caught:
         _run(None, 1, 2, ["majority", "logistic regression"], _refused)
     assert str(caught.value) == "ward, seed 1, majority: The ward is closed; 1 more of 4 runs failed."
+
+
+def test_worker_without_more_to_do_ends_in_silence() -> None:
+    connection, process = _hired()
+    connection.close()
+    process.join(60)
+    assert process.exitcode == 0  # an EOFError that nobody catches leaves 1

@@ -53,7 +53,7 @@ class Scores(NamedTuple):
         decision: 0 ALLOW, or the class that is alerted on.
         escalated: whether the evidence was bought first.
         q: for each action its Q-value in the state in which the decision was made; ESCALATE (the last) is -inf where
-            the evidence was already bought.
+            the evidence was already bought, or there is none to buy.
         suspicion: the likeliest alert's logit less ALLOW's; the higher, the more likely an attack.
     """
 
@@ -84,6 +84,8 @@ class Scorer:
         )
         self._highest = np.float32(highest_cost)
         self.actions = len(weights.advantage_bias)
+        #: Where nothing is expensive there is nothing to buy, whatever the network thinks of ESCALATE.
+        self._sells = not cheap.all()
 
     def score(self, x: NDArray[np.float32]) -> Scores:
         """Decide rows of the raw feature matrix, each for itself; rows that escalate are decided on second sight.
@@ -92,6 +94,8 @@ class Scorer:
             x: rows by the feature space's columns; NaN where missing.
         """
         q, suspicion = self.q_values(x, bought=False)
+        if not self._sells:
+            q[:, -1] = -np.inf
         decision = q.argmax(axis=1).astype(np.int32)
         escalated = decision == self.actions - 1
         if escalated.any():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medward.cli._console import errors, print_json
+from medward.cli._console import errors, print_json, say
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
@@ -71,10 +71,12 @@ def flows(
     attacks = [] if quiet else None if labels is None else read_labels(labels)
     meter = _meter(schema, devices, payload, packets_per_row)
     failure: MedwardError | None = None
+    say(f"metering {name}")
     with TableFile(out) as table:
         try:
             for frame in _frames(meter, name, attacks):
                 table.add(frame if attacks is None else _with_source(frame, quiet))
+                say(f"{table.rows} rows of {name} are metered")
         except MedwardError as error:
             failure = error
             if table.rows == 0:

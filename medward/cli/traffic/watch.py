@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from medward.cli._console import errors
+from medward.cli._console import end_narration, errors, say
 from medward.cli._models import MODEL_HELP, open_model
 from medward.cli.traffic.flows import DeviceKey
 from medward.errors import BadUsage
@@ -68,7 +68,9 @@ def watch(
     from medward.traffic.evidence import EvidenceRing, buy_evidence
     from medward.traffic.meter import Meter, MeterSettings
 
+    say(f"reading {model}")
     trained = open_model(model)
+    say(f"watching {interface or pcap}")
     watching = Watch(trained, str(model))
     meter = Meter(MeterSettings(by_address=devices is DeviceKey.ADDRESS, inspect=False))
     evidence = EvidenceRing()
@@ -90,7 +92,9 @@ def _open_ring(interface: str, mebibytes: int, model: "SentinelModel", place: st
     from medward.traffic.sources.privileges import drop_privileges
     from medward.traffic.sources.ring import InterfaceRing
 
+    say("compiling")
     compile_watch(model, place)
+    end_narration()
     ring = InterfaceRing(interface, mebibytes)
     drop_privileges()
     return ring

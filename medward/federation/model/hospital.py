@@ -138,7 +138,10 @@ class Hospital:
         return self._costs(shared, averaged=True)
 
     def validate(self, model: SentinelModel) -> dict[str, float] | None:
-        """Return how a model does on the own validation rows: rows, expected cost, escalation rate; None without any.
+        """Return how a model does on the own validation rows, None without any.
+
+        That is: how many, the expected cost, the escalation rate, and the shares of attacks and of benign rows that it
+        alerts on, where there are any.
 
         It is the model as it goes on guard, its alert bias included.
         """
@@ -146,11 +149,17 @@ class Hospital:
             return None
         scores, labels = model.scorer().score(self._validation.x), model.labels(self._validation.y)
         costs = window_costs(labels, scores.decision, scores.escalated, model.recipe.costs)
-        return {
+        alerts, attack = scores.decision > 0, labels > 0
+        found = {
             "rows": len(labels),
             "expected_cost": float(costs.mean()),
             "escalation_rate": float(np.mean(scores.escalated)),
         }
+        if attack.any():
+            found["attack_recall"] = float(alerts[attack].mean())
+        if not attack.all():
+            found["false_alarm_rate"] = float(alerts[~attack].mean())
+        return found
 
     def _costs(self, shared: Train, *, averaged: bool = False) -> NDArray[np.float64]:
         """Return the cost of each window of the validation rows under a shared model."""

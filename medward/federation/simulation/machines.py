@@ -183,8 +183,11 @@ class Simulation(Generic[Shared]):
         for journal in self._journals.values():
             journal.close()
 
-    def run_round(self) -> RoundReport:
+    def run_round(self, tell: Callable[[str], None] = lambda _: None) -> RoundReport:
         """Run until the next round is over; a final one advances `shared`, any other leaves it.
+
+        Args:
+            tell: is told where the round stands, as a clause, again and again.
 
         Raises:
             FederationError: the federation has stopped.
@@ -198,7 +201,7 @@ class Simulation(Generic[Shared]):
         self._shared_blobs.clear()
         with ThreadPoolExecutor() as pool:
             while True:
-                self._deliver(pool)
+                self._deliver(pool, tell)
                 state = self.state
                 if state.round is not None and state.round.number == number and state.round.over:
                     return self._end_round(state.round)
@@ -243,10 +246,13 @@ class Simulation(Generic[Shared]):
                     return
         raise FederationError("Nobody has anything to do and the round is not over: this is a defect.")
 
-    def _deliver(self, pool: ThreadPoolExecutor) -> None:
+    def _deliver(self, pool: ThreadPoolExecutor, tell: Callable[[str], None]) -> None:
         """Give every member what was ordered, and do what it asks for."""
         for entry in self._log.read(self._position):
             self._position += 1
+            now = next(iter(self._participants.values())).state.round
+            where = "" if now is None else f"{now.task}: {now.phase.value}, "
+            tell(f"{where}record {self._position} of {len(self._log)} so far")
             effects: list[tuple[str, RoundEffect]] = []
             for name, participant in self._participants.items():
                 follows = participant.ordered(entry.record, entry.author, entry.time, entry.block, entry.epoch)

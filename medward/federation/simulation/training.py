@@ -108,18 +108,24 @@ class FederatedTraining:
         """What the members share now."""
         return self._simulation.shared
 
-    def run(self, folder: Path | None, on_round: Callable[[RoundReport], None]) -> SentinelModel:
+    def run(
+        self,
+        folder: Path | None,
+        on_round: Callable[[RoundReport], None],
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> SentinelModel:
         """Run what is left of the plan.
 
         Args:
             folder: where every finished round is kept, so that a killed run can be resumed.
             on_round: called after each round.
+            tell: is told where a round stands, as a clause.
 
         Raises:
             FederationError: three rounds in a row came to nothing.
         """
         while not self.shared.done:
-            report = self._simulation.run_round()
+            report = self._simulation.run_round(tell)
             self.reports.append(report)
             on_round(report)
             if folder is not None:

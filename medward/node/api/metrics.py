@@ -54,6 +54,9 @@ class NodeCollector(Collector):
             yield _counter("ledger_journal_commits", "syncs of the ledger's journal", ledger["journal_commits"])
         yield _gauge("store_blocks", "blocks in the store", store["blocks"])
         yield _gauge("store_bytes", "bytes of blocks in the store", store["bytes"])
+        if "disk_free" in store:
+            yield _gauge("disk_free_bytes", "bytes left on the disk of the home", store["disk_free"])
+        yield from _rounds(status["participant"])
         refused = CounterMetricFamily("medward_api_refused", "requests that the API refused", labels=["status"])
         for code, count in sorted(self._refusals.items()):
             refused.add_metric([str(code)], count)
@@ -70,6 +73,29 @@ class NodeCollector(Collector):
         for part, count in sorted(self._restarts.items()):
             restarts.add_metric([part], count)
         yield restarts
+
+
+def _rounds(told: Mapping[str, Any]) -> Iterable[Metric]:
+    """Yield where the rounds stand, and how old and how good the model is."""
+    for key, name, what in (
+        ("round", "round", "the number of the present round"),
+        ("last_final_round", "last_final_round", "the number of the last final round"),
+        ("last_final_seconds", "last_final_round_age_seconds", "seconds since the last final round ended"),
+        ("model_seconds", "model_age_seconds", "seconds since the model's training round ended"),
+    ):
+        if told.get(key) is not None:
+            yield _gauge(name, what, told[key])
+    if told.get("phase") is not None:
+        phase = GaugeMetricFamily("medward_round_phase", "1 for the present round's phase", labels=["phase"])
+        phase.add_metric([told["phase"]], 1)
+        yield phase
+    if told.get("validation"):
+        measured = GaugeMetricFamily(
+            "medward_model_validation", "how the model does on own validation rows", labels=["measure"]
+        )
+        for measure, value in sorted(told["validation"].items()):
+            measured.add_metric([measure], value)
+        yield measured
 
 
 def _reach(ledger: Mapping[str, Any]) -> Iterable[Metric]:

@@ -24,6 +24,7 @@ StoreEngine = Literal["embedded", "kubo"]
 LedgerEngine = Literal["pbft", "cometbft"]
 
 _PARTICIPANT = "[participant]\n"
+_SCHEMA, _LONGEST_TOLD = "participant.schema", 80
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _EXPECTED = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
 
@@ -265,8 +266,11 @@ def _check_texts(value: Any, key: str) -> None:
     elif isinstance(value, list):
         for inside in value:
             _check_texts(inside, key)
-    elif isinstance(value, str) and not value.isprintable():
-        raise InvalidConfiguration(f"{key}: expected characters that show, got {value!a}")
+    elif isinstance(value, str):
+        # The text of a schema file has lines; it is read as such, and never told as it is.
+        shown = value.replace("\n", "") if key == _SCHEMA else value
+        if not shown.isprintable():
+            raise InvalidConfiguration(f"{key}: expected characters that show, got {value[:_LONGEST_TOLD]!a}")
 
 
 def _in_words(problem: str) -> str:

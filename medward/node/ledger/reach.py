@@ -21,6 +21,18 @@ def no_quorum(ledger: Mapping[str, Any]) -> str | None:
     )
 
 
+def silence_warnings(ledger: Mapping[str, Any]) -> list[str]:
+    """Return a sentence about the members that are out of reach, if there are any."""
+    silent = {
+        name: peer["heard_seconds"]
+        for name, peer in sorted(ledger.get("peers", {}).items())
+        if peer["heard_seconds"] > SILENCE_SECONDS
+    }
+    if not silent:
+        return []
+    return ["out of reach: " + ", ".join(f"{name} (last heard of {told:.0f} s ago)" for name, told in silent.items())]
+
+
 def clock_warnings(ledger: Mapping[str, Any]) -> list[str]:
     """Return a sentence about this node's clock, if it is off, or else one about each member's whose clock is."""
     behind, drift = ledger.get("clock_behind_seconds"), ledger.get("clock_drift_seconds", 0.0)

@@ -1,6 +1,7 @@
 """The store's side of a node: the store itself, the gateway that serves it, and the other members' gateways."""
 
 import logging
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +13,11 @@ from medward.node.home.cards import Contact
 from medward.node.home.configuration import StoreTable, split_address
 from medward.node.home.folder import Home
 from medward.node.store.exchange import MembersExchange
-from medward.node.store.gateway_keys import Signers, make_gateway_identity, write_trusted
+from medward.node.store.gateway_keys import make_gateway_identity, write_trusted
 from medward.store.errors import StoreError
 from medward.store.gateway.peer import Peer
 from medward.store.gateway.server import GatewayRooms, GatewayServer
+from medward.store.gateway.tls import Signers
 from medward.store.interface import BlobStore
 from medward.store.kubo.daemon import KuboDaemon
 from medward.store.kubo.store import KuboStore
@@ -122,6 +124,7 @@ class NodeStore:
             "blocks": usage.blocks,
             "bytes": usage.bytes,
             "limit": usage.limit,
+            "disk_free": shutil.disk_usage(self._home.folder).free,
             "gateway": self._table.address,
             "peers": {name: contact.gateway for name, contact in sorted(self._contacts.items())},
         }

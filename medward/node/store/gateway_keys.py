@@ -7,11 +7,10 @@ those are checked against their names.
 
 import datetime
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -66,28 +65,6 @@ def write_trusted(identity: TlsIdentity, trusted: Sequence[bytes]) -> None:
     """Trust the members with these certificates (DER) and nobody else, in contexts that are made from now on."""
     roots = [x509.load_der_x509_certificate(data).public_bytes(serialization.Encoding.PEM) for data in trusted]
     identity.trusted.write_bytes(b"".join(roots))
-
-
-class Signers:
-    """Tells which member a gateway's certificate is of: a member may make itself as many of them as it likes.
-
-    Args:
-        members: the members' certificates (DER), by name.
-    """
-
-    def __init__(self, members: Mapping[str, bytes]) -> None:
-        self._certificates = [(name, x509.load_der_x509_certificate(data)) for name, data in sorted(members.items())]
-
-    def __call__(self, certificate: bytes) -> str:
-        """Return the name of the member that signed this certificate (DER), or whose own it is; "" for no member's."""
-        found = x509.load_der_x509_certificate(certificate)
-        for name, known in self._certificates:
-            try:
-                found.verify_directly_issued_by(known)
-            except (ValueError, TypeError, InvalidSignature):
-                continue
-            return name
-        return ""
 
 
 def _alternative_name(address: str) -> x509.GeneralName:

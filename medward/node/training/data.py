@@ -7,6 +7,7 @@ site = 0                            on one machine; a hospital with rows of its 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.agents.sentinel.recipe import recipe_of
+from medward.errors import MedwardError
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import courier_of
 from medward.federation.model.hospital import Hospital, training_rows
@@ -21,7 +23,7 @@ from medward.federation.model.plan import TrainingPlan
 from medward.flows.datasets import DATASETS, Dataset
 from medward.flows.errors import BadSplit
 from medward.flows.history import FeatureSpace
-from medward.flows.opening import WARD_ROWS, open_data
+from medward.flows.opening import WARD_ROWS, known_place, open_data
 from medward.flows.partition import Partition, partition_rows
 from medward.flows.prepared import PreparedData, prepare
 from medward.flows.schema import UNLABELLED
@@ -146,6 +148,26 @@ def read_settings(table: Mapping[str, Any]) -> ParticipantSettings:
         return msgspec.convert(dict(table), ParticipantSettings)
     except msgspec.ValidationError as error:
         raise InvalidConfiguration(f"node.toml, [participant]: {error}") from None
+
+
+def check_place(settings: ParticipantSettings) -> None:
+    """Refuse a node whose hospital has not said where its rows are, before it meets the others.
+
+    Raises:
+        InvalidConfiguration: the place is no file, no folder and no data set that is found by its name.
+    """
+    if settings.data == "ward" or Path(settings.data).exists():
+        return
+    try:
+        if not settings.schema:
+            known_place(settings.data)
+            return
+    except MedwardError:
+        pass
+    raise InvalidConfiguration(
+        f"node.toml, participant.data: {settings.data} is no file or folder here; say where this hospital's rows are: "
+        "medward federation join --home HOME --federation HOME/federation.json --data PATH"
+    )
 
 
 def plan_of(prepared: PreparedData, settings: ParticipantSettings) -> TrainingPlan:

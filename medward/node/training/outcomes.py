@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,28 @@ class Outcomes:
         self._model = None if self._folder is None else self._folder.shared_model()
         self._until = history.last()
         self.busy = False
+        self._final: Mapping[str, Any] | None = None
+        self._trained: Mapping[str, Any] | None = None
+        with suppress(MedwardError):
+            self._look_at(history.rounds())
 
     def lack(self, state: FederationState) -> bool:
         """Whether the ledger's state has led to something that is not kept yet."""
         return state.model != self._model or _last_over(state) > self._until
+
+    def told(self, now: float) -> dict[str, Any]:
+        """Return how long ago the last final round was, how old the model is, and how it does on own rows.
+
+        Args:
+            now: the time, in seconds since 1970.
+        """
+        return {
+            "last_final_round": None if self._final is None else self._final["round"],
+            "last_final_seconds": _age(self._final, now),
+            "model_round": None if self._trained is None else self._trained["round"],
+            "model_seconds": _age(self._trained, now),
+            "validation": None if self._trained is None else self._trained.get("validation"),
+        }
 
     async def keep(
         self, state: Callable[[], FederationState], rounds: Callable[[], Sequence[Mapping[str, Any]]]
@@ -71,10 +90,26 @@ class Outcomes:
         self, rounds: Sequence[Mapping[str, Any]], model: str, measured: Mapping[str, float] | None
     ) -> None:
         reports = [{**one, "validation": measured if one["model"] == model else None} for one in rounds]
+        self._look_at(reports)
         try:
             await asyncio.to_thread(self._history.add, reports)
         except MedwardError as error:
             _LOG.warning("the rounds are not kept: %s", error)
+
+    def _look_at(self, rounds: Iterable[Mapping[str, Any]]) -> None:
+        """Note the last final round, and the last of them that trained, among what is known and these."""
+        for one in rounds:
+            if one.get("outcome") != "final":
+                continue
+            if self._final is None or one["round"] > self._final["round"]:
+                self._final = one
+            if one.get("task") == "train" and (self._trained is None or one["round"] > self._trained["round"]):
+                self._trained = one
+
+
+def _age(report: Mapping[str, Any] | None, now: float) -> float | None:
+    ended = None if report is None else report.get("ended")
+    return None if ended is None else round(max(0.0, now - ended), 1)
 
 
 def _last_over(state: FederationState) -> int:

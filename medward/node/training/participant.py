@@ -188,6 +188,7 @@ class TrainingParticipant(Participant):
             "training_rows": None if own is None else own.rows,
             "labels": None if own is None else own.own.labels,
             "labels_mean": None if own is None else own.own.meaning,
+            **self._outcomes.told(time.time()),
         }
 
     def _finished_plan(self, state: FederationState) -> bool:
@@ -295,7 +296,7 @@ class TrainingParticipant(Participant):
         was, now = before.round, after.round
         if now is not None and (was is None or (was.number, was.phase) != (now.number, now.phase)):
             self._led_here = block
-            self._rounds.entered(now.number, now.phase, time.time())
+            self._rounds.entered(now.number, now.phase, time.time(), block.time / 1000)
             if now.over:
                 told = summary(now)
                 of = f"{len(told['cohort'])} in the sum"

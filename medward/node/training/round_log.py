@@ -22,6 +22,7 @@ class RoundLog:
         self._stored: dict[str, int] = {}
         self._fetched: dict[int, int] = {}
         self._entered: dict[int, list[tuple[str, float]]] = {}
+        self._ended: dict[int, float] = {}
 
     def stored(self, label: str, size: int) -> None:
         """Count bytes stored under a label such as `round/7`."""
@@ -31,11 +32,19 @@ class RoundLog:
         """Count bytes that this member read for a round, from its own store or from a peer."""
         self._fetched[number] = self._fetched.get(number, 0) + size
 
-    def entered(self, number: int, phase: Phase, now: float) -> None:
+    def entered(self, number: int, phase: Phase, now: float, block_time: float | None = None) -> None:
         """Note when a round came to a phase here; time counts for the round until it is over.
 
         A phase that is told again, as to a node that goes on from a later state, goes on.
+
+        Args:
+            number: the round's.
+            phase: the phase.
+            now: the time here, in seconds since 1970.
+            block_time: that of the block that led there, which may be of long ago.
         """
+        if phase in OVER and block_time is not None:
+            self._ended[number] = block_time
         self.watch.turn(None if phase in OVER else number)
         entered = self._entered.setdefault(number, [])
         if not entered or entered[-1][0] != phase.value:
@@ -65,6 +74,7 @@ class RoundLog:
         lasted = {phase: until - since for (phase, since), (_, until) in pairwise(phases)}
         return {
             **summary(now),
+            "ended": self._ended.get(now.number),
             "seconds": dict(self.watch.seconds(now.number)),
             "processor": dict(self.watch.processor(now.number)),
             "phases": lasted,

@@ -4,8 +4,6 @@ Whoever runs it sees everything; it is the real thing in every other way: each n
 process, and they speak over mutual TLS.
 """
 
-import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +20,10 @@ from medward.node.home.folder import Home
 from medward.node.training.data import ParticipantSettings
 from medward.node.training.files import TrainingFiles
 from medward.node.training.rules import agreement_parameters
+from medward.node.trial import earlier_run
 from medward.node.trial.launcher import Launcher
 
 PREFIX = "node-"
-_MARK = "trial.json"
 _LOOK_SECONDS = 0.5
 _HEALTHY_SECONDS = 300.0
 #: Without a fault, phases may take long: nobody is left out because a machine is slow.
@@ -79,10 +77,9 @@ class Trial:
         self._reports: dict[int, dict[str, Any]] = {}
 
     def found(self) -> Launcher:
-        """Make the homes anew; those of an earlier trial in this folder are removed."""
+        """Make the homes, in a folder that has none (`earlier_run.make_room`)."""
         options = self.options
-        self._remove_earlier()
-        kept = ("data", "rounds", "bits", "seed", "rows", "partition", "courier", "budget", "members")
+        kept = ("data", "rounds", "bits", "seed", "rows", "partition", "courier", "budget", "members", "schema")
         table = {key: getattr(options.settings, key) for key in kept}
         table |= {"sites": len(options.names), "trial": True}
         deadline = IMPATIENT_SECONDS if options.silent else PATIENT_SECONDS
@@ -102,11 +99,12 @@ class Trial:
                 deadline=deadline,
                 protect=options.protect,
                 sample=options.sample,
+                schema=options.settings.schema,
             ),
             engine=options.ledger,
             prefix=PREFIX,
         )
-        (self.folder / _MARK).write_text(json.dumps({"homes": [home.folder.name for home in launcher.homes.values()]}))
+        earlier_run.write_mark(self.folder, [home.folder for home in launcher.homes.values()])
         return launcher
 
     def reopen(self) -> Launcher:
@@ -193,13 +191,6 @@ class Trial:
                 self._models = {name: decode_model(self.plan, content)}
                 break
         return self._models.get(name)
-
-    def _remove_earlier(self) -> None:
-        mark = self.folder / _MARK
-        if mark.exists():
-            for home in json.loads(mark.read_text())["homes"]:
-                shutil.rmtree(self.folder / home, ignore_errors=True)
-            mark.unlink()
 
 
 def _merge(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -15,7 +16,9 @@ from medward.agents.sentinel.learner import decide, new_network
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.network import layout_of
 from medward.agents.sentinel.recipe import Recipe
+from medward.flows.history import FeatureSpace
 from medward.flows.prepared import PreparedData
+from medward.flows.schema import Group
 
 NOWHERE = Provenance("central", None, 1, "none", True, 0)
 
@@ -82,6 +85,18 @@ def test_escalated_rows_are_decided_with_the_evidence(prepared: PreparedData, re
     informed, _ = model.scorer().q_values(prepared.x, True)
     np.testing.assert_allclose(scores.q[scores.escalated][:, :-1], informed[scores.escalated][:, :-1], atol=2e-6)
     assert np.isneginf(scores.q[scores.escalated][:, -1]).all()
+    assert (scores.decision < 3).all()
+
+
+def test_nothing_is_bought_where_nothing_is_for_sale(prepared: PreparedData, recipe: Recipe) -> None:
+    _, _, model = _pair(prepared, recipe)
+    assert model.scorer().score(prepared.x).escalated.any()
+    schema = prepared.space.schema
+    free = replace(schema, features=tuple(replace(feature, group=Group.CHEAP) for feature in schema.features))
+    space = FeatureSpace(free, prepared.space.history)
+    scores = replace(model, space=space).scorer().score(prepared.x)
+    assert not scores.escalated.any()
+    assert np.isneginf(scores.q[:, -1]).all()
     assert (scores.decision < 3).all()
 
 

@@ -36,7 +36,11 @@ def test_encoding_round_trips_in_every_stage(federation: Start) -> None:
     for _ in range(training.plan.steps):
         content = encode_model(training.shared)
         assert encode_model(decode_model(training.plan, content)) == content
-        training._simulation.run_round()
+        told: list[str] = []
+        training._simulation.run_round(told.append)
+        # Where a round stands is told at each record, not at its end alone.
+        assert len(told) > 4 * len(training.hospitals)
+        assert any("committing, record" in where for where in told)
     assert training.shared.done
     assert encode_model(decode_model(training.plan, encode_model(training.shared))) == encode_model(training.shared)
 

@@ -1,11 +1,14 @@
 """node.toml: what is read, and what a mistake is told."""
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from medward.node.errors import InvalidConfiguration
 from medward.node.home.configuration import Configuration, read_configuration, render
+from medward.node.training.data import ParticipantSettings
 from medward.node.trial.founding import Seat
 from tests.node.conftest import seats
 
@@ -85,3 +88,20 @@ def test_a_member_listens_on_its_number_or_on_all_where_it_has_a_name(text: str,
 def test_a_seat_that_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(InvalidConfiguration, match="--member"):
         Seat.of(text)
+
+
+def test_every_key_that_is_taken_is_explained_and_no_other() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "run-a-node.md").read_text()
+    _, _, section = page.partition("### The keys of node.toml")
+    explained = set()
+    for cell in re.findall(r"(?m)^\| (`[^|]*) \|", section.partition("\n## ")[0]):
+        table = re.match(r"`\[(\w+)\]`", cell)
+        prefix = f"{table[1]}." if table else ""
+        explained |= {prefix + key for key in re.findall(r"`(\w+)`", cell)}
+    taken = {f"participant.{field.name}" for field in msgspec.structs.fields(ParticipantSettings)}
+    for field in msgspec.structs.fields(Configuration):
+        if field.name != "participant":
+            kind = field.type
+            inside = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else ()
+            taken |= {f"{field.name}.{key.name}" for key in inside} or {field.name}
+    assert explained == taken

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from medward.node.ledger.reach import clock_warnings, no_quorum
+from medward.node.ledger.reach import clock_warnings, no_quorum, silence_warnings
 
 
 def ledger(heard: dict[str, float], ahead: dict[str, float | None] | None = None, **fields: Any) -> dict[str, Any]:
@@ -42,3 +42,11 @@ def test_engine_that_does_not_say_has_no_warnings(told: dict[str, Any]) -> None:
 
 def test_clock_of_one_that_is_gone_is_not_told_of() -> None:
     assert clock_warnings(ledger({"b": 0.1, "c": 0.1, "d": 99.0}, {"d": 500.0}, clock_behind_seconds=0.0)) == []
+
+
+def test_one_silent_member_is_told_of_while_there_is_a_quorum() -> None:
+    assert silence_warnings(ledger({"b": 0.4, "c": 0.1, "d": 4.9})) == []
+    assert silence_warnings(ledger({"b": 0.4, "c": 61.2, "d": 7.0})) == [
+        "out of reach: c (last heard of 61 s ago), d (last heard of 7 s ago)"
+    ]
+    assert silence_warnings({"engine": "cometbft"}) == []

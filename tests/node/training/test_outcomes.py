@@ -44,3 +44,30 @@ def test_model_without_its_round_and_round_without_its_model_are_lacking(home: P
     assert outcomes(home).lack(state_after(3, "m3"))
     (home / "model").unlink()
     assert outcomes(home).lack(state_after(2, "m3"))
+
+
+def test_age_of_the_last_final_round_and_of_the_model_and_its_measures_are_told(home: Path) -> None:
+    RoundHistory(home).add(
+        [
+            {"round": 4, "outcome": "final", "task": "train", "ended": 1000.0, "validation": {"rows": 9}},
+            {"round": 5, "outcome": "void", "task": "train", "ended": 1010.0},
+            {"round": 6, "outcome": "final", "task": "survey", "ended": 1020.0},
+        ]
+    )
+    assert outcomes(home).told(1100.0) == {
+        "last_final_round": 6,
+        "last_final_seconds": 80.0,
+        "model_round": 4,
+        "model_seconds": 100.0,
+        "validation": {"rows": 9},
+    }
+
+
+def test_round_that_ended_while_nobody_took_the_time_has_no_age(home: Path) -> None:
+    told = outcomes(home).told(1100.0)
+    assert (told["last_final_round"], told["last_final_seconds"], told["validation"]) == (3, None, None)
+
+
+def test_damaged_history_costs_nothing_but_the_ages(tmp_path: Path) -> None:
+    (tmp_path / "rounds.jsonl").mkdir()
+    assert Outcomes(SimpleNamespace(), RoundHistory(tmp_path), None).told(1.0)["last_final_round"] is None  # type: ignore[arg-type]

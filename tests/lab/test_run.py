@@ -138,6 +138,28 @@ def test_intruders_send_nothing_outside_their_labels(folder):
         assert outside <= 2, host
 
 
+@pytest.mark.slow
+def test_command_beside_a_run_sees_its_frames_until_it_ends(allowed, tmp_path):
+    beside = (
+        "import socket, sys\n"
+        "wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); wire.bind((sys.argv[1], 3))\n"
+        "count = 0\n"
+        "try:\n"
+        "    while True: count += len(wire.recv(65536)) > 0\n"
+        "except KeyboardInterrupt: print('frames', count)\n"
+    )
+    (tmp_path / "beside.py").write_text(beside)
+    words = laboratory("--seed", "4", "--seconds", "6", "--out", str(tmp_path), "--attacks", "none", "--beside")
+    done = subprocess.run(
+        [*words, f"{sys.executable} {tmp_path}/beside.py span1"], capture_output=True, text=True, check=True
+    )
+    counts = [int(line.split()[-1]) for line in done.stderr.splitlines() if line.startswith("frames ")]
+    assert counts[0] > 10
+    done = subprocess.run([*words, "no-such-program"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no-such-program did not start" in done.stderr
+
+
 def network() -> tuple[list[tuple[int, str]], list[str]]:
     """This machine's interfaces, and its named network namespaces."""
     return socket.if_nameindex(), sorted(os.listdir("/run/netns")) if Path("/run/netns").exists() else []
@@ -155,7 +177,8 @@ def processes(word: str) -> list[str]:
     return found
 
 
-def test_nothing_is_left_of_a_laboratory_that_is_killed(allowed, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_left_of_a_laboratory_that_is_killed(allowed, tmp_path, number):
     before = network()
     seed = str(time.time_ns())
     words = laboratory("--seed", seed, "--seconds", "60", "--out", str(tmp_path), "--attacks", "none")
@@ -164,7 +187,7 @@ def test_nothing_is_left_of_a_laboratory_that_is_killed(allowed, tmp_path):
         assert "hosts on" in process.stderr.readline()
         assert len(processes(seed)) >= 10
         assert network() == before
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(process.pid, number)
     deadline = time.monotonic() + 20
     while processes(seed) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -176,7 +199,7 @@ def test_nothing_is_left_of_a_laboratory_that_is_killed(allowed, tmp_path):
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        (["tools/lab", "--inside", "--seed", "1", "--out", "OUT"], "no empty network of the laboratory's own"),
+        (["tools/lab", "--inside", "0", "--seed", "1", "--out", "OUT"], "no empty network of the laboratory's own"),
         (["-m", "tools.lab.host", "1", "60", "host0"], "not the namespace of the laboratory's host0"),
         (["-m", "tools.lab.intruder", "1", "60", "syn_flood", "0"], "not the namespace of the laboratory's host"),
         (["tools/lab", "--seed", "1", "--seconds", "5000", "--out", "OUT"], "a run lasts 1 to 900 seconds"),

@@ -7,6 +7,7 @@ make namespaces.
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def _options() -> argparse.ArgumentParser:
         metavar="A,B",
         help=f"Which attacks, in this order; 'none' for a quiet ward. Default: as many as fit. {', '.join(CLASSES)}",
     )
+    parser.add_argument(
+        "--beside",
+        default="",
+        metavar="COMMAND",
+        help=f"A command that runs while the ward is captured; every frame comes to the interface {namespaces.SPAN}.",
+    )
     return parser
 
 
@@ -38,26 +45,30 @@ def _methods(text: str | None) -> list[str] | None:
 
 def main(arguments: list[str]) -> int:
     """Run the laboratory; return the exit status."""
-    inside = namespaces.is_inside(arguments)
-    given = arguments[1:] if inside else arguments
-    options = _options().parse_args(given)
+    pipe = namespaces.pipe_of(arguments)
+    options = _options().parse_args(arguments if pipe is None else arguments[2:])
     methods = _methods(options.attacks)
     try:
         ward = draw_ward(options.seed, options.seconds, methods)
     except ValueError as error:
         print(f"The run cannot be drawn: {error}.", file=sys.stderr)
         return 2
-    if not inside:
+    if pipe is None:
         if (reason := namespaces.why_not()) is not None:
             print(reason, file=sys.stderr)
             return 1
-        namespaces.enter(given)
+        return namespaces.run_inside(arguments)
     try:
-        for path in run(ward, methods, options.out, lambda line: print(line, file=sys.stderr, flush=True)):
+        namespaces.check_own_network()
+        namespaces.end_with(pipe)
+        beside = shlex.split(options.beside)
+        for path in run(ward, methods, options.out, lambda line: print(line, file=sys.stderr, flush=True), beside):
             print(path)
     except (FailedRun, namespaces.NoNamespaces, OSError) as error:
         print(f"The run failed: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -1,8 +1,8 @@
 """The laboratory's network: a hub in namespaces that die with the laboratory, and a namespace on it for each host.
 
-`enter` replaces this process by `unshare`, whose child is process 1 of a PID namespace and dies with it. When process 1
-dies, the kernel kills all others in there; with the last of them go the network, mount and user namespaces. So nothing
-is left however the laboratory ends, and nobody has to clean up.
+`run_inside` starts the command as process 1 of a PID namespace. That process ends when the one that started it does,
+however that ends; then the kernel kills all others in there, and with the last of them go the network, mount and user
+namespaces. So nothing is left, and nobody has to clean up.
 """
 
 import array
@@ -11,10 +11,12 @@ import fcntl
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,14 +57,38 @@ def why_not() -> str | None:
     return f"The laboratory needs network namespaces, which are not allowed here ({said[-1]}): run it as root on Linux."
 
 
-def enter(arguments: Sequence[str]) -> None:
-    """Replace this process by the laboratory's command with `arguments`, inside new namespaces."""
-    os.execvp(_unshare()[0], [*_unshare(), sys.executable, str(ROOT / "tools" / "lab"), _IN, *arguments])
+def run_inside(arguments: Sequence[str]) -> int:
+    """Run the laboratory's command with `arguments` inside new namespaces; return its exit status."""
+    ours, theirs = os.pipe()
+    command = [*_unshare(), sys.executable, str(ROOT / "tools" / "lab"), _IN, str(ours), *arguments]
+    with subprocess.Popen(command, pass_fds=(ours,)) as process:
+        os.close(ours)  # `theirs` stays open in this process alone, for as long as it lives
+        signal.signal(signal.SIGTERM, lambda number, frame: process.kill())
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.kill()
+            status = process.wait()
+    os.close(theirs)
+    return status if status >= 0 else 128 - status
 
 
-def is_inside(arguments: Sequence[str]) -> bool:
-    """Tell whether these are the arguments of a process that `enter` started."""
-    return list(arguments[:1]) == [_IN]
+def pipe_of(arguments: Sequence[str]) -> int | None:
+    """Return the pipe that `run_inside` gave to a process with these arguments, or nothing for any other process."""
+    inside = len(arguments) > 1 and arguments[0] == _IN and arguments[1].isdigit()
+    return int(arguments[1]) if inside else None
+
+
+def end_with(pipe: int) -> None:
+    """End this process, and with it all of the laboratory, when nobody holds the pipe's other end any more."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(pipe, 1):
+                pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def check_own_network() -> None:

@@ -1,9 +1,12 @@
 """A run of the laboratory, from inside its namespaces: build, capture, attack by the plan's clock, write labels."""
 
 import json
+import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,17 @@ from tools.lab.plan import Ward
 
 #: Seconds in which hosts come up before the capture begins.
 _SETTLES = 1.5
+#: Seconds that a command beside the run has after it was interrupted.
+_ENDS = 20
 
 
 class FailedRun(Exception):
     """A run whose capture would not be what its labels say."""
 
 
-def run(ward: Ward, methods: Sequence[str] | None, folder: Path, say: Callable[[str], None]) -> list[Path]:
+def run(
+    ward: Ward, methods: Sequence[str] | None, folder: Path, say: Callable[[str], None], beside: Sequence[str] = ()
+) -> list[Path]:
     """Make a run; return the files that were written: the capture and its labels.
 
     Args:
@@ -27,6 +34,7 @@ def run(ward: Ward, methods: Sequence[str] | None, folder: Path, say: Callable[[
         methods: what it was drawn with.
         folder: where the files go; it is made.
         say: takes a line of progress.
+        beside: a command that runs while the ward is captured, and is interrupted then; without any, nothing does.
 
     Raises:
         FailedRun: a host or an attack broke off, or frames were lost. Nothing is written.
@@ -43,7 +51,7 @@ def run(ward: Ward, methods: Sequence[str] | None, folder: Path, say: Callable[[
     time.sleep(_SETTLES)
     said = f"{len(ward.hosts)} hosts on {ward.network}.0/24, {len(ward.attacks)} attacks in {ward.seconds:g} s"
     say(f"run {ward.seed}: {said}")
-    with Capture(SPAN, capture) as taken:
+    with Capture(SPAN, capture) as taken, _running(beside):
         entries = _attack(ward, methods, say)
         for name, process in hosts.items():
             if process.poll() is not None:
@@ -56,6 +64,33 @@ def run(ward: Ward, methods: Sequence[str] | None, folder: Path, say: Callable[[
     part.rename(labels)
     say(f"run {ward.seed}: {taken.frames} frames")
     return [capture, labels]
+
+
+@contextmanager
+def _running(command: Sequence[str]) -> Iterator[None]:
+    """Run a command, whose output is this program's messages, and interrupt it.
+
+    Raises:
+        FailedRun: it could not start, or ended with a failure.
+    """
+    if not command:
+        yield
+        return
+    try:
+        process = subprocess.Popen(command, stdout=sys.stderr)
+    except OSError as error:
+        raise FailedRun(f"{command[0]} did not start: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            status = process.wait(_ENDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+    if status not in (0, -signal.SIGINT, 128 + signal.SIGINT):
+        raise FailedRun(f"{command[0]} ended with status {status}")
 
 
 def _attack(ward: Ward, methods: Sequence[str] | None, say: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -74,20 +74,22 @@ def _attack(
     random: Random, method: str, start: float, length: float, hosts: Sequence[Host], intruders: Sequence[Host]
 ) -> Attack:
     attacker = random.choice(intruders)
+    # A label knows a victim by its address, which the gateway uses as well for machines behind it.
+    direct = [host for host in hosts if not host.gateway]
     settings: dict[str, Any] = {"seed": random.getrandbits(32)}
     if method in _OF_THE_WHOLE_NETWORK:
         return Attack(method, start, length, attacker.name, (), settings | {"rate": random.uniform(15, 120)})
     if method in ("arp_spoofing", "alteration"):
-        victims, settings["role"] = _conversation(random, hosts, altered=method == "alteration")
+        victims, settings["role"] = _conversation(random, direct, altered=method == "alteration")
         return Attack(method, start, length, attacker.name, victims, settings)
     if method == "exfiltration":
         return _exfiltration(random, start, length, hosts, attacker, settings)
-    victim = random.choice(hosts)
+    victim = random.choice(direct)
     if method in _SERVICE:
         victim = next(host for host in hosts if any(role.name == _SERVICE[method] for role in host.roles))
         settings |= next(role.settings for role in victim.roles if role.name == _SERVICE[method])
     elif method in ("syn_flood", "connection_flood", "malformed_packets"):
-        victim = random.choice([host for host in hosts if any("port" in r.settings for r in _listening(host))])
+        victim = random.choice([host for host in direct if any("port" in r.settings for r in _listening(host))])
         settings["port"] = random.choice([role.settings["port"] for role in _listening(victim)])
     return Attack(method, start, length, attacker.name, (victim.name,), settings | _speed(random, method))
 
@@ -134,12 +136,13 @@ def _speed(random: Random, method: str) -> dict[str, Any]:
         "http_guessing": (4, 25),
         "ssh_guessing": (2, 10),
         "ftp_guessing": (2, 10),
-        "mqtt_malformed": (4, 20),
+        "mqtt_malformed": (0.8, 20),
         "malformed_packets": (10, 120),
         "dhcp_starvation": (10, 100),
     }[method]
     return {
         "rate": random.uniform(*rate),
         "spoofs": random.random() < 0.3,
+        "logs in": random.random() < 0.5,
         "order": random.choice(("random", "upwards", "common first")),
     }

@@ -35,12 +35,11 @@ def draw_ward(seed: int, seconds: float, methods: Sequence[str] | None = None) -
     macs = _macs(random)
     hosts: list[Host] = []
 
-    def add(roles: Sequence[Role]) -> Host:
+    def add(roles: Sequence[Role], gateway: str = "") -> Host:
         number = len(hosts)
         ttl = random.choice((64, 64, 64, 128, 255))
-        host = Host(
-            f"host{number}", next(macs), f"{network}.{numbers[number]}", ttl, random.random() < 0.3, tuple(roles)
-        )
+        address, ipv6 = f"{network}.{numbers[number]}", random.random() < 0.3
+        host = Host(f"host{number}", next(macs), address, ttl, ipv6, gateway, tuple(roles))
         hosts.append(host)
         return host
 
@@ -50,8 +49,11 @@ def draw_ward(seed: int, seconds: float, methods: Sequence[str] | None = None) -
         host = add(group)
         shared |= {role.name: (host.address, role.settings) for role in group}
     controller = [add([_modbus_slave(random)]) for _ in range(random.randint(1, 2))]
-    for make in _device_makers(random):
-        add(make(random, shared))
+    gateway = add([Role("gateway", {})]).address if random.random() < 0.4 else ""
+    for number, make in enumerate(_device_makers(random)):
+        # The first of each kind speaks directly, so that somebody can be spoken between.
+        behind = gateway if number >= len(_KINDS) and random.random() < 0.7 else ""
+        add([*make(random, shared), *_everyday(random, shared)], behind)
     add([_modbus_master(random, [host.address for host in controller])])
     add(_workstation(random, shared, [host.address for host in hosts]))
     devices = list(hosts)
@@ -95,6 +97,10 @@ def _services(random: Random) -> list[Role]:
         Role("fhir_server", {"port": random.choice((80, 8080)), "token": _word(random, 24)}),
         Role("ftp_server", {"port": 21, "user": _word(random, 6), "password": _word(random, 10)}),
         Role("ssh_server", {"port": 22, "banner": random.choice(("OpenSSH_9.6", "OpenSSH_8.9p1", "dropbear_2022.83"))}),
+        Role("name_server", {"port": 53}),
+        Role("time_server", {"port": 123}),
+        Role("app_server", {"ports": [random.choice((443, 8443)), *random.sample(range(1_024, 60_000), 2)]}),
+        Role("sink", {"port": random.randint(5_000, 60_000)}),
         Role("dhcp_server", {"first": random.randint(2, 200), "count": random.randint(20, 50)}),
     ]
 
@@ -108,8 +114,7 @@ def _groups(random: Random, services: list[Role]) -> list[list[Role]]:
 
 
 def _device_makers(random: Random) -> list[Any]:
-    makers = [_mqtt_sensor, _hl7_device, _dicom_modality, _fhir_client]
-    return makers + random.choices(makers, weights=(4, 2, 1, 2), k=random.randint(2, 5))
+    return [*_KINDS, *random.choices((*_KINDS, _camera), weights=(4, 2, 1, 2, 2), k=random.randint(2, 5))]
 
 
 Services = dict[str, tuple[str, dict[str, Any]]]
@@ -122,6 +127,42 @@ def _pace(random: Random, low: float, high: float) -> dict[str, float]:
 
 def _lease(random: Random, services: Services) -> Role:
     return Role("dhcp_client", {"server": services["dhcp_server"][0], **_pace(random, 20, 90)})
+
+
+def _everyday(random: Random, services: Services) -> list[Role]:
+    """What a machine does besides its work."""
+    found = []
+    if random.random() < 0.4:
+        way = random.choice(("server", "server", "all", "search"))
+        settings = {"server": services["name_server"][0], "way": way, "burst": random.randint(1, 8)}
+        found.append(Role("names", settings | _pace(random, 2, 40)))
+    if random.random() < 0.3:
+        found.append(Role("clock", {"server": services["time_server"][0], **_pace(random, 5, 60)}))
+    if random.random() < 0.4:
+        found.append(_sessions(random, services))
+    if random.random() < 0.25:
+        found.append(Role("restarts", _pace(random, 20, 120)))
+    return found
+
+
+def _sessions(random: Random, services: Services) -> Role:
+    server, settings = services["app_server"]
+    closed = [random.randint(1024, 60_000)] if random.random() < 0.3 else []
+    drawn = {
+        "server": server,
+        "ports": [*random.sample(settings["ports"], random.randint(1, 3)), *closed],
+        "burst": random.randint(1, 6),
+        "exchanges": random.randint(1, 12),
+        "longest": random.choice((100, 1_000, 12_000)),
+    }
+    return Role("sessions", drawn | _pace(random, 1, 30))
+
+
+def _camera(random: Random, services: Services) -> list[Role]:
+    server, settings = services["sink"]
+    low = random.randint(80, 900)
+    sizes = (low, random.randint(low, 1_300))
+    return [Role("stream", {"server": server, **settings, "sizes": sizes, **_pace(random, 0.02, 0.2)})]
 
 
 def _mqtt_sensor(random: Random, services: Services) -> list[Role]:
@@ -227,7 +268,10 @@ def _workstation(random: Random, services: Services, addresses: list[str]) -> li
         ),
         Role("ssh_client", {"server": services["ssh_server"][0], **services["ssh_server"][1], **_pace(random, 20, 70)}),
     ]
-    return random.sample(roles, random.randint(1, 3))
+    return [*random.sample(roles, random.randint(1, 3)), _sessions(random, services)]
+
+
+_KINDS = (_mqtt_sensor, _hl7_device, _dicom_modality, _fhir_client)
 
 
 def _collector(random: Random) -> Role:

@@ -144,7 +144,7 @@ def build_network(ward: Ward) -> None:
         for words in (
             ("link", "set", "lo", "up"),
             ("link", "set", "eth0", "address", host.mac),
-            ("addr", "add", f"{host.address}/24", "brd", "+", "dev", "eth0"),
+            ("addr", "add", f"{host.address}/{32 if host.gateway else 24}", "dev", "eth0"),
         ):
             _ip("-n", host.name, *words)
     _ip("link", "add", "span0", "type", "veth", "peer", "name", SPAN)
@@ -167,6 +167,11 @@ def set_up_host(host: Host) -> None:
     Path("/proc/sys/net/ipv4/tcp_synack_retries").write_text("1")
     _set_ipv6(host.ipv6, "eth0")
     _ip("link", "set", "eth0", "up")
+    if host.gateway:
+        Path("/proc/sys/net/ipv4/conf/all/accept_redirects").write_text("0")
+        _ip("route", "add", host.gateway, "dev", "eth0")
+        network = host.address.rpartition(".")[0]
+        _ip("route", "add", f"{network}.0/24", "via", host.gateway)
 
 
 def start_in(host: Host, module: str, *arguments: str) -> "subprocess.Popen[str]":

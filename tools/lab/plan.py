@@ -55,6 +55,8 @@ class Host:
         mac, address: of its only interface.
         ttl: that its packets start with.
         ipv6: whether it speaks IPv6 (link-local alone).
+        gateway: the address of the machine that it sends through, or none; its frames are seen twice, with other MAC
+            addresses, as where a SPAN port shows both sides of a router.
         roles: what it does; an intruder's machine only waits for what is sent to it.
     """
 
@@ -63,6 +65,7 @@ class Host:
     address: str
     ttl: int = 64
     ipv6: bool = False
+    gateway: str = ""
     roles: tuple[Role, ...] = ()
 
 

@@ -11,17 +11,19 @@ _IPV4 = 0x0800
 
 
 def mqtt_malformed(scene: Scene) -> None:
-    """Send the broker packets of kinds, flags and lengths that do not exist, some after a CONNECT."""
+    """Send the broker packets of kinds, flags and lengths that do not exist, some from a client that has logged in."""
     random = scene.random
     for _ in scene.turns():
+        body = random.randbytes(random.randrange(2, 60))
+        # Kinds that do not exist, flags that they may not have, a QoS of 3; with a length that is right or is not.
         octets = bytes([random.choice((0x00, 0x13, 0x36, 0x80, 0xC3, 0xF1))])
-        octets += bytes([random.choice((0x7F, 0xFF, random.randrange(2, 60)))]) + random.randbytes(
-            random.randrange(2, 60)
-        )
+        octets += bytes([random.choice((len(body), len(body), 0x7F, 0xFF))]) + body
         with contextlib.suppress(OSError), connect(scene) as connection:
             connection.settimeout(0.1)
-            if scene.settings["spoofs"]:
-                connection.sendall(connect_packet(f"{random.getrandbits(32):x}"))
+            if scene.settings["logs in"]:
+                user, password = random.choice(list(scene.settings["accounts"].items()))
+                connection.sendall(connect_packet(f"{random.getrandbits(32):x}", user, password))
+                connection.recv(4)
             connection.sendall(octets)
             connection.recv(64)
 

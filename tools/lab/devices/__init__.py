@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from tools.lab.devices import collector, dhcp, dicom, fhir, hl7, logins, modbus, mqtt
+from tools.lab.devices import collector, dhcp, dicom, everyday, fhir, hl7, logins, modbus, mqtt
 
 #: A behaviour takes its settings, the host's own address, and its source of randomness. It raises OSError where its
 #: peer is away; it is then started again.
@@ -28,5 +28,15 @@ ROLES: dict[str, Behaviour] = {
     "dhcp_server": dhcp.server,
     "dhcp_client": dhcp.client,
     "collector": collector.collector,
+    "gateway": everyday.gateway,
+    "name_server": everyday.name_server,
+    "names": everyday.names,
+    "time_server": everyday.time_server,
+    "clock": everyday.clock,
+    "app_server": everyday.app_server,
+    "sessions": everyday.sessions,
+    "sink": everyday.sink,
+    "stream": everyday.stream,
+    "restarts": everyday.restarts,
     "watcher": logins.watcher,
 }

@@ -29,12 +29,16 @@ def modality(settings: dict[str, Any], address: str, random: Random) -> None:
     entity.add_requested_context(Verification)
     while True:
         association = entity.associate(settings["server"], settings["port"], ae_title=settings["title"])
-        if association.is_established:
+        if not association.is_established:
+            raise ConnectionError("the archive is away")
+        try:
             if settings["echoes"]:
                 association.send_c_echo()
             for _ in range(settings["images"]):
                 association.send_c_store(_image(settings["size"], random))
-            association.release()
+        except RuntimeError as error:  # how pynetdicom says that the association has ended
+            raise ConnectionError(str(error)) from None
+        association.release()
         wait(settings, random)
 
 

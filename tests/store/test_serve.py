@@ -95,6 +95,16 @@ def test_a_mistake_is_answered_in_one_sentence(
     assert said.count("\n") == 1
 
 
+def test_a_key_that_others_can_read_is_refused_before_anything_is_served(world: World) -> None:
+    world.alice.key.chmod(0o640)
+    peers = NamedPeers([("bob", world.bob.certificate)])
+    with (
+        open_directory(world.store) as store,
+        pytest.raises(StoreError, match="others may read the key"),
+    ):
+        peers.serve(store, "127.0.0.1", 0, certificate=world.alice.certificate, key=world.alice.key)
+
+
 def test_a_store_is_not_served_to_everybody(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,7 +78,7 @@ class Ward:
 
     def rounds(self, name: str) -> Rounds:
         """The rounds that are over, as a node tells them, without what only concerns the node itself."""
-        own = ("seconds", "processor", "phases", "bytes_up", "bytes_down")
+        own = ("seconds", "processor", "phases", "bytes_up", "bytes_down", "ended")
         told = self.launcher.client(name).get("/rounds")
         return {one["round"]: {key: value for key, value in one.items() if key not in own} for one in told}
 

@@ -79,7 +79,7 @@ def windows(folder: Path) -> tuple[list[str], np.ndarray, np.ndarray, list[str]]
     )
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_capture_has_each_device_and_each_attack_and_labels_cover_them(folder):
     ward = draw_ward(SEED, SECONDS, list(CLASSES))
     devices, starts, values, labels = windows(folder)
@@ -119,7 +119,7 @@ def assert_attack_shows(
     assert np.nanmax(values[rows, columns.index(column)]) >= least, (attack.method, column)
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_intruders_send_nothing_outside_their_labels(folder):
     ward = draw_ward(SEED, SECONDS, list(CLASSES))
     attacks = read_labels(folder / f"run-{SEED}.labels.json")
@@ -138,7 +138,7 @@ def test_intruders_send_nothing_outside_their_labels(folder):
         assert outside <= 2, host
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_command_beside_a_run_sees_its_frames_until_it_ends(allowed, tmp_path):
     beside = (
         "import socket, sys\n"

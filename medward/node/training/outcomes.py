@@ -30,14 +30,16 @@ class Outcomes:
     def __init__(self, bench: TrainingWork, history: RoundHistory, folder: Path | None) -> None:
         self._bench, self._history = bench, history
         self._folder = None if folder is None else ModelFolder(folder)
-        # A restart has nothing to do again where the files have it all.
-        self._model = None if self._folder is None else self._folder.shared_model()
-        self._until = history.last()
         self.busy = False
         self._final: Mapping[str, Any] | None = None
         self._trained: Mapping[str, Any] | None = None
+        known: list[dict[str, Any]] = []
         with suppress(MedwardError):
-            self._look_at(history.rounds())
+            known = history.rounds()
+        self._look_at(known)
+        # A restart has nothing to do again where the files have it all.
+        self._model = None if self._folder is None else self._folder.shared_model()
+        self._until = known[-1]["round"] if known else -1
 
     def lack(self, state: FederationState) -> bool:
         """Whether the ledger's state has led to something that is not kept yet."""

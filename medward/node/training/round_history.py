@@ -38,17 +38,11 @@ class RoundHistory:
                     if report is not None:
                         found[report["round"]] = report
         except FileNotFoundError:
-            return []
+            pass
         except OSError as error:
             raise NodeError(f"cannot read {self._path}: {error.strerror}; check its rights") from None
+        self._numbers = set(found)
         return [found[number] for number in sorted(found)]
-
-    def last(self) -> int:
-        """Return the number of the latest round in the file, -1 where there is none or the file cannot be read."""
-        try:
-            return max((int(report["round"]) for report in self.rounds()), default=-1)
-        except NodeError:
-            return -1
 
     def add(self, reports: Iterable[Mapping[str, Any]]) -> None:
         """Append the rounds that are not in the file yet.
@@ -56,9 +50,8 @@ class RoundHistory:
         Raises:
             NodeError: the file cannot be written.
         """
-        if self._numbers is None:
-            self._numbers = {report["round"] for report in self.rounds()}
-        new = sorted((one for one in reports if one["round"] not in self._numbers), key=lambda one: int(one["round"]))
+        known = {report["round"] for report in self.rounds()} if self._numbers is None else self._numbers
+        new = sorted((one for one in reports if one["round"] not in known), key=lambda one: int(one["round"]))
         if not new:
             return
         try:
@@ -69,7 +62,7 @@ class RoundHistory:
         except OSError as error:
             raise NodeError(f"cannot write {self._path}: {error.strerror}; check the disk and its rights") from None
         self._path.chmod(0o600)
-        self._numbers |= {one["round"] for one in new}
+        self._numbers = known | {one["round"] for one in new}
 
 
 def _report(line: bytes) -> dict[str, Any] | None:

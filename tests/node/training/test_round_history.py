@@ -33,9 +33,3 @@ def test_foreign_lines_are_passed_over(tmp_path: Path) -> None:
     history = RoundHistory(tmp_path)
     history.add([told(0)])
     assert history.rounds() == [told(0)]
-
-
-def test_latest_round_is_known_after_a_restart(tmp_path: Path) -> None:
-    assert RoundHistory(tmp_path).last() == -1
-    RoundHistory(tmp_path).add([told(4), told(2)])
-    assert RoundHistory(tmp_path).last() == 4

@@ -94,8 +94,6 @@ class Scorer:
             x: rows by the feature space's columns; NaN where missing.
         """
         q, suspicion = self.q_values(x, bought=False)
-        if not self._sells:
-            q[:, -1] = -np.inf
         decision = q.argmax(axis=1).astype(np.int32)
         escalated = decision == self.actions - 1
         if escalated.any():
@@ -105,8 +103,13 @@ class Scorer:
         return Scores(decision, escalated, q, suspicion)
 
     def q_values(self, x: NDArray[np.float32], bought: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return each row's Q-values, with or without the evidence, and its suspicion."""
+        """Return each row's Q-values, with or without the evidence, and its suspicion.
+
+        ESCALATE, the last, is -inf where the evidence was bought, or there is none to buy.
+        """
         q, suspicion, _ = self._run(x, bought)
+        if not self._sells:
+            q[:, -1] = -np.inf
         return q, suspicion
 
     def chances(self, x: NDArray[np.float32], bought: bool) -> NDArray[np.float32]:

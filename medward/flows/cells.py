@@ -35,8 +35,8 @@ def checked_rows(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_
     )
     labelled = labels == "required" or (labels == "optional" and schema.label in frame.columns)
     wanted = [feature.name for feature in schema.features] + ([schema.label] if labelled else [])
-    mismatch = mismatch_of(schema, frame.columns, wanted)
-    if mismatch.missing:
+    if not set(frame.columns).issuperset(wanted):
+        mismatch = mismatch_of(schema, frame.columns, wanted)
         what = f"the column is missing; of all columns, {mismatch.clauses()}"
         raise BadFile(file.path, what, f"the columns of {schema.title}", column=mismatch.missing[0])
     for name in wanted:

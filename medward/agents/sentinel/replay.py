@@ -52,8 +52,10 @@ def fold(
     """
     keyed = np.concatenate([x[rows], y[rows, None].astype(np.float32)], axis=1)
     vectors = np.ascontiguousarray(keyed).view(np.dtype((np.void, keyed.shape[1] * 4))).ravel()
-    _, first, group, count = np.unique(vectors, return_index=True, return_inverse=True, return_counts=True)
-    if trust is not None:
+    if trust is None:
+        _, first, count = np.unique(vectors, return_index=True, return_counts=True)
+    else:
+        _, first, group = np.unique(vectors, return_index=True, return_inverse=True)
         count = np.bincount(group.ravel(), trust[rows])
     by_row = np.argsort(first)
     first, root = first[by_row], np.sqrt(count[by_row].astype(np.float64))

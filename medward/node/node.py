@@ -28,7 +28,7 @@ from medward.node.ledger.submitter import Nonces, Submitter
 from medward.node.membership import MembershipWatcher
 from medward.node.refused_requests import RefusedRequests
 from medward.node.store.blobs import NodeStore
-from medward.node.store.room import disk_warnings
+from medward.node.store.disk_space import disk_warnings
 from medward.node.supervision import Restarts, keep_running, run_once
 
 _LOG = logging.getLogger("medward.node")

@@ -6,7 +6,7 @@ import pytest
 
 from medward.cli.running import _show
 from medward.node.api.metrics import NodeCollector, render_metrics
-from medward.node.store.room import disk_warnings
+from medward.node.store.disk_space import disk_warnings
 
 PEER = {"heard_seconds": 0.4, "clock_ahead_seconds": 0.0, "height": 9}
 

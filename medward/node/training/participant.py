@@ -426,6 +426,6 @@ def _doing(state: FederationState) -> str:
         return "keeping the model"
     if state.round is not None and not state.round.over:
         return f"{state.round.task}: {state.round.phase.value}"
-    if (lack := state.contributors_lack) and not state.busy:
+    if lack := state.contributors_lack:
         return f"waiting until {lack} more {'hospitals train' if lack > 1 else 'hospital trains'}: too few have labels"
     return "between rounds" if state.begins_at is not None else "waiting for sealing keys"

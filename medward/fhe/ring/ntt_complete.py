@@ -8,8 +8,17 @@ import numpy as np
 
 from medward.fhe.arrays import Doubles
 from medward.fhe.ring.kernels import compiled
-from medward.fhe.ring.modular import reduced, times_constant
-from medward.fhe.ring.ntt_float import TAIL, exponent, forward_layers, forward_rows, inverse_layers, inverse_rows
+from medward.fhe.ring.modular import reduced
+from medward.fhe.ring.ntt_float import (
+    TAIL,
+    exponent,
+    forward_layers,
+    forward_rows,
+    inverse_block,
+    inverse_head,
+    inverse_rows,
+    read_rows,
+)
 
 
 @compiled
@@ -84,34 +93,19 @@ def inverse_complete(
     """
     count = blocks.shape[1]
     size = a.shape[1] // count
-    m = size // TAIL
-    o = 2 * m
     for limb in range(a.shape[0]):
         p, ip = q[limb], iq[limb]
-        y = a[limb]
         for i in range(count):
-            x, w, wq = y[i * size : (i + 1) * size], blocks[limb, i], blocks_q[limb, i]
-            for k in range(TAIL):
-                for c in range(m):
-                    rows[k, c] = x[k * m + c]
+            x = a[limb][i * size : (i + 1) * size]
+            read_rows(rows, x)
             v, vq = last[limb, i], last_q[limb, i]
             for g in range(4):
                 inverse_rows(
                     rows[4 * g], rows[4 * g + 1], rows[4 * g + 2], rows[4 * g + 3],
                     v[g, 0], vq[g, 0], v[g, 1], vq[g, 1], v[g, 2], vq[g, 2], p, ip,
                 )  # fmt: skip
-            for k in range(4):
-                inverse_rows(
-                    rows[k], rows[k + 4], rows[k + 8], rows[k + 12],
-                    w[m:o], wq[m:o], w[o : o + m], wq[o : o + m], w[o + m : o + 2 * m], wq[o + m : o + 2 * m], p, ip,
-                )  # fmt: skip
-            for c in range(m):
-                for k in range(TAIL):
-                    x[c * TAIL + k] = rows[k, c]
-            inverse_layers(x, w, wq, TAIL, p, ip)
-        inverse_layers(y, head[limb], head_q[limb], size, p, ip)
-        for j in range(y.shape[0]):
-            y[j] = reduced(times_constant(y[j], scale[limb], scale_q[limb], p), p, ip)
+            inverse_block(x, rows, blocks[limb, i], blocks_q[limb, i], p, ip)
+        inverse_head(a[limb], head[limb], head_q[limb], size, scale[limb], scale_q[limb], p, ip)
 
 
 def last_factors(factors: Doubles, size: int) -> Doubles:

@@ -11,19 +11,13 @@ from medward.federation.model.shared_model_format import encode_model
 from medward.federation.model.survey import first_model
 from medward.federation.round.effects import Work
 from medward.federation.stopwatch import Stopwatch
-from medward.flows.datasets import ward
 from medward.node.training.data import ParticipantSettings
 from medward.node.training.files import TrainingFiles
 from medward.node.training.work import TrainingWork
 from medward.store.local import LocalStore, open_directory
-from tests.node.training.test_data import side, surveyed
+from tests.node.training.test_data import side, surveyed, table
 
-
-@pytest.fixture
-def table(tmp_path: Path) -> pl.DataFrame:
-    """Rows of a ward, as text."""
-    ward.write_csv(tmp_path / "ward.csv", 600, seed=3)
-    return pl.read_csv(tmp_path / "ward.csv", infer_schema=False)
+__all__ = ["table"]
 
 
 async def never(_: str) -> bytes | None:

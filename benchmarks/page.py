@@ -2,14 +2,14 @@
 
     python benchmarks/page.py [--check]
 
-The pages are README.md, docs/results.md and docs/results/*.md. A printed part stands between two comments, of which the
-first names its command:
+The pages are README.md, docs/results.md, docs/gateway.md and docs/results/*.md. A printed part stands between two
+comments, of which the first names its command:
 
-    <!-- printed by: benchmarks/results.py targets -->
+    <!-- printed by: benchmarks/agents/results.py targets -->
     ...
     <!-- end -->
 
-Such a command only reads the runs in benchmarks/results/; nothing is trained.
+Such a command only reads the runs that are kept beside it; nothing is trained.
 """
 
 import argparse
@@ -22,7 +22,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", *sorted((ROOT / "docs" / "results").glob("*.md")))
+PAGES = (
+    *(ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "gateway.md"),
+    *sorted((ROOT / "docs" / "results").glob("*.md")),
+)
 PART = re.compile(r"(<!-- printed by: (benchmarks/\S+\.py)((?: \S+)*) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -40,7 +43,7 @@ def without_printed_parts(text: str) -> str:
 def _printed(script: str, words: str) -> str:
     """Run a script here, since starting Python and JAX for each would take longer than the printing."""
     out, before = io.StringIO(), (sys.argv, sys.path[:])
-    sys.argv, sys.path = [script, *words.split()], [str(ROOT / "benchmarks"), *sys.path]
+    sys.argv, sys.path = [script, *words.split()], [str((ROOT / script).parent), *sys.path]
     try:
         with contextlib.redirect_stdout(out):
             runpy.run_path(str(ROOT / script), run_name="__main__")

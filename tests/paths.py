@@ -3,13 +3,14 @@
 import ast
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 ROOT = Path(__file__).parents[1]
-_STEP = re.compile(r"^\d+\. `(medward/[\w/]+\.py)`: ((?:`[\w.]+`,? ?)+)", re.MULTILINE)
+_STEP = re.compile(r"^(?:\d+\.| +) `(medward/[\w/]+\.py)`: ((?:`[\w.]+`,? ?)+)", re.MULTILINE)
 
 
 def path_of(page: str, heading: str) -> list[tuple[str, str]]:
@@ -27,7 +28,7 @@ def functions_of(file: str) -> dict[str, bool]:
     found = {}
     for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
         for inner in node.body if isinstance(node, ast.ClassDef) else [node]:
-            if isinstance(inner, ast.FunctionDef):
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
                 name = f"{node.name}.{inner.name}" if isinstance(node, ast.ClassDef) else inner.name
                 found[name] = any("njit" in ast.unparse(decorator) for decorator in inner.decorator_list)
     return found
@@ -35,7 +36,7 @@ def functions_of(file: str) -> dict[str, bool]:
 
 @contextmanager
 def calls(path: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Collect the calls of a path's functions, by file and name."""
+    """Collect the calls of a path's functions in this thread and in those that begin meanwhile, by file and name."""
     seen: list[tuple[str, str]] = []
     wanted = {(str(ROOT / file), name.rpartition(".")[2]): (file, name) for file, name in path}
 
@@ -47,10 +48,12 @@ def calls(path: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
 
     before = sys.getprofile()
     sys.setprofile(note)
+    threading.setprofile(note)
     try:
         yield seen
     finally:
         sys.setprofile(before)
+        threading.setprofile(before)  # type: ignore[arg-type]
 
 
 def follow(path: list[tuple[str, str]], seen: list[tuple[str, str]]) -> None:

@@ -230,6 +230,8 @@ def _write(pieces: Iterable[bytes], out: Path | None) -> None:
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return
+    if out.is_dir():
+        raise MedwardError(f"{out} is a folder; name a file")
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         with unfinished.open("wb") as file:
@@ -300,7 +302,7 @@ def _serve(
 
 def _address(listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) >= 2**16:
+    if not colon or not host or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) >= 2**16:
         raise BadUsage(f"--listen: expected HOST:PORT with a port of 0 to 65535, got {listen!a}")
     return host.strip("[]"), int(port)
 

@@ -117,14 +117,15 @@ def decode_node(block: bytes) -> PbNode:
 
 def _decode_link(message: bytes) -> PbLink:
     cid: Cid | None = None
-    name, tree_size = "", 0
+    name: str | None = None
+    tree_size: int | None = None
     for number, value in read_fields(message, 3):
         try:
             if number == 1 and isinstance(value, bytes) and cid is None:
                 cid = Cid.decode(value)
-            elif number == 2 and isinstance(value, bytes):
+            elif number == 2 and isinstance(value, bytes) and name is None:
                 name = value.decode("utf-8")
-            elif number == 3 and isinstance(value, int):
+            elif number == 3 and isinstance(value, int) and tree_size is None:
                 tree_size = value
             else:
                 raise InvalidDag(f"field {number} of a DAG-PB link is unknown or stands twice")
@@ -134,7 +135,7 @@ def _decode_link(message: bytes) -> PbLink:
             raise InvalidDag("the name of a DAG-PB link is not UTF-8") from None
     if cid is None:
         raise InvalidDag("a DAG-PB link has no CID")
-    return PbLink(cid, name, tree_size)
+    return PbLink(cid, name or "", tree_size or 0)
 
 
 def _read_uint64(message: bytes, offset: int) -> tuple[int, int]:

@@ -19,6 +19,7 @@ class PinTable:
 
     def __init__(self, path: Path | None, read_only: bool = False) -> None:
         self._lock = threading.Lock()
+        self._path = path
         try:
             self._database = _open(path, read_only)
         except sqlite3.Error as error:
@@ -40,10 +41,13 @@ class PinTable:
         self._write("DELETE FROM pins WHERE cid = ? AND label = ?", root, label)
 
     def matching(self, label: str | None = None) -> list[Pin]:
-        """Return the pins with `label`, or all, sorted."""
+        """Return the pins with `label`, or all, sorted; StoreError where the file is damaged."""
         query = "SELECT cid, label, whole FROM pins WHERE ?1 IS NULL OR label = ?1"
-        with self._lock:
-            rows = self._database.execute(query, (label,)).fetchall()
+        try:
+            with self._lock:
+                rows = self._database.execute(query, (label,)).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the pins in {self._path}: {error}; restore the file or remove it") from None
         return sorted_pins(Pin(Cid.parse(cid), kept, bool(whole)) for cid, kept, whole in rows)
 
     def roots(self) -> dict[Cid, bool]:

@@ -12,6 +12,7 @@ from dag_cbor.decoding.err import CBORDecodingError
 from dag_cbor.encoding.err import CBOREncodingError
 from multiformats import CID
 
+from medward.errors import first_line
 from medward.store.cid import DAG_CBOR, Cid
 from medward.store.errors import InvalidCid, InvalidRecord
 
@@ -34,7 +35,7 @@ def encode_record(value: RecordValue) -> bytes:
     try:
         encoded = dag_cbor.encode(_with_library_links(value, 0))
     except (CBOREncodingError, TypeError, ValueError, OverflowError) as error:
-        raise InvalidRecord(f"this value cannot be a record: {_first_line(error)}") from None
+        raise InvalidRecord(f"this value cannot be a record: {first_line(error)}") from None
     if len(encoded) > MAX_RECORD_BYTES:
         raise InvalidRecord(f"a record of {len(encoded)} bytes is too long: link a blob for more than 1 MiB")
     _check_nesting(encoded)
@@ -52,9 +53,9 @@ def decode_record(encoded: bytes) -> RecordValue:
         canonical = dag_cbor.encode(decoded)
         value = _with_our_links(decoded)
     except (CBORDecodingError, InvalidCid) as error:
-        raise InvalidRecord(f"not canonical DAG-CBOR: {_first_line(error)}") from None
+        raise InvalidRecord(f"not canonical DAG-CBOR: {first_line(error)}") from None
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
-        raise InvalidRecord(f"not canonical DAG-CBOR: {_first_line(error)}") from None
+        raise InvalidRecord(f"not canonical DAG-CBOR: {first_line(error)}") from None
     if canonical != encoded:
         raise InvalidRecord("not canonical DAG-CBOR: the same value has another, shorter or sorted, form")
     return value
@@ -138,7 +139,3 @@ def _read_head(encoded: bytes, offset: int) -> tuple[int, int, int]:
         raise InvalidRecord("a record holds an item of indefinite length")
     end = offset + 1 + (1 << (information - 24))
     return major_type, int.from_bytes(encoded[offset + 1 : end], "big"), end
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

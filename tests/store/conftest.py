@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from medward.store.errors import KuboUnavailable
 from medward.store.interface import BlobStore
@@ -15,10 +14,6 @@ from medward.store.kubo.configuration import new_swarm_key
 from medward.store.kubo.daemon import KuboDaemon, find_kubo
 from medward.store.kubo.store import KuboStore
 from medward.store.local import in_memory, open_directory
-
-# How long an example takes says nothing about it on a machine that does other work, too.
-settings.register_profile("store", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("store")
 
 MakeStore = Callable[[], BlobStore]
 

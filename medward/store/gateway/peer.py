@@ -32,8 +32,15 @@ class Peer:
     url: str
 
     def __post_init__(self) -> None:
-        url = urlsplit(self.url)
-        if url.hostname and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))):
+        try:
+            url = urlsplit(self.url)
+            host = url.hostname if url.port is None or url.port else None
+        except ValueError:  # brackets that hold no address, or a port that is none
+            host = None
+        # A URL with other letters cannot be asked, and white space is read differently by every reader.
+        if not (self.url.isascii() and self.url.isprintable()) or " " in self.url:
+            host = None
+        if host and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))):
             return
         raise StoreError(f"the peer {self.name} is at {self.url}; use https://, or http:// on 127.0.0.1 only")
 

@@ -148,8 +148,8 @@ def _look_up(value: RecordValue, names: tuple[str, ...]) -> tuple[RecordValue, t
         name, names = names[0], names[1:]
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isdecimal() and int(name[:9]) < len(value):
-            value = value[int(name[:9])]
+        elif isinstance(value, list) and name.isdecimal() and len(name) < 10 and int(name) < len(value):
+            value = value[int(name)]
         else:
             raise HttpProblem(404, f"the record has nothing under '{name}'")
     return value, names

@@ -104,7 +104,7 @@ class KuboDaemon:
     @property
     def pid(self) -> int | None:
         """The daemon's process, None while there is none."""
-        return None if self._process is None else self._process.pid
+        return None if self._process is None or self._process.poll() is not None else self._process.pid
 
     def is_healthy(self) -> bool:
         """Say whether the daemon runs and answers."""
@@ -166,7 +166,12 @@ class KuboDaemon:
             done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise KuboUnavailable(f"Kubo could not make a repository in {self.directory}: {done.stderr.strip()}")
-        original = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            original = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise KuboUnavailable(
+                f"{path} is damaged: move it away, and Kubo makes another; the blobs beside it stay"
+            ) from None
         self._end_orphan(original)
         self._token = secrets.token_hex(32)
         configuration = private_configuration(original, self._swarm_address, self._token)

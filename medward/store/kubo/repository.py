@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from medward.store.blocks import Blocks, BlockWriter, read_block_file
+from medward.store.blocks import Blocks, BlockWriter, open_plain, read_block_file
 from medward.store.cid import Cid
 from medward.store.errors import CorruptBlock, InvalidCid, StoreError
 from medward.store.interface import Usage
 
 _SHARDING = "/repo/flatfs/shard/v1/next-to-last/2"
 _ENDING = ".data"
+_LONGEST_SHARDING = 256
 
 
 class RepositoryBlocks(Blocks):
@@ -29,7 +30,8 @@ class RepositoryBlocks(Blocks):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         try:
-            found = (directory / "blocks" / "SHARDING").read_text(encoding="ascii", errors="replace").strip()
+            with open_plain(directory / "blocks" / "SHARDING") as file:
+                found = file.read(_LONGEST_SHARDING).decode("ascii", "replace").strip()
         except OSError as error:
             raise StoreError(f"{directory} is no repository of Kubo with blocks as files: {error.strerror}") from None
         if found != _SHARDING:

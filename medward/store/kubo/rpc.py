@@ -94,7 +94,10 @@ def _parameters(arguments: dict[str, str | int | bool]) -> dict[str, str]:
 
 
 def _value(command: str, line: str) -> Any:
-    value = json.loads(line)
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise KuboUnavailable(f"Kubo's answer to {command} is no JSON; check that it is Kubo that answers") from None
     if isinstance(value, dict) and value.get("Type") == "error":
         raise KuboUnavailable(f"Kubo gave up on {command}: {value.get('Message', 'without a reason')}")
     return value

@@ -1,7 +1,7 @@
 """A small bank: the application of the ledger's own tests and benchmark, and an example of how to write one.
 
-Accounts hold integers; money moves, never appears out of nothing but by `deposit`. Its state is one `MerkleMap`, so
-snapshots share and every answer can be proved.
+Accounts hold integers; money moves, never appears out of nothing but by `deposit`, and never vanishes. A note under the
+name of an account takes its place. Its state is one `MerkleMap`, so snapshots share and every answer can be proved.
 """
 
 from functools import lru_cache
@@ -24,7 +24,10 @@ class Deposit(Structure, frozen=True, tag="deposit"):
 
 
 class Transfer(Structure, frozen=True, tag="transfer"):
-    """Move `amount`; refused where the source has less. The result is the source's new balance."""
+    """Move `amount`; refused where the source has less, or the target cannot hold more.
+
+    The result is the source's balance before it reaches the target.
+    """
 
     source: Name
     target: Name
@@ -117,17 +120,18 @@ class Bank(Application):
 
     def _transfer(self, order: Transfer) -> TxResult:
         left = self._balance(order.source) - order.amount
-        if left < 0:
+        if left < 0 or (order.source != order.target and self._balance(order.target) + order.amount > LARGEST):
             return TxResult(OVERDRAWN, b"")
         result = self._put(order.source, left)
-        if not result.code:
-            self._put(order.target, self._balance(order.target) + order.amount)
+        self._put(order.target, self._balance(order.target) + order.amount)
         return result
 
     def _balance(self, account: str) -> int:
+        """Return what is on an account; what is there may also be a note of any length, which is no money."""
         key = account.encode()
         value = self._changed.get(key)
-        return int.from_bytes(self._state.get(key) or b"" if value is None else value, "big")
+        found = int.from_bytes(self._state.get(key) or b"" if value is None else value, "big")
+        return found if found <= LARGEST else 0
 
     def _put(self, account: str, balance: int) -> TxResult:
         if balance > LARGEST:

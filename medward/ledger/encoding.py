@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from medward.errors import first_line
 from medward.ledger.errors import NotCanonical
 
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -85,7 +86,7 @@ def decode_form(data: bytes, form: Any, *, thinnest: int | None = None) -> Any:
             raise NotCanonical(f"{len(data) - end} bytes follow the value")
         return msgspec.convert([value], _holder(form), strict=True, builtin_types=(bytes,)).value
     except (NotCanonical, msgspec.ValidationError, ValueError) as error:
-        raise NotCanonical(f"these {len(data)} bytes are not a canonical encoding: {_first_line(error)}") from error
+        raise NotCanonical(f"these {len(data)} bytes are not a canonical encoding: {first_line(error)}") from error
 
 
 def read_bytes_at(data: bytes, at: int) -> tuple[bytes | None, int]:
@@ -136,11 +137,6 @@ def _holder(form: Any) -> Any:
     union of messages out anew each time, which took ten times as long as converting by it.
     """
     return msgspec.defstruct("Value", [("value", form)], frozen=True, array_like=True, gc=False)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
 
 
 def _head(out: bytearray, major: int, value: int) -> None:

@@ -234,7 +234,7 @@ class Execution:
             SnapshotMismatch: the content is not the one that the digest names.
         """
         try:
-            form = decode(data, _SnapshotForm)
+            form = decode(data, _SnapshotForm, thinnest=1)
         except NotCanonical as error:
             raise SnapshotMismatch(f"the snapshot does not decode: {error}") from error
         clients = MerkleMap().update(dict(form.clients))

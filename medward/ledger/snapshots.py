@@ -42,7 +42,7 @@ def decode_map(data: bytes) -> MerkleMap:
         SnapshotMismatch: `data` is no such snapshot.
     """
     try:
-        form = decode(data, _Form)
+        form = decode(data, _Form, thinnest=1)
     except NotCanonical as error:
         raise SnapshotMismatch(f"this is no snapshot of a map: {error}") from error
     return MerkleMap().update(dict(form.items))

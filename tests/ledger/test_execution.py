@@ -8,6 +8,7 @@ from medward.ledger.errors import SnapshotMismatch
 from medward.ledger.execution import NONCE_WINDOW, REPLAYED, Execution, transactions_root
 from medward.ledger.merkle import MerkleMap
 from medward.ledger.transactions import sign_transaction
+from tests.bombs import crowd_of_lists, most_memory_of
 from tests.ledger.simulator.signing import Secrets
 
 CLIENT = Secrets().signer("client")
@@ -99,3 +100,13 @@ def test_the_root_of_transactions_depends_on_each_and_on_their_order():
 def test_a_foreign_snapshot_is_refused():
     with pytest.raises(SnapshotMismatch):
         Execution(Bank(), 0).restore(b"\x80", bytes(32))
+
+
+def test_a_snapshot_that_decodes_to_much_more_is_refused_before_it_does():
+    crowd = b"\x84" + crowd_of_lists() * 4
+
+    def restored():
+        with pytest.raises(SnapshotMismatch, match="does not decode"):
+            Execution(Bank(), 0).restore(crowd, bytes(32))
+
+    assert most_memory_of(restored) < 24 * len(crowd)

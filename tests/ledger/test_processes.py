@@ -29,14 +29,6 @@ from tests.ledger.workload import Workload, assert_agreement, new_client
 NAMES = ["h0", "h1", "h2", "h3"]
 
 
-@pytest.fixture
-def cluster(tmp_path):
-    made = Cluster(tmp_path, 4)
-    made.start_all()
-    yield made
-    made.stop()
-
-
 async def kill_and_restart(cluster, kills, seed):
     workload, random = Workload(cluster, seed), Random(seed)
     await workload.progress(10)

@@ -8,6 +8,7 @@ from medward.ledger.encoding import encode
 from medward.ledger.errors import SnapshotMismatch
 from medward.ledger.merkle import MerkleMap, verify_proof
 from medward.ledger.snapshots import MapSnapshot, decode_map
+from tests.bombs import crowd_of_lists, most_memory_of
 
 
 @given(st.dictionaries(st.text(max_size=8).map(str.encode), st.binary(max_size=8), max_size=20))
@@ -30,3 +31,13 @@ def test_what_stands_at_a_path_is_proved(path: str, value: bytes | None) -> None
 def test_bytes_that_are_no_snapshot_are_refused(data: bytes) -> None:
     with pytest.raises(SnapshotMismatch, match="no snapshot of a map"):
         decode_map(data)
+
+
+def test_bytes_that_decode_to_much_more_are_refused_before_they_do() -> None:
+    crowd = b"\x81" + crowd_of_lists()
+
+    def decoded() -> None:
+        with pytest.raises(SnapshotMismatch, match="no snapshot of a map"):
+            decode_map(crowd)
+
+    assert most_memory_of(decoded) < 24 * len(crowd)

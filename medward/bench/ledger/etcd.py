@@ -56,12 +56,13 @@ def program() -> str | None:
 
 
 def version() -> str | None:
-    """Return etcd's version, None where it is not installed."""
+    """Return etcd's version, None where it is not installed or what has its name tells none as etcd does."""
     found = program()
     if found is None:
         return None
-    shown = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
-    return shown.splitlines()[0].removeprefix("etcd Version: ") if shown else None
+    shown = subprocess.run([found, "--version"], capture_output=True, text=True, errors="replace", check=False).stdout
+    told = re.match(r"etcd Version: (\d+\.\d+\.\d+\S*)", shown)
+    return told and told[1]
 
 
 def _parts_listeners(of: str) -> bool:
@@ -110,11 +111,13 @@ class Reached:
         grpc: the port of gRPC, on loopback.
         http: that of HTTP/JSON.
         certificate: what it shows; None without TLS.
+        process: that serves there; None where it is not known.
     """
 
     grpc: int
     http: int
     certificate: Certificate | None
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def context(self) -> ssl.SSLContext | None:
@@ -155,7 +158,10 @@ def nodes(members: int, *, protected: bool = True) -> Iterator[list[Reached]]:
         ]  # fmt: skip
         grpc_ports, json_ports = ports[members : 2 * members], ports[(2 if apart else 1) * members :][:members]
         try:
-            yield [Reached(*both, certificate) for both in zip(grpc_ports, json_ports, strict=True)]
+            yield [
+                Reached(grpc_port, json_port, certificate, process)
+                for grpc_port, json_port, process in zip(grpc_ports, json_ports, processes, strict=True)
+            ]
         finally:
             for process in processes:
                 process.kill()
@@ -178,6 +184,11 @@ async def _wait_ready(node: Reached) -> None:
         try:
             return await client.put(b"ready", b"1")
         except LedgerError:
+            if node.process is not None and node.process.poll() is not None:
+                raise LedgerError(
+                    f"etcd ended with exit code {node.process.returncode} before it answered; mend its installation, "
+                    "or name another with MEDWARD_ETCD"
+                ) from None
             await asyncio.sleep(0.1)
         finally:
             await client.close()
@@ -268,8 +279,8 @@ class JsonClient:
                 answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
                 lines = answer.decode("latin-1").lower().split("\r\n")
                 length = next(int(line[15:]) for line in lines if line.startswith("content-length:"))
-                await reader.readexactly(length)
-            except (OSError, asyncio.IncompleteReadError, TimeoutError, StopIteration) as error:
+                await asyncio.wait_for(reader.readexactly(length), 30)
+            except (OSError, EOFError, TimeoutError, StopIteration, ValueError, asyncio.LimitOverrunError) as error:
                 await self.close()
                 raise LedgerError(f"etcd did not answer: {error!r}") from error
             if " 200 " not in lines[0] + " ":

@@ -17,6 +17,7 @@ _END_STREAM, _ACK, _END_HEADERS = 0x1, 0x1, 0x4
 _INITIAL_WINDOW_SIZE = 4
 _FIRST_WINDOW = 65_535
 _LARGE_WINDOW = 2**30
+_MOST_OF_A_FRAME = 16_384
 _HEAD = struct.Struct(">BHBBI")
 _MESSAGE = struct.Struct(">BI")
 
@@ -99,9 +100,18 @@ class UnaryCalls(asyncio.Protocol):
             content, answered = self._held.popleft()
             self._window -= len(content)
             self._waiting[self._stream] = answered
+            last = (len(content) - 1) // _MOST_OF_A_FRAME * _MOST_OF_A_FRAME
             self._write(
-                _frame(_HEADERS, _END_HEADERS, self._stream, self._headers)
-                + _frame(_DATA, _END_STREAM, self._stream, content)
+                b"".join(
+                    [
+                        _frame(_HEADERS, _END_HEADERS, self._stream, self._headers),
+                        *(
+                            _frame(_DATA, 0, self._stream, content[at : at + _MOST_OF_A_FRAME])
+                            for at in range(0, last, _MOST_OF_A_FRAME)
+                        ),
+                        _frame(_DATA, _END_STREAM, self._stream, content[last:]),
+                    ]
+                )
             )
             self._headers = self._next_headers
             self._stream += 2

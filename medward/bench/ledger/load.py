@@ -38,7 +38,7 @@ async def measure(submit: SubmitOne, workers: int, seconds: float, *, latencies:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least `share` of the values do not exceed; NaN of none."""
+    """Return the smallest value that more than `share` of the values do not exceed, else the largest; NaN of none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 

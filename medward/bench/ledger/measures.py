@@ -3,10 +3,9 @@
 import sys
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from medward.bench.ledger import cometbft, etcd, pbft, proof_of_work
 from medward.bench.ledger.load import Figures
+from medward.bench.rows import BenchmarkRow
 from medward.ledger.cometbft.process import find_program
 from medward.ledger.pbft.runtime import event_loop
 
@@ -21,18 +20,7 @@ LOOPS = (32, 128, 512, 1024)
 Turns = dict[tuple[str, int], list[tuple[Figures, pbft.Shares | None]]]
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One figure; see `medward.bench.rows.BenchmarkRow`."""
-
-    what: str
-    ours: float
-    other: float | None
-    other_name: str | None
-    ratio: float | None
-    unit: str
-
-
-def measure_all(seconds: float, workers: int) -> Iterator[Row]:
+def measure_all(seconds: float, workers: int) -> Iterator[BenchmarkRow]:
     """Measure everything, for `seconds` at the peak and as long at half of it; progress goes to standard error."""
     turns = _by_turns(seconds, workers)
     base, spent = _middle(turns["PBFT", workers])
@@ -56,13 +44,17 @@ def measure_all(seconds: float, workers: int) -> Iterator[Row]:
         yield from _compare(f"n = 4, {payload} B", figures, None, None)
 
 
-def _shares(members: int, spent: pbft.Shares) -> Iterator[Row]:
+def _shares(members: int, spent: pbft.Shares) -> Iterator[BenchmarkRow]:
     """Tell what signatures and disks cost: shares, and the numbers behind them for all replicas together."""
     running = spent.elapsed / members
-    yield Row(f"n = {members}: CPU time in signature checks", 100 * spent.verifying / spent.cpu, None, None, None, "%")
-    yield Row(f"n = {members}: time waiting for fsync", 100 * spent.syncing / spent.elapsed, None, None, None, "%")
-    yield Row(f"n = {members}: signature checks", spent.checks / running, None, None, None, "checks/s")
-    yield Row(f"n = {members}: fsyncs of all replicas", spent.syncs / running, None, None, None, "fsyncs/s")
+    yield BenchmarkRow(
+        f"n = {members}: CPU time in signature checks", 100 * spent.verifying / spent.cpu, None, None, None, "%"
+    )
+    yield BenchmarkRow(
+        f"n = {members}: time waiting for fsync", 100 * spent.syncing / spent.elapsed, None, None, None, "%"
+    )
+    yield BenchmarkRow(f"n = {members}: signature checks", spent.checks / running, None, None, None, "checks/s")
+    yield BenchmarkRow(f"n = {members}: fsyncs of all replicas", spent.syncs / running, None, None, None, "fsyncs/s")
 
 
 def _by_turns(seconds: float, workers: int) -> Turns:
@@ -88,7 +80,7 @@ def _middle(turns: list[tuple[Figures, pbft.Shares | None]]) -> tuple[Figures, p
     return sorted(turns, key=lambda turn: turn[0].peak)[len(turns) // 2]
 
 
-def _alternatives(base: Figures, seconds: float, workers: int) -> Iterator[Row]:
+def _alternatives(base: Figures, seconds: float, workers: int) -> Iterator[BenchmarkRow]:
     what = f"n = 4, {PAYLOAD} B"
     program = find_program()
     if program is not None:
@@ -104,12 +96,12 @@ def _alternatives(base: Figures, seconds: float, workers: int) -> Iterator[Row]:
 
 def _compare(
     what: str, ours: Figures, other: Figures | None, name: str | None, parts: Sequence[str] = tuple(UNITS)
-) -> Iterator[Row]:
+) -> Iterator[BenchmarkRow]:
     for part in parts:
         mine = getattr(ours, part)
         theirs = None if other is None else getattr(other, part)
         ratio = None if not theirs or not mine else mine / theirs if part == "peak" else theirs / mine
-        yield Row(f"{what}: {part}", mine, theirs, name, ratio, UNITS[part])
+        yield BenchmarkRow(f"{what}: {part}", mine, theirs, name, ratio, UNITS[part])
 
 
 def _say(what: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from medward.bench.ledger.load import Figures, measure
 from medward.ledger.bank import Bank, Note
 from medward.ledger.encoding import decode, encode
+from medward.ledger.errors import LedgerError
 from medward.ledger.execution import NONCE_WINDOW
 from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft.client import PbftClient
@@ -66,6 +68,9 @@ async def run(
         workers: closed loops, over as few clients as can have them all under way.
         seconds: at the peak, and again at half of it.
         latencies: whether to measure at half of the peak at all.
+
+    Raises:
+        LedgerError: a replica ended before the measurement did.
     """
     with tempfile.TemporaryDirectory(prefix="medward-bench-") as name:
         root = Path(name)
@@ -78,32 +83,49 @@ async def run(
         genesis = Genesis("benchmark", int(time.time() * 1000), ChainParameters(), identities)
         (root / "genesis").write_bytes(encode(genesis))
         command = [sys.executable, "-m", "medward.bench.ledger.pbft", name]
-        processes = [subprocess.Popen([*command, member], stdout=subprocess.PIPE) for member in names]
+        replicas = {member: subprocess.Popen([*command, member], stdout=subprocess.PIPE) for member in names}
         try:
-            figures = await _load(genesis, payload, workers, seconds, latencies)
+            figures = await _load(genesis, replicas, payload, workers, seconds, latencies)
+            for member, replica in replicas.items():
+                _check_running(member, replica)
         finally:
-            for process in processes:
-                process.send_signal(signal.SIGTERM)
-            reports = [await asyncio.to_thread(process.communicate) for process in processes]
-        spent = [msgspec.convert(json.loads(out), Shares) for out, _ in reports if out]
+            for replica in replicas.values():
+                replica.send_signal(signal.SIGTERM)
+            reports = [await asyncio.to_thread(replica.communicate) for replica in replicas.values()]
+        spent = [msgspec.json.decode(out, type=Shares) for out, _ in reports]
         total = Shares(*(sum(getattr(share, field) for share in spent) for field in Shares.__struct_fields__))
         return figures, total
 
 
-async def _load(genesis: Genesis, payload: int, workers: int, seconds: float, latencies: bool) -> Figures:
+def _check_running(member: str, replica: subprocess.Popen[bytes]) -> None:
+    if replica.poll() is not None:
+        raise LedgerError(
+            f"replica {member} ended with exit code {replica.returncode} while it was measured; see above"
+        )
+
+
+async def _load(
+    genesis: Genesis,
+    replicas: Mapping[str, subprocess.Popen[bytes]],
+    payload: int,
+    workers: int,
+    seconds: float,
+    latencies: bool,
+) -> Figures:
     number = -(-workers // NONCE_WINDOW)
     clients = [PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=5) for _ in range(number)]
-    # A request that a replica heard before it could vote would wait for a time-out: start when all are there.
-    for member in genesis.members:
-        while await clients[0].status(member.name) is None:
-            await asyncio.sleep(0.05)
-    await clients[0].submit(encode(Note("ready", b"")), give_up=120)
     filling = bytes(payload)
 
     async def submit(worker: int) -> None:
         await clients[worker % number].submit(encode(Note(f"note-{worker}", filling)))
 
     try:
+        # A request that a replica heard before it could vote would wait for a time-out: start when all are there.
+        for member, replica in replicas.items():
+            while await clients[0].status(member) is None:
+                _check_running(member, replica)
+                await asyncio.sleep(0.05)
+        await clients[0].submit(encode(Note("ready", b"")), give_up=120)
         return await measure(submit, workers, seconds, latencies=latencies)
     finally:
         await asyncio.gather(*(client.close() for client in clients))

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from medward.ledger.cometbft.abci_messages import PUBLIC_KEY, TIMESTAMP
 from medward.ledger.cometbft.protobuf import encode, table, varint
-from medward.ledger.errors import InvalidCertificate
+from medward.ledger.errors import InvalidCertificate, NotCanonical
 
 _PART_SET = table(total=(1, "int"), hash=(2, "bytes"))
 _BLOCK_ID = table(hash=(1, "bytes"), part_set_header=(2, _PART_SET, "always"))
@@ -61,7 +61,7 @@ def verify_commit(
         power = sum(int(validator["voting_power"]) for validator in validators)
         signed = _signed_power(commit, validators, chain_id)
         app_hash = bytes.fromhex(header["app_hash"])
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, NotCanonical) as error:
         raise InvalidCertificate(f"the signed header is malformed: {error!r}") from error
     if 3 * signed <= 2 * power:
         raise InvalidCertificate(f"{signed} of {power} voting power signed height {height}: not more than two thirds")

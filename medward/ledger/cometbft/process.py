@@ -29,7 +29,7 @@ def find_program() -> Path | None:
     found = sorted(
         cache.glob(f"cometbft-{VERSION}.*"), key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)]
     )
-    return next((path for path in reversed(found) if os.access(path, os.X_OK)), None)
+    return next((path for path in reversed(found) if path.is_file() and os.access(path, os.X_OK)), None)
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -69,13 +69,20 @@ class CometProcess:
         path.write_text(text)
 
     def change_settings(self, changes: dict[str, str]) -> None:
-        """Change lines `key = value` of config.toml; a key in a section is the only one of its name there."""
+        """Change lines `key = value` of config.toml; a key in a section is the only one of its name there.
+
+        Raises:
+            LedgerError: there is no such line or section.
+        """
         path = self.home / "config" / "config.toml"
         text = path.read_text()
         for key, value in changes.items():
             section, _, name = key.rpartition(".")
-            start = text.index(f"[{section}]") if section else 0
-            text = text[:start] + re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", text[start:], count=1)
+            start = text.find(f"[{section}]") if section else 0
+            line = re.compile(rf"(?m)^{re.escape(name)} = .*$").search(text, start) if start >= 0 else None
+            if line is None:
+                raise LedgerError(f"CometBFT's config.toml has no setting {key}: is this version {VERSION}?")
+            text = f"{text[: line.start()]}{name} = {value}{text[line.end() :]}"
         path.write_text(text)
 
     @property

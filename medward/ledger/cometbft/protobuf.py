@@ -64,7 +64,11 @@ def varint(value: int) -> bytes:
 
 
 def encode(form: Table, message: MessageValue) -> bytes:
-    """Return the bytes of a message, fields in ascending number."""
+    """Return the bytes of a message, fields in ascending number.
+
+    Raises:
+        NotCanonical: an integer is none of 64 bits with a sign, so that it would be written as another.
+    """
     out = bytearray()
     for field in form.fields:
         value = message.get(field.name)
@@ -123,10 +127,10 @@ def _write(out: bytearray, field: Field, value: Any) -> None:
     if isinstance(field.kind, Table):
         inner = encode(field.kind, value)
         out += varint(len(inner)) + inner
-    elif field.kind == "int":
-        out += varint(int(value))
-    elif field.kind == "sfixed64":
-        out += struct.pack("<q", value)
+    elif field.kind in {"int", "sfixed64"}:
+        if not -(2**63) <= value < 2**63:
+            raise NotCanonical(f"the field {field.name} is {value}, which has more than 64 bits")
+        out += varint(value) if field.kind == "int" else struct.pack("<q", value)
     else:
         raw = value.encode() if field.kind == "text" else value
         out += varint(len(raw)) + raw

@@ -59,6 +59,8 @@ def verify_evidence(evidence: Evidence, memberships: Sequence[Membership], chain
 
 def _claim(message: Message, chain: bytes) -> _Claim:
     if isinstance(message, PrePrepare):
+        if message.header.chain != chain:
+            raise InvalidCertificate(f"the evidence against {message.sender} is of another chain")
         return _Claim(message.domain(), message.header.digest(), message.sender, message.signatures)
     if isinstance(message, Prepare | Commit):
         kind: SignatureKind = "prepare" if isinstance(message, Prepare) else "commit"
@@ -85,7 +87,9 @@ def audit_chain(
         blocks: in ascending height from 1.
 
     Raises:
-        InvalidCertificate: a block is missing, not certified, or holds a transaction that its client did not sign.
+        InvalidCertificate: a block is missing, or not certified by the members of its time.
+        InvalidSignature: a block holds a transaction that its client did not sign.
+        NotCanonical: it holds one that is none.
     """
     memberships = follow_handovers(genesis.membership, handovers, genesis.chain, verifier)
     execution = Execution(application, genesis.time)

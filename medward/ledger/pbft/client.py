@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from medward.ledger.certificates import CertifiedAnswer, follow_handovers
 from medward.ledger.encoding import decode_form, encode
-from medward.ledger.errors import InvalidCertificate, LedgerError, NotCanonical, TransactionRefused
+from medward.ledger.errors import InvalidCertificate, InvalidProof, LedgerError, NotCanonical, TransactionRefused
 from medward.ledger.execution import NONCE_WINDOW
 from medward.ledger.membership import Genesis, Membership
 from medward.ledger.pbft.client_protocol import (
@@ -248,7 +248,7 @@ class PbftClient:
                 try:
                     epochs = follow_handovers(self._genesis.membership, status.handovers, self._chain, verifier)
                     answer.answer.verify(epochs[answer.answer.certificate.body.epoch], self._chain, verifier)
-                except (InvalidCertificate, IndexError):
+                except (InvalidCertificate, InvalidProof, IndexError):
                     continue
                 if answer.answer.key == path.encode():
                     return answer.answer

@@ -60,7 +60,13 @@ class Tick(msgspec.Struct, frozen=True):
     """Time has passed; see `Replica.next_deadline`."""
 
 
-ReplicaEvent = Received | Submitted | Asked | Tick
+class Damaged(msgspec.Struct, frozen=True):
+    """The disk does not give back the block at this height."""
+
+    height: int
+
+
+ReplicaEvent = Received | Submitted | Asked | Tick | Damaged
 
 
 class LeftView(Structure, frozen=True, tag="left-view"):
@@ -122,6 +128,12 @@ class StoreBlock(msgspec.Struct, frozen=True):
 
     block: CertifiedBlock
     executed: Executed
+
+
+class MendBlock(msgspec.Struct, frozen=True):
+    """Put a certified block in the place of one that the disk does not give back."""
+
+    block: CertifiedBlock
 
 
 class StoreSnapshot(msgspec.Struct, frozen=True):
@@ -196,7 +208,7 @@ class Halted(msgspec.Struct, frozen=True):
     reason: str
 
 
-Write = Append | Compact | StoreBlock | StoreSnapshot | SaveChunk | StoreEvidence
+Write = Append | Compact | StoreBlock | MendBlock | StoreSnapshot | SaveChunk | StoreEvidence
 ReplicaEffect = Write | Send | Broadcast | SendBlocks | SendChunk | Reply | Refuse | Halted
 
 

@@ -10,7 +10,7 @@ import secrets
 import ssl
 from pathlib import Path
 
-from cryptography import x509
+from cryptography import exceptions, x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -34,18 +34,22 @@ class NodeIdentity:
         folder: holds the keys, made by `create`; only its owner may read them.
 
     Raises:
-        LedgerError: the keys are missing or unreadable.
+        LedgerError: the keys are missing, unreadable or under a password, or do not belong together.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
             key = serialization.load_pem_private_key((folder / _SIGNING_KEY).read_bytes(), None)
+            tls_key = serialization.load_pem_private_key((folder / _TLS_KEY).read_bytes(), None)
             certificate = x509.load_pem_x509_certificate((folder / _TLS_CERTIFICATE).read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, exceptions.UnsupportedAlgorithm) as error:
+            # A key under a password is a TypeError; OpenSSL would later ask for it on the terminal.
             raise LedgerError(f"the keys in {folder} cannot be read: {error}") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise LedgerError(f"the signing key in {folder} is not an Ed25519 key")
+        if tls_key.public_key() != certificate.public_key():
+            raise LedgerError(f"{_TLS_CERTIFICATE} in {folder} is not the certificate of {_TLS_KEY} beside it")
         self.signer = MemberSigner(key)
         self.certificate = certificate.public_bytes(serialization.Encoding.DER)
 
@@ -56,7 +60,7 @@ class NodeIdentity:
         Raises:
             LedgerError: there are keys in the folder already.
         """
-        if (folder / _SIGNING_KEY).exists():
+        if any((folder / name).exists() for name in (_SIGNING_KEY, _TLS_KEY)):
             raise LedgerError(f"there are keys in {folder} already; a new incarnation needs an empty folder")
         folder.mkdir(parents=True, exist_ok=True)
         _write_private(folder / _SIGNING_KEY, Ed25519PrivateKey.generate())

@@ -2,7 +2,8 @@
 
 `ReplicaJournal` opens its files for writing, as a replica must. Here they are copied first, and everything that does
 not read back as it was written is told with its place instead of raised, so that one damaged record does not hide the
-others.
+others. Whoever keeps the journal chooses its bytes: tables that a replica does not make are not read, since a view may
+have rows without end; and a column may hold a value of any type.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from medward.ledger.errors import LedgerError, NotCanonical
 from medward.ledger.execution import transactions_root
 from medward.ledger.pbft.effects import StoreSnapshot
 from medward.ledger.pbft.messages import Evidence
-from medward.ledger.pbft.runtime.journal import ReplicaJournal
+from medward.ledger.pbft.runtime.journal import JOURNAL_TABLES, ReplicaJournal
 
 _DATABASE, _LOG, _WITNESS = "journal.sqlite", "journal.sqlite-wal", "witness"
 
@@ -112,6 +113,9 @@ def copy_of_journal(folder: Path, *, in_use: bool = False) -> Iterator[Path]:
 def _read(folder: Path, copy: Path) -> JournalContent:
     damage: list[Damage] = []
     with closing(sqlite3.connect(copy / _DATABASE)) as database:
+        database.text_factory = lambda text: text.decode(errors="replace")
+        if _tables(database) != _own_tables():
+            return JournalContent(damage=(Damage(f"{_DATABASE} is damaged: its tables are not those of a journal"),))
         (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             damage.append(Damage(f"{_DATABASE} is damaged: {' '.join(found.split())}"))
@@ -129,13 +133,26 @@ def _read(folder: Path, copy: Path) -> JournalContent:
     return JournalContent(blocks, altered, snapshot, evidence, tuple(dict.fromkeys(damage)))
 
 
+def _tables(database: sqlite3.Connection) -> set[tuple[object, ...]]:
+    return set(database.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema LIMIT 100"))
+
+
+def _own_tables() -> set[tuple[object, ...]]:
+    with closing(sqlite3.connect(":memory:")) as made:
+        made.executescript(JOURNAL_TABLES)
+        return _tables(made)
+
+
 def _read_blocks(
     database: sqlite3.Connection, damage: list[Damage]
 ) -> tuple[dict[int, CertifiedBlock], dict[int, AlteredBlock]]:
     """Return the blocks that are whole, and those whose transactions are not the ones that their headers name."""
     blocks: dict[int, CertifiedBlock] = {}
     altered: dict[int, AlteredBlock] = {}
-    rows = "SELECT height, certificate, root, transactions FROM blocks LEFT JOIN batches USING (root) ORDER BY height"
+    rows = (
+        "SELECT height, CAST(certificate AS BLOB), root, CAST(transactions AS BLOB) "
+        "FROM blocks LEFT JOIN batches USING (root) ORDER BY height"
+    )
     for height, encoded, root, stored in database.execute(rows).fetchall():
         try:
             certificate = decode(encoded, CommitCertificate)
@@ -167,18 +184,19 @@ def _transactions(root: bytes, encoded: bytes | None) -> tuple[bytes, ...] | Non
 
 def _check_loose(database: sqlite3.Connection, damage: list[Damage]) -> None:
     """Check the batches that no block has taken, and the parts of a snapshot that is under way."""
-    loose = "SELECT number, root, transactions FROM batches WHERE root NOT IN (SELECT root FROM blocks)"
+    loose = "SELECT number, root, CAST(transactions AS BLOB) FROM batches WHERE root NOT IN (SELECT root FROM blocks)"
     for number, root, stored in database.execute(loose).fetchall():
         if _transactions(root, stored) is None:
             damage.append(Damage(f"batch {number}, which is in no block, is not the one that its root names"))
-    for number, name, data in database.execute("SELECT rowid, digest, data FROM chunks").fetchall():
+    for number, name, data in database.execute("SELECT rowid, digest, CAST(data AS BLOB) FROM chunks").fetchall():
         if hashlib.sha256(data).digest() != name:
             damage.append(Damage(f"part {number} of a snapshot that is being fetched does not match its digest"))
 
 
 def _read_evidence(database: sqlite3.Connection, damage: list[Damage]) -> tuple[Evidence, ...]:
     evidence: list[Evidence] = []
-    for place, data in database.execute("SELECT position, data FROM evidence ORDER BY position").fetchall():
+    rows = "SELECT position, CAST(data AS BLOB) FROM evidence ORDER BY position"
+    for place, data in database.execute(rows).fetchall():
         try:
             evidence.append(decode(data, Evidence))
         except NotCanonical as error:
@@ -187,7 +205,7 @@ def _read_evidence(database: sqlite3.Connection, damage: list[Damage]) -> tuple[
 
 
 def _read_snapshot(database: sqlite3.Connection, damage: list[Damage]) -> StoreSnapshot | None:
-    parts = dict(database.execute("SELECT part, data FROM snapshot").fetchall())
+    parts = dict(database.execute("SELECT part, CAST(data AS BLOB) FROM snapshot").fetchall())
     if not parts:
         return None
     try:

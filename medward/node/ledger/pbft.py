@@ -4,6 +4,7 @@ PBFT runs in this process. CometBFT is a program of its own beside it; its valid
 """
 
 import asyncio
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from medward.node.home.folder import Home
 from medward.node.ledger.forks import Forks, check_not_forked
 from medward.node.ledger.reach import SILENCE_SECONDS
 
+_LOG = logging.getLogger("medward.node")
 _LOOK_AGAIN_SECONDS = 0.25
 #: So long the others may take to say which block they have.
 _COMPARE_SECONDS = 0.4
@@ -119,7 +121,9 @@ class PbftConsensus(Consensus):
         self._client_members: tuple[Member, ...] = ()
         self._client: PbftClient | None = None
         self._anonymous: PbftClient | None = None
-        self.engine: PbftEngine = PbftEngine(settings, make_application(), refused, ListenerRooms.of(share))
+        self.engine: PbftEngine = PbftEngine(
+            settings, make_application(), refused, ListenerRooms.of(share), _LOG.warning
+        )
         replica, chain = self.engine.replica, federation.genesis.chain
         self._forks = Forks(
             chain, lambda: replica.memberships, self.engine.certified, self._blocks_of_others, home.ledger
@@ -164,6 +168,7 @@ class PbftConsensus(Consensus):
             "clock_off_seconds": replica.clock_off / 1000,
             **self._in_reach(),
             "journal_commits": self.engine.commits,
+            "damaged_blocks": self.engine.damaged_blocks,
         }
 
     def _in_reach(self) -> Mapping[str, Any]:

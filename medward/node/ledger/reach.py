@@ -21,6 +21,19 @@ def no_quorum(ledger: Mapping[str, Any]) -> str | None:
     )
 
 
+def problem_of(phase: str, ledger: Mapping[str, Any]) -> str | None:
+    """Say what keeps a node from working, None where nothing does.
+
+    Args:
+        phase: what it is doing; "running" once it has caught up, for which it may need others, too.
+        ledger: what its engine says of itself.
+    """
+    lost = no_quorum(ledger)
+    if phase == "running":
+        return lost
+    return f"the node is {phase}" + (f"; {lost}" if lost else "")
+
+
 def silence_warnings(ledger: Mapping[str, Any]) -> list[str]:
     """Return a sentence about the members that are out of reach, if there are any."""
     silent = {

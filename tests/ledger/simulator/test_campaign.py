@@ -1,4 +1,4 @@
-"""benchmarks/ledger_campaign.py: parts put together are the whole; the kept campaigns are whole and found nothing."""
+"""benchmarks/ledger/campaign.py: parts put together are the whole; the kept campaigns are whole and found nothing."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from tests.ledger.simulator.behaviours import BEHAVIOURS
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "benchmarks" / "ledger_campaign.py"
+SCRIPT = ROOT / "benchmarks" / "ledger" / "campaign.py"
 
 
 def campaign(*arguments):
@@ -20,7 +20,7 @@ def campaign(*arguments):
 
 
 def kept(name):
-    return json.loads((ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8"))
+    return json.loads((ROOT / "benchmarks" / "ledger" / "results" / name).read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from tests.ledger.simulator.world import World
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("first", range(0, 120, 20))
+@pytest.mark.parametrize("first", range(0, 80, 20))
 def test_no_seed_violates_an_invariant(first):
     for seed in range(first, first + 20):
         assert run_seed(seed).height > 0
@@ -38,7 +38,7 @@ def test_no_siege_of_the_longer_run_violates_an_invariant(first):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(120, 520, 50))
+@pytest.mark.parametrize("first", range(80, 280, 50))
 def test_no_seed_of_the_longer_run_violates_an_invariant(first):
     for seed in range(first, first + 50):
         assert run_seed(seed).height > 0

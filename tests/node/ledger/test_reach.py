@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from medward.node.ledger.reach import clock_warnings, no_quorum, silence_warnings
+from medward.node.ledger.reach import clock_warnings, no_quorum, problem_of, silence_warnings
 
 
 def ledger(heard: dict[str, float], ahead: dict[str, float | None] | None = None, **fields: Any) -> dict[str, Any]:
@@ -23,6 +23,14 @@ def test_two_of_four_out_of_reach_are_named() -> None:
     assert "2 of 4 members are in reach and 3 are needed" in sentence
     assert sentence.endswith("not heard of: c, d")
     assert no_quorum({"engine": "cometbft"}) is None
+
+
+def test_node_that_waits_for_others_to_catch_up_says_that_they_are_gone() -> None:
+    reached, alone = ledger({"b": 0.4, "c": 0.1, "d": 60.0}), ledger({"b": 0.4, "c": 8.0, "d": 60.0})
+    assert problem_of("running", reached) is None
+    assert problem_of("catching up", reached) == "the node is catching up"
+    assert problem_of("running", alone) == no_quorum(alone)
+    assert problem_of("catching up", alone) == f"the node is catching up; {no_quorum(alone)}"
 
 
 def test_clock_is_told_of_where_it_is_wrong() -> None:

@@ -16,7 +16,7 @@ from medward.ledger.pbft.messages import (
     StableProof,
     Status,
 )
-from medward.ledger.pbft.replica import checkpoints, confirmation, transfer
+from medward.ledger.pbft.replica import checkpoints, confirmation, repair, transfer
 from medward.ledger.pbft.replica.state import ReplicaState
 from medward.ledger.pbft.replica.view_change import fetch_missing
 
@@ -37,6 +37,7 @@ def tick(state: ReplicaState) -> None:
     if state.changing and own is not None:
         state.effects.append(Broadcast(own))
     fetch_missing(state)
+    repair.tick(state)
     stuck = state.executed == state.executed_at_status
     state.executed_at_status = state.executed
     if stuck:
@@ -140,7 +141,9 @@ def on_fetch_blocks(state: ReplicaState, peer: str, message: FetchBlocks) -> Non
 
 
 def on_block(state: ReplicaState, message: BlockAnswer) -> None:
-    """Take a block that proves itself."""
+    """Take a block that proves itself: the next ones, and those that this replica's disk lost (T3, T7)."""
+    if repair.take(state, message.block):
+        return
     header = message.block.certificate.header
     reach = state.executed + 2 * state.parameters.fetch_blocks
     if not state.executed < header.height <= reach or header.height in state.decided or header.epoch != state.epoch:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from medward.ledger.certificates import CertifiedAnswer, CheckpointCertificate, Handover
 from medward.ledger.execution import Execution
 from medward.ledger.membership import Genesis, Membership
-from medward.ledger.pbft.effects import Asked, Received, Recovered, ReplicaEffect, ReplicaEvent, Submitted
+from medward.ledger.pbft.effects import Asked, Damaged, Received, Recovered, ReplicaEffect, ReplicaEvent, Submitted
 from medward.ledger.pbft.messages import (
     BatchAnswer,
     BlockAnswer,
@@ -34,7 +34,16 @@ from medward.ledger.pbft.messages import (
     ViewChange,
 )
 from medward.ledger.pbft.parameters import Parameters
-from medward.ledger.pbft.replica import catch_up, checkpoints, confirmation, ordering, requests, transfer, view_change
+from medward.ledger.pbft.replica import (
+    catch_up,
+    checkpoints,
+    confirmation,
+    ordering,
+    repair,
+    requests,
+    transfer,
+    view_change,
+)
 from medward.ledger.pbft.replica.recovery import recover
 from medward.ledger.pbft.replica.state import ReplicaState
 from medward.ledger.signatures import Signer, Verifier
@@ -104,6 +113,8 @@ class Replica:
                 requests.on_submitted(state, event)
             elif isinstance(event, Asked):
                 requests.on_asked(state, event)
+            elif isinstance(event, Damaged):
+                repair.on_damaged(state, event.height)
             else:
                 self._tick()
             self._advance()
@@ -114,6 +125,11 @@ class Replica:
     def height(self) -> int:
         """The last executed height."""
         return self._state.executed
+
+    @property
+    def oldest_block(self) -> int:
+        """The first height whose block is stored here, and all after it; 0 where none is."""
+        return self._state.oldest_block
 
     @property
     def stable(self) -> CheckpointCertificate | None:

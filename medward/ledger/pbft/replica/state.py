@@ -94,6 +94,19 @@ class SnapshotTransfer:
 
 
 @dataclass
+class MissedBlock:
+    """A block that the disk does not give back, and that peers are asked for in turn.
+
+    Args:
+        turn: whose turn it is.
+        asked: when a peer was asked last, None before the first.
+    """
+
+    turn: int
+    asked: int | None = None
+
+
+@dataclass
 class ReplicaState:
     """A replica's knowledge; see `Replica` for how it is made."""
 
@@ -171,6 +184,8 @@ class ReplicaState:
     fetch_turn: int = 0
     transfer: SnapshotTransfer | None = None
     kept_chunks: dict[bytes, bytes] = field(default_factory=dict)
+    # Blocks that the disk does not give back, by height (T7).
+    damaged: dict[int, MissedBlock] = field(default_factory=dict)
 
     evidence: set[tuple[str, str, int]] = field(default_factory=set)
     # Who has confirmed that this journal knows all votes that they hold of it (spec/ledger.md, J5).

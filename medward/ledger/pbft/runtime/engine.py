@@ -7,7 +7,7 @@ fsyncs falls as the load rises (group commit). See spec/ledger.md, "The journal"
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import msgspec
 from medward.admission import RefusalListener, nobody
 from medward.ledger.certificates import CertifiedBlock
 from medward.ledger.encoding import digest
-from medward.ledger.errors import JournalError, LedgerError, TransactionRefused
+from medward.ledger.errors import JournalCorrupt, JournalError, LedgerError, TransactionRefused
 from medward.ledger.membership import Genesis
 from medward.ledger.pbft.client_protocol import (
     BlockReply,
@@ -33,7 +33,9 @@ from medward.ledger.pbft.effects import (
     Asked,
     Broadcast,
     Compact,
+    Damaged,
     Halted,
+    MendBlock,
     Received,
     Refuse,
     ReplicaEffect,
@@ -70,8 +72,8 @@ _BULK_PER_TURN = {SendBlocks: 1, SendChunk: 4}
 # A disk that is done before that is waited for where the replica stands; the average is over so many flushes.
 _QUICK_FLUSH, _FLUSHES = 0.004, 8
 # Tuples, not unions: a union is made anew each time it is looked at.
-_WRITES = (Append, Compact, StoreBlock, StoreSnapshot, SaveChunk, StoreEvidence)
-_GROWTH = (StoreBlock, StoreSnapshot)
+_WRITES = (Append, Compact, StoreBlock, MendBlock, StoreSnapshot, SaveChunk, StoreEvidence)
+_GROWTH = (StoreBlock, StoreSnapshot, MendBlock)
 _BULK = (SendBlocks, SendChunk)
 
 
@@ -127,6 +129,7 @@ class PbftEngine(Engine):
         application: in its genesis state; the engine owns it from now on.
         refused: told of callers and of outsiders' transactions that are turned away.
         rooms: places for callers; the usual ones where None.
+        told: gets a sentence about each stored block that does not read back, and about what became of it.
 
     Raises:
         JournalError: the disk must not be voted from; the text says why.
@@ -138,6 +141,7 @@ class PbftEngine(Engine):
         application: Application,
         refused: RefusalListener = nobody,
         rooms: ListenerRooms | None = None,
+        told: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._settings = settings
         self._identity = NodeIdentity(settings.folder / "keys")
@@ -158,6 +162,9 @@ class PbftEngine(Engine):
         self._known: dict[str, Member] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._wake = asyncio.Event()
+        self._told = told
+        # Heights of blocks that do not read back, and whether the replica has heard of it.
+        self._damaged: dict[int, bool] = {}
         self._clients = ClientService(self._wake.set, self._answer, refused)
         self._grown = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -207,9 +214,16 @@ class PbftEngine(Engine):
             async with self._grown:
                 while self._replica.height < height:
                     await self._grown.wait()
-            stored = self._journal.block(height)
-            if stored is None:
+            stored = self._stored(height)
+            if stored is None and height not in self._damaged:
                 raise LedgerError(f"this node took over a later state and does not hold block {height}")
+            if stored is None and not self._peers:
+                raise LedgerError(f"block {height} does not read back, and there is nobody to ask for it")
+            if stored is None:
+                async with self._grown:
+                    while height in self._damaged:
+                        await self._grown.wait()
+                continue
             header = stored.certificate.header
             transactions = tuple(decode_transaction(data) for data in stored.transactions)
             yield Block(height, header.time, transactions, header.epoch)
@@ -231,12 +245,29 @@ class PbftEngine(Engine):
         return self._replica
 
     def certified(self, height: int) -> CertifiedBlock | None:
-        """Return the block at a height with its certificate, None where this node took over a later state.
-
-        Raises:
-            JournalCorrupt: it does not read back as it was written.
+        """Return the block at a height with its certificate; None where this node took over a later state, or where
+        the disk does not give it back and no other member has sent it yet.
         """
-        return self._journal.block(height)
+        return self._stored(height)
+
+    @property
+    def damaged_blocks(self) -> Sequence[int]:
+        """The heights of blocks that the disk does not give back and that are not mended yet."""
+        return sorted(self._damaged)
+
+    def _stored(self, height: int) -> CertifiedBlock | None:
+        """Return a stored block, None where there is none; one that does not read back is asked of the others (T7)."""
+        why = "is missing"
+        try:
+            block = self._journal.block(height)
+        except JournalCorrupt as error:
+            block, why = None, str(error)
+        held = 0 < self._replica.oldest_block <= height <= self._replica.height
+        if block is None and held and height not in self._damaged:
+            self._damaged[height] = False
+            self._told(f"block {height} does not read back ({why}); the other members are asked for it")
+            self._wake.set()
+        return block
 
     @property
     def commits(self) -> int:
@@ -287,10 +318,14 @@ class PbftEngine(Engine):
         for wish in asked:
             if isinstance(wish, WatchTransactions):
                 self._step(Asked(wish.client, range(wish.first, wish.first + wish.count)), writes, others)
+        for height in [height for height, heard in self._damaged.items() if not heard]:
+            self._damaged[height] = True
+            self._step(Damaged(height), writes, others)
         due = time.monotonic() * 1000 >= self._replica.next_deadline()
         if due:
             self._step(Tick(), writes, others)
         await self._make_durable(writes, idle=due)
+        self._note_mended(writes)
         if any(isinstance(write, _GROWTH) for write in writes):
             self._refresh_peers()
             async with self._grown:
@@ -307,6 +342,23 @@ class PbftEngine(Engine):
                     continue
             self._carry_out(effect)
         self._clients.flush()
+
+    def _note_mended(self, writes: Sequence[Write]) -> None:
+        """Look whether the blocks that were mended read back now."""
+        for write in writes:
+            if isinstance(write, MendBlock):
+                height = write.block.certificate.header.height
+                if self._reads_back(write.block):
+                    self._damaged.pop(height, None)
+                    self._told(f"block {height} is whole again")
+                else:
+                    self._told(f"block {height} cannot be mended: come back on another disk, with new keys")
+
+    def _reads_back(self, block: CertifiedBlock) -> bool:
+        try:
+            return self._journal.block(block.certificate.header.height) == block
+        except JournalCorrupt:
+            return False
 
     def _step(self, event: ReplicaEvent, writes: list[Write], others: list[ReplicaEffect]) -> None:
         for effect in self._replica.step(event, int(time.monotonic() * 1000), int(time.time() * 1000)):
@@ -363,7 +415,7 @@ class PbftEngine(Engine):
             return
         if isinstance(effect, SendBlocks):
             for height in range(effect.first, effect.last + 1):
-                block = self._journal.block(height)
+                block = self._stored(height)
                 if block is not None:
                     outgoing.send(encode_message(BlockAnswer(block)))
         else:
@@ -414,7 +466,7 @@ class PbftEngine(Engine):
         if isinstance(message, StateQuery):
             return QueryAnswer(self._replica.query(message.path))
         if isinstance(message, GetBlock):
-            return BlockReply(self._journal.block(message.height))
+            return BlockReply(self._stored(message.height))
         replica = self._replica
         epoch, view, _ = replica.view
         failure = replica.halted or (str(self.failure) if self.failure is not None else None)

@@ -31,6 +31,7 @@ from medward.ledger.pbft.effects import (
     Append,
     Compact,
     JournalRecord,
+    MendBlock,
     Recovered,
     SaveChunk,
     StoreBlock,
@@ -42,7 +43,7 @@ from medward.ledger.pbft.messages import Evidence
 from medward.ledger.pbft.runtime.witness import WITNESS_FILE, Witness
 from medward.whole_file import flush_folder
 
-_SCHEMA = """
+JOURNAL_TABLES = """
 CREATE TABLE journal (position INTEGER PRIMARY KEY, record BLOB NOT NULL, chain BLOB NOT NULL);
 CREATE TABLE marks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, chain BLOB NOT NULL);
 CREATE TABLE batches (number INTEGER PRIMARY KEY, root BLOB NOT NULL UNIQUE, transactions BLOB NOT NULL);
@@ -52,6 +53,10 @@ CREATE TABLE snapshot (part TEXT PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE chunks (digest BLOB PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE evidence (position INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
+# SQLite keeps a value of any type in any column, and one damaged bit makes a text or a number of bytes: what is read is
+# made bytes and numbers again, and is then as good as what it is compared with.
+_MARK = "SELECT CAST(position AS INTEGER), CAST(chain AS BLOB) FROM marks WHERE name = ?"
+_RECORDS = "SELECT position, CAST(record AS BLOB), CAST(chain AS BLOB) FROM journal ORDER BY position"
 _DATABASE, _LOG = "journal.sqlite", "journal.sqlite-wal"
 _FOLD_BYTES = 16 * 2**20
 _FOLD_COMMITS = 256
@@ -111,7 +116,7 @@ class ReplicaJournal:
             raise JournalError(f"there is a journal in {folder} already; a new incarnation needs an empty folder")
         database = _connect(path)
         with database:
-            database.executescript("BEGIN;" + _SCHEMA + "COMMIT;")
+            database.executescript("BEGIN;" + JOURNAL_TABLES + "COMMIT;")
             for name in ("base", "head", "commits"):
                 database.execute("INSERT INTO marks VALUES (?, 0, ?)", (name, identity))
         database.close()
@@ -255,7 +260,7 @@ class ReplicaJournal:
             snapshot = self._read_snapshot()
             base = 0 if snapshot is None else snapshot.certificate.body.height
             blocks = self._read_blocks(base)
-            rows = self._database.execute("SELECT digest, data FROM chunks").fetchall()
+            rows = self._database.execute("SELECT digest, CAST(data AS BLOB) FROM chunks").fetchall()
         except (sqlite3.DatabaseError, NotCanonical) as error:
             raise JournalCorrupt(
                 f"the journal in {self._folder} is damaged ({error}); rejoin as a new incarnation"
@@ -285,8 +290,9 @@ class ReplicaJournal:
         Raises:
             JournalCorrupt: it does not read back as it was written.
         """
-        row = self._database.execute("SELECT certificate FROM blocks WHERE height = ?", (height,)).fetchone()
+        query = "SELECT CAST(certificate AS BLOB) FROM blocks WHERE height = ?"
         try:
+            row = self._database.execute(query, (height,)).fetchone()
             return None if row is None else self._whole_block(row[0])
         except (sqlite3.DatabaseError, NotCanonical) as error:
             raise JournalCorrupt(f"block {height} in {self._folder} is damaged ({error})") from error
@@ -355,6 +361,8 @@ class ReplicaJournal:
             self._keep_batch(root, write.block.transactions)
             row = (certificate.header.height, encode(certificate), root)
             execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", row)
+        elif isinstance(write, MendBlock):
+            self._mend(write.block)
         elif isinstance(write, StoreSnapshot):
             execute("INSERT OR REPLACE INTO snapshot VALUES ('certificate', ?)", (encode(write.certificate),))
             execute("INSERT OR REPLACE INTO snapshot VALUES ('handovers', ?)", (encode(list(write.handovers)),))
@@ -365,13 +373,34 @@ class ReplicaJournal:
         elif isinstance(write, StoreEvidence):
             execute("INSERT INTO evidence (data) VALUES (?)", (encode(write.evidence),))
 
+    def _mend(self, block: CertifiedBlock) -> None:
+        """Put a block and its batch in the place of damaged ones.
+
+        A database whose pages are damaged may refuse even this. The block then stays damaged, and the votes that are
+        written in the same unit are kept, unless SQLite gave the whole unit up.
+        """
+        certificate = block.certificate
+        root = certificate.header.transactions
+        self._database.execute("SAVEPOINT mend")
+        try:
+            self._database.execute("DELETE FROM batches WHERE root = ?", (root,))
+            self._kept.discard(root)
+            self._keep_batch(root, block.transactions)
+            row = (certificate.header.height, encode(certificate), root)
+            self._database.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", row)
+        except sqlite3.DatabaseError:
+            if not self._database.in_transaction:
+                raise
+            self._database.execute("ROLLBACK TO mend")
+        self._database.execute("RELEASE mend")
+
     # Reading.
 
     def _mark(self, name: str) -> tuple[int, bytes]:
-        row = self._database.execute("SELECT position, chain FROM marks WHERE name = ?", (name,)).fetchone()
+        row = self._database.execute(_MARK, (name,)).fetchone()
         if row is None:
             raise sqlite3.DatabaseError(f"the mark {name} is gone")
-        return int(row[0]), bytes(row[1])
+        return row[0], row[1]
 
     def _read_records(self) -> list[JournalRecord]:
         records: list[JournalRecord] = []
@@ -389,7 +418,7 @@ class ReplicaJournal:
         """Return the records as they are stored, a proposal without its transactions."""
         position, chain = self._mark("base")
         records: list[JournalRecord] = []
-        for at, data, digest in self._database.execute("SELECT * FROM journal ORDER BY position").fetchall():
+        for at, data, digest in self._database.execute(_RECORDS).fetchall():
             expected = chain_digest(chain, position + 1, data)
             if at != position + 1 or digest != expected:
                 raise sqlite3.DatabaseError(f"record {position + 1} is missing or changed")
@@ -403,7 +432,7 @@ class ReplicaJournal:
         if not header.count:
             return ()
         row = self._database.execute(
-            "SELECT transactions FROM batches WHERE root = ?", (header.transactions,)
+            "SELECT CAST(transactions AS BLOB) FROM batches WHERE root = ?", (header.transactions,)
         ).fetchone()
         transactions: tuple[bytes, ...] = () if row is None else decode_form(row[0], tuple[bytes, ...])
         if len(transactions) != header.count or transactions_root(transactions) != header.transactions:
@@ -423,10 +452,10 @@ class ReplicaJournal:
             )
 
     def _read_snapshot(self) -> StoreSnapshot | None:
-        parts = dict(self._database.execute("SELECT part, data FROM snapshot").fetchall())
+        parts = dict(self._database.execute("SELECT part, CAST(data AS BLOB) FROM snapshot").fetchall())
         if not parts:
             return None
-        if len(parts) != 3:
+        if parts.keys() != {"certificate", "handovers", "data"}:
             raise sqlite3.DatabaseError("a part of the snapshot is missing")
         certificate = decode(parts["certificate"], CheckpointCertificate)
         return StoreSnapshot(certificate, decode_form(parts["handovers"], tuple[Handover, ...]), parts["data"])
@@ -434,7 +463,7 @@ class ReplicaJournal:
     def _read_blocks(self, base: int) -> list[CertifiedBlock]:
         blocks: list[CertifiedBlock] = []
         rows = self._database.execute(
-            "SELECT height, certificate FROM blocks WHERE height > ? ORDER BY height", (base,)
+            "SELECT height, CAST(certificate AS BLOB) FROM blocks WHERE height > ? ORDER BY height", (base,)
         )
         for height, data in rows.fetchall():
             block = self._whole_block(data)

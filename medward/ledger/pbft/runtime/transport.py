@@ -109,7 +109,8 @@ class Outgoing:
                 delay = _RETRY[0]
                 self._writer = writer
                 await self._keep(reader, writer)
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError, ValueError, OverflowError):
+                # An address that cannot be called, such as one without a port, is the peer's own harm.
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _RETRY[1])
             finally:

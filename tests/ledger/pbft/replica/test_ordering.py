@@ -1,25 +1,20 @@
 """Each check of proposals, votes and requests, met by the one message that only it stops."""
 
-import msgspec
-
 from medward.ledger.bank import Bank
 from medward.ledger.pbft.effects import (
     Accepted,
     LeftView,
     Prepared,
     Received,
-    Refuse,
     StoreEvidence,
-    Submitted,
 )
 from medward.ledger.pbft.messages import (
     BlockAnswer,
     Commit,
     Prepare,
-    Request,
 )
 from medward.ledger.pbft.replica.machine import Replica
-from tests.ledger.simulator.desk import CLOCK, other_kind, records, sent
+from tests.ledger.simulator.desk import CLOCK, other_kind, records
 from tests.ledger.simulator.world import SIM_TIMERS
 
 # N2: what is voted for.
@@ -143,33 +138,3 @@ def test_second_proposal_for_a_height_gets_no_vote_and_is_evidence(desk):
     assert any(isinstance(effect, StoreEvidence) for effect in effects)
     effects = desk.hear("h03", desk.vote(Prepare, "h03", other)) + desk.hear("h01", desk.vote(Prepare, "h01", other))
     assert not records(effects, Prepared)
-
-
-# Requests.
-
-
-def test_client_s_requests_over_the_limit_wait_nowhere(desk):
-    limit = SIM_TIMERS.max_pending_per_client
-    requests = tuple(desk.order(nonce=nonce) for nonce in range(1, limit + 2))
-    effects = desk.replica.step(Submitted(requests), desk.world.now, CLOCK)
-    (refused,) = [effect for effect in effects if isinstance(effect, Refuse)]
-    assert refused.transaction == requests[-1]
-    # Another client's still may.
-    effects = desk.replica.step(Submitted((desk.order("another"),)), desk.world.now, CLOCK)
-    assert not [effect for effect in effects if isinstance(effect, Refuse)]
-
-
-def test_requests_over_the_limit_of_all_wait_nowhere(desk):
-    world = desk.world
-    few = msgspec.structs.replace(SIM_TIMERS, max_pending=2)
-    replica = Replica("h02", world.genesis, world.nodes["h02"].signer, world.verifier, Bank(), parameters=few)
-    requests = tuple(desk.order(client) for client in "abc")
-    effects = replica.step(Submitted(requests), world.now, CLOCK)
-    assert [effect.transaction for effect in effects if isinstance(effect, Refuse)] == [requests[-1]]
-
-
-def test_request_that_its_client_did_not_sign_is_not_passed_on(desk):
-    forged = desk.forged_order()
-    effects = desk.replica.step(Submitted((forged,)), desk.world.now, CLOCK)
-    assert not sent(effects, Request)
-    assert [effect.transaction for effect in effects if isinstance(effect, Refuse)] == [forged]

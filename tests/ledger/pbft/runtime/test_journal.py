@@ -12,7 +12,16 @@ import pytest
 
 from medward.ledger.bank import Deposit
 from medward.ledger.errors import JournalCorrupt, JournalError, JournalRolledBack
-from medward.ledger.pbft.effects import Accepted, Append, CheckpointTaken, Compact, Prepared, StoreBlock, StoreSnapshot
+from medward.ledger.pbft.effects import (
+    Accepted,
+    Append,
+    CheckpointTaken,
+    Compact,
+    MendBlock,
+    Prepared,
+    StoreBlock,
+    StoreSnapshot,
+)
 from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from tests.ledger.simulator.world import World
 
@@ -297,3 +306,98 @@ def test_a_full_disk_is_an_error_before_anything_is_sent(tmp_path, units):
     many = [write for _ in range(200) for unit in units for write in unit if isinstance(write, Append)]
     with pytest.raises(JournalError, match="does not take"):
         journal.commit(many)
+
+
+def a_block(units):
+    """A block with transactions, and the last records that were written."""
+    blocks = [write.block for unit in units for write in unit if isinstance(write, StoreBlock)]
+    return next(block for block in blocks if block.transactions)
+
+
+@pytest.mark.parametrize("table", ["blocks", "batches"])
+def test_damaged_block_is_mended_with_its_batch(tmp_path, units, table):
+    write_all(tmp_path, units)
+    block = a_block(units)
+    height = block.certificate.header.height
+    with ReplicaJournal(tmp_path) as journal:
+        column = {"blocks": "certificate", "batches": "transactions"}[table]
+        where = "root = ?"
+        journal._database.execute(
+            f"UPDATE {table} SET {column} = X'00' WHERE {where}", (block.certificate.header.transactions,)
+        )
+        with pytest.raises(JournalCorrupt, match=f"block {height} .* is damaged"):
+            journal.block(height)
+        journal.commit([MendBlock(block)])
+        assert journal.block(height) == block
+
+
+def test_database_that_refuses_to_be_mended_keeps_the_votes_of_the_same_unit(tmp_path, units):
+    write_all(tmp_path, units)
+    block = a_block(units)
+    votes = [write for unit in units for write in unit if isinstance(write, Append)][-3:]
+    with ReplicaJournal(tmp_path) as journal:
+        before = journal.recover().records
+        # As a damaged page of this table would: nothing can be written to it any more.
+        journal._database.execute(
+            "CREATE TEMP TRIGGER refuse BEFORE INSERT ON main.blocks BEGIN SELECT RAISE(ABORT, 'malformed'); END"
+        )
+        journal.commit([*votes[:2], MendBlock(block), votes[2]])
+    with ReplicaJournal(tmp_path) as journal:
+        assert journal.recover().records == (*before, *(vote.record for vote in votes))
+        # What was there of the block is there still.
+        assert journal.block(block.certificate.header.height) == block
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE blocks SET certificate = 5 WHERE height = 3",
+        "UPDATE blocks SET certificate = CAST(x'ff' AS TEXT) WHERE height = 3",
+        "UPDATE batches SET transactions = 1.5",
+    ],
+)
+def test_block_of_another_type_is_damage_that_is_mended(tmp_path, units, statement):
+    """One flipped bit makes a text or a number of bytes; a replica goes on, and asks the others for the block."""
+    write_all(tmp_path, units)
+    with ReplicaJournal(tmp_path) as journal:
+        whole = {height: journal.block(height) for height in range(1, 6)}
+        journal._database.execute(statement)
+        damaged = 0
+        for height, block in whole.items():
+            try:
+                assert journal.block(height) == block
+            except JournalCorrupt:
+                damaged += 1
+                journal.commit([MendBlock(block)])
+                assert journal.block(height) == block
+        assert damaged
+
+
+def test_text_of_the_same_bytes_is_the_block_itself(tmp_path, units):
+    write_all(tmp_path, units)
+    with ReplicaJournal(tmp_path) as journal:
+        whole = journal.block(3)
+        journal._database.execute("UPDATE blocks SET certificate = CAST(certificate AS TEXT)")
+        assert journal.block(3) == whole
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE journal SET record = 5 WHERE position = (SELECT max(position) FROM journal)",
+        "UPDATE journal SET chain = 'text' WHERE position = (SELECT max(position) FROM journal)",
+        "UPDATE marks SET position = 'text' WHERE name = 'head'",
+        "UPDATE marks SET chain = 9223372036854775807 WHERE name = 'base'",
+        "UPDATE marks SET chain = 9223372036854775807 WHERE name = 'head'",
+        "UPDATE snapshot SET part = 'x' WHERE part = 'certificate'",
+        "UPDATE snapshot SET data = 1.5 WHERE part = 'handovers'",
+    ],
+)
+def test_vote_or_state_of_another_type_is_corrupt(tmp_path, units, statement):
+    write_all(tmp_path, units)
+    database = sqlite3.connect(tmp_path / "journal.sqlite")
+    with database:
+        database.execute(statement)
+    database.close()
+    with pytest.raises(JournalCorrupt):
+        content(tmp_path)

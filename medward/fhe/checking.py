@@ -12,8 +12,7 @@ import numpy as np
 
 from medward.fhe.arrays import Doubles
 from medward.fhe.context import Challenge, SumContext
-from medward.fhe.contribution import SALT_BYTES, Contribution, fits_digest, share_bytes
-from medward.fhe.dealing import expand_share
+from medward.fhe.contribution import SALT_BYTES, Contribution, expand_share, fits_digest, share_bytes
 from medward.fhe.encoding import HEADER_BYTES, EncodingKind, body, check_residues, residue_bytes, unpack_residues
 from medward.fhe.errors import DealingFault, MalformedEncoding, ShareFault
 from medward.fhe.parameters import AUDITS, DEGREE, TESTS

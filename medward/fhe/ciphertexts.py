@@ -12,10 +12,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.fhe import lanes
 from medward.fhe.arrays import Integers
 from medward.fhe.context import SumContext
 from medward.fhe.encoding import add_residues, pack_residues, residue_bytes
+from medward.fhe.packing import decode_lanes, encode_lanes
 from medward.fhe.parameters import SIGMA
 from medward.fhe.ring.kernels import compiled
 from medward.fhe.ring.ring import Element
@@ -39,7 +39,7 @@ def encrypt(context: SumContext, secret: Integers, values: Integers, stream: Key
     errors = gaussian(stream, SIGMA**2, context.blocks * parameters.degree).reshape(context.blocks, -1)
     packed = []
     for a, block, error in zip(context.block_elements, values, errors, strict=True):
-        message = ring.forward(lanes.encode(parameters, block, error))
+        message = ring.forward(encode_lanes(parameters, block, error))
         packed.append(pack_residues(ring.multiply_add(s, a, message), parameters.prime))
     return b"".join(packed)
 
@@ -81,7 +81,7 @@ def decrypt(context: SumContext, sums: Element, secret: Integers) -> Integers:
     minus = ring.forward(ring.embed(-secret))
     out = np.empty((context.blocks, parameters.lanes, parameters.degree), np.int64)
     for a, total, block in zip(context.block_elements, sums, out, strict=True):
-        block[:] = lanes.decode(parameters, ring.inverse(ring.multiply_add(minus, a, total[None])))
+        block[:] = decode_lanes(parameters, ring.inverse(ring.multiply_add(minus, a, total[None])))
     return out
 
 

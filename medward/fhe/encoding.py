@@ -67,7 +67,7 @@ def residue_bytes(count: int) -> int:
 def pack_residues(residues: Doubles, prime: int) -> bytes:
     """Return balanced residues, float64 of any shape, 50 bits each."""
     out = np.zeros(residue_bytes(residues.size) // 8, np.uint64)
-    _pack(residues.reshape(-1), prime, out)
+    pack_numbers(residues.reshape(-1), prime, PRIME_BITS, out)
     return out.astype("<u8", copy=False).tobytes()
 
 
@@ -120,7 +120,9 @@ def _residues(data: bytes | memoryview, prime: int, count: int) -> Words:
 
 
 @compiled
-def _pack(residues: Doubles, prime: int, out: Words) -> None:
+def pack_numbers(residues: Doubles, prime: int, bits: int, out: Words) -> None:
+    """Write balanced residues as numbers in [0, p) of so many bits each, low bits first, into whole words."""
+    width = np.uint64(bits)
     position = 0
     filled = np.uint64(0)
     word = np.uint64(0)
@@ -128,12 +130,12 @@ def _pack(residues: Doubles, prime: int, out: Words) -> None:
         x = np.int64(residues[j])
         value = np.uint64(x + prime) if x < 0 else np.uint64(x)
         word |= value << filled
-        filled += np.uint64(50)
+        filled += width
         if filled >= np.uint64(64):
             out[position] = word
             position += 1
             filled -= np.uint64(64)
-            word = value >> (np.uint64(50) - filled)
+            word = value >> (width - filled)
     if filled > np.uint64(0):
         out[position] = word
 

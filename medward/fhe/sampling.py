@@ -155,7 +155,8 @@ def expand_vector(label: bytes, prime: int, count: int) -> Doubles:
     """
     out = np.empty(count)
     xof = hashlib.shake_128(label)
-    spare = 64
+    bits = prime.bit_length()
+    spare = 64 + (count * ((1 << bits) - prime) * 9) // (8 * prime)  # a prime just above 2^k keeps every other word
     while True:
         words = np.frombuffer(xof.digest(8 * (count + spare)), "<u8").astype(np.uint64, copy=False)
         if _uniform(words, prime, out, 0) == count:

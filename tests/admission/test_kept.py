@@ -1,9 +1,9 @@
-"""What was measured of nodes among a hostile crowd, and is kept (benchmarks/hostile_connections.py)."""
+"""What was measured of nodes among a hostile crowd, and is kept (benchmarks/node/hostile_connections.py)."""
 
 import json
 from pathlib import Path
 
-KEPT = Path(__file__).parents[2] / "benchmarks" / "results" / "hostile-connections.json"
+KEPT = Path(__file__).parents[2] / "benchmarks" / "node" / "results" / "hostile-connections.json"
 
 
 def test_kept_measurement_says_what_is_promised() -> None:

@@ -4,8 +4,7 @@ import numpy as np
 
 from medward.fhe.checking import read_share
 from medward.fhe.context import Challenge, SumContext
-from medward.fhe.contribution import SALT_BYTES, SEED_BYTES
-from medward.fhe.dealing import Dealing
+from medward.fhe.contribution import SALT_BYTES, SEED_BYTES, Dealing
 from medward.fhe.encoding import EncodingKind, header, pack_residues, unpack_residues
 from medward.fhe.parameters import DEGREE, SIGMA, TESTS
 from medward.fhe.ring import polynomials

@@ -15,8 +15,7 @@ from medward.fhe.checking import (
     read_response,
 )
 from medward.fhe.context import Challenge
-from medward.fhe.contribution import fits_digest, share_digest
-from medward.fhe.dealing import Dealing
+from medward.fhe.contribution import Dealing, fits_digest, share_digest
 from medward.fhe.encoding import unpack_residues
 from medward.fhe.errors import DealingFault, LaneOverflow, ShareFault
 from medward.fhe.hybrid import HybridKey, check_public, seal

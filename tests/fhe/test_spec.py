@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("script", "page"),
     [
-        ("fhe_parameters.py", "spec/scheme.md"),
-        ("fhe_tables.py", "docs/encryption.md"),
-        ("scaling.py", "docs/scaling.md"),
+        ("fhe/parameters.py", "spec/scheme.md"),
+        ("fhe/tables.py", "docs/encryption.md"),
+        ("fhe/scaling.py", "docs/scaling.md"),
     ],
 )
 def test_tables_are_those_of_the_script(script: str, page: str) -> None:
@@ -33,7 +33,7 @@ def test_tables_are_those_of_the_script(script: str, page: str) -> None:
 
 @pytest.fixture(scope="module")
 def tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fhe_parameters", ROOT / "benchmarks" / "fhe_parameters.py")
+    spec = importlib.util.spec_from_file_location("fhe_parameters", ROOT / "benchmarks" / "fhe" / "parameters.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -60,7 +60,7 @@ def test_bound_on_the_largest_eigenvalue_is_one(tables: ModuleType) -> None:
 
 def test_figures_of_the_proof_are_printed() -> None:
     text = (ROOT / "spec" / "scheme.md").read_text(encoding="utf-8")
-    before, rest = text.split("<!-- printed by benchmarks/fhe_parameters.py -->")
+    before, rest = text.split("<!-- printed by benchmarks/fhe/parameters.py -->")
     printed, after = rest.split("<!-- end of what is printed -->")
     for figure in ("3.202", "3.298", "3.258", "23838", "4368"):
         assert figure in printed

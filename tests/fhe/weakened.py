@@ -6,11 +6,10 @@ import numpy as np
 
 from medward.fhe.checking import read_share
 from medward.fhe.context import Challenge, SumContext
-from medward.fhe.contribution import Contribution
-from medward.fhe.dealing import Dealing
+from medward.fhe.contribution import Contribution, Dealing
 from medward.fhe.encoding import unpack_residues
 from medward.fhe.errors import LaneOverflow
-from medward.fhe.lanes import decode
+from medward.fhe.packing import decode_lanes
 from medward.fhe.parameters import DEGREE, SIGMA, TESTS, SumParameters
 from medward.fhe.ring import polynomials
 from medward.fhe.ring.ring import Element
@@ -77,7 +76,7 @@ def named_by_one_subset(
 
 def decode_or_refuse(parameters: SumParameters, plaintext: Element) -> np.ndarray:
     """Decoding that refuses noise above its bound: one uniform ciphertext voids the round."""
-    out = decode(parameters, plaintext)
+    out = decode_lanes(parameters, plaintext)
     messages = sum(out[i].astype(object) * parameters.radix**i for i in range(parameters.lanes))
     noise = plaintext[0].astype(np.int64).astype(object) - parameters.delta * messages
     if max(abs(int(e)) for e in noise) > parameters.noise_bound:

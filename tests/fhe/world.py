@@ -8,11 +8,10 @@ import numpy as np
 from medward.fhe import ciphertexts, reconstruction
 from medward.fhe.checking import check_dealing, check_own_share, read_audit_response, read_response
 from medward.fhe.context import Challenge, SumContext
-from medward.fhe.contribution import fits_digest, read_contribution, share_label
-from medward.fhe.dealing import Dealing
+from medward.fhe.contribution import Dealing, fits_digest, read_contribution, share_label
 from medward.fhe.errors import ShareFault
 from medward.fhe.hybrid import HybridKey
-from medward.fhe.lanes import BlockLayout
+from medward.fhe.packing import BlockLayout
 from medward.fhe.parameters import sum_parameters
 
 BEACON = b"beacon"

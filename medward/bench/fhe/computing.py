@@ -1,13 +1,14 @@
 """Operations on ciphertexts beside SEAL's: processor time on one thread, medians of runs by turns in one process.
 
 Both have the same ciphertext primes. SEAL switches keys with one special prime of 60 bits and one prime a digit, as it
-always does; ours has as many special primes as a digit has. "Two disjoint keys" has nothing beside it in SEAL, and is
-compared with SEAL's product under one key.
+always does; ours has as many special primes as a digit has. Products under several keys have nothing beside them in
+SEAL, and are compared with SEAL's product under one key.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 from importlib.metadata import version
 from typing import Any
 
@@ -16,12 +17,16 @@ import numpy as np
 from medward.bench.fhe.others import installed
 from medward.bench.rows import BenchmarkRow
 from medward.fhe.computing.ciphertexts import Ciphertext, decrypt, encrypt
-from medward.fhe.computing.evaluation import multiply, rotate
+from medward.fhe.computing.evaluation import add, multiply, rotate
 from medward.fhe.computing.keys import SecretKey
 from medward.fhe.computing.parameters import computing_parameters
+from medward.fhe.computing.relinearisation import Relinearisation
 
 _RUNS = 21
 _SEAL_SPECIAL_BITS = 60
+#: How many keys both factors are under where growth is measured.
+KEYS = (2, 4, 8, 16)
+_PRODUCT, _TWO_KEYS = "multiply, relinearise, rescale", "two disjoint keys, multiply"
 _Action = Callable[[], object]
 
 
@@ -57,19 +62,63 @@ def computing_rows(
     name = f"SEAL (seal-python {version('seal-python')})" if seal else None
     rows = []
     for one in sets:
-        ours = _ours(one, for_tests)
+        ours = _actions(one, for_tests)
         theirs = _seal(seal, one) if seal else {}
         spent = _by_turns([*ours.values(), *theirs.values()], runs)
         ours_ms = dict(zip(ours, spent, strict=False))
         theirs_ms = dict(zip(theirs, spent[len(ours) :], strict=True))
         for what, mine in ours_ms.items():
-            other = theirs_ms.get("multiply, relinearise, rescale" if what == "two disjoint keys, multiply" else what)
+            other = theirs_ms.get(_PRODUCT if what == _TWO_KEYS else what)
             ratio = None if other is None else other / mine
             rows.append(BenchmarkRow(f"{what}; N = {one.degree}", mine, other, name, ratio, "ms"))
     return rows
 
 
-def _ours(one: ComputingSet, for_tests: bool) -> dict[str, _Action]:
+def many_key_rows(
+    one: ComputingSet = SETS[0], counts: Sequence[int] = KEYS, runs: int = 5, for_tests: bool = False
+) -> list[BenchmarkRow]:
+    """Return the rows of products whose factors are both under so many keys, with each method, milliseconds.
+
+    Args:
+        one: what is measured.
+        counts: of keys, rising.
+        runs: turns.
+        for_tests: allow a set that is insecure.
+    """
+    seal = installed("seal")
+    name = f"SEAL (seal-python {version('seal-python')})" if seal else None
+    actions = _many_keys(one, counts, for_tests)
+    theirs = [_seal(seal, one)[_PRODUCT]] if seal else []
+    spent = _by_turns([*actions.values(), *theirs], runs)
+    other = spent[-1] if seal else None
+    return [
+        BenchmarkRow(f"{what}; N = {one.degree}", mine, other, name, None if other is None else other / mine, "ms")
+        for what, mine in zip(actions, spent, strict=False)
+    ]
+
+
+def _many_keys(one: ComputingSet, counts: Sequence[int], for_tests: bool) -> dict[str, _Action]:
+    """Return what is timed, after its results were found right."""
+    parameters = computing_parameters(one.degree, one.scale_bits, one.levels, one.digit, for_tests=for_tests)
+    made = [SecretKey(f"owner {k:02}", parameters, b"bench") for k in range(max(counts))]
+    secrets = {secret.owner: secret for secret in made}
+    keys = {owner: secret.evaluation_key(gadget=True) for owner, secret in secrets.items()}
+    values = np.linspace(-1, 1, parameters.slots)
+    actions: dict[str, _Action] = {}
+    for count in counts:
+        a, b = (reduce(add, [encrypt(secret, values) for secret in made[:count]]) for _ in range(2))
+        for method in Relinearisation:
+            _check(multiply(a, b, keys, method), secrets, (count * values) ** 2)
+            actions[f"{count} keys in both factors, {method.value}"] = partial(multiply, a, b, keys, method)
+    return actions
+
+
+def _check(result: Ciphertext, secrets: dict[str, SecretKey], expected: Any) -> None:
+    if np.sqrt(np.mean(np.abs(decrypt(result, secrets) - expected) ** 2)) > result.slot_error:
+        raise AssertionError("a result is wrong; its time means nothing")
+
+
+def _actions(one: ComputingSet, for_tests: bool) -> dict[str, _Action]:
     """Return what is timed, after its results were found right."""
     parameters = computing_parameters(one.degree, one.scale_bits, one.levels, one.digit, for_tests=for_tests)
     first, second = (SecretKey(owner, parameters, b"bench") for owner in ("first", "second"))
@@ -79,17 +128,13 @@ def _ours(one: ComputingSet, for_tests: bool) -> dict[str, _Action]:
     a, b = (encrypt(first, x) for x in values)
     other = encrypt(second, values[1])
 
-    def right(result: Ciphertext, expected: Any) -> None:
-        if np.sqrt(np.mean(np.abs(decrypt(result, secrets) - expected) ** 2)) > result.slot_error:
-            raise AssertionError("a result is wrong; its time means nothing")
-
-    right(multiply(a, b, keys), values[0] * values[1])
-    right(multiply(a, other, keys), values[0] * values[1])
-    right(rotate(a, 1, keys), np.roll(values[0], -1))
+    _check(multiply(a, b, keys), secrets, values[0] * values[1])
+    _check(multiply(a, other, keys), secrets, values[0] * values[1])
+    _check(rotate(a, 1, keys), secrets, np.roll(values[0], -1))
     return {
-        "multiply, relinearise, rescale": lambda: multiply(a, b, keys),
+        _PRODUCT: lambda: multiply(a, b, keys),
         "rotate": lambda: rotate(a, 1, keys),
-        "two disjoint keys, multiply": lambda: multiply(a, other, keys),
+        _TWO_KEYS: lambda: multiply(a, other, keys),
     }
 
 
@@ -112,7 +157,7 @@ def _seal(seal: Any, one: ComputingSet) -> dict[str, _Action]:
         evaluator.rescale_to_next_inplace(result)
         return result
 
-    return {"multiply, relinearise, rescale": product, "rotate": lambda: evaluator.rotate_vector(a, 1, moved)}
+    return {_PRODUCT: product, "rotate": lambda: evaluator.rotate_vector(a, 1, moved)}
 
 
 def _by_turns(actions: list[_Action], runs: int) -> list[float]:

@@ -2,7 +2,7 @@
 
 A message quaternion sits in the corner of an upper triangular matrix T of random quaternions over Z_n, n = p q, and
 C = K T K^-1 (after El-Yahyaoui and Ech-Cherif El Kettani, Technologies 7(1) 21, 2019; our reconstruction). Decryption
-is linear in C, so a few known pairs give it away: tests/fhe/test_quaternion_break.py.
+is linear in C, so a few known pairs give it away: tests/bench/fhe/test_lipschitz.py.
 """
 
 import math

@@ -1,20 +1,23 @@
 """Encrypted sums beside what others offer: processor time on one thread, medians of runs in this process."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from medward.bench.fhe import others
-from medward.bench.fhe.computing import computing_rows
+from medward.bench.fhe.computing import computing_rows, many_key_rows
 from medward.bench.fhe.member_part import WEIGHTS, RoundTimes, round_times
 from medward.bench.fhe.others import CostPerValue
+from medward.bench.fhe.scoring import scoring_rows
 from medward.bench.fhe.transforms import transform_rows
 from medward.bench.rows import BenchmarkRow, Progress
+from medward.errors import MedwardError
 from medward.federation.model.wire import sum_set
 from medward.fhe import ciphertexts
 from medward.fhe.context import SumContext
 from medward.fhe.encoding import residue_bytes
-from medward.fhe.lanes import BlockLayout
+from medward.fhe.packing import BlockLayout
 from medward.fhe.parameters import SIGMA
 from medward.fhe.sampling import KeyStream, gaussian
 
@@ -150,9 +153,28 @@ def _size(what: str, ours: float, other: CostPerValue | None) -> BenchmarkRow:
     return BenchmarkRow(what, ours, other.size, other.name, other.size / ours, "bytes a weight")
 
 
-def all_rows(progress: Progress) -> list[BenchmarkRow]:
-    """Return every row of the benchmark."""
-    progress("measuring transforms")
-    rows = transform_rows()
-    progress("measuring operations on ciphertexts")
-    return rows + computing_rows() + sum_rows(progress)
+#: What is measured, by name: what is told meanwhile, and how.
+PARTS: Mapping[str, tuple[str, Callable[[Progress], list[BenchmarkRow]]]] = {
+    "transforms": ("measuring transforms", lambda _: transform_rows()),
+    "computing": ("measuring operations on ciphertexts", lambda _: computing_rows()),
+    "many-keys": ("measuring products under 2 to 16 keys", lambda _: many_key_rows()),
+    "scoring": ("scoring encrypted flows", lambda _: scoring_rows()),
+    "sums": ("measuring sums", sum_rows),
+}
+
+
+def rows_of(parts: Sequence[str], progress: Progress) -> list[BenchmarkRow]:
+    """Return the rows of these parts of the benchmark, in its own order; of all where none is named.
+
+    Raises:
+        MedwardError: there is no such part.
+    """
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise MedwardError(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
+    rows: list[BenchmarkRow] = []
+    for name, (told, measured) in PARTS.items():
+        if not parts or name in parts:
+            progress(told)
+            rows += measured(progress)
+    return rows

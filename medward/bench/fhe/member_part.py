@@ -16,7 +16,7 @@ from medward.federation.sums.interface import DealingVerdict, IntVector, SumTerm
 from medward.federation.sums.journal import AnswerJournal
 from medward.federation.terms import Terms
 from medward.fhe.encoding import residue_bytes
-from medward.fhe.lanes import BlockLayout
+from medward.fhe.packing import BlockLayout
 from medward.fhe.parameters import SumParameters
 
 #: About as many as Sentinel has on X-IoMT, the largest data set.

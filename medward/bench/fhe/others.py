@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import json
 import math
 import os
 import secrets
@@ -15,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -102,7 +102,7 @@ def openfhe() -> CostPerValue | None:
     interpreter that the environment variable MEDWARD_OPENFHE_PYTHON names, for example one of Python 3.10.
 
     Raises:
-        MedwardError: that interpreter cannot run it.
+        MedwardError: that interpreter cannot run it, or prints something else than the program's figures.
     """
     other = os.environ.get("MEDWARD_OPENFHE_PYTHON")
     if other is None and importlib.util.find_spec("openfhe") is None:
@@ -113,13 +113,13 @@ def openfhe() -> CostPerValue | None:
             [other or sys.executable, "-I", str(program)],
             env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True,
         )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError) as error:
+        return msgspec.json.decode(done.stdout, type=CostPerValue)
+    except (OSError, subprocess.CalledProcessError, ValueError) as error:
         if other is None:
             return None
         raise MedwardError(
             f"MEDWARD_OPENFHE_PYTHON = {other} cannot run OpenFHE ({error}); install `openfhe` there"
         ) from error
-    return CostPerValue(**json.loads(done.stdout))
 
 
 def paillier() -> CostPerValue | None:

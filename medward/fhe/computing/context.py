@@ -55,24 +55,41 @@ class ComputingContext:
         limbs = self.parameters.limbs(level)
         return np.array([*range(limbs), *range(self.parameters.top, len(self.parameters.primes))])
 
-    def digits(self, c: Doubles, level: int) -> Doubles:
-        """Return h_d(c), float64[D, limbs + K, N] in evaluation form, of an element at a level in evaluation form."""
-        limbs, ring = self.parameters.limbs(level), self.ring
-        coefficients = ring.inverse(c.copy(), self.at(level))
-        found = self.parameters.digits(level)
-        places = self.places(level)
-        out = np.empty((len(found), len(places), self.parameters.degree))
+    def digits(self, c: Doubles, level: int, size: int | None = None) -> Doubles:
+        """Return h_d(c), float64[D, limbs + K, N] in evaluation form, of an element at a level in evaluation form.
+
+        Args:
+            c: the element, float64[limbs, N].
+            level: of it.
+            size: primes in a digit; see `ComputingParameters.digits`.
+        """
+        coefficients = self.ring.inverse(c.copy(), self.at(level))
+        found = self.parameters.digits(level, size)
+        out = np.empty((len(found), len(self.places(level)), self.parameters.degree))
         for h, digit in zip(out, found, strict=True):
-            begin, end = digit[0], digit[-1] + 1
-            others = np.delete(np.arange(len(places)), digit)
-            self._convert(coefficients[begin:end], tuple(digit), places[others], h, others)
-            h[begin:end] = c[begin:end]
-            for first, last, at in (
-                (0, begin, slice(0, begin)), (end, limbs, slice(end, limbs)), (limbs, len(places), self.special),
-            ):  # fmt: skip
-                if first < last:
-                    ring.forward(h[first:last], at)
+            self.write_digit(c, coefficients, level, digit, h)
         return out
+
+    def write_digit(self, c: Doubles, coefficients: Doubles, level: int, digit: range, out: Doubles) -> None:
+        """Write h_d(c), float64[limbs + K, N] in evaluation form, to `out`.
+
+        Args:
+            c: an element at a level in evaluation form, float64[limbs, N].
+            coefficients: the same in coefficient form.
+            level: of it.
+            digit: the places of the digit's primes.
+            out: what is written.
+        """
+        limbs, places = self.parameters.limbs(level), self.places(level)
+        begin, end = digit[0], digit[-1] + 1
+        others = np.delete(np.arange(len(places)), digit)
+        self._convert(coefficients[begin:end], tuple(digit), places[others], out, others)
+        out[begin:end] = c[begin:end]
+        for first, last, at in (
+            (0, begin, slice(0, begin)), (end, limbs, slice(end, limbs)), (limbs, len(places), self.special),
+        ):  # fmt: skip
+            if first < last:
+                self.ring.forward(out[first:last], at)
 
     def down(self, x: Doubles, level: int, drop: int, out: Doubles) -> Doubles:
         """Write an element over Q_l P, divided by P and the primes of the top `drop` levels and rounded, to `out`.
@@ -126,16 +143,23 @@ class ComputingContext:
         """Add <h, key> over Q_l P for each of two keys, float64[D, top + K, N], to a total."""
         _add_products(h, *keys, self.places(level), self.ring.q, self.ring.inverse_q, *totals)
 
+    def add_product(self, h: Doubles, other: Doubles, level: int, total: Doubles) -> None:
+        """Add h times another element over Q_l P to a total; the other may be a key's, float64[top + K, N]."""
+        places = self.places(level)
+        rows = places if len(other) == len(self.parameters.primes) else np.arange(len(places))
+        _add_product(h, other, rows, self.ring.q[places], self.ring.inverse_q[places], total)
+
     def zero(self, level: int, count: int = 1) -> Doubles:
         """Return zeros over Q_l P, float64[count, limbs + K, N]."""
         return np.zeros((count, len(self.places(level)), self.parameters.degree))
 
     def cross(self, a: Doubles, b: Doubles, terms: Integers, level: int, linear: Doubles, quadratic: Doubles) -> None:
-        """Write the terms of the product of two ciphertexts, those at 1 and the s_i times P.
+        """Write the terms of the sum of n products of ciphertexts, those at 1 and the s_i times P.
 
         Args:
-            a, b: float64[parts, limbs, N].
-            terms: int64[parts of a, parts of b], which term a product of two parts belongs to; the linear ones first.
+            a, b: float64[n, parts, limbs, N].
+            terms: int64[parts of a, parts of b], which term a product of two parts belongs to; the linear ones first,
+                and -1 for what is not needed.
             level: of both.
             linear: float64[terms, limbs + K, N], of which the first limbs are written.
             quadratic: float64[terms, limbs, N].
@@ -165,25 +189,28 @@ def _subtract_scale(x: Doubles, y: Doubles, w: Doubles, q: Doubles, iq: Doubles,
 def _cross(
     a: Doubles, b: Doubles, terms: Integers, w: Doubles, q: Doubles, iq: Doubles, linear: Doubles, quadratic: Doubles
 ) -> None:
-    chunk = min(1024, a.shape[2])
+    chunk = min(1024, a.shape[3])
     count = linear.shape[0]
-    for m in range(a.shape[1]):
+    for m in range(a.shape[2]):
         p, ip = q[m], iq[m]
         w_over_q = w[m] / p
-        for start in range(0, a.shape[2], chunk):
+        for start in range(0, a.shape[3], chunk):
             end = start + chunk
             for t in range(count):
                 linear[t, m, start:end] = 0.0
             for t in range(quadratic.shape[0]):
                 quadratic[t, m, start:end] = 0.0
-            for i in range(a.shape[0]):
-                x = a[i, m, start:end]
-                for j in range(b.shape[0]):
-                    y = b[j, m, start:end]
-                    t = terms[i, j]
-                    out = linear[t, m, start:end] if t < count else quadratic[t - count, m, start:end]
-                    for k in range(chunk):
-                        out[k] = reduced(out[k] + times(x[k], y[k], p, ip), p, ip)
+            for n in range(a.shape[0]):
+                for i in range(a.shape[1]):
+                    x = a[n, i, m, start:end]
+                    for j in range(b.shape[1]):
+                        y = b[n, j, m, start:end]
+                        t = terms[i, j]
+                        if t < 0:
+                            continue
+                        out = linear[t, m, start:end] if t < count else quadratic[t - count, m, start:end]
+                        for k in range(chunk):
+                            out[k] = reduced(out[k] + times(x[k], y[k], p, ip), p, ip)
             for t in range(count):
                 out = linear[t, m, start:end]
                 for k in range(chunk):
@@ -216,3 +243,12 @@ def _add_products(
                 for j in range(chunk):
                     sums[j] = reduced(sums[j] + times(x[j], y[j], p, ip), p, ip)
                     other_sums[j] = reduced(other_sums[j] + times(x[j], z[j], p, ip), p, ip)
+
+
+@compiled
+def _add_product(h: Doubles, other: Doubles, rows: Integers, q: Doubles, iq: Doubles, total: Doubles) -> None:
+    """total[m] += h[m] other[rows[m]]."""
+    for m in range(h.shape[0]):
+        x, y, z, p, ip = h[m], other[rows[m]], total[m], q[m], iq[m]
+        for j in range(x.shape[0]):
+            z[j] = reduced(z[j] + times(x[j], y[j], p, ip), p, ip)

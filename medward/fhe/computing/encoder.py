@@ -8,7 +8,7 @@ zeta = exp(i pi / N). The polynomial m of slots z_j has m(zeta^(5^j)) = Delta z_
 """
 
 from functools import lru_cache
-from math import log2, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ def decode(coefficients: Doubles, scale: int) -> Slots:
 
 def encoding_error(degree: int, scale: int, bound: float) -> float:
     """Return kappa: a bound on the Euclidean norm of what encoding slots of at most `bound` rounds away."""
-    return sqrt(degree) / 2 + (8 * log2(degree) + 8) * 2.0**-53 * float(scale) * bound
+    return sqrt(degree) / 2 + (8 * (degree.bit_length() - 1) + 8) * 2.0**-53 * float(scale) * bound
 
 
 @lru_cache(maxsize=8)

@@ -3,14 +3,17 @@
 Every operation first bounds the error of its result, and refuses where that would be too large.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from medward.fhe.arrays import Doubles
-from medward.fhe.computing.ciphertexts import Ciphertext, Plaintext
-from medward.fhe.computing.context import ComputingContext, computing_context
+from medward.fhe.computing import relinearisation
+from medward.fhe.computing.ciphertexts import Ciphertext, CiphertextVector, Plaintext, side_by_side
+from medward.fhe.computing.context import computing_context
 from medward.fhe.computing.keys import EvaluationKey, power_of_rotation
+from medward.fhe.computing.noise import ErrorBound
+from medward.fhe.computing.relinearisation import Factor, Relinearisation
 from medward.fhe.computing.residues import permute
 from medward.fhe.errors import CiphertextMismatch, LevelsSpent
 
@@ -51,14 +54,33 @@ def add_plain(a: Ciphertext, b: Plaintext) -> Ciphertext:
 
 def multiply_plain(a: Ciphertext, b: Plaintext) -> Ciphertext:
     """Return a b, one level lower, for encoded slots at the same level."""
-    _same_level(a, b)
+    return inner_product_plain(side_by_side([a]), [b])
+
+
+def inner_product_plain(a: CiphertextVector, b: Sequence[Plaintext], total: float | None = None) -> Ciphertext:
+    """Return the sum of the products of ciphertexts with encoded slots, rescaled once, one level lower.
+
+    Args:
+        a, b: the factors, equally many, at one level.
+        total: at least the sum of the plaintexts' absolute values in every slot; without it, that of their bounds.
+    """
+    if len(a) != len(b):
+        raise CiphertextMismatch(f"vectors of {len(a)} and {len(b)} elements have no product")
+    for one in b:
+        _same_level(a, one)
     _has_level(a)
-    context, level = computing_context(a.parameters), a.level
-    noise = context.noise
-    bound = noise.accept(noise.multiply(a.bound, b.bound, level, 0.0, len(a.owners)), level - 1, "multiply")
-    parts = context.element(level - 1, len(a.parts))
-    for part, out in zip(a.parts, parts, strict=True):
-        context.rescale(context.ring.multiply(part, b.element, context.at(level)), level, out)
+    context, level, noise = computing_context(a.parameters), a.level, computing_context(a.parameters).noise
+    worst = ErrorBound(*(max(getattr(one.bound, name) for one in b) for name in ("size", "noise", "coding")))
+    most = sum(one.bound.size for one in b)
+    total = most if total is None else min(total, most)
+    bound = noise.inner_product(a.bound, worst, total, len(b), level, 0.0, len(a.owners))
+    bound = noise.accept(bound, level - 1, "multiply")
+    parts, at = context.element(level - 1, 1 + len(a.owners)), context.at(level)
+    for place, out in enumerate(parts):
+        sum_of = context.ring.multiply(a.parts[0, place], b[0].element, at)
+        for factor, one in zip(a.parts[1:, place], b[1:], strict=True):
+            context.ring.multiply_add(factor, one.element, sum_of, at)
+        context.rescale(sum_of, level, out)
     return Ciphertext(a.parameters, level - 1, a.owners, parts, bound)
 
 
@@ -109,77 +131,68 @@ def _moved(a: Ciphertext, power: int, keys: Keys, what: str) -> Ciphertext:
     return Ciphertext(a.parameters, level, a.owners, parts, bound)
 
 
-def multiply(a: Ciphertext, b: Ciphertext, keys: Keys) -> Ciphertext:
+def multiply(a: Ciphertext, b: Ciphertext, keys: Keys, method: Relinearisation | None = None) -> Ciphertext:
     """Return a b, relinearised and rescaled in one, one level lower; both at one level, under whatever owners.
 
     Args:
         a, b: the factors.
         keys: of all owners of both.
+        method: of relinearisation; the cheaper one where left out.
 
     Raises:
         LevelsSpent, CiphertextMismatch: the factors are at level 0, at different levels, or a key is missing.
         NoiseTooLarge: the result's error could be more than the parameters tolerate.
     """
+    used = keys_of_both(a, b, keys)
+    return _multiplied(a, b, used, method or relinearisation.cheaper(a, b, used), b.bound.size, 1)
+
+
+def inner_product(a: CiphertextVector, b: CiphertextVector, keys: Keys, total: float | None = None) -> Ciphertext:
+    """Return the sum of the products of two vectors, relinearised and rescaled once, one level lower.
+
+    Args:
+        a, b: the factors, equally many, at one level.
+        keys: of all owners of both.
+        total: at least the sum of the absolute values of the second factors in every slot, as their owner promises;
+            without it, as many times their bound.
+
+    Raises:
+        LevelsSpent, CiphertextMismatch, NoiseTooLarge: see `multiply`.
+    """
+    if len(a) != len(b):
+        raise CiphertextMismatch(f"vectors of {len(a)} and {len(b)} ciphertexts have no product")
+    used, most = keys_of_both(a, b, keys), len(b) * b.bound.size
+    return _multiplied(a, b, used, Relinearisation.CDKS, most if total is None else min(total, most), len(b))
+
+
+def keys_of_both(a: Factor, b: Factor, keys: Keys) -> dict[str, EvaluationKey]:
+    """Return the keys of the owners of two factors that can be multiplied."""
     _same_level(a, b)
     _has_level(a)
-    context, level, owners = computing_context(a.parameters), a.level, _owners(a, b)
+    owners = _owners(a, b)
     used = {owner: key_of(keys, owner, a) for owner in owners}
     if len({key.label for key in used.values()}) > 1:
         raise CiphertextMismatch(
             f"the keys of {', '.join(owners)} were made under different labels: make them under one"
         )
-    pairs = {(i, j) for x in a.owners for y in b.owners for i, j in [sorted((x, y))]}
-    different = {pair for pair in pairs if pair[0] != pair[1]}
-    noise = context.noise
-    switching = noise.relinearisation(
-        level, len(pairs) - len(different), len(different), len({pair[0] for pair in different})
-    )
-    bound = noise.multiply(a.bound, b.bound, level, switching, len(owners))
-    bound = noise.accept(bound, level - 1, "multiply")
-    totals, quadratic = _products(context, a, b, owners)
-    _relinearise(context, level, quadratic, used, totals)
+    return used
+
+
+def _multiplied(
+    a: Factor, b: Factor, keys: dict[str, EvaluationKey], method: Relinearisation, total: float, count: int
+) -> Ciphertext:
+    """Return the sum of `count` products, of whose second factors the absolute values are `total` together."""
+    context, level, owners = computing_context(a.parameters), a.level, tuple(keys)
+    switching = relinearisation.switching_noise(context, a, b, method)
+    bound = context.noise.inner_product(a.bound, b.bound, total, count, level, switching, len(owners))
+    bound = context.noise.accept(bound, level - 1, "multiply")
     parts = context.element(level - 1, 1 + len(owners))
-    for owner, out in zip(("", *owners), parts, strict=True):
-        context.down(totals[owner], level, 1, out)
+    for of, out in zip(relinearisation.product(context, a, b, keys, method), parts, strict=True):
+        context.down(of, level, 1, out)
     return Ciphertext(a.parameters, level - 1, owners, parts, bound)
 
 
-def _products(
-    context: ComputingContext, a: Ciphertext, b: Ciphertext, owners: tuple[str, ...]
-) -> tuple[dict[str, Doubles], dict[tuple[str, str], Doubles]]:
-    """Return P times the terms of a product at 1 (named "") and at each s_i, and those at s_i s_j, i <= j."""
-    found = [[(min(i, j), max(i, j)) for j in ("", *b.owners)] for i in ("", *a.owners)]
-    pairs = sorted({term for row in found for term in row if term[0]})
-    names = [*(("", owner) for owner in ("", *owners)), *pairs]
-    terms = np.array([[names.index(term) for term in row] for row in found])
-    linear, quadratic = context.zero(a.level, 1 + len(owners)), context.element(a.level, len(pairs))
-    context.cross(a.parts, b.parts, terms, a.level, linear, quadratic)
-    return dict(zip(("", *owners), linear, strict=True)), dict(zip(pairs, quadratic, strict=True))
-
-
-def _relinearise(
-    context: ComputingContext,
-    level: int,
-    quadratic: dict[tuple[str, str], Doubles],
-    keys: Mapping[str, EvaluationKey],
-    totals: dict[str, Doubles],
-) -> None:
-    """Add the terms at s_i s_j, times P, to the terms at 1 and each s_i over Q_l P (CDKS)."""
-    waiting: dict[str, Doubles] = {}
-    for (i, j), term in quadratic.items():
-        h = context.digits(term, level)
-        if i == j:
-            context.add_products(h, (keys[i].square.k, keys[i].square.a), level, (totals[""], totals[i]))
-            continue
-        if i not in waiting:
-            waiting[i] = context.zero(level)[0]
-        context.add_products(h, (keys[j].b, keys[i].d2), level, (waiting[i], totals[j]))
-    for i, total in waiting.items():
-        h = context.digits(context.down(total, level, 0, context.element(level)[0]), level)
-        context.add_products(h, (keys[i].d0, keys[i].d1), level, (totals[""], totals[i]))
-
-
-def key_of(keys: Keys, owner: str, a: Ciphertext) -> EvaluationKey:
+def key_of(keys: Keys, owner: str, a: Factor) -> EvaluationKey:
     """Return an owner's evaluation key, which must be of the ciphertext's parameters."""
     key = keys.get(owner)
     if key is None:
@@ -189,19 +202,19 @@ def key_of(keys: Keys, owner: str, a: Ciphertext) -> EvaluationKey:
     return key
 
 
-def _same_level(a: Ciphertext, b: Ciphertext | Plaintext) -> None:
+def _same_level(a: Factor, b: Factor | Plaintext) -> None:
     if a.parameters != b.parameters:
         raise CiphertextMismatch("the operands are of different parameters")
     if a.level != b.level:
         raise CiphertextMismatch(f"the operands are at levels {a.level} and {b.level}: lower one of them first")
 
 
-def _has_level(a: Ciphertext) -> None:
+def _has_level(a: Factor) -> None:
     if a.level == 0:
         raise LevelsSpent(f"no level is left to multiply: the parameters have {a.parameters.levels}; take more")
 
 
-def _owners(a: Ciphertext, b: Ciphertext) -> tuple[str, ...]:
+def _owners(a: Factor, b: Factor) -> tuple[str, ...]:
     return tuple(sorted({*a.owners, *b.owners}))
 
 

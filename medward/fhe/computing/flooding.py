@@ -17,7 +17,8 @@ from medward.fhe.errors import UnsafeParameters
 from medward.fhe.sampling import KeyStream, gaussian
 
 _WIDTH = 64
-_LARGEST_BASE = 30
+LARGEST_BASE = 30
+MOST_DIGITS = 63
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,15 @@ class FloodShape:
 
 
 def flood_shape(width: float) -> FloodShape:
-    """Return the narrowest shape of at least this width, with as few digits as may be."""
-    digits = next(m for m in range(1, 64) if FloodShape(_LARGEST_BASE, m).width >= width)
-    bases = range(2, _LARGEST_BASE + 1) if digits > 1 else (1,)
+    """Return the narrowest shape of at least this width, with as few digits as may be.
+
+    Raises:
+        UnsafeParameters: no shape is so wide.
+    """
+    if not width <= FloodShape(LARGEST_BASE, MOST_DIGITS).width:
+        raise UnsafeParameters(f"no noise of width {width:.3g} can be drawn: compute less before a result is opened")
+    digits = next(m for m in range(1, MOST_DIGITS + 1) if FloodShape(LARGEST_BASE, m).width >= width)
+    bases = range(2, LARGEST_BASE + 1) if digits > 1 else (1,)
     return next(shape for base in bases if (shape := FloodShape(base, digits)).width >= width)
 
 

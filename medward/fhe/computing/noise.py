@@ -2,12 +2,13 @@
 
 The phase of a ciphertext at level l is Delta_l z + n + c, with |z| <= size in every slot, ||n|| <= noise, which depends
 on secrets, and ||c|| <= coding, which follows from the messages. Each bound holds for whatever inputs and circuit, but
-for 2^-64 for each random polynomial. Names and proofs: spec/computing.md, section 8.
+for 2^-64 for each random polynomial. Names and proofs: spec/computing.md, section 8. Only operations that IEEE 754
+rounds correctly are used, and sums in one order, so that every machine finds the same doubles.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log, prod, sqrt
+from math import fsum, prod, sqrt
 
 from medward.fhe.computing.encoder import encoding_error
 from medward.fhe.computing.parameters import BASE_PRIMES, ERROR_VARIANCE, ComputingParameters
@@ -17,6 +18,8 @@ from medward.fhe.errors import NoiseTooLarge
 _TAIL = 45.0
 #: theta: how far base conversion rounds from a number, or how large a digit is in units of its modulus.
 _THETA = 0.5 + 2.0**-40
+#: The natural logarithm of 2.
+_LN2 = 0.6931471805599453
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class NoiseModel:
         self.parameters = parameters
         n = parameters.degree
         self._root = sqrt(n)
-        self._spread = sqrt(_TAIL + log(n / 2))
+        self._spread = sqrt(_TAIL + _LN2 * (n.bit_length() - 2))
         self._sigma = sqrt(ERROR_VARIANCE)
         self._modulus = float(prod(parameters.primes[:BASE_PRIMES]))
         #: Bounds on ||e||, |e|, ||s|| and |s| of one error polynomial and one secret.
@@ -58,6 +61,11 @@ class NoiseModel:
         self.error_values = self._sigma * self._root * (1 + self._spread)
         self.secret = sqrt(2 / 3) * (self._root + sqrt(2 * _TAIL))
         self.secret_values = sqrt(2 / 3) * self._root * (1 + self._spread)
+
+    @property
+    def least(self) -> float:
+        """The smallest bound on the noise of any ciphertext: of an encryption, or of rounding after an operation."""
+        return min(self.error, self.rounding(1))
 
     def gaussian(self, width: float) -> float:
         """Return a bound on the Euclidean norm of N discrete Gaussians of this width."""
@@ -104,22 +112,27 @@ class NoiseModel:
         """Return the bound of a sum, or a difference."""
         return ErrorBound(a.size + b.size, a.noise + b.noise, a.coding + b.coding)
 
-    def multiply(self, a: ErrorBound, b: ErrorBound, level: int, switching: float, owners: int) -> ErrorBound:
-        """Return the bound of a rescaled product at level - 1.
+    def inner_product(
+        self, a: ErrorBound, b: ErrorBound, total: float, count: int, level: int, switching: float, owners: int
+    ) -> ErrorBound:
+        """Return the bound of a sum of products, relinearised and rescaled once, at level - 1.
 
         Args:
-            a, b: of the factors at `level`; of which one may be a plaintext.
+            a, b: of each factor at `level`; of which the second ones may be plaintexts.
+            total: L, at least the sum of the second factors' absolute values in every slot.
+            count: n, how many products there are.
             level: of the factors, at least 1.
             switching: V, as `relinearisation` returns it; 0 if no key is switched.
             owners: parties of the result.
         """
         scale = float(self.parameters.scales[level])
         divisor = float(self.parameters.divisor(level))
-        center_a, center_b = (scale * x.size + self._root * x.coding for x in (a, b))
-        noise = center_a * b.noise + center_b * a.noise + self._root * a.noise * b.noise
+        center_a = scale * a.size + self._root * a.coding
+        centers_b = scale * total + count * self._root * b.coding
+        noise = count * center_a * b.noise + centers_b * a.noise + count * self._root * a.noise * b.noise
         noise += switching / float(self.parameters.special())
-        coding = scale * (a.size * b.coding + b.size * a.coding) + self._root * a.coding * b.coding
-        size = a.size * b.size
+        coding = scale * (count * a.size * b.coding + total * a.coding) + count * self._root * a.coding * b.coding
+        size = a.size * total
         return ErrorBound(size, noise / divisor + self.rounding(owners), coding / divisor + size / 2)
 
     def rounding(self, owners: int) -> float:
@@ -127,12 +140,15 @@ class NoiseModel:
         return _THETA * self._root * (1 + owners * self.secret_values)
 
     @lru_cache(maxsize=64)  # noqa: B019  # one model for each set lives as long as the process
-    def switching(self, level: int) -> float:
-        """Return W: of the products of the digits of an element with a switching key's errors."""
-        digits = self.parameters.digits(level)
-        squares = sum(float(prod(self.parameters.primes[k] for k in digit)) ** 2 for digit in digits)
-        errors = self._sigma * self._root * (sqrt(len(digits)) + self._spread)
-        return errors * _THETA * self._root * sqrt(squares)
+    def switching(self, level: int, size: int | None = None) -> float:
+        """Return W: of the products of the digits of an element, of `size` primes, with a switching key's errors."""
+        digits = self.parameters.digits(level, size)
+        squares = fsum(float(prod(self.parameters.primes[k] for k in digit) ** 2) for digit in digits)
+        return self._errors(len(digits)) * _THETA * self._root * sqrt(squares)
+
+    def _errors(self, digits: int) -> float:
+        """Return E_D, of so many error polynomials at one zero of X^N + 1."""
+        return self._sigma * self._root * (sqrt(digits) + self._spread)
 
     def relinearisation(self, level: int, same: int, pairs: int, firsts: int) -> float:
         """Return V, before the division by P.
@@ -146,6 +162,22 @@ class NoiseModel:
         one = self.switching(level)
         rounded = self.secret_values * float(self.parameters.special()) * _THETA * self._root
         return same * one + pairs * 2 * self.secret_values * one + firsts * (rounded + one)
+
+    def gadget_relinearisation(self, level: int, firsts: int, seconds: int) -> float:
+        """Return V of KKLSS, before the division by P.
+
+        Args:
+            level: of the factors.
+            firsts: parties of the factor whose parts are decomposed twice.
+            seconds: parties of the other.
+        """
+        size = self.parameters.gadget_digit
+        digits = self.parameters.digits(level, size)
+        fourths = fsum(float(prod(self.parameters.primes[k] for k in digit) ** 4) for digit in digits)
+        largest = _THETA * self._root * _THETA * self._root * self._root  # of a product of two digits, each of B_d
+        one = self._errors(len(digits)) * largest * sqrt(fourths)
+        rounded = self.secret_values * float(self.parameters.special()) * _THETA * self._root
+        return firsts * seconds * 2 * self.secret_values * one + firsts * (rounded + self.switching(level, size))
 
     def switched(self, a: ErrorBound, level: int, owners: int) -> ErrorBound:
         """Return the bound after an automorphism, whose keys are switched back for each owner."""

@@ -3,13 +3,15 @@
 A set follows from a few numbers, so that all parties derive the same one (spec/computing.md, sections 2 and 3).
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import log2, prod
 
 from medward.fhe.errors import UnsafeParameters
 from medward.fhe.ring.primes import is_prime
+from medward.fhe.sampling import framed
 
 #: Most bits of Q P for each degree: 128 bits of security with ternary secrets (spec/computing.md, section 3).
 MOST_BITS = {8192: 214, 16384: 430, 32768: 868}
@@ -70,10 +72,26 @@ class ComputingParameters:
         """Return d_level, the product of a level's primes."""
         return prod(self.primes[self.limbs(level - 1) : self.limbs(level)])
 
-    def digits(self, level: int) -> list[range]:
-        """Return the places of the primes of each digit of a ciphertext at this level."""
-        limbs = self.limbs(level)
-        return [range(start, min(start + self.digit, limbs)) for start in range(0, limbs, self.digit)]
+    @property
+    def gadget_digit(self) -> int:
+        """Primes in a digit of the gadget; there is no gadget where it is 0."""
+        return self.digit // 2
+
+    def digits(self, level: int, size: int | None = None) -> list[range]:
+        """Return the places of the primes of each digit of a ciphertext at this level.
+
+        Args:
+            level: 0 to T.
+            size: primes in a digit; those of key switching where left out.
+        """
+        limbs, step = self.limbs(level), self.digit if size is None else size
+        return [range(start, min(start + step, limbs)) for start in range(0, limbs, step)]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The SHA-256 of all that the set is, by which keys and bytes name it."""
+        numbers = self.degree, self.scale_bits, self.levels, self.digit, *self.primes
+        return hashlib.sha256(framed("medward computing set 1", self.tolerance.hex(), *numbers)).digest()
 
     @property
     def bits(self) -> float:
@@ -94,7 +112,7 @@ def computing_parameters(
 
     Args:
         degree: N, 8192, 16384 or 32768; for tests any power of two from 64 on.
-        scale_bits: 30 to 90.
+        scale_bits: 30 to 96.
         levels: 1 to 20.
         digit: 1 to 4.
         tolerance: see `ComputingParameters`.
@@ -103,10 +121,10 @@ def computing_parameters(
     Raises:
         UnsafeParameters: the set would have less than 128 bits of security, or there is no such set.
     """
-    if degree < 64 or degree & (degree - 1) or not 30 <= scale_bits <= 90 or not 1 <= levels <= 20:
+    if degree < 64 or degree & (degree - 1) or not 30 <= scale_bits <= 96 or not 1 <= levels <= 20:
         raise UnsafeParameters(
             f"degree {degree}, scale 2^{scale_bits} and {levels} levels make no parameter set: take a degree of "
-            f"{', '.join(map(str, MOST_BITS))}, a scale of 30 to 90 bits and 1 to 20 levels"
+            f"{', '.join(map(str, MOST_BITS))}, a scale of 30 to 96 bits and 1 to 20 levels"
         )
     if not 1 <= digit <= 4:
         raise UnsafeParameters(f"a digit has 1 to 4 primes, not {digit}")

@@ -1,6 +1,8 @@
 """What is opened to others: the known attack with and without flooding, the noise that floods, and the budget."""
 
+import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from medward.fhe.computing.evaluation import add, lower, multiply
 from medward.fhe.computing.flooding import FloodShape, flood_shape, flooding_width
 from medward.fhe.computing.keys import SecretKey
 from medward.fhe.computing.noise import ErrorBound
-from medward.fhe.computing.opening import OpenedPart, combine, open_part
+from medward.fhe.computing.opening import combine, open_part
 from medward.fhe.computing.parameters import ComputingParameters, computing_parameters
 from medward.fhe.computing.residues import DIGIT_BITS, digits_of
 from medward.fhe.errors import BudgetSpent, CiphertextMismatch, NoiseTooLarge, UnsafeParameters
@@ -162,7 +164,7 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         combine(both, [part])
     with pytest.raises(CiphertextMismatch, match="one part of each"):
         combine(both, [part, part])
-    wide = OpenedPart(second.owner, FloodShape(30, 40), part.element)
+    wide = replace(part, owner=second.owner, flood=FloodShape(30, 40))
     with pytest.raises(NoiseTooLarge, match="open"):
         combine(both, [part, wide])
 
@@ -202,6 +204,24 @@ def test_budget_that_is_spent_opens_nothing_more(tmp_path: Path) -> None:
         assert not np.array_equal(parts[0].element, parts[1].element), "the same output twice counts twice"
         with pytest.raises(BudgetSpent, match="all 2 outputs"):
             open_part(ciphertext, secret, budget)
+
+
+def test_clone_of_a_machine_never_hides_two_results_under_one_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The difference of two parts under one noise would be an equation for the secret."""
+    world = owners(1, roomy())
+    secret, context, at = world.secret(0), computing_context(world.parameters), slice(0, 2)
+    inputs = [encrypt(secret, [value]) for value in (0.5, 0.25)]
+    noises = []
+    with journal(tmp_path, secret) as budget:
+        monkeypatch.setattr(os, "urandom", bytes)
+        for ciphertext in (*inputs, inputs[0]):
+            part = open_part(ciphertext, secret, budget)
+            product = context.ring.multiply(ciphertext.parts[1, at], secret.s[at], at)
+            noises.append(context.ring.subtract(part.element, product, at))
+    assert not np.array_equal(noises[0], noises[1])
+    assert np.array_equal(noises[0], noises[2]), "the same result again is the same part"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The example of the room's README runs, and the table of the specification is what its script prints."""
+"""The example of the room's README runs, and the tables of the specification are what their script prints."""
 
 import importlib.util
 import re
@@ -31,14 +31,14 @@ def test_sizes_and_estimates_of_the_page_are_those_of_the_sets() -> None:
         assert str(degree) in PAGE
         assert str(bits) in PAGE
     rows = re.findall(r"^\| (\d+) \| (\d+) \| 2\^(\d+), (\d+), (\d) \|", PAGE, re.MULTILINE)
-    assert len(rows) == 4
+    assert len(rows) == 5
     for degree, bits, scale, levels, digit in rows:
         assert round(computing_parameters(int(degree), int(scale), int(levels), int(digit)).bits) == int(bits)
 
 
 def test_bounds_in_the_table_are_those_of_the_code() -> None:
     """Those that need no keys; all of the table is printed again by a slow test."""
-    table = _cells(PAGE.split("<!-- printed by benchmarks/computing_tables.py -->")[1].split("<!-- end")[0])
+    table = _cells(_part("bounds"))
     for column, arguments in enumerate(_tables().SETS):
         model = noise.noise_model(computing_parameters(*arguments))
         for operation, bound in (
@@ -51,18 +51,25 @@ def test_bounds_in_the_table_are_those_of_the_code() -> None:
 @pytest.mark.slow
 def test_table_is_what_its_script_prints() -> None:
     """Bounds exactly; what is measured has fresh keys each time, and moves by a little."""
-    script = ROOT / "benchmarks" / "computing_tables.py"
-    printed = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout
-    there, now = (
-        _cells(PAGE.split("<!-- printed by benchmarks/computing_tables.py -->")[1].split("<!-- end")[0]),
-        _cells(printed),
-    )
+    script = ROOT / "benchmarks" / "fhe" / "computing_tables.py"
+    done = subprocess.run([sys.executable, str(script), "bounds"], capture_output=True, text=True, check=True)
+    there, now = _cells(_part("bounds")), _cells(done.stdout)
     assert list(there) == list(now)
     for operation, cells in now.items():
         for (bound, measured), (old_bound, old_measured) in zip(cells, there[operation], strict=True):
             assert bound == old_bound
             assert abs(measured - old_measured) < 0.6
             assert 0 < bound - measured < 6
+
+
+def test_sizes_in_the_table_are_those_of_what_the_formats_write(capsys: pytest.CaptureFixture[str]) -> None:
+    _tables().print_sizes()
+    assert _part("sizes").strip() == capsys.readouterr().out.strip()
+
+
+def _part(what: str) -> str:
+    """The table of the page that the script prints with this word."""
+    return PAGE.split(f"<!-- printed by benchmarks/fhe/computing_tables.py {what} -->")[1].split("<!-- end")[0]
 
 
 def _cells(table: str) -> dict[str, list[tuple[float, float]]]:
@@ -72,7 +79,9 @@ def _cells(table: str) -> dict[str, list[tuple[float, float]]]:
 
 
 def _tables():
-    spec = importlib.util.spec_from_file_location("computing_tables", ROOT / "benchmarks" / "computing_tables.py")
+    spec = importlib.util.spec_from_file_location(
+        "computing_tables", ROOT / "benchmarks" / "fhe" / "computing_tables.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""Evaluation gives the same bytes with AVX-512, with AVX2 and without a fused multiply-add."""
+"""Evaluation and what is written of it give the same bytes with AVX-512, with AVX2 and without a fused multiply-add."""
 
 import os
 import subprocess
@@ -8,19 +8,23 @@ import pytest
 
 _PROGRAM = """
 import hashlib
+from dataclasses import replace
 import numpy as np
 from medward.fhe.computing.ciphertexts import Ciphertext
 from medward.fhe.computing.context import computing_context
 from medward.fhe.computing.evaluation import add, conjugate, multiply
-from medward.fhe.computing.keys import EvaluationKey, SwitchingKey
+from medward.fhe.computing.keys import EvaluationKey, GadgetKey, SwitchingKey
 from medward.fhe.computing.noise import ErrorBound
 from medward.fhe.computing.parameters import computing_parameters
+from medward.fhe.computing.formats.ciphertexts import read_ciphertext, write_ciphertext
+from medward.fhe.computing.relinearisation import Relinearisation
 from medward.fhe.ring.kernels import HAS_FMA
 from medward.fhe.sampling import expand_vector, framed
 
 parameters = computing_parameters(1024, SCALE, 2, 3, for_tests=True)
 count = len(parameters.primes)
 digits = len(parameters.digits(2))
+gadget_digits = len(parameters.digits(2, parameters.gadget_digit))
 
 def elements(name, *shape):
     rows = [expand_vector(framed(name, k), parameters.primes[k % shape[-1]], 1024) for k in range(int(np.prod(shape)))]
@@ -28,18 +32,22 @@ def elements(name, *shape):
 
 def key(owner):
     parts = [elements(f"{owner} {k}", digits, count) for k in range(8)]
+    gadget = GadgetKey(*(elements(f"{owner} gadget {k}", gadget_digits, count) for k in range(3)))
     pair = SwitchingKey(parts[0], parts[1])
     moved = {2047: SwitchingKey(parts[6], parts[7])}
-    return EvaluationKey(owner, parameters, b"", pair, *parts[2:6], moved)
+    return EvaluationKey(owner, parameters, b"", bytes(32), pair, *parts[2:6], moved, gadget)
 
 keys = {owner: key(owner) for owner in ("a", "b")}
 def ciphertext(owner):
     return Ciphertext(parameters, 2, (owner,), elements(owner, 2, parameters.top), ErrorBound(1.0, 1000.0, 0.0))
 
 x, y = ciphertext("a"), ciphertext("b")
-both = add(multiply(x, y, keys), multiply(x, x, keys))
+both = add(multiply(x, y, keys, Relinearisation.CDKS), multiply(x, x, keys))
+both = add(both, multiply(x, y, keys, Relinearisation.KKLSS))
 result = conjugate(multiply(both, both, keys), keys)
-print(HAS_FMA, hashlib.sha256(result.parts.tobytes()).hexdigest())
+written = write_ciphertext(replace(result, owners=("a/0123456789abcdef", "b/0123456789abcdef")))
+assert (read_ciphertext(parameters, written).parts == result.parts).all()
+print(HAS_FMA, hashlib.sha256(result.parts.tobytes() + written).hexdigest())
 """
 
 

@@ -44,7 +44,10 @@ def owners(count: int, parameters: ComputingParameters | None = None) -> Owners:
     parameters = parameters or small()
     made = [SecretKey(name, parameters, LABEL) for name in NAMES[:count]]
     secrets = {secret.owner: secret for secret in made}
-    keys = {secret.owner: secret.evaluation_key(rotations=(1, -3), conjugation=True) for secret in made}
+    keys = {
+        secret.owner: secret.evaluation_key(rotations=(1, -3), conjugation=True, gadget=parameters.digit > 1)
+        for secret in made
+    }
     return Owners(parameters, secrets, keys)
 
 

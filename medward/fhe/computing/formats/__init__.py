@@ -1,0 +1,1 @@
+"""Keys, ciphertexts and opened parts as bytes."""

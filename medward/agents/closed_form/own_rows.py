@@ -1,0 +1,27 @@
+"""How many rows of its own a hospital has at least, to hide in what is opened (spec/closed-form.md, section 4)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: A hospital adds rows of a class only if it has so many of it.
+LEAST_CLASS_ROWS = 40
+#: Of a cohort at least so many are honest: it has at least f + 2 members.
+_HONEST = 2
+
+
+def least_rows(numbers: int, columns: int) -> int:
+    """Return how many different rows make honest hospitals' unknowns no fewer than the numbers that are opened.
+
+    Args:
+        numbers: that are opened.
+        columns: of a row.
+    """
+    return -(-numbers // (_HONEST * max(columns, 1)))
+
+
+def different_rows(rows: NDArray[np.float32]) -> int:
+    """Return how many different rows there are, bit by bit."""
+    if not rows.size:
+        return 0
+    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1] * rows.itemsize)))
+    return len(np.unique(whole))

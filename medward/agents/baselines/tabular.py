@@ -203,7 +203,7 @@ _PLAIN: tuple[Baseline, ...] = (
     ),
 )
 CAUTIOUS = ", cautious"
-#: Chosen by benchmarks/new_attacks.py, on attack types that training was not shown.
+#: Chosen by benchmarks/agents/new_attacks.py, on attack types that training was not shown.
 _ALERT_BIAS: dict[str, dict[str, float]] = {
     "logistic regression": {"nsl-kdd": 2.0},
     "random forest": {"nsl-kdd": 5.0},

@@ -14,7 +14,7 @@ from medward.agents.courier.observation import FEATURES, NOTHING, ONE, Decision,
 
 #: Widths of a value that sums are offered with.
 WIDTHS = (4, 8, 12, 16)
-#: The newest policy that was learned (benchmarks/courier.py); a number never gets another policy.
+#: The newest policy that was learned (benchmarks/federation/courier.py); a number never gets another policy.
 NEWEST = "learned-1"
 #: Fractional bits of the learned policy's weights.
 WEIGHT_BITS = 12

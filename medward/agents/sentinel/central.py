@@ -9,6 +9,7 @@ from medward.agents.sentinel.learner import learning_rates, new_network, start, 
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.network import layout_of
 from medward.agents.sentinel.recipe import Recipe
+from medward.agents.sentinel.selection import most_telling
 from medward.agents.sentinel.traffic import traffic_of
 from medward.flows.history import FeatureSpace
 from medward.flows.prepared import PreparedData
@@ -42,9 +43,11 @@ def train_centrally(
     """
     x, flows = prepared.x, prepared.flows
     scaler = fitted_scaler(prepared.space, x[rows], recipe)
-    layout = layout_of(prepared.space, scaler)
     classes = np.unique(flows.y[rows])
     y = np.searchsorted(classes, flows.y[rows]).astype(np.int32)
+    if recipe.network.inputs:
+        scaler = most_telling(scaler, x[rows], y, recipe.network.inputs, provenance.seed)
+    layout = layout_of(prepared.space, scaler)
     order = None if flows.order is None or not flows.schema.history else flows.order[rows]
     trust = None if flows.trust is None else flows.trust[rows]
     traffic = traffic_of(

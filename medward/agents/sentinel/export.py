@@ -50,6 +50,7 @@ def _of_one(network: SentinelNetwork) -> Weights:
         value_bias=np.array(network.value.bias),
         advantage=np.array(network.advantage.weight),
         advantage_bias=np.array(network.advantage.bias),
+        squares=network.activation == "square",
     )
 
 

@@ -68,6 +68,12 @@ def hamilton_matrix(weight: Float[Array, "4 inputs outputs"]) -> Float[Array, "4
     return jnp.block([[a, b, c, d], [-b, a, d, -c], [-c, -d, a, b], [-d, c, -b, a]])
 
 
+def holomorphic_square(h: Float[Array, "batch units"]) -> Float[Array, "batch units"]:
+    """Return ((w + xi)^2, (y + zi)^2) as quaternions for quaternions w + xi + yj + zk, parts in quarters."""
+    w, x, y, z = jnp.split(h, 4, axis=-1)
+    return jnp.concatenate([w * w - x * x, 2 * w * x, y * y - z * z, 2 * y * z], axis=-1)
+
+
 class PiecewiseEmbedding(eqx.Module):
     """A learned piecewise-linear curve in a small space for each number (Gorishniy et al., NeurIPS 2022, section 3.2).
 

@@ -85,7 +85,8 @@ class SentinelModel:
 
     def scorer(self) -> Scorer:
         """Return what decides windows with this model, without JAX."""
-        return Scorer(self.space, self.scaler, self.weights, self.recipe.target_costs.highest)
+        always_informed = self.recipe.learning.informed_share == 1
+        return Scorer(self.space, self.scaler, self.weights, self.recipe.target_costs.highest, always_informed)
 
     def labels(self, y: NDArray[np.int32]) -> NDArray[np.int32]:
         """Translate the schema's class numbers into the model's.
@@ -145,9 +146,23 @@ def load_model(folder: Path) -> SentinelModel:
         BadModel: a file is missing, damaged, of another version, or does not belong to the other.
     """
     text, arrays = _read_files(folder)
+    return model_of(text, arrays, folder)
+
+
+def model_of(text: bytes, arrays: bytes, folder: Path) -> SentinelModel:
+    """Return the model that the contents of both files describe.
+
+    Args:
+        text: of model.json.
+        arrays: of weights.safetensors.
+        folder: where they are from, for the sentence of an error.
+
+    Raises:
+        BadModel: see `load_model`.
+    """
     try:
         description: dict[str, Any] = json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise BadModel(f"{folder / 'model.json'} is damaged: copy the whole folder again.") from None
     number = description.get("format") if isinstance(description, dict) else None
     if number == WITH_TREES:
@@ -188,7 +203,7 @@ def _read_files(folder: Path) -> tuple[bytes, bytes]:
 def _decode(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SentinelModel:
     schema = msgspec.convert(description["schema"], Schema)
     scaler = Scaler(kind=description["scaler"], **{name: arrays[f"scaler.{name}"] for name in _SCALER_ARRAYS})
-    hidden = range(description["hidden"])
+    hidden, recipe = range(description["hidden"]), recipe_from(description["recipe"])
     weights = Weights(
         **{
             field: arrays[f"network.{field}"]
@@ -196,15 +211,33 @@ def _decode(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Sen
         },
         matrices=tuple(arrays[f"network.hidden{number}.weight"] for number in hidden),
         biases=tuple(arrays[f"network.hidden{number}.bias"] for number in hidden),
+        squares=recipe.network.activation == "square",
     )
+    space = FeatureSpace(schema, msgspec.convert(description["history"], bool))
+    classes = classes_of(description["classes"], schema)
+    scaler.check(len(space.columns))
+    weights.check(scaler, len(classes) + 1)
     return SentinelModel(
-        space=FeatureSpace(schema, description["history"]),
-        classes=tuple(description["classes"]),
+        space=space,
+        classes=classes,
         scaler=scaler,
         weights=weights,
-        recipe=recipe_from(description["recipe"]),
+        recipe=recipe,
         provenance=msgspec.convert(description["provenance"], Provenance),
     )
+
+
+def classes_of(written: object, schema: Schema) -> tuple[str, ...]:
+    """Return the classes that a description names.
+
+    Raises:
+        ValueError: one is named twice, or is none of the schema's.
+        msgspec.ValidationError: they are no names.
+    """
+    classes = msgspec.convert(written, tuple[str, ...])
+    if len(set(classes)) != len(classes) or not set(classes) <= set(schema.classes):
+        raise ValueError("its classes are named twice, or are not those of its schema")
+    return classes
 
 
 def encode_enum(value: object) -> object:

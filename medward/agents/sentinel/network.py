@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from medward.agents.sentinel.layers import Linear, PiecewiseEmbedding, QuaternionLinear
-from medward.agents.sentinel.recipe import Recipe
+from medward.agents.sentinel.layers import Linear, PiecewiseEmbedding, QuaternionLinear, holomorphic_square
+from medward.agents.sentinel.recipe import Activation, Recipe
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler
 from medward.flows.schema import Group
@@ -89,8 +89,10 @@ class SentinelNetwork(eqx.Module):
     hidden: tuple[Linear | QuaternionLinear, ...]
     value: Linear
     advantage: Linear
+    activation: Activation = eqx.field(static=True)
 
     def __init__(self, layout: Layout, classes: int, recipe: Recipe, key: PRNGKeyArray) -> None:
+        self.activation = recipe.network.activation
         keys = jax.random.split(key, len(recipe.network.hidden) + 3)
         self.embedding = (
             PiecewiseEmbedding(layout.numbers, layout.low.shape[1], recipe.network.embedding, keys[0])
@@ -123,7 +125,7 @@ class SentinelNetwork(eqx.Module):
         """
         x = self._visible(layout, encoded, bought)
         for layer in self.hidden:
-            x = jax.nn.relu(layer(x))
+            x = jax.nn.relu(layer(x)) if self.activation == "relu" else holomorphic_square(layer(x))
             if dropout and key is not None:
                 key, own = jax.random.split(key)
                 x = x * jax.random.bernoulli(own, 1 - dropout, x.shape) / (1 - dropout)
@@ -149,6 +151,8 @@ class SentinelNetwork(eqx.Module):
             (present * layout.number_history).max(axis=1, keepdims=True, initial=0.0),
         ]
         x = jnp.concatenate(parts, axis=1)
+        if self.activation == "square":
+            x = jnp.clip(x, 0.0, 1.0)
         missing = self.hidden[0].weight.shape[-2] * (4 if self.hidden[0].weight.ndim == 3 else 1) - x.shape[1]
         return jnp.pad(x, ((0, 0), (0, missing)))
 

@@ -48,12 +48,23 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "costs": ("costs",),
     "taught": ("training_costs",),
 }
+#: Settings that came after the first release; a table holds one only where it is not what it was before.
+_LATER: dict[str, tuple[str, str]] = {
+    "activation": ("network", "activation"),
+    "inputs": ("network", "inputs"),
+    "disturbs": ("federation", "disturbs"),
+}
 
 
 def flat_of(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's flat table, which JSON can hold."""
     tables = asdict(recipe)
-    return {key: tables[place[0]][place[1]] if len(place) == 2 else tables[place[0]] for key, place in _PLACES.items()}
+    flat = {key: tables[place[0]][place[1]] if len(place) == 2 else tables[place[0]] for key, place in _PLACES.items()}
+    usual = asdict(Recipe())
+    later = {
+        key: tables[group][name] for key, (group, name) in _LATER.items() if tables[group][name] != usual[group][name]
+    }
+    return flat | later
 
 
 def recipe_from(flat: Mapping[str, Any]) -> Recipe:
@@ -63,7 +74,7 @@ def recipe_from(flat: Mapping[str, Any]) -> Recipe:
         msgspec.ValidationError: a setting is of a wrong type.
     """
     tables: dict[str, Any] = {name: {} for name in GROUPS}
-    for key, place in _PLACES.items():
+    for key, place in (_PLACES | _LATER).items():
         if key in flat:
             inside = tables[place[0]] if len(place) == 2 else tables
             inside[place[-1]] = flat[key]

@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from medward.flows.history import FeatureSpace
-from medward.flows.scaling import FARTHEST_SD, Scaler, bin_of, place_among
+from medward.flows.scaling import FARTHEST_SD, Scaler, ascend, bin_of, place_among
 from medward.flows.schema import Group
 
 
@@ -30,6 +30,8 @@ class Weights:
         value_bias: of shape (1,).
         advantage: (hidden, actions), the advantage stream.
         advantage_bias: of shape (actions,).
+        squares: whether inputs are clipped to [0, 1] and hidden units are the squares of both complex halves of
+            quaternions (parts in quarters), instead of the positive part.
     """
 
     slope: NDArray[np.float32]
@@ -40,6 +42,52 @@ class Weights:
     value_bias: NDArray[np.float32]
     advantage: NDArray[np.float32]
     advantage_bias: NDArray[np.float32]
+    squares: bool = False
+
+    def check(self, scaler: Scaler, actions: int) -> None:
+        """Refuse arrays from a file that do not fit each other: compiled code reads them without looking at their ends.
+
+        What compiled code divides by is not zero either, and no value is infinite.
+
+        Args:
+            scaler: of their inputs, whose own arrays fit.
+            actions: how many there are.
+
+        Raises:
+            ValueError: they do not.
+        """
+        heads = ((self.value, self.value_bias, 1), (self.advantage, self.advantage_bias, actions))
+        dimensions = (
+            *((self.slope, 3), (self.offset, 2), (self.value, 2), (self.advantage, 2)),
+            *((self.value_bias, 1), (self.advantage_bias, 1)),
+            *((matrix, 2) for matrix in self.matrices),
+            *((bias, 1) for bias in self.biases),
+        )
+        # Of a number that is none, every comparison says no: the model would let all rows pass.
+        if not all(one.dtype == np.float32 and one.ndim == n and np.isfinite(one).all() for one, n in dimensions):
+            raise ValueError(_MISFIT)
+        many, bins, width = len(scaler.numbers), scaler.bins.shape[1] - 1, self.slope.shape[-1]
+        embedded = self.slope.size > 0
+        inputs = many * (width if embedded else 1) + len(scaler.indicators) + len(scaler.flags) + 2
+        sizes = [len(bias) for bias in self.biases]
+        fits = (
+            self.slope.shape == ((many, bins, width) if embedded else (0, 0, 1))
+            and (not embedded or ascend(scaler.bins, scaler.bin_count + 1))
+            and self.offset.shape == (len(self.slope), width)
+            and len(self.matrices) >= 1
+            and len(self.matrices[0]) >= inputs
+            and all(
+                matrix.shape == (rows, size)
+                for matrix, rows, size in zip(self.matrices, [len(self.matrices[0]), *sizes], sizes, strict=False)
+            )
+            and all(one.shape == (sizes[-1], count) and bias.shape == (count,) for one, bias, count in heads)
+            and not (self.squares and any(size % 4 for size in sizes))
+        )
+        if not fits:
+            raise ValueError(_MISFIT)
+
+
+_MISFIT = "the arrays of its network do not fit each other, or are no numbers"
 
 
 # Rows that go through the layers at once: their activations fit the second-level cache.
@@ -71,17 +119,24 @@ class Scorer:
         scaler: the scaler it was trained with.
         weights: the network.
         highest_cost: the highest entry of the cost matrix, which scales the advantages.
+        always_informed: whether the evidence of every row is bought.
     """
 
-    def __init__(self, space: FeatureSpace, scaler: Scaler, weights: Weights, highest_cost: float) -> None:
+    def __init__(
+        self,
+        space: FeatureSpace,
+        scaler: Scaler,
+        weights: Weights,
+        highest_cost: float,
+        always_informed: bool = False,
+    ) -> None:
         cheap = np.array([column.group is Group.CHEAP for column in space.columns])
         history = np.array([column.history for column in space.columns])
         # One by one, since numba takes microseconds for each named tuple at every call.
-        self._arguments = (
-            *_inputs(scaler, cheap, history),
-            *_tables(scaler, weights),
-            *_layers(weights, highest_cost),
-        )
+        self._seen = (*_inputs(scaler, cheap, history), *_tables(scaler, weights))
+        self._arguments = (*self._seen, *_layers(weights, highest_cost), weights.squares)
+        self._always_informed = always_informed
+        self._width = len(weights.matrices[0])
         self._highest = np.float32(highest_cost)
         self.actions = len(weights.advantage_bias)
         #: Where nothing is expensive there is nothing to buy, whatever the network thinks of ESCALATE.
@@ -93,6 +148,9 @@ class Scorer:
         Args:
             x: rows by the feature space's columns; NaN where missing.
         """
+        if self._always_informed:
+            q, suspicion = self.q_values(x, bought=True)
+            return Scores(q.argmax(axis=1).astype(np.int32), np.full(len(q), self._sells), q, suspicion)
         q, suspicion = self.q_values(x, bought=False)
         decision = q.argmax(axis=1).astype(np.int32)
         escalated = decision == self.actions - 1
@@ -111,6 +169,12 @@ class Scorer:
         if not self._sells:
             q[:, -1] = -np.inf
         return q, suspicion
+
+    def inputs(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what a network of squares sees of rows, float32[rows, inputs], each within [0, 1]."""
+        rows = np.ascontiguousarray(x, np.float32)
+        result: NDArray[np.float32] = _inputs_of(rows, *self._seen, self._width)
+        return result
 
     def chances(self, x: NDArray[np.float32], bought: bool) -> NDArray[np.float32]:
         """Return for each row and action 1 + advantage / highest cost, in [0, 1]; with unit costs, that it is right."""
@@ -207,9 +271,9 @@ def _layers(weights: Weights, highest_cost: float) -> _Layers:
     )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x, bought, numbers, indicators, flags, quantile, knots, edges, below, slope, matrices, biases, highest
+    x, bought, numbers, indicators, flags, quantile, knots, edges, below, slope, matrices, biases, highest, squares
 ):
     """Return each row's Q-values, suspicion and value, a chunk at a time; see `Scorer.q_values`."""
     inputs, tables = _Inputs(numbers, indicators, flags), _Tables(quantile, knots, edges, below, slope)
@@ -220,14 +284,18 @@ def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
         rows = x[start : start + _CHUNK]
         now = np.empty((len(rows), matrices[0].shape[0]), np.float32)
         _encode(rows, bought, inputs, tables, now)
+        if squares:
+            _clip(now)
         for layer in range(len(matrices)):
             now = np.dot(now, matrices[layer])
             bias, last = biases[layer], layer == len(matrices) - 1
             for i in range(len(now)):
                 for m in range(len(bias)):
                     now[i, m] += bias[m]
-                    if not last:
+                    if not last and not squares:
                         now[i, m] = max(now[i, m], np.float32(0.0))
+                if not last and squares:
+                    _square(now[i])
         for i in range(len(rows)):
             best_alert = np.float32(-np.inf)
             for a in range(actions):
@@ -241,7 +309,36 @@ def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
     return q, suspicion, value
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
+def _clip(now):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Clip the network's inputs to [0, 1] in place."""
+    for i in range(len(now)):
+        for m in range(now.shape[1]):
+            now[i, m] = min(max(now[i, m], np.float32(0.0)), np.float32(1.0))
+
+
+@njit(cache=True, nogil=True)
+def _inputs_of(  # type: ignore[no-untyped-def]  # pragma: no cover
+    x, numbers, indicators, flags, quantile, knots, edges, below, slope, width
+):
+    """Return the first layer's inputs, clipped, for each row of `x` with all its evidence."""
+    out = np.empty((len(x), width), np.float32)
+    _encode(x, True, _Inputs(numbers, indicators, flags), _Tables(quantile, knots, edges, below, slope), out)
+    _clip(out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _square(h):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Square both complex halves of each quaternion in place; the four parts lie in quarters."""
+    quarter = len(h) // 4
+    for start in (0, 2 * quarter):
+        for m in range(start, start + quarter):
+            re, im = h[m], h[m + quarter]
+            h[m], h[m + quarter] = re * re - im * im, np.float32(2.0) * re * im
+
+
+@njit(cache=True, nogil=True)
 def _encode(  # type: ignore[no-untyped-def]  # pragma: no cover  # noqa: PLR0912
     x, bought, inputs, tables, out
 ):

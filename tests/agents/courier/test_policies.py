@@ -37,6 +37,7 @@ def test_text_names_the_policy_and_reading_it_gives_the_same_decisions(text: str
     assert [again.decide(seen) for seen in _observations(200)] == [policy.decide(seen) for seen in _observations(200)]
 
 
+@pytest.mark.slow
 def test_shipped_policy_decides_alike_in_another_process() -> None:
     program = "from tests.agents.courier.test_policies import decisions; print(decisions())"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

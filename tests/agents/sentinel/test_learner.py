@@ -1,5 +1,7 @@
 """Sentinel's learning rule, target by target, and what it learns on a problem whose best policy is known."""
 
+from functools import cache
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -29,20 +31,25 @@ from medward.agents.sentinel.traffic import TrainingTraffic
 from medward.flows.prepared import PreparedData
 from tests.agents.conftest import RECIPE
 
-LAYOUT = Layout(
-    low=jnp.zeros((1, 1)),
-    inverse=jnp.ones((1, 1)),
-    number_cheap=jnp.array([True]),
-    number_history=jnp.array([False]),
-    indicator_cheap=jnp.zeros(0, bool),
-    flag_cheap=jnp.zeros(0, bool),
-)
 TINY = Recipe().change(embedding=0, hidden=(4,))
+
+
+# Nothing of JAX is made when this file is read: every process that runs tests reads it.
+@cache
+def _layout() -> Layout:
+    return Layout(
+        low=jnp.zeros((1, 1)),
+        inverse=jnp.ones((1, 1)),
+        number_cheap=jnp.array([True]),
+        number_history=jnp.array([False]),
+        indicator_cheap=jnp.zeros(0, bool),
+        flag_cheap=jnp.zeros(0, bool),
+    )
 
 
 def _network(advantage: list[float], informed: list[float], value: float) -> SentinelNetwork:
     """A network whose streams are given: `advantage` without the evidence, `informed` with it."""
-    network = SentinelNetwork(LAYOUT, 2, TINY, jax.random.key(0))
+    network = SentinelNetwork(_layout(), 2, TINY, jax.random.key(0))
     # The only non-zero input is "bought"; the first hidden unit passes it on, the second is always 1.
     weight = jnp.zeros_like(network.hidden[0].weight).at[1, 0].set(1.0)
     bias = jnp.array([0.0, 1.0, 0.0, 0.0])
@@ -68,7 +75,7 @@ def _traffic(costs: Costs) -> TrainingTraffic:
 
 def _targets(online: SentinelNetwork, target: SentinelNetwork, row: int, bought: bool, costs: Costs) -> Targets:
     state = StreamState(jnp.array([row]), jnp.array([bought]))
-    return bellman_targets(online, target, LAYOUT, _traffic(costs), state, 0.5)
+    return bellman_targets(online, target, _layout(), _traffic(costs), state, 0.5)
 
 
 def _sigmoid(z: float) -> float:
@@ -76,22 +83,31 @@ def _sigmoid(z: float) -> float:
 
 
 COSTS = Costs(miss=2.0, false_alarm=1.0, wrong_class=1.0, escalation=0.1)
-# Where the online network would decide ALLOW after escalation, and the target network rates that decision low.
-ONLINE = _network([0.0, 0.0, 0.0], [3.0, -3.0, 0.0], value=-7.0)
-TARGET = _network([0.0, 0.0, 0.0], [-1.0, 2.0, 0.0], value=-0.5)
+
+
+@cache
+def _online() -> SentinelNetwork:
+    """A network that would decide ALLOW after escalation."""
+    return _network([0.0, 0.0, 0.0], [3.0, -3.0, 0.0], value=-7.0)
+
+
+@cache
+def _target() -> SentinelNetwork:
+    """A network that rates that decision low."""
+    return _network([0.0, 0.0, 0.0], [-1.0, 2.0, 0.0], value=-0.5)
 
 
 @pytest.mark.slow
 def test_decisions_are_pulled_to_their_own_costs() -> None:
-    attack = _targets(ONLINE, TARGET, 0, False, COSTS).advantage[0]
-    benign = _targets(ONLINE, TARGET, 1, False, COSTS).advantage[0]
+    attack = _targets(_online(), _target(), 0, False, COSTS).advantage[0]
+    benign = _targets(_online(), _target(), 1, False, COSTS).advantage[0]
     np.testing.assert_allclose(attack[:2], [1 - 2.0 / 2.0, 1.0])
     np.testing.assert_allclose(benign[:2], [1.0, 1 - 1.0 / 2.0])
 
 
 @pytest.mark.slow
 def test_escalation_is_rated_by_the_target_network_for_the_choice_of_the_online_network() -> None:
-    escalate = float(_targets(ONLINE, TARGET, 0, False, COSTS).advantage[0, 2])
+    escalate = float(_targets(_online(), _target(), 0, False, COSTS).advantage[0, 2])
     assert escalate == pytest.approx(_sigmoid(-1.0) - 0.1 / 2.0, abs=1e-5)
     # What the two ways of mixing the networks up would give lies far from it.
     assert abs(escalate - (_sigmoid(3.0) - 0.05)) > 0.1
@@ -99,19 +115,19 @@ def test_escalation_is_rated_by_the_target_network_for_the_choice_of_the_online_
 
 
 def test_value_is_the_discounted_target_value_of_the_next_window() -> None:
-    value = float(_targets(ONLINE, TARGET, 0, False, COSTS).value[0])
+    value = float(_targets(_online(), _target(), 0, False, COSTS).value[0])
     assert value == pytest.approx(0.5 * (-0.5 + 2.0 * (_sigmoid(0.0) - 1.0)), abs=1e-5)
 
 
 @pytest.mark.slow
 def test_nothing_follows_the_end_of_a_stream() -> None:
-    assert float(_targets(ONLINE, TARGET, 1, False, COSTS).value[0]) == 0.0
+    assert float(_targets(_online(), _target(), 1, False, COSTS).value[0]) == 0.0
 
 
 @pytest.mark.slow
 def test_escalating_twice_is_not_learned_from() -> None:
-    assert _targets(ONLINE, TARGET, 0, True, COSTS).known[0].tolist() == [1.0, 1.0, 0.0]
-    assert _targets(ONLINE, TARGET, 0, False, COSTS).known[0].tolist() == [1.0, 1.0, 1.0]
+    assert _targets(_online(), _target(), 0, True, COSTS).known[0].tolist() == [1.0, 1.0, 0.0]
+    assert _targets(_online(), _target(), 0, False, COSTS).known[0].tolist() == [1.0, 1.0, 1.0]
 
 
 def test_loss_is_least_at_the_targets_and_blind_to_impossible_actions() -> None:
@@ -145,8 +161,8 @@ def test_learning_rate_warms_up_and_decays_to_a_hundredth() -> None:
 def test_target_network_is_the_running_average_of_the_online_network() -> None:
     traffic = _traffic(COSTS)
     recipe = TINY.change(batch=8, average=0.75, learning_rate=0.1)
-    begun = start(ONLINE, recipe)
-    after, _ = train(begun, LAYOUT, traffic, recipe, jnp.array([0.1]), jax.random.key(0))
+    begun = start(_online(), recipe)
+    after, _ = train(begun, _layout(), traffic, recipe, jnp.array([0.1]), jax.random.key(0))
     for old, new, average in zip(
         jax.tree.leaves(begun.network), jax.tree.leaves(after.network), jax.tree.leaves(after.average), strict=True
     ):
@@ -173,6 +189,7 @@ def test_evidence_is_bought_when_it_is_cheap_and_not_when_it_is_dear(prepared: P
     assert cheap.metrics["binary"]["macro_f1"] > dear.metrics["binary"]["macro_f1"]
 
 
+@pytest.mark.slow
 def test_dear_false_alarms_make_alerts_rarer(prepared: PreparedData) -> None:
     test, y = prepared.x[prepared.split.test], prepared.flows.y[prepared.split.test]
     eager = judge(_trained(prepared, Costs(miss=5.0, escalation=0.9)), test, y).metrics["binary"]

@@ -1,7 +1,8 @@
 """MODEL_DIR: what was saved is what is loaded, and anything else is refused in one sentence."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from medward.agents.metrics import expected_cost
 from medward.agents.sentinel.central import train_centrally
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import BadModel, Provenance, SentinelModel, load_model
+from medward.agents.sentinel.scorer import Weights
 from medward.flows.prepared import PreparedData
+from medward.flows.scaling import Scaler
 from tests.agents.conftest import RECIPE
 
 
@@ -75,7 +78,19 @@ def test_changed_weights_are_refused(model: SentinelModel, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("format", 99), ("schema", {}), ("hidden", 9), ("recipe", {"scaler": 3}), ("classes", None)],
+    [
+        ("format", 99),
+        ("schema", {}),
+        ("hidden", 9),
+        ("recipe", {"scaler": 3}),
+        ("recipe", {"costs": {"miss": float("nan")}}),
+        ("recipe", {"costs": {"false_alarm": float("inf")}}),
+        ("recipe", {"taught": {"escalation": -1.0}}),
+        ("classes", None),
+        ("classes", [[], {}, []]),
+        ("classes", ["benign", "flood", "flood"]),
+        ("classes", ["benign", "flood", "a class that the schema lacks"]),
+    ],
 )
 def test_description_that_is_off_is_refused(model: SentinelModel, tmp_path: Path, key: str, value: object) -> None:
     model.save(tmp_path)
@@ -87,10 +102,76 @@ def test_description_that_is_off_is_refused(model: SentinelModel, tmp_path: Path
     assert "\n" not in str(refused.value)
 
 
-def test_damaged_description_is_refused(model: SentinelModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, '{"a":' * 100_000])
+def test_damaged_description_is_refused(model: SentinelModel, tmp_path: Path, content: str) -> None:
     model.save(tmp_path)
-    (tmp_path / "model.json").write_text("{")
+    (tmp_path / "model.json").write_text(content)
     with pytest.raises(BadModel, match="damaged"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda own: replace(own, numbers=own.numbers + 1000),
+        lambda own: replace(own, numbers=-1 - own.numbers),
+        lambda own: replace(own, indicators=np.array([10**9])),
+        lambda own: replace(own, flags=np.array([[0]])),
+        lambda own: replace(own, knot_count=own.knot_count + 1000),
+        lambda own: replace(own, knot_count=0 * own.knot_count),
+        lambda own: replace(own, knots=own.knots[:, :0]),
+        lambda own: replace(own, knots=own.knots.astype(np.float64)),
+        lambda own: replace(own, bin_count=own.bin_count + 1000),
+        lambda own: replace(own, bins=own.bins[:-1]),
+        lambda own: replace(own, mean=own.mean[:-1]),
+        lambda own: replace(own, mean=own.mean + np.float32(np.nan)),
+        lambda own: replace(own, scale=own.scale * np.float32(np.inf)),
+        lambda own: replace(own, knots=own.knots[:, ::-1]),
+        lambda own: replace(own, knots=0 * own.knots),
+        lambda own: replace(own, knots=own.knots + np.float32(np.nan)),
+    ],
+)
+def test_scaler_whose_arrays_do_not_fit_is_refused_though_its_hash_is_right(
+    model: SentinelModel, tmp_path: Path, altered: Callable[[Scaler], Scaler]
+) -> None:
+    """Compiled code reads these arrays without looking at their ends."""
+    replace(model, scaler=altered(model.scaler)).save(tmp_path)
+    with pytest.raises(BadModel, match="arrays of its scaler do not fit each other"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda own: replace(own, slope=own.slope[:, :-1]),
+        lambda own: replace(own, offset=own.offset[:-1]),
+        lambda own: replace(own, matrices=(own.matrices[0][:8], *own.matrices[1:])),
+        lambda own: replace(own, matrices=(own.matrices[0][:, :-1], *own.matrices[1:])),
+        lambda own: replace(own, matrices=(), biases=()),
+        lambda own: replace(own, biases=(own.biases[0][:-1], *own.biases[1:])),
+        lambda own: replace(own, value=own.value[:-1]),
+        lambda own: replace(own, advantage=own.advantage[:, :-1], advantage_bias=own.advantage_bias[:-1]),
+        lambda own: replace(own, advantage_bias=own.advantage_bias[:-1]),
+        lambda own: replace(own, slope=np.float32(0)),
+        lambda own: replace(own, biases=(own.biases[0][:, None], *own.biases[1:])),
+        lambda own: replace(own, value=own.value.astype(np.float64)),
+        # A number that is none would let every row pass in silence.
+        lambda own: replace(own, advantage=own.advantage + np.float32(np.nan)),
+        lambda own: replace(own, biases=(own.biases[0] + np.float32(np.inf), *own.biases[1:])),
+    ],
+)
+def test_network_whose_arrays_do_not_fit_is_refused_though_its_hash_is_right(
+    model: SentinelModel, tmp_path: Path, altered: Callable[[Weights], Weights]
+) -> None:
+    replace(model, weights=altered(model.weights)).save(tmp_path)
+    with pytest.raises(BadModel, match="arrays of its network do not fit each other"):
+        load_model(tmp_path)
+
+
+def test_bins_of_no_width_are_refused_where_numbers_are_embedded(model: SentinelModel, tmp_path: Path) -> None:
+    """A row's place within its bin is divided by the bin's width."""
+    replace(model, scaler=replace(model.scaler, bins=0 * model.scaler.bins)).save(tmp_path)
+    with pytest.raises(BadModel, match="arrays of its network do not fit each other"):
         load_model(tmp_path)
 
 

@@ -46,11 +46,20 @@ def test_kept_recipes_have_the_bytes_of_the_first_release(recipe: Recipe, digest
 
 def test_every_setting_is_in_the_table_once() -> None:
     names = [field.name for group in GROUPS for field in fields(getattr(RECIPE, group))]
-    assert len(set(names)) == len(names) == len(flat_of(RECIPE)) - len(("costs", "taught"))
+    later = RECIPE.change(layer="quaternion", activation="square", inputs=3, disturbs=False)
+    assert len(set(names)) == len(names) == len(flat_of(later)) - len(("costs", "taught"))
 
 
 def test_settings_that_a_table_lacks_are_the_usual_ones_and_unknown_keys_are_passed_over() -> None:
     assert recipe_from({"members": 3, "trees": None}) == Recipe().change(ensemble=3)
+
+
+def test_hospitals_of_a_federation_learn_undisturbed_where_the_recipe_says_so() -> None:
+    disturbed = RECIPE.change(column_dropout=0.3, mixup=0.2)
+    assert disturbed.of_hospitals == disturbed
+    calm = disturbed.change(disturbs=False)
+    assert recipe_from(flat_of(calm)) == calm
+    assert calm.of_hospitals == RECIPE.change(disturbs=False)
 
 
 def test_setting_of_a_wrong_type_is_refused() -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from medward.agents.sentinel.recipe import Recipe
 from medward.flows.history import FeatureSpace
 from medward.flows.prepared import PreparedData
 from medward.flows.schema import Group
+from tests.agents.conftest import RECIPE
 
 NOWHERE = Provenance("central", None, 1, "none", True, 0)
 
@@ -106,6 +108,28 @@ def test_no_input_makes_a_value_that_is_not_finite(prepared: PreparedData, recip
     q, suspicion = model.scorer().q_values(np.full((3, prepared.x.shape[1]), extreme, np.float32), False)
     assert np.isfinite(q).all()
     assert np.isfinite(suspicion).all()
+
+
+def test_other_threads_run_while_a_large_batch_is_decided(prepared: PreparedData) -> None:
+    _, _, model = _pair(prepared, RECIPE)
+    scorer, x = model.scorer(), np.tile(prepared.x, (-(-80_000 // len(prepared.x)), 1))
+    scorer.score(x[:1])
+    turns, over = 0, Event()
+
+    def count() -> None:
+        nonlocal turns
+        while not over.wait(0.001):
+            turns += 1
+
+    other = Thread(target=count)
+    other.start()
+    before = turns
+    scorer.q_values(x, False)
+    meanwhile = turns - before
+    over.set()
+    other.join()
+    # Who waits for the whole batch gets no turn in it: a command would be silent, and a node would answer nobody.
+    assert meanwhile > 5
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The watch's returns, target by target, and what it learns where the best policy is known."""
 
 from dataclasses import replace
+from functools import cache
 
 import equinox as eqx
 import jax
@@ -32,13 +33,20 @@ def _returns(online: WatchNetwork, target: WatchNetwork, steps: int, label: list
     return returns(online, target, logged, watch, replace(TINY, steps=steps))
 
 
-ALLOWS = _constant(-4.0, [-1.0, -1.0])
-ALERTS = _constant(0.0, [1.0, -1.0])
+# Nothing of JAX is made when this file is read: every process that runs tests reads it.
+@cache
+def _allows() -> WatchNetwork:
+    return _constant(-4.0, [-1.0, -1.0])
+
+
+@cache
+def _alerts() -> WatchNetwork:
+    return _constant(0.0, [1.0, -1.0])
 
 
 @pytest.mark.slow
 def test_one_step_return_is_the_reward_and_the_target_networks_rating_of_the_online_networks_choice() -> None:
-    found = _returns(ALERTS, ALLOWS, 1, [1, 1, 1])
+    found = _returns(_alerts(), _allows(), 1, [1, 1, 1])
     rest = 0.5 * (-4.0 - 1.0)
     assert float(found.allow[0]) == pytest.approx(-1.0 + rest)
     expected = np.array([-1.0 + rest, 2.0 + rest, 1.5 + rest, -ESCALATION + (-4.0 - 1.0)])
@@ -47,21 +55,21 @@ def test_one_step_return_is_the_reward_and_the_target_networks_rating_of_the_onl
 
 @pytest.mark.slow
 def test_longer_returns_walk_on_with_the_online_networks_actions() -> None:
-    found = _returns(ALLOWS, ALLOWS, 3, [1, 1, 1, 1, 1])
+    found = _returns(_allows(), _allows(), 3, [1, 1, 1, 1, 1])
     # Unnoticed: three windows are missed. Alerted to: none after the first.
     assert float(found.allow[0]) == pytest.approx(-1.0 - 0.5 - 0.25 + 0.125 * -4.0)
     assert float(found.effect[0, 1]) == pytest.approx((2.0 + 0.125 * -4.0) - float(found.allow[0]))
 
 
 def test_return_stops_at_the_episodes_end() -> None:
-    found = _returns(ALLOWS, ALLOWS, 4, [1, 1])
+    found = _returns(_allows(), _allows(), 4, [1, 1])
     assert float(found.allow[0]) == pytest.approx(-1.0 - 0.5)
 
 
 @pytest.mark.slow
 def test_evidence_that_comes_already_cannot_be_bought() -> None:
-    assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=1).known[0].tolist() == [0, 1, 0, 0]
-    assert _returns(ALLOWS, ALLOWS, 1, [0, 0, 0], evidence=0).known[0].tolist() == [0, 1, 0, 1]
+    assert _returns(_allows(), _allows(), 1, [0, 0, 0], evidence=1).known[0].tolist() == [0, 1, 0, 0]
+    assert _returns(_allows(), _allows(), 1, [0, 0, 0], evidence=0).known[0].tolist() == [0, 1, 0, 1]
     judged = WatchValues(jnp.zeros(2), jnp.array([[[0.0], [-1.0], [3.0]]] * 2))
     assert greedy(judged, jnp.array([False, True])).tolist() == [2, 0]
 
@@ -147,7 +155,7 @@ def test_below_its_floor_of_suspicion_a_watch_does_not_alert(floor: float, smoot
     logged = plain(made([[0, 0, 1]]), cheap=4.0)
     watch = begin(logged, jnp.array([0]))._replace(at=jnp.array([2]))
     means = watch.means.at[:, 0].set(0.0)
-    policy = learned_policy(ALERTS, Margins(floor=floor, smooth=smooth), TINY)
+    policy = learned_policy(_alerts(), Margins(floor=floor, smooth=smooth), TINY)
     action, _ = policy(logged, watch._replace(means=means), quiet_start(1), jnp.array([True]))
     assert (int(action[0]) > 0) == alerts
 

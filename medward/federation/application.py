@@ -111,7 +111,7 @@ class FederationApplication(Application):
         state = decode_map(data)
         try:
             self._federation = state_of(dict(state.items()))
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise SnapshotMismatch(f"this is no state of a federation: {error}") from error
         self._block = state.get(b"block") or bytes(32)
         self._map = state

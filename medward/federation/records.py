@@ -1,8 +1,8 @@
 """The records that members order in the log: small ones; what is large is named by its content.
 
-`task` names what a round is for: "survey" (counts for the scaler and the classes), "train" (weighted updates), or
-"skip" (nothing is summed; the model goes on by what is public). A `RoundRecord` belongs to a round, a `DataRecord` to
-sealed data. Names of blobs are CIDs.
+`task` names what a round is for: "survey" (counts for the scaler and the classes), "train" (weighted updates), "gram"
+(second moments, for a model in closed form), or "skip" (nothing is summed; the model goes on by what is public). A
+`RoundRecord` belongs to a round, a `DataRecord` to sealed data. Names of blobs are CIDs.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import msgspec
 from medward.ledger.encoding import Count, Name, Structure, decode_form, encode
 from medward.ledger.errors import NotCanonical
 
-Task = Literal["survey", "train", "skip"]
+Task = Literal["survey", "train", "gram", "skip"]
 BlobName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 #: So many blocks of weights a sum is of at most: a model of 8 million weights.
 MOST_BLOCKS = 4096

@@ -383,9 +383,13 @@ def _close(state: FederationState, now: Round, time: float) -> FederationState:
     return replace(state, next=then, fruitless=fruitless, refused=refused, stopped=stopped)
 
 
-def unknowns(record: BeginRound) -> str:
-    """Return what a round's sum is an equation of: all surveys ask for the same, updates of one model are alike."""
-    return SURVEY if record.task == "survey" else record.model
+def unknowns(round: BeginRound | Round) -> str:
+    """Return what a round's sum is an equation of.
+
+    All surveys ask for the same, and sums of moments hold the counts of classes once more. Updates of one model are
+    alike.
+    """
+    return SURVEY if round.task in ("survey", "gram") else round.model
 
 
 def surveyed(state: FederationState) -> Cohort:
@@ -397,7 +401,7 @@ def _expose(state: FederationState, now: Round) -> Mapping[str, tuple[Cohort, ..
     """Note the cohort of a round whose sum may be known, whatever became of the round."""
     if not now.exposed:
         return state.exposed
-    of = SURVEY if now.task == "survey" else now.model
+    of = unknowns(now)
     return {**state.exposed, of: added(state.exposed.get(of, ()), frozenset(now.cohort))}
 
 

@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from medward.agents.sentinel.recipe import Recipe
+from medward.federation.application import FederationApplication
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.flows.datasets import Cut, Dataset
 from medward.flows.prepared import PreparedData, prepare
 from tests.agents.conftest import RECIPE, SCHEMA, toy_flows
+from tests.federation.ledger import AGREEMENT, Ledger
 
 Start = Callable[..., FederatedTraining]
 
@@ -30,3 +32,16 @@ def federation(prepared: PreparedData) -> Start:
         return FederatedTraining(prepared, recipe, options)
 
     return start
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """A federation of four that has just begun."""
+    return Ledger(FederationApplication(AGREEMENT))
+
+
+def surveyed(training: FederatedTraining) -> FederatedTraining:
+    """Run a federation up to its first training round, and return it."""
+    while training.shared.task == "survey":
+        training._simulation.run_round()
+    return training

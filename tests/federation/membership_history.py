@@ -17,8 +17,8 @@ from medward.ledger.encoding import encode
 from medward.ledger.membership import Membership, next_membership
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Block, Member, MemberUpdate, Transaction
+from tests.federation.ledger import AGREEMENT
 from tests.federation.membership_model import Card, MembershipModel, Wanted
-from tests.federation.test_application import AGREEMENT
 
 HOUR, DAY = 3600, 86400
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import pytest
 from msgspec.structs import replace
 
 from medward.federation.application import FederationApplication
@@ -37,7 +36,7 @@ from medward.ledger.encoding import encode
 from medward.ledger.signatures import AlgorithmBytes
 from medward.ledger.types import Block, Member, Transaction
 from medward.store.cid import Cid
-from tests.federation.test_application import AGREEMENT
+from tests.federation.ledger import AGREEMENT
 
 #: What one member has at most in the state of a federation of 64 with the longest names, as spec/membership.md says.
 MOST_BYTES = 600_000
@@ -170,18 +169,6 @@ def play_round(federated: Federated, liar: str) -> int:
     assert liar in now.finishes
     assert len(now.accusations) == len(NAMES)
     return grown
-
-
-@pytest.mark.parametrize(
-    "record",
-    [
-        Finish(0, NAME, "m" * 129, None),
-        Finish(0, NAME, "m", Next("train", 0, 1, Dispatch(16, tuple(range(MOST_BLOCKS + 1))))),
-    ],
-)
-def test_record_that_names_more_than_it_can_is_none(record: Record) -> None:
-    """Threat T4: what a sum leads to is kept with the round for ever."""
-    assert decode_record(encode_record(record)) is None
 
 
 def test_record_writes_no_more_because_others_hold_much() -> None:

@@ -20,7 +20,7 @@ from medward.ledger.membership import MAX_MEMBERS
 from medward.ledger.signatures import AlgorithmBytes, MemberSigner, MemberVerifier
 from medward.ledger.transactions import encode_transaction, sign_transaction
 from medward.ledger.types import Member
-from tests.federation.test_application import AGREEMENT, Ledger
+from tests.federation.ledger import AGREEMENT, Ledger
 
 
 def key(name: str) -> bytes:

@@ -34,16 +34,16 @@ def play(seeds: range, *, steps: int = STEPS) -> Counter[str]:
 
 def test_no_history_with_f_liars_changes_the_members_against_the_honest() -> None:
     """Threat T1: and the rules agree with the second model after every record."""
-    counts = play(range(100))
-    assert counts["changes"] > 200
-    assert counts["refused"] > 500
-    assert counts["came"] > 50
+    counts = play(range(60))
+    assert counts["changes"] > 120
+    assert counts["refused"] > 300
+    assert counts["came"] > 30
 
 
 @pytest.mark.slow
-def test_thousands_of_histories_with_f_liars_change_no_members_against_the_honest() -> None:
+def test_a_thousand_histories_with_f_liars_change_no_members_against_the_honest() -> None:
     """Threat T1, the campaign."""
-    assert play(range(1000, 3000), steps=200)["changes"] > 5000
+    assert play(range(1000, 2000), steps=200)["changes"] > 2500
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,14 @@
 """Observers: hospitals that have nothing to contribute stand in no cohort, since zeros would hide nobody's update."""
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 from msgspec.structs import replace
 
 from medward.federation.application import REFUSED, FederationApplication
-from medward.federation.participant import FederationMember
-from medward.federation.records import Change, Commitment, Observe, Record, RoundTick, SealingKey
-from medward.federation.round.effects import OrderRecord, Work
+from medward.federation.records import Change, Commitment, Observe, Record, RoundTick
 from medward.federation.round.state import Phase
-from medward.federation.sums.encrypted import EncryptedSum
-from medward.federation.sums.journal import AnswerJournal
-from medward.federation.sums.plain import PlainSum
-from tests.federation.test_application import AGREEMENT, NAMES, Ledger, _replica
+from tests.federation.ledger import AGREEMENT, NAMES, Ledger, replica
 
 DEADLINE = AGREEMENT.deadline
-
-
-@pytest.fixture
-def ledger() -> Ledger:
-    """A federation of four that has just begun."""
-    return Ledger(FederationApplication(AGREEMENT))
 
 
 def commit(ledger: Ledger, *members: str, time: float = 1.0) -> None:
@@ -91,7 +77,7 @@ def test_sample_is_drawn_among_those_who_take_part() -> None:
 def test_who_goes_or_comes_back_with_new_keys_takes_part(ledger: Ledger) -> None:
     ledger.order(("d", Observe(observes=True)))
     for name in ("a", "b"):
-        ledger.order((name, Change("d", b"D" * 32, _replica("d", "D"))))
+        ledger.order((name, Change("d", b"D" * 32, replica("d", "D"))))
     assert ledger.application.federation.observers == frozenset()
     assert ledger.application.federation.standing == {}
 
@@ -102,40 +88,3 @@ def test_standing_survives_a_snapshot(ledger: Ledger) -> None:
     other.restore(ledger.application.snapshot().encode())
     assert other.federation == ledger.application.federation
     assert other.federation.observers == {"d"}
-
-
-def orders(member: FederationMember, now: float) -> list[Record]:
-    return [effect.record for effect in member.duties(now) if isinstance(effect, OrderRecord)]
-
-
-def test_observing_member_says_so_before_its_first_key_so_that_the_first_round_comes_after(tmp_path: Path) -> None:
-    ledger = Ledger(FederationApplication(replace(AGREEMENT, protect="aggregate")))
-    sums = EncryptedSum("d", AnswerJournal(tmp_path / "answers"), b"s" * 32)
-    member = FederationMember("d", ledger.application.federation, sums, observes=True)
-    assert orders(member, 1.0) == [Observe(observes=True)]
-    ledger.order(("d", Observe(observes=True)))
-    member.ordered(Observe(observes=True), "d", 1.0, b"")
-    assert [type(record) for record in orders(member, 1.0)] == [SealingKey]
-
-
-def test_member_that_has_rows_again_says_so_after_the_next_round_began(ledger: Ledger) -> None:
-    ledger.order(("d", Observe(observes=True)))
-    member = FederationMember("d", ledger.application.federation, PlainSum("d"))
-    assert not any(isinstance(record, Observe) for record in orders(member, 1.0))
-    commit(ledger, "a", "b")
-    member = FederationMember("d", ledger.application.federation, PlainSum("d"))
-    assert Observe(observes=False) in orders(member, 1.0)
-
-
-def test_observer_that_is_invited_is_asked_for_work_and_the_round_goes_on_without_it(ledger: Ledger) -> None:
-    """It was invited before it could say that it observes: its node does no work, and the deadline passes."""
-    member = FederationMember("d", ledger.application.federation, PlainSum("d"), observes=True)
-    opening = ledger.application.federation.expected()
-    ledger.order(("a", opening))
-    assert any(isinstance(effect, Work) for effect in member.ordered(opening, "a", 1.0, b""))
-    said: list[tuple[str, Record]] = [(name, Commitment(0, name, bytes(32))) for name in NAMES[:3]]
-    ledger.order(*said)
-    ledger.order(("a", RoundTick(0)), time=1.0 + DEADLINE)
-    now = ledger.application.federation.round
-    assert now is not None
-    assert not now.over

@@ -17,7 +17,7 @@ from medward.agents.courier.policies import CourierPolicy, read_policy
 from medward.federation.errors import FederationError
 from medward.federation.model.wire import sum_bytes, sum_set
 from medward.federation.records import Dispatch
-from medward.fhe.lanes import BlockLayout
+from medward.fhe.packing import BlockLayout
 
 BLOCK_VALUES = 2048
 #: The counts of a training sum that Courier takes part in: what the members' validation rows cost.

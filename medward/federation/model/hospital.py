@@ -15,11 +15,13 @@ from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.agents.sentinel.traffic import TrainingTraffic, traffic_of
 from medward.federation.errors import FederationError, NothingToTrain
 from medward.federation.model.courier import COST_UNIT
+from medward.federation.model.gram import ClosedForm, Gather, check_own_rows
+from medward.federation.model.plan import TrainingPlan
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.survey import SIZES, Survey
 from medward.federation.model.train import Train
 from medward.federation.sums.interface import IntVector
-from medward.fhe.quantise import quantise_with_feedback, rounding_seed, weighted
+from medward.fhe.packing import quantise_with_feedback, rounding_seed, weighted
 from medward.flows.schema import UNLABELLED, Flows
 from medward.flows.sketch import count
 
@@ -111,6 +113,8 @@ class Hospital:
                 return self._survey(shared)
             case Train():
                 return self._update(shared, number)
+            case Gather():
+                return shared.contribution(self._rows.x, self._rows.y)
         raise TypeError(f"no work for {type(shared)}")
 
     def accepts(self, before: SharedModel, after: SharedModel) -> bool:
@@ -121,15 +125,33 @@ class Hospital:
         """
         if self._validation is None or len(self._validation) < LEAST_VALIDATION_ROWS:
             return True
-        if not (isinstance(before, Train) and isinstance(after, Train)):
-            return True
         attack = self._validation.y > 0
         if attack.all() or not attack.any():
+            return True
+        if isinstance(after, ClosedForm):
+            return self._beats_no_model(after)
+        if not (isinstance(before, Train) and isinstance(after, Train)):
             return True
         old, new = self._costs(before), self._costs(after)
         noise = float(np.std(new - old)) / float(len(old)) ** 0.5
         before_mean, after_mean = float(old.mean()), float(new.mean())
         return bool(after_mean <= max(WORSE * before_mean, before_mean + CERTAIN * noise))
+
+    def _beats_no_model(self, shared: ClosedForm) -> bool:
+        """Say whether a first model does not clearly cost more than to allow everything, or to alert on everything."""
+        assert self._validation is not None
+        plan = shared.plan
+        model = shared.guard(Provenance("federated", 0, 0, "none", plan.space.schema.synthetic, plan.seed))
+        labels = model.labels(self._validation.y)
+        scores, costs = model.scorer().score(self._validation.x), plan.recipe.costs
+        own = window_costs(labels, scores.decision, scores.escalated, costs)
+        noise = float(np.std(own)) / float(len(own)) ** 0.5
+        never = np.zeros(len(labels), bool)
+        least = min(
+            float(window_costs(labels, np.full(len(labels), k, np.int32), never, costs).mean())
+            for k in range(len(model.classes))
+        )
+        return bool(float(own.mean()) <= least + CERTAIN * noise)
 
     def tried(self, shared: Train) -> NDArray[np.float64]:
         """Return each own validation window's cost with what would go on guard now, but for its alert bias."""
@@ -169,7 +191,17 @@ class Hospital:
         labels = model.labels(self._validation.y)
         return window_costs(labels, scores.decision, scores.escalated, plan.recipe.costs)
 
+    def check_rows(self, plan: TrainingPlan) -> None:
+        """Refuse rows that are too few for the sums of a plan; rows without any label are refused later, one by one.
+
+        Raises:
+            NothingToTrain: says how many rows it takes.
+        """
+        if plan.features:
+            check_own_rows(plan, self._rows.x, self._rows.y)
+
     def _survey(self, shared: Survey) -> IntVector:
+        self.check_rows(shared.plan)
         # Rows without a class tell what traffic looks like, which the scaler is fitted on; nothing is trained on them.
         labelled = self._rows.y[self._rows.y != UNLABELLED]
         classes = np.bincount(labelled, minlength=len(shared.plan.space.schema.classes))
@@ -192,7 +224,7 @@ class Hospital:
         for period in range(dispatch.periods):
             rates = jnp.full(recipe.federation.local_steps, plan.learning_rate(shared.round + period), jnp.float32)
             drawn = jax.random.fold_in(key, period) if period else key
-            progress, _ = train(progress, shared.layout(), self._traffic, recipe, rates, drawn)
+            progress, _ = train(progress, shared.layout(), self._traffic, recipe.of_hospitals, rates, drawn)
         trained = np.asarray(ravel_pytree(progress.network)[0])
         after = weighted(trained - first_weights, len(self._rows), shared.census.most_rows) + before
         picked, seed = shared.picked(), rounding_seed(self._secret, number)

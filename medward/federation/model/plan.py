@@ -5,10 +5,13 @@ import json
 import math
 from dataclasses import dataclass
 
+from medward.agents.closed_form.features import LEAST_FEATURES, MOST_FEATURES
+from medward.agents.closed_form.model import recipe_in_closed_form
 from medward.agents.sentinel.recipe import Recipe
 from medward.agents.sentinel.recipe_format import flat_of
+from medward.federation.errors import FederationError
 from medward.federation.model.courier import Courier
-from medward.fhe.quantise import Quantiser
+from medward.fhe.packing import Quantiser
 from medward.flows.datasets import DATASETS
 from medward.flows.history import FeatureSpace
 
@@ -24,6 +27,8 @@ class TrainingPlan:
         seed: what the initial weights derive from.
         bits: the width of a value of an update, as `Quantiser` takes it, where Courier decides no other.
         courier: decides how training sums are sent; without one, all blocks after every period.
+        features: how many random features a model in closed form has, made of one sum (gram.py); 0 for training in
+            rounds. Such a plan has one round, and a recipe of `recipe_in_closed_form`.
     """
 
     space: FeatureSpace
@@ -32,6 +37,7 @@ class TrainingPlan:
     seed: int
     bits: int = 16
     courier: Courier | None = None
+    features: int = 0
 
     @property
     def steps(self) -> int:
@@ -55,6 +61,34 @@ class TrainingPlan:
         return Quantiser(bits, sum(self.clip(number) for number in range(first, last + 1)))
 
 
+def training_plan(
+    space: FeatureSpace,
+    recipe: Recipe,
+    rounds: int,
+    seed: int,
+    bits: int = 16,
+    courier: Courier | None = None,
+    features: int = 0,
+) -> TrainingPlan:
+    """Return the plan that options lead to; with features, that of a model in closed form, whatever the rounds.
+
+    Args:
+        space, recipe, rounds, seed, bits, courier, features: as `TrainingPlan` has them.
+
+    Raises:
+        FederationError: there are no models of so many features, or a Courier would decide on one sum.
+    """
+    if not features:
+        return TrainingPlan(space, recipe, rounds, seed, bits, courier)
+    if features % 4 or not LEAST_FEATURES <= features <= MOST_FEATURES:
+        raise FederationError(
+            f"A model in closed form has {LEAST_FEATURES} to {MOST_FEATURES} features, a multiple of 4, not {features}."
+        )
+    if courier is not None:
+        raise FederationError("A model in closed form is one sum, on which a Courier decides nothing: leave it out.")
+    return TrainingPlan(space, recipe_in_closed_form(recipe), 1, seed, bits, None, features)
+
+
 def plan_digest(plan: TrainingPlan) -> str:
     """Return a hash of everything in the plan, which two members compare before they start.
 
@@ -73,4 +107,6 @@ def plan_digest(plan: TrainingPlan) -> str:
     ]
     if schema.dataset not in DATASETS:
         agreed.append(schema.digest.hex())
+    if plan.features:
+        agreed.append({"features": plan.features})
     return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()

@@ -2,13 +2,14 @@
 
 A shared model is a value: `advance` makes the next one from a decrypted sum, by integer arithmetic and numpy alone, so
 that every member gets the same bytes (shared_model_format.py) and nobody has to be believed. First come the surveys
-(survey.py), then the training rounds (train.py). `skip` goes on without a sum where one would tell too much
-(spec/round.md, "Many rounds").
+(survey.py), then the training rounds (train.py) or one sum of second moments (gram.py). `skip` goes on without a sum
+where one would tell too much (spec/round.md, "Many rounds").
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.federation.errors import FederationError
 from medward.federation.model.plan import TrainingPlan
 from medward.federation.records import Dispatch, Next, Task
@@ -36,11 +37,22 @@ class Census:
     windows: int
     hospitals: int
 
+    def check_classes(self) -> None:
+        """Refuse a census from which nothing can be learned.
+
+        Raises:
+            FederationError: the hospitals hold no attack rows, or no benign ones.
+        """
+        if 0 not in self.classes or len(self.classes) < 2:
+            raise FederationError(
+                "The hospitals together hold no attack rows or no benign ones: nothing can be learned."
+            )
+
 
 @dataclass(frozen=True)
 class SharedModel(ABC):
-    """The state that the members share between two rounds: a `Survey` (survey.py) or a stage of training,
-    `Train` (train.py).
+    """The state that the members share between two rounds: a `Survey` (survey.py), a stage of training, `Train`
+    (train.py), or one before or after the only sum of a model in closed form, `Gather` and `ClosedForm` (gram.py).
 
     Args:
         plan: what they agreed to do.
@@ -77,6 +89,18 @@ class SharedModel(ABC):
     @abstractmethod
     def _follow(self, total: IntVector, refused: int, turnout: tuple[int, int] | None) -> "SharedModel":
         """Return the shared model that follows from a sum whose counts are not negative; see `advance`."""
+
+    def guard(self, provenance: Provenance) -> SentinelModel:
+        """Return the model to put on guard.
+
+        Args:
+            provenance: where it comes from.
+
+        Raises:
+            FederationError: there is none yet.
+        """
+        del provenance
+        raise FederationError("The surveys are not over, so there is no model yet: run the federation further.")
 
     @property
     def round(self) -> int:

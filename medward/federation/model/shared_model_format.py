@@ -9,8 +9,11 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from medward.agents.closed_form.features import states_of
+from medward.agents.closed_form.model import Regression
 from medward.federation.errors import FederationError
-from medward.federation.model.courier import NO_SIGNALS, Signals
+from medward.federation.model.courier import NO_SIGNALS, Signals, blocks_of
+from medward.federation.model.gram import ClosedForm, Gather, begin_gathering
 from medward.federation.model.plan import TrainingPlan, plan_digest
 from medward.federation.model.shared_model import Census, SharedModel
 from medward.federation.model.survey import Survey
@@ -21,6 +24,10 @@ from medward.flows.sketch import Grid
 #: No shared model is longer; those of the data sets that are known have 0.3 to 2.4 million bytes.
 MOST_BYTES = 2**24
 _MOST_HEADER = 2**16
+#: No federation makes so many steps, or skips so many.
+_MOST_STEPS = 10**6
+#: Courier reckons with signals in 64 bits; sums of 30 bits lead to smaller ones.
+_LARGEST_SIGNAL = 2**44
 #: The arrays of a shared model: type and number of dimensions.
 _ARRAYS = {
     "grid.cells": (np.int64, 1),
@@ -38,6 +45,8 @@ _ARRAYS = {
     "weights": (np.float32, 1),
     "momentum": (np.float32, 1),
     "tail": (np.float64, 1),
+    "coefficients": (np.float64, 3),
+    "shortfall": (np.float64, 1),
 }
 
 
@@ -60,6 +69,13 @@ def encode_model(shared: SharedModel) -> bytes:
             arrays = {"weights": shared.weights, "momentum": shared.momentum}
             # Until the last rounds are averaged the tail is nothing but zeros.
             arrays |= {"tail": shared.tail} if shared.averaged else {}
+        case Gather() | ClosedForm():
+            grid, census = Grid(()), shared.census
+            head |= {"averaged": 0, "skipped": 0, "sent": (), "signals": NO_SIGNALS.fields()}
+            arrays = {}
+            if isinstance(shared, ClosedForm):
+                arrays["coefficients"] = shared.found.coefficients
+                arrays["shortfall"] = np.array([shared.found.shortfall])
         case _:
             raise TypeError(f"no encoding for {type(shared)}")
     arrays |= {
@@ -101,10 +117,15 @@ def decode_model(plan: TrainingPlan, content: bytes) -> SharedModel:
             _check_array(name, array)
         if head.plan != plan_digest(plan):
             raise FederationError("The shared model was made under another plan: use the same data, options and seed.")
+        head.check()
         census = _census(plan, head, arrays)
         grid = _grid(arrays["grid.cells"], arrays["grid.edges"])
+        if plan.features and head.step >= plan.recipe.scaling.surveys:
+            return _closed_form(plan, head, census, arrays)
         if "weights" not in arrays:
             return _survey(plan, head, grid, census)
+        if grid.edges:
+            raise ValueError("it has the cells of a survey beside weights")
         return _train(plan, head, census, arrays)
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError, msgspec.MsgspecError) as error:
         raise FederationError(f"The shared model is damaged ({error}): start the federation again.") from None
@@ -124,6 +145,19 @@ class _Head(msgspec.Struct, forbid_unknown_fields=True):
     sent: tuple[int, ...]
     signals: Signals
 
+    def check(self) -> None:
+        """Raise ValueError for numbers that no federation comes to."""
+        counts, signals = (self.most_rows, self.rows, self.windows, self.surveyed), self.signals
+        fits = (
+            0 <= self.step <= _MOST_STEPS
+            and 0 <= self.skipped <= _MOST_STEPS
+            and all(0 <= count < 2**63 for count in (*counts, signals.spent))
+            and 0 <= signals.covered <= _MOST_STEPS
+            and all(abs(signal) < _LARGEST_SIGNAL for signal in (signals.energy, signals.cost, signals.drop))
+        )
+        if not fits:
+            raise ValueError("its numbers are out of range")
+
 
 class _Metadata(msgspec.Struct):
     head: str
@@ -142,23 +176,36 @@ def _census(plan: TrainingPlan, head: _Head, arrays: dict[str, NDArray[Any]]) ->
     if not scaler:
         return None
     fitted = Scaler(kind=plan.recipe.scaling.scaler, **scaler)
+    fitted.check(len(plan.space.columns))
+    if list(classes) != sorted(set(classes)) or not set(classes) <= set(range(len(plan.space.schema.classes))):
+        raise ValueError("its classes are not the schema's")
+    if not head.most_rows or not head.surveyed:
+        raise ValueError("its surveys counted no hospital")
     return Census(fitted, classes, head.most_rows, head.rows, head.windows, head.surveyed)
 
 
 def _survey(plan: TrainingPlan, head: _Head, grid: Grid, census: Census | None) -> Survey:
     if head.step >= plan.recipe.scaling.surveys:
         raise ValueError(f"it has no weights at step {head.step}, after the surveys")
+    if len(grid.edges) != len(plan.space.columns):
+        raise ValueError(f"it has cells of {len(grid.edges)} columns, and there are {len(plan.space.columns)}")
     return Survey(plan, head.step, grid, census)
 
 
 def _train(plan: TrainingPlan, head: _Head, census: Census | None, arrays: dict[str, NDArray[Any]]) -> Train:
     if census is None or head.step < plan.recipe.scaling.surveys:
         raise ValueError(f"it has weights at step {head.step}, before the surveys were over")
+    done = head.step - plan.recipe.scaling.surveys
+    if not all(0 <= number <= done for number in (head.averaged, *head.sent)):
+        raise ValueError(f"it has sums of other rounds than the {done} that are done")
     weights, momentum = arrays["weights"], arrays["momentum"]
     tail = arrays.get("tail", np.zeros(len(weights)))
     if not len(weights) == len(momentum) == len(tail):
         raise ValueError("its weights, their momentum and their sum differ in length")
-    return Train(
+    if not all(np.isfinite(one).all() for one in (weights, momentum, tail)):
+        raise ValueError("some of its weights are no numbers")
+    census.check_classes()
+    stage = Train(
         plan=plan,
         step=head.step,
         census=census,
@@ -170,6 +217,24 @@ def _train(plan: TrainingPlan, head: _Head, census: Census | None, arrays: dict[
         signals=head.signals,
         skipped=head.skipped,
     )
+    if len(weights) != stage.size or len(head.sent) != blocks_of(stage.size):
+        raise ValueError(f"it has {len(weights)} weights, and its network has {stage.size}")
+    return stage
+
+
+def _closed_form(
+    plan: TrainingPlan, head: _Head, census: Census | None, arrays: dict[str, NDArray[Any]]
+) -> SharedModel:
+    surveys = plan.recipe.scaling.surveys
+    if census is None or head.step > surveys + 1:
+        raise ValueError(f"a model in closed form has no step {head.step}, or it has no scaler")
+    if head.step == surveys:
+        return begin_gathering(plan, census)
+    coefficients, shortfall = arrays["coefficients"], arrays["shortfall"]
+    shape = (states_of(plan.space), 1 + plan.features, len(census.classes))
+    if coefficients.shape != shape or shortfall.shape != (1,) or not np.isfinite(coefficients).all():
+        raise ValueError(f"its coefficients are not finite numbers of shape {shape}")
+    return ClosedForm(plan, head.step, census, Regression(coefficients, float(shortfall[0])))
 
 
 def _check_array(name: str, array: NDArray[np.generic]) -> None:
@@ -179,4 +244,8 @@ def _check_array(name: str, array: NDArray[np.generic]) -> None:
 
 
 def _grid(cells: NDArray[np.int64], edges: NDArray[np.int64]) -> Grid:
-    return Grid(tuple(np.split(edges, np.cumsum(cells)[:-1])) if len(cells) else ())
+    if ((cells < 1) | (cells > len(edges))).any() or cells.sum() != len(edges):
+        raise ValueError("its cells are not those of its columns")
+    grid = Grid(tuple(np.split(edges, np.cumsum(cells)[:-1])) if len(cells) else ())
+    grid.check()
+    return grid

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medward.federation.errors import FederationError
+from medward.federation.model.gram import begin_gathering
 from medward.federation.model.plan import TrainingPlan
 from medward.federation.model.shared_model import Census, SharedModel
-from medward.federation.model.train import Train, begin_training
+from medward.federation.model.train import begin_training
 from medward.federation.records import Dispatch, Task
 from medward.federation.sums.interface import IntVector
+from medward.flows.errors import FlowsError
 from medward.flows.scaling import Scaler, fit_scaler
 from medward.flows.sketch import Grid, coarse_grid, refine
 
@@ -49,12 +52,18 @@ class Survey(SharedModel):
         """None: there are no weights yet."""
         return 0
 
-    def skip(self) -> "Train":
+    def skip(self) -> SharedModel:
         """Return the first stage of training, without another survey.
 
         Where nothing was surveyed, the scaler follows from the public grid, every class counts as held, and every
-        hospital as one row, so that means are taken over hospitals.
+        hospital as one row, so that means are taken over hospitals. A model in closed form is not made so.
         """
+        if self.plan.features:
+            if self.census is None:
+                raise FederationError(
+                    "Without a survey nothing tells how to scale the rows: bring the hospitals back that were surveyed."
+                )
+            return begin_gathering(self.plan, self.census)
         return begin_training(self.plan, self.census or self._even_census(), skipped=1)
 
     def _even_census(self) -> Census:
@@ -67,6 +76,8 @@ class Survey(SharedModel):
         scaling = self.plan.recipe.scaling
         parts = np.cumsum([self.grid.size, len(self.plan.space.schema.classes), SIZES])
         counts, held, sizes, windows = np.split(total, parts)
+        if not sizes.any():
+            raise FederationError("The sum counts no hospital: one did not send what it counted.")
         census = Census(
             scaler=self._fit(counts),
             classes=tuple(int(k) for k in np.flatnonzero(held)),
@@ -77,11 +88,14 @@ class Survey(SharedModel):
         )
         if self.step + 1 < scaling.surveys:
             return Survey(self.plan, self.step + 1, refine(self.grid, counts, scaling.cells), census)
-        return begin_training(self.plan, census)
+        return begin_gathering(self.plan, census) if self.plan.features else begin_training(self.plan, census)
 
     def _fit(self, counts: NDArray[np.int64]) -> Scaler:
         scaling = self.plan.recipe.scaling
-        return fit_scaler(self.plan.space.columns, self.grid, counts, scaling.scaler, scaling.bins)
+        try:
+            return fit_scaler(self.plan.space.columns, self.grid, counts, scaling.scaler, scaling.bins)
+        except FlowsError as error:
+            raise FederationError(f"The sum leads to no scaler. {error}") from None
 
 
 def first_model(plan: TrainingPlan) -> Survey:

@@ -18,7 +18,7 @@ from medward.federation.model.plan import TrainingPlan
 from medward.federation.model.shared_model import Census, SharedModel
 from medward.federation.records import Dispatch, Task
 from medward.federation.sums.interface import IntVector
-from medward.fhe.quantise import Quantiser
+from medward.fhe.packing import Quantiser
 
 #: A mean update counts up to so many times the range of a single one.
 LARGEST_MEAN = 2.0
@@ -148,6 +148,8 @@ class Train(SharedModel):
             factor = np.float32(1)
             for _ in range(until - sent):
                 factor *= np.float32(self.plan.recipe.federation.server_momentum)
+                if not factor:
+                    break
             factors[start:stop] = factor
         return factors
 
@@ -162,6 +164,11 @@ class Train(SharedModel):
         windows = self.census.windows * contributed // self.census.hospitals
         cost = courier.cost(dispatch, len(self.weights))
         return self.signals.after(cost, dispatch.periods, energy, windows, int(total[0]))
+
+    @property
+    def size(self) -> int:
+        """How many weights the network of these classes and this scaler has."""
+        return sum(leaf.size for leaf in self._template()[0])
 
     def layout(self) -> Layout:
         """Return how encoded rows are laid out."""
@@ -218,8 +225,7 @@ def begin_training(plan: TrainingPlan, census: Census, skipped: int = 0) -> Trai
     Raises:
         FederationError: the hospitals hold no attack rows, or no benign ones.
     """
-    if 0 not in census.classes or len(census.classes) < 2:
-        raise FederationError("The hospitals together hold no attack rows or no benign ones: nothing can be learned.")
+    census.check_classes()
     weights = first_weights(plan, census, skipped)
     size = len(weights)
     sent = (0,) * blocks_of(size)

@@ -14,7 +14,7 @@ from medward.federation.terms import Terms
 from medward.fhe.checking import response_bytes
 from medward.fhe.context import SumContext
 from medward.fhe.contribution import contribution_bytes
-from medward.fhe.lanes import BlockLayout
+from medward.fhe.packing import BlockLayout
 from medward.fhe.parameters import SumParameters, sum_parameters
 from medward.fhe.reconstruction import answer_bytes
 

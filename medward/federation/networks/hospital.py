@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from medward.federation.model.hospital import CERTAIN, LEAST_VALIDATION_ROWS, WORSE, TrainingRows
 from medward.federation.networks.shared import SharedNetwork, flat
 from medward.federation.sums.interface import IntVector
-from medward.fhe.quantise import quantise_with_feedback, rounding_seed
+from medward.fhe.packing import quantise_with_feedback, rounding_seed
 from medward.flows.sketch import count
 
 

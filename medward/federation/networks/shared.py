@@ -19,7 +19,7 @@ from medward.errors import BadUsage
 from medward.federation.errors import FederationError
 from medward.federation.records import Dispatch, Next, Task
 from medward.federation.sums.interface import IntVector
-from medward.fhe.quantise import Quantiser
+from medward.fhe.packing import Quantiser
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler, fit_scaler
 from medward.flows.sketch import Grid, coarse_grid, refine

@@ -182,7 +182,7 @@ def _leave_sum(state: Round, time: float, block: bytes, *, late: bool) -> Round:
     match state.phase:
         case Phase.ANSWERING | Phase.FINISHING if agreed is not None:
             state = replace(_enter(state, Phase.VOTING, time), candidate=agreed)
-            return state if state.task == "train" else replace(state, phase=Phase.FINAL, outcome=agreed.model)
+            return state if state.task in ("train", "gram") else replace(state, phase=Phase.FINAL, outcome=agreed.model)
         case Phase.ANSWERING if late or len(state.answers) == len(state.sealing_keys):
             if len(state.answers) < state.terms.threshold:
                 return _void(state, f"{len(state.answers)} holders answered; {state.terms.threshold} are needed")

@@ -64,12 +64,13 @@ def load(folder: Path, options: str) -> Checkpoint:
         head = json.loads(encoded)
         arrays = safetensors.numpy.load(carried)
         reports = [_report(fields) for fields in head["reports"]]
+        sites = json.loads(head["options"])["sites"]
+        hospitals = [_read_carried(arrays, number) for number in range(sites)]
     except (ValueError, TypeError, KeyError, SafetensorError):
         raise FederationError(f"{folder / 'state'} is damaged: start without --resume.") from None
     if head["options"] != options:
         raise FederationError(f"{folder} is of a run with other options: use the same ones, or leave out --resume.")
-    sites = json.loads(options)["sites"]
-    return Checkpoint(options, reports, [_read_carried(arrays, number) for number in range(sites)], model)
+    return Checkpoint(options, reports, hospitals, model)
 
 
 def _report(fields: dict[str, Any]) -> RoundReport:
@@ -95,4 +96,6 @@ def _parts(content: bytes) -> tuple[bytes, bytes, bytes]:
         if len(parts[-1]) != size or len(content) < 8:
             raise ValueError("a checkpoint has three parts")
         content = content[8 + size :]
+    if content:
+        raise ValueError("a checkpoint has nothing behind its parts")
     return parts[0], parts[1], parts[2]

@@ -132,6 +132,8 @@ class Tampered(Generic[Shared]):
         update = np.clip(np.rint(self.tamper(self.name, values[then.counts :].copy())), -largest, largest)
         if update.shape != (then.values,):
             raise BadUsage(f"The changed update has shape {update.shape}: it must have {(then.values,)}, as before.")
+        if np.isnan(update).any():
+            raise BadUsage("The changed update holds values that are no numbers: return numbers only.")
         return np.concatenate([values[: then.counts], update]).astype(np.int64)
 
     def accepts(self, before: Shared, after: Shared) -> bool:

@@ -17,11 +17,10 @@ from medward.federation.blobs import RoundBlobs
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import courier_of
 from medward.federation.model.hospital import Hospital, trial_secret
-from medward.federation.model.plan import TrainingPlan, plan_digest
+from medward.federation.model.plan import plan_digest, training_plan
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.shared_model_format import decode_model, encode_model
 from medward.federation.model.survey import first_model
-from medward.federation.model.train import training_stage
 from medward.federation.model.wire import sum_set
 from medward.federation.round.rules import FOUND_WORSE
 from medward.federation.simulation import checkpoint
@@ -30,8 +29,8 @@ from medward.federation.simulation.dealing import deal, rows_of_hospitals
 from medward.federation.simulation.machines import Protect, RoundReport, Simulation, SimulationSettings, member_names
 from medward.federation.terms import Terms
 from medward.fhe.errors import UnsafeParameters
+from medward.fhe.packing import PLAIN_BITS
 from medward.fhe.parameters import UPDATE_BITS
-from medward.fhe.quantise import PLAIN_BITS
 from medward.flows.partition import Partition
 from medward.flows.prepared import PreparedData
 from medward.store.local import in_memory, open_directory
@@ -52,6 +51,7 @@ class Options:
         seed: what splits, shares and training derive from.
         courier: Courier's policy, as `read_policy` takes it; empty for a sum of everything after every period.
         budget: the bytes that the training sums may take under Courier; 0 for no limit.
+        features: how many random features a model in closed form has, made of one sum; 0 for training in rounds.
     """
 
     sites: int
@@ -64,6 +64,7 @@ class Options:
     seed: int = 0
     courier: str = ""
     budget: int = 0
+    features: int = 0
 
     def text(self) -> str:
         """Return the options as one text, which two runs compare."""
@@ -90,7 +91,9 @@ class FederatedTraining:
         self.prepared, self.options = prepared, options
         self.shares = self._dealt(prepared.split.train)
         courier = courier_of(options.courier, options.sites, options.budget)
-        self.plan = TrainingPlan(prepared.space, recipe, options.rounds, options.seed, options.bits, courier)
+        self.plan = training_plan(
+            prepared.space, recipe, options.rounds, options.seed, options.bits, courier, options.features
+        )
         self.reports: list[RoundReport] = []
         self._hospitals = self._make_hospitals()
         self._temporary = TemporaryDirectory(prefix="medward-")
@@ -149,7 +152,7 @@ class FederatedTraining:
     def model(self) -> SentinelModel:
         """Return the model to put on guard."""
         options = self.options
-        return training_stage(self.shared).guard(
+        return self.shared.guard(
             Provenance(
                 how="federated",
                 round=self.shared.round - 1,
@@ -198,7 +201,8 @@ def refuse_impossible(options: Options) -> None:
     """
     if options.protect == "outsourced":
         raise FederationError(
-            "protect = outsourced (training on ciphertexts) does not exist yet: use --protect aggregate."
+            "Rows are encrypted for the nodes of others (protect = outsourced), which a simulation has not: use nodes, "
+            "or --protect aggregate."
         )
     widths = (*UPDATE_BITS, PLAIN_BITS) if options.protect == "none" else UPDATE_BITS
     if options.bits not in widths:

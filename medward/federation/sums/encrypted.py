@@ -27,13 +27,13 @@ from medward.fhe.checking import (
 )
 from medward.fhe.contribution import (
     Contribution,
+    Dealing,
     contribution_bytes,
     fits_digest,
     read_contribution,
     share_bytes,
     share_label,
 )
-from medward.fhe.dealing import Dealing
 from medward.fhe.errors import DealingFault, MalformedEncoding, ShareFault
 from medward.fhe.hybrid import HybridKey
 from medward.fhe.sampling import framed, hedged_key

@@ -8,9 +8,9 @@ from functools import cached_property
 from medward.federation.sums.interface import SumRefused, SumTerms, WrongSum
 from medward.fhe.arrays import Doubles
 from medward.fhe.context import Challenge, SumContext
-from medward.fhe.dealing import Dealing
+from medward.fhe.contribution import Dealing
 from medward.fhe.errors import FheError
-from medward.fhe.lanes import BlockLayout
+from medward.fhe.packing import BlockLayout
 from medward.fhe.parameters import sum_parameters
 from medward.fhe.sampling import framed
 

@@ -1,11 +1,14 @@
 """A shared model's bytes are those of the first release, in every stage, and what nobody wrote is refused."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from medward.federation.errors import FederationError
 from medward.federation.model.plan import TrainingPlan, plan_digest
@@ -83,6 +86,69 @@ def test_vectors_of_different_lengths_are_refused() -> None:
     *_, trained = stages(PLAN)
     with pytest.raises(FederationError, match="differ in length"):
         decode_model(PLAN, encode_model(replace(trained, momentum=np.zeros(3, np.float32))))
+
+
+def _rewritten(shared: SharedModel, head: dict[str, Any], arrays: Any) -> bytes:
+    """Return a shared model's bytes with some values of its head and some arrays replaced."""
+    content = encode_model(shared)
+    size = int.from_bytes(content[:8], "little")
+    old = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["head"])
+    own = safetensors.numpy.load(content)
+    own |= {name: make(own[name]) for name, make in arrays.items()}
+    return safetensors.numpy.save(own, {"head": json.dumps(old | head, sort_keys=True)})
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"step": 10**18},
+        {"step": -1},
+        {"averaged": 10**6},
+        {"averaged": -1},
+        {"skipped": 10**18},
+        {"most_rows": 0},
+        {"surveyed": 0},
+        {"rows": 10**30},
+        {"sent": []},
+        {"sent": [-(10**18)]},  # whoever followed from it would count up from there
+        {"sent": [10**18]},
+        {"sent": [0] * 100},
+        {"signals": {"spent": 0, "covered": 0, "energy": 10**18, "cost": 0, "drop": 0}},
+        {"signals": {"spent": -1, "covered": 0, "energy": 0, "cost": 0, "drop": 0}},
+        {"signals": {"spent": 0, "covered": 10**18, "energy": 0, "cost": 0, "drop": 0}},
+    ],
+)
+def test_head_whose_numbers_no_federation_comes_to_is_refused(head: dict[str, Any]) -> None:
+    *_, trained = stages(PLAN)
+    with pytest.raises(FederationError, match="The shared model is damaged"):
+        decode_model(PLAN, _rewritten(trained, head, {}))
+
+
+@pytest.mark.parametrize(
+    ("stage", "arrays"),
+    [
+        (0, {"grid.cells": lambda own: own[:-1]}),
+        (0, {"grid.cells": lambda own: -own}),
+        (0, {"grid.cells": lambda own: own * 0 + 2**62}),
+        (0, {"grid.cells": lambda own: own[:0], "grid.edges": lambda own: own[:0]}),
+        (0, {"grid.edges": lambda own: own[::-1].copy()}),
+        (0, {"grid.edges": lambda own: own[:-1]}),
+        (-1, {"classes": lambda own: own[:0]}),
+        (-1, {"classes": lambda own: own[:1]}),
+        (-1, {"classes": lambda own: own * 0}),
+        (-1, {"classes": lambda own: own + 2**40}),
+        (-1, {"scaler.indicators": lambda own: own[:-1]}),
+        (-1, {"scaler.flags": lambda own: np.repeat(own, 1000)}),
+        (-1, {"scaler.knots": lambda own: own[:, ::-1].copy()}),
+        (-1, {"weights": lambda own: own + np.float32(np.nan)}),
+        (-1, {"momentum": lambda own: own + np.float32(np.inf)}),
+        (-1, {name: lambda own: np.append(own, own[:1]) for name in ("weights", "momentum", "tail")}),
+        (-1, {"grid.cells": lambda _: np.ones(1, np.int64), "grid.edges": lambda _: np.full(1, -(2**31) + 1)}),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(stage: int, arrays: dict[str, Any]) -> None:
+    with pytest.raises(FederationError, match=r"The shared model is damaged|nothing can be learned"):
+        decode_model(PLAN, _rewritten(list(stages(PLAN))[stage], {}, arrays))
 
 
 def test_there_is_no_model_before_the_surveys_are_over() -> None:

@@ -14,7 +14,7 @@ from medward.federation.records import Change, DataKey, SealedData, Withdraw
 from medward.federation.sealed_data.rules import MOST_SETS
 from medward.ledger.encoding import encode
 from medward.store.cid import Cid
-from tests.federation.test_application import AGREEMENT, Ledger
+from tests.federation.ledger import AGREEMENT, Ledger
 
 SCHEMA = b"s" * 32
 

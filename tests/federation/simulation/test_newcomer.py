@@ -9,7 +9,7 @@ from medward.federation.errors import NothingToTrain
 from medward.federation.model.hospital import Hospital, TrainingRows
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.simulation.training import FederatedTraining
-from medward.fhe.quantise import weighted
+from medward.fhe.packing import weighted
 from tests.federation.conftest import Start
 
 NUMBER = 9

@@ -44,6 +44,7 @@ def _score(training: FederatedTraining) -> float:
     return float(result.metrics["binary"]["macro_f1"])
 
 
+@pytest.mark.slow
 def test_federation_learns_nearly_as_well_as_pooled_training(federation: Start) -> None:
     training = federation(rounds=12)
     training.run(None, _quiet)
@@ -186,7 +187,7 @@ def test_repeating_a_round_never_repeats_an_update(federation: Start) -> None:
         ({"rounds": 0}, "at least 1 round"),
         ({"sample": 0.0}, "above 0"),
         ({"silent": ("hospital-9",)}, "hospital-9"),
-        ({"protect": "outsourced"}, "does not exist yet"),
+        ({"protect": "outsourced"}, "which a simulation has not"),
         ({"bits": 32, "protect": "aggregate"}, "32 bits are not offered"),
         ({"bits": 7}, "7 bits are not offered"),
         ({"sites": 1025, "protect": "aggregate"}, "1025 contributors do not fit"),

@@ -15,7 +15,7 @@ from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import DealingVerdict, IntVector, SumRefused
 from medward.fhe import reconstruction
 from medward.fhe.checking import read_share
-from medward.fhe.dealing import Dealing
+from medward.fhe.contribution import Dealing
 from medward.fhe.parameters import AUDITS, DEGREE
 from medward.fhe.ring import polynomials
 from tests.federation.sums.ward import Ward

@@ -1,0 +1,1 @@
+"""Training on encrypted rows that other members compute with."""

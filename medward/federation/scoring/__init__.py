@@ -1,0 +1,1 @@
+"""Scoring encrypted flows with an encrypted model."""

@@ -1,0 +1,289 @@
+"""A model in closed form: the sum of moments leads all to the model of pooled rows; lies and small groups fail."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS
+from medward.agents.sentinel.judgement import judge
+from medward.agents.sentinel.model import load_model
+from medward.federation.errors import FederationError, NothingToTrain
+from medward.federation.model.courier import courier_of
+from medward.federation.model.gram import ClosedForm, Gather, check_own_rows, in_one_place
+from medward.federation.model.hospital import LEAST_VALIDATION_ROWS
+from medward.federation.model.plan import plan_digest, training_plan
+from medward.federation.model.shared_model_format import decode_model, encode_model
+from medward.federation.records import AT_ONCE, BeginRound
+from medward.federation.round import exposure
+from medward.federation.round.rules import FOUND_WORSE, TOO_CLOSE
+from medward.federation.rules import SURVEY, unknowns
+from medward.federation.simulation.training import FederatedTraining
+from medward.fhe.packing import COUNT_BITS
+from tests.agents.conftest import RECIPE
+from tests.federation.conftest import Start
+
+FEATURES = 32
+
+
+def _quiet(_: object) -> None:
+    return
+
+
+@pytest.fixture
+def gathering(federation: Start) -> FederatedTraining:
+    """A federation whose next sum is that of moments."""
+    training = federation(rounds=1, features=FEATURES)
+    while training.shared.task == "survey":
+        training._simulation.run_round()
+    return training
+
+
+def _stage(training: FederatedTraining) -> Gather:
+    assert isinstance(training.shared, Gather)
+    return training.shared
+
+
+def _total(training: FederatedTraining) -> np.ndarray:
+    stage = _stage(training)
+    return np.sum([hospital.work(stage, 9) for hospital in training.hospitals], axis=0)
+
+
+def _pooled(training: FederatedTraining, stage: Gather) -> ClosedForm:
+    """The model of all hospitals' rows in one place, but for those that a hospital would have left out."""
+    x, y = training.prepared.x, training.prepared.flows.y
+    rows = np.concatenate([share[stage.addable(y[share])] for share in training.shares])
+    pooled = stage.advance(stage.moments(x[rows], y[rows]))
+    assert isinstance(pooled, ClosedForm)
+    return pooled
+
+
+@pytest.mark.parametrize("protect", ["none", pytest.param("aggregate", marks=pytest.mark.slow)])
+def test_model_is_that_of_pooled_rows_bit_for_bit(federation: Start, protect: str, tmp_path: object) -> None:
+    training = federation(rounds=1, features=FEATURES, protect=protect)
+    model = training.run(None, _quiet)
+    prepared, shared = training.prepared, training.shared
+    assert isinstance(shared, ClosedForm)
+    pooled = _pooled(training, Gather(shared.plan, shared.step - 1, shared.census))
+    assert pooled.found.coefficients.tobytes() == shared.found.coefficients.tobytes()
+    assert pooled.found.shortfall == shared.found.shortfall
+    assert pooled.guard(model.provenance).files() == model.files()
+    assert [report.task for report in training.reports] == ["survey"] * 3 + ["gram"]
+    test = prepared.split.test
+    assert judge(model, prepared.x[test], prepared.flows.y[test]).metrics["binary"]["macro_f1"] > 0.8
+    model.save(tmp_path)
+    assert load_model(tmp_path).files() == model.files()
+
+
+def test_encoding_round_trips_before_and_after_the_sum(gathering: FederatedTraining) -> None:
+    before = encode_model(gathering.shared)
+    assert encode_model(decode_model(gathering.plan, before)) == before
+    after = gathering.shared.advance(_total(gathering))
+    assert encode_model(decode_model(gathering.plan, encode_model(after))) == encode_model(after)
+    assert after.done
+    wrong = replace(after, found=replace(after.found, coefficients=after.found.coefficients[:, 1:]))
+    with pytest.raises(FederationError, match="damaged"):
+        decode_model(gathering.plan, encode_model(wrong))
+    broken = replace(after, found=replace(after.found, coefficients=after.found.coefficients * np.nan))
+    with pytest.raises(FederationError, match="not finite"):
+        decode_model(gathering.plan, encode_model(broken))
+
+
+def test_training_in_one_place_is_a_sum_over_one_hospital(gathering: FederatedTraining) -> None:
+    stage, prepared = _stage(gathering), gathering.prepared
+    rows = prepared.split.train
+    x, y = prepared.x[rows], prepared.flows.y[rows]
+    one = in_one_place(gathering.plan, x, y, stage.census.most_rows)
+    whole = stage.advance(stage.moments(x, y))
+    assert one.found.coefficients.tobytes() == whole.found.coefficients.tobytes()
+
+
+def test_model_is_not_there_before_the_sum(gathering: FederatedTraining) -> None:
+    with pytest.raises(FederationError, match="no model yet"):
+        gathering.model()
+
+
+def test_plan_tells_the_features_and_refuses_others(gathering: FederatedTraining) -> None:
+    plan = gathering.plan
+    assert plan_digest(plan) != plan_digest(replace(plan, features=64))
+    for features in (-4, 15, 18, 4096):
+        with pytest.raises(FederationError, match="multiple of 4"):
+            training_plan(plan.space, RECIPE, 5, 1, features=features)
+    with pytest.raises(FederationError, match="Courier"):
+        training_plan(plan.space, RECIPE, 5, 1, courier=courier_of("every:1", 4), features=16)
+
+
+# What a hospital adds.
+
+
+def test_no_hospital_adds_more_than_a_count_holds(gathering: FederatedTraining) -> None:
+    for hospital in gathering.hospitals:
+        own = hospital.work(_stage(gathering), 9)
+        counts, values = np.split(own, [_stage(gathering).counts])
+        assert 0 <= own.min() <= counts.max() < 1 << COUNT_BITS
+        assert values.max() < 1 << (gathering.plan.bits - 1)
+
+
+def test_class_of_which_a_hospital_has_few_rows_is_left_out(gathering: FederatedTraining) -> None:
+    stage, prepared = _stage(gathering), gathering.prepared
+    rows = prepared.split.train
+    x, y = prepared.x[rows], prepared.flows.y[rows]
+    few = np.flatnonzero(y == 2)[: LEAST_CLASS_ROWS - 1]
+    rest = np.concatenate([np.flatnonzero(y < 2), few])
+    moments = stage.read(stage.contribution(x[rest], y[rest]))
+    assert moments.rows[2] == 0
+    assert not moments.sums[:, :, 2].any()
+    with pytest.raises(NothingToTrain, match="40 rows"):
+        stage.contribution(x[few], y[few])
+
+
+def test_hospital_with_too_few_rows_stands_aside_before_the_first_survey(federation: Start) -> None:
+    training = federation(rounds=1, features=256)
+    with pytest.raises(NothingToTrain, match="too few to hide"):
+        training.run(None, _quiet)
+    prepared = training.prepared
+    rows = prepared.split.train
+    small = training_plan(prepared.space, RECIPE, 1, 1, features=16)
+    check_own_rows(small, prepared.x[rows], prepared.flows.y[rows])
+    # One row many times is one row.
+    same = np.repeat(rows[:1], len(rows))
+    with pytest.raises(NothingToTrain, match=" 1 different"):
+        check_own_rows(small, prepared.x[same], prepared.flows.y[same])
+
+
+# Liars.
+
+
+def _not_of_rows(total: np.ndarray, stage: Gather) -> np.ndarray:
+    """Two features whose difference would have a negative square, all else within bounds."""
+    moments = stage.read(total)
+    squares = moments.squares[1]
+    busy = np.argsort(np.diagonal(squares))[-3:]
+    for i in busy:
+        for j in busy:
+            sign = 1 if i == j or busy[0] in (i, j) else 0
+            squares[i, j] = sign * int(np.sqrt(float(squares[i, i]) * float(squares[j, j])) * 0.999)
+    return stage.written(moments)
+
+
+def _too_many_rows(total: np.ndarray, stage: Gather) -> np.ndarray:
+    return total * 2
+
+
+def _sum_without_rows(total: np.ndarray, stage: Gather) -> np.ndarray:
+    moments = stage.read(total)
+    moments.sums[0, 5, 1] = stage.largest * moments.rows[1] + 1
+    return stage.written(moments)
+
+
+def _product_too_large(total: np.ndarray, stage: Gather) -> np.ndarray:
+    moments = stage.read(total)
+    moments.squares[0, 4, 4] = stage.largest**2 * int(moments.rows.sum()) + 1
+    return stage.written(moments)
+
+
+def _nobody(total: np.ndarray, stage: Gather) -> np.ndarray:
+    return total * 0
+
+
+def _negative(total: np.ndarray, stage: Gather) -> np.ndarray:
+    total[0] = -1
+    return total
+
+
+@pytest.mark.parametrize(
+    ("lie", "told"),
+    [
+        (_not_of_rows, "not positive definite"),
+        (_too_many_rows, "rows where the surveys counted"),
+        (_sum_without_rows, "sum of a feature"),
+        (_product_too_large, "product of features"),
+        (_nobody, "counts no rows"),
+        (_negative, "negative counts"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_sum_that_no_rows_give_leads_to_no_model(
+    gathering: FederatedTraining, lie: Callable[[np.ndarray, Gather], np.ndarray], told: str
+) -> None:
+    total = _total(gathering)
+    gathering.shared.advance(total.copy())
+    with pytest.raises(FederationError, match=told):
+        gathering.shared.advance(lie(total.copy(), _stage(gathering)))
+
+
+def test_hospitals_vote_against_a_model_that_is_worse_than_none(gathering: FederatedTraining) -> None:
+    """Liars whose rows outweigh the others' call attacks benign and benign rows attacks."""
+    stage, total = _stage(gathering), _total(gathering)
+    lie = stage.read(total)
+    lie.sums[:, :, [0, 1]] = lie.sums[:, :, [1, 0]]
+    lie.rows[[0, 1]] = lie.rows[[1, 0]]
+    honest, poisoned = stage.advance(total), stage.advance(stage.written(lie))
+    asked = [hospital for hospital in gathering.hospitals if len(hospital._validation) >= LEAST_VALIDATION_ROWS]
+    assert asked
+    assert all(hospital.accepts(stage, honest) for hospital in asked)
+    votes = [hospital.accepts(stage, poisoned) for hospital in asked]
+    assert votes.count(False) > len(gathering.hospitals) / 2, votes
+
+
+# Groups.
+
+
+def test_sum_of_moments_is_of_the_surveys_unknowns() -> None:
+    begun = BeginRound(4, "gram", "model", ("a", "b"), 10, 0, AT_ONCE)
+    assert unknowns(begun) == SURVEY
+
+
+def _lose_one(training: FederatedTraining) -> None:
+    simulation = training._simulation
+    carry_out = simulation._carry_out
+    simulation._carry_out = lambda name, effect: None if name == "hospital-4" else carry_out(name, effect)  # type: ignore[method-assign]
+
+
+def test_sum_beside_a_survey_of_one_more_hospital_is_refused(gathering: FederatedTraining) -> None:
+    """The survey counted four hospitals' classes; moments of three hold the counts of three."""
+    _lose_one(gathering)
+    report = gathering._simulation.run_round()
+    assert report.outcome.startswith(TOO_CLOSE)
+    assert not report.cohort
+
+
+def test_without_the_rule_the_difference_is_one_hospitals_rows(
+    gathering: FederatedTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attack succeeds where the rule is left out."""
+    monkeypatch.setattr("medward.federation.round.exposure.isolates", lambda *_: False)
+    assert not exposure.isolates((), frozenset(), 3)
+    census = _stage(gathering).census
+    totals: list[np.ndarray] = []
+    advance = Gather.advance
+    monkeypatch.setattr(
+        Gather, "advance", lambda self, total, *rest: (totals.append(total), advance(self, total, *rest))[1]
+    )
+    _lose_one(gathering)
+    assert gathering._simulation.run_round().outcome == "final"
+    stage, prepared = Gather(gathering.plan, gathering.plan.recipe.scaling.surveys, census), gathering.prepared
+    others = [len(stage.addable(prepared.flows.y[share])) for share in gathering.shares[:3]]
+    counted = int(stage.read(totals[0]).rows.sum())
+    # But for what the others left out, whoever compares the two sums has the rows of the fourth.
+    assert counted == sum(others)
+    assert census.rows - counted >= len(gathering.shares[3])
+
+
+def test_federation_whose_hospitals_do_not_come_back_says_what_to_do(gathering: FederatedTraining) -> None:
+    with pytest.raises(FederationError, match="bring them back"):
+        gathering.shared.advance(None)
+
+
+def test_fewer_than_the_least_cohort_lead_to_nothing(federation: Start) -> None:
+    training = federation(rounds=1, features=FEATURES, silent=("hospital-1", "hospital-2"))
+    report = training._simulation.run_round()
+    assert report.outcome != "final"
+    assert FOUND_WORSE not in report.outcome
+
+
+def test_refused_model_is_followed_by_one_with_a_stronger_penalty(gathering: FederatedTraining) -> None:
+    total = _total(gathering)
+    first, second = gathering.shared.advance(total), gathering.shared.advance(total, refused=1)
+    assert np.abs(second.found.coefficients).sum() < np.abs(first.found.coefficients).sum()

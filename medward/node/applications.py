@@ -21,8 +21,34 @@ def _training_participant(host: Host) -> Participant:
     return TrainingParticipant(host)
 
 
+def _scoring_rules(parameters: Mapping[str, str]) -> Rules:
+    from medward.node.scoring.rules import ScoringRules  # noqa: PLC0415
+
+    return ScoringRules(parameters)
+
+
+def _scoring_participant(host: Host) -> Participant:
+    from medward.node.scoring.participant import ScoringParticipant  # noqa: PLC0415
+
+    return ScoringParticipant(host)
+
+
+def _outsourced_rules(parameters: Mapping[str, str]) -> Rules:
+    from medward.node.outsourced.rules import OutsourcedRules  # noqa: PLC0415
+
+    return OutsourcedRules(parameters)
+
+
+def _outsourced_participant(host: Host) -> Participant:
+    from medward.node.outsourced.participant import OutsourcedParticipant  # noqa: PLC0415
+
+    return OutsourcedParticipant(host)
+
+
 PROGRAMS: Mapping[str, Program] = {
     "bank": Program(BankRules, Watcher),
+    "outsourced": Program(_outsourced_rules, _outsourced_participant),
+    "scoring": Program(_scoring_rules, _scoring_participant),
     "training": Program(_training_rules, _training_participant),
 }
 

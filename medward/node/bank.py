@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medward.ledger.bank import Bank, ChangeMembers, Note
-from medward.ledger.encoding import decode, encode
-from medward.ledger.errors import NotCanonical
+from medward.ledger.encoding import encode
 from medward.ledger.types import MemberUpdate
+from medward.node.errors import InvalidConfiguration
 from medward.node.home.cards import Contact
-from medward.node.interfaces import Host, Ordered, Participant, Rules, StateReader
+from medward.node.interfaces import Host, Ordered, Participant, Rules
 
 
 class BankRules(Rules):
@@ -20,10 +20,13 @@ class BankRules(Rules):
 
     Args:
         parameters: `governor`, a client's public key in hexadecimal; nobody where it is missing.
+
+    Raises:
+        InvalidConfiguration: the governor is no such key.
     """
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
-        self._governor = bytes.fromhex(parameters["governor"]) if "governor" in parameters else None
+        self._governor = _key(parameters["governor"]) if "governor" in parameters else None
 
     def make_application(self) -> Bank:
         """Return an empty bank."""
@@ -37,17 +40,6 @@ class BankRules(Rules):
     def announce(self, contact: Contact) -> bytes:
         """Return a note of the contact."""
         return encode(Note(f"contact/{contact.name}", encode(contact)))
-
-    def contact(self, name: str, query: StateReader) -> Contact | None:
-        """Return what was noted last."""
-        noted = query(f"contact/{name}")
-        if noted is None:
-            return None
-        try:
-            found = decode(noted, Contact)
-        except NotCanonical:
-            return None
-        return found if found.name == name else None
 
 
 class Watcher(Participant):
@@ -66,3 +58,13 @@ class Watcher(Participant):
     def status(self) -> Mapping[str, Any]:
         """How many transactions were seen since the start."""
         return {"transactions": self._transactions}
+
+
+def _key(text: str) -> bytes:
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise InvalidConfiguration("governor: expected a client's public key, 64 hexadecimal digits")
+    return found

@@ -21,6 +21,8 @@ from typing import Any
 
 import msgspec
 
+from medward.ledger.encoding import decode
+from medward.ledger.errors import NotCanonical
 from medward.ledger.types import Application, Block, Member, MemberUpdate, Receipt, Snapshot, TxResult
 from medward.node.errors import NodeError
 from medward.node.home.cards import Contact
@@ -202,9 +204,19 @@ class Rules(ABC):
     def announce(self, contact: Contact) -> bytes | None:
         """Return the payload by which a member says that its store has moved, None where the rules have none."""
 
-    @abstractmethod
     def contact(self, name: str, query: StateReader) -> Contact | None:
-        """Return where a member's store is reached as the ledger has it, None where it says nothing."""
+        """Return where a member's store is reached as the ledger has it, None where it says nothing that can be used.
+
+        Applications keep under `contact/NAME` what a member announced, as it came; that may be anything.
+        """
+        said = query(f"contact/{name}")
+        if said is None:
+            return None
+        try:
+            found = decode(said, Contact)
+        except NotCanonical:
+            return None
+        return found if found.name == name else None
 
 
 class Program(msgspec.Struct, frozen=True):

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from medward.errors import printable
+
 _FILE_BYTES = 10_000_000
 _HIDDEN = "[secret]"
 
@@ -41,7 +43,7 @@ class _Redacting(logging.Formatter, ABC):
 class _Lines(_Redacting):
     def lay_out(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
-        return f"{time} {record.levelname.lower():7} {record.getMessage()}"
+        return f"{time} {record.levelname.lower():7} {printable(record.getMessage())}"
 
 
 class _JsonLines(_Redacting):
@@ -67,7 +69,9 @@ def start_logging(path: Path, level: str, files: int, secrets: Iterable[str]) ->
         secrets: texts that must never stand in a log.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kept = logging.handlers.RotatingFileHandler(path, maxBytes=_FILE_BYTES, backupCount=files - 1, encoding="utf-8")
+    kept = logging.handlers.RotatingFileHandler(
+        path, maxBytes=_FILE_BYTES, backupCount=files - 1, encoding="utf-8", errors="backslashreplace"
+    )
     hidden = tuple(secrets)
     kept.setFormatter(_JsonLines(hidden))
     shown = logging.StreamHandler(sys.stderr)

@@ -19,6 +19,8 @@ from medward.node.interfaces import Rules, StateReader
 from medward.node.ledger.pbft import Consensus, check_not_replaced
 from medward.node.ledger.submitter import Submitter
 from medward.node.store.blobs import NodeStore
+from medward.store.errors import StoreError
+from medward.store.gateway.peer import Peer
 
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.5
@@ -209,6 +211,7 @@ def _can_be_called(contact: Contact) -> bool:
     """Say whether a contact that some member ordered is an address at all."""
     try:
         host, _ = split_address(contact.gateway, "gateway")
-    except InvalidConfiguration:
+        Peer(contact.name, f"https://{contact.gateway}")
+    except (InvalidConfiguration, StoreError):
         return False
     return not set(host) & set("/?#@ ")

@@ -23,7 +23,7 @@ from medward.node.interfaces import FINISHED, Host, Ledger, LedgerEvent, Partici
 from medward.node.ledger.cometbft import CometConsensus
 from medward.node.ledger.feed import Feed, observed
 from medward.node.ledger.pbft import Consensus, PbftConsensus
-from medward.node.ledger.reach import clock_warnings, no_quorum, silence_warnings
+from medward.node.ledger.reach import clock_warnings, no_quorum, problem_of, silence_warnings
 from medward.node.ledger.submitter import Nonces, Submitter
 from medward.node.membership import MembershipWatcher
 from medward.node.refused_requests import RefusedRequests
@@ -244,11 +244,9 @@ class Node(Shown):
         failure = self._consensus.failure()
         if failure is not None:
             return failure
-        if self._phase != "running":
-            return f"the node is {self._phase}"
-        if self._participant is None:
+        if self._phase == "running" and self._participant is None:
             return "the participant is down"
-        return no_quorum(ledger)
+        return problem_of(self._phase, ledger)
 
     def has_quorum(self) -> bool:
         """See `Shown.has_quorum`."""

@@ -7,46 +7,9 @@ from pathlib import Path
 import pytest
 
 from medward.ledger.cometbft.process import find_program
-from medward.node.bank import BankRules
-from medward.node.errors import ApiRefused, NodeError
-from medward.node.interfaces import Host, Participant, Program
-from medward.node.node import Node
-from medward.node.trial.founding import found_on_one_machine
-from medward.node.trial.launcher import free_seats
+from medward.node.errors import ApiRefused
 from tests.node.world import World, story
 from tests.store.conftest import kubo_program
-
-
-class Idle(Participant):
-    def __init__(self, host: Host) -> None:
-        self.host = host
-
-    async def run(self) -> None:
-        await self.host.stopping.wait()
-
-
-PROGRAMS = {"bank": Program(BankRules, Idle)}
-
-
-def test_without_kubo_a_node_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDWARD_KUBO", "/nowhere/ipfs")
-    homes = found_on_one_machine(tmp_path, "ward", free_seats(["h0"]), "bank", settings={"store": {"engine": "kubo"}})
-    with pytest.raises(Exception, match="install Kubo"):
-        Node(homes["h0"], homes["h0"].configuration(), PROGRAMS)
-
-
-def test_without_cometbft_a_federation_on_it_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDWARD_ENGINES", str(tmp_path / "none"))
-    with pytest.raises(NodeError, match=r"CometBFT 0.38 is not installed"):
-        found_on_one_machine(tmp_path / "ward", "ward", free_seats(["h0"]), "bank", engine="cometbft")
-
-
-def test_a_node_does_not_run_another_ledger_than_the_federation_agreed_on(tmp_path: Path) -> None:
-    homes = found_on_one_machine(tmp_path, "ward", free_seats(["h0"]), "bank")
-    text = homes["h0"].configuration_file.read_text().replace('engine = "pbft"', 'engine = "cometbft"')
-    homes["h0"].configuration_file.write_text(text)
-    with pytest.raises(NodeError, match=r"ledger.engine: expected pbft"):
-        Node(homes["h0"], homes["h0"].configuration(), PROGRAMS)
 
 
 @pytest.mark.engines

@@ -1,7 +1,6 @@
 """A federation of real node processes, for the tests."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,9 +13,9 @@ from medward.ledger.encoding import encode
 from medward.ledger.membership import ChainParameters
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.signatures import MemberSigner
-from medward.node.errors import NodeError
 from medward.node.trial.launcher import Launcher
 from tests.node.process import COMMAND, clock_file
+from tests.node.waiting import until
 
 NAMES = ["h0", "h1", "h2", "h3"]
 CHAIN = ChainParameters(checkpoint_interval=16, log_window=64, in_flight=8)
@@ -43,17 +42,7 @@ class World:
         return self.launcher.client(name).get("/status")
 
     async def until(self, holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                if await asyncio.to_thread(holds):
-                    return
-            except NodeError:
-                pass
-            if time.monotonic() > deadline:
-                logs = "\n".join(self.launcher.output(name)[-3000:] for name in self.launcher.homes)
-                raise AssertionError(f"waited in vain until {what}\n{logs}")
-            await asyncio.sleep(0.1)
+        await until(self.launcher, holds, what, seconds)
 
     async def until_held(self, task: str, by: list[str], of: list[str]) -> None:
         def all_hold() -> bool:

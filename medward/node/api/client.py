@@ -13,7 +13,7 @@ from medward.node.errors import ApiRefused, NodeError
 from medward.node.home.cards import Card, card_form
 from medward.node.home.configuration import join_address, split_address
 from medward.node.home.folder import Home
-from medward.node.home.private_files import read_private
+from medward.node.home.private_files import read_token
 
 _SECONDS = 10.0
 _ORDER_SECONDS = 120.0
@@ -44,6 +44,10 @@ class NodeClient:
             )
         except (OSError, ssl.SSLError) as error:
             raise NodeError(f"cannot trust {certificate}: {error}") from None
+        except httpx.InvalidURL as error:
+            raise NodeError(
+                f"{url!a} is no address of a node ({error}); give one such as http://127.0.0.1:7452"
+            ) from None
 
     @classmethod
     def of_home(cls, home: Home) -> Self:
@@ -58,7 +62,7 @@ class NodeClient:
     @classmethod
     def of_url(cls, url: str, token_file: Path, certificate: Path | None = None) -> Self:
         """Return the client of any node, with its token from a file of mode 0600."""
-        return cls(url.rstrip("/"), read_private(token_file).decode().strip(), certificate)
+        return cls(url.rstrip("/"), read_token(token_file), certificate)
 
     def healthy(self) -> bool:
         """Say whether the node works; False, too, where nothing answers."""

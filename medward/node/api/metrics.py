@@ -49,6 +49,9 @@ class NodeCollector(Collector):
         if "clock_off_seconds" in ledger:
             what = "seconds that this node's clock is ahead of the others', 0 within the ledger's bound"
             yield _gauge("ledger_clock_off_seconds", what, ledger["clock_off_seconds"])
+        if "damaged_blocks" in ledger:
+            what = "old blocks that the disk does not give back and the others have not sent yet"
+            yield _gauge("ledger_damaged_blocks", what, len(ledger["damaged_blocks"]))
         yield from _reach(ledger)
         if "journal_commits" in ledger:
             yield _counter("ledger_journal_commits", "syncs of the ledger's journal", ledger["journal_commits"])

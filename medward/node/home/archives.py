@@ -58,8 +58,6 @@ class ArchiveReader:
             name, size = pax.get("path") or _name(header), int(pax.get("size") or _size(header))
         except ValueError:
             raise InvalidArchive("the archive has a malformed header") from None
-        if size < 0:
-            raise InvalidArchive(f"the archive holds {name!a} with a negative size")
         self._rest, self._padding = size, -size % BLOCK
         return name, size
 
@@ -117,11 +115,9 @@ def check_file_name(name: str) -> tuple[str, ...]:
 
 def _kind(block: bytes) -> bytes:
     """Return a header's type flag, once the header is known to be one."""
-    try:
-        stated = _number(block[148:156])
-    except ValueError:
-        stated = -1
-    if block[257:262] != b"ustar" or stated != sum(block) - sum(block[148:156]) + 8 * ord(" "):
+    # The sum as this package writes it: another spelling of the same number, with blanks, was not made here.
+    total = sum(block) - sum(block[148:156]) + 8 * ord(" ")
+    if block[257:262] != b"ustar" or block[148:156] != b"%06o\0 " % total:
         raise InvalidArchive("what should be an archive is none, or it is damaged")
     return block[156:157]
 
@@ -142,7 +138,11 @@ def _size(block: bytes) -> int:
 
 
 def _number(field: bytes) -> int:
-    return int(field.rstrip(b"\0 ") or b"0", 8)
+    """Return what octal digits say; ValueError for a sign, too: nothing is -1 bytes long, which reads to the end."""
+    digits = field.strip(b"\0 ") or b"0"
+    if not digits.isdigit():
+        raise ValueError
+    return int(digits, 8)
 
 
 def _pax(records: bytes) -> dict[str, str]:
@@ -153,7 +153,12 @@ def _pax(records: bytes) -> dict[str, str]:
         size = int(length) if length.isdigit() and len(length) <= 5 else 0
         record, records = records[len(length) + 1 : size], records[size:]
         key, is_one, value = record.decode("utf-8", "replace").partition("=")
-        if not size or not is_one or value[-1:] != "\n" or key not in ("path", "size"):
+        if not size or not is_one or value[-1:] != "\n" or not _may_stand(key, value[:-1]):
             raise InvalidArchive("the archive has a header with more than a name and a size; it was not made here")
         found[key] = value[:-1]
     return found
+
+
+def _may_stand(key: str, value: str) -> bool:
+    """Say whether a record of a pax header is a path, or a size in digits."""
+    return key == "path" or (key == "size" and value.isascii() and value.isdigit())

@@ -7,6 +7,7 @@ that a newcomer knows whom to call; the ledger, not the file, says who is a memb
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def found_federation(
     Raises:
         InvalidConfiguration: two of them share a name, a key, a certificate or an address, or none or too many are
             given.
+        LedgerError: the parameters do not fit each other.
     """
     if not cards:
         raise InvalidConfiguration("a federation needs members: give each with --member or --card")
@@ -190,6 +192,29 @@ def read_federation(path: Path) -> FederationFile:
             f"{path}: its fingerprint is {found.fingerprint} and not the one it states; get it anew"
         )
     return found
+
+
+def accounts_parameter(members: Sequence[Member]) -> str:
+    """Return, as text, under which public key each member speaks on the ledger: that of its first incarnation."""
+    return json.dumps({member.name: member.keys[0].data.hex() for member in members})
+
+
+def read_accounts(parameters: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the members' accounts by name.
+
+    Args:
+        parameters: of an application, with what `accounts_parameter` returned under `accounts`.
+
+    Raises:
+        KeyError, ValueError: there are none.
+    """
+    try:
+        accounts = msgspec.json.decode(parameters["accounts"], type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
+    if not accounts:
+        raise ValueError("there is no account")
+    return {name: bytes.fromhex(key) for name, key in accounts.items()}
 
 
 def members_to_call(federation: FederationFile) -> tuple[Member, ...]:

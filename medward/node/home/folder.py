@@ -30,7 +30,13 @@ from medward.node.errors import HomeInUse, NodeError, Retired
 from medward.node.home.cards import Card, read_card, sign_card, write_card
 from medward.node.home.configuration import Configuration, change_key, read_configuration, render
 from medward.node.home.federation_file import FederationFile, read_federation, write_federation
-from medward.node.home.private_files import check_private, make_private_folder, read_private, tighten, write_private
+from medward.node.home.private_files import (
+    check_private,
+    make_private_folder,
+    read_token,
+    tighten,
+    write_private,
+)
 from medward.store.errors import StoreError
 from medward.store.kubo.configuration import check_swarm_key
 
@@ -98,7 +104,7 @@ class Home:
 
     def token(self) -> str:
         """Return the token of the HTTP API; ExposedSecret where others could have read it."""
-        return read_private(self.token_file).decode().strip()
+        return read_token(self.token_file)
 
     def identity(self) -> NodeIdentity:
         """Return this member's private keys.

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from medward.node.errors import ExposedSecret, NodeError
+from medward.whole_file import flush_folder
 
 _OTHERS = 0o077  # what the mode of a private file or folder must not have
 
@@ -22,6 +23,9 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
+        # The rename should reach the disk too. Some file systems can't sync a folder; the file is whole all the same.
+        with suppress(OSError):
+            flush_folder(path.parent)
     except OSError as error:
         raise NodeError(f"cannot write {path}: {error.strerror}; check the folder and its permissions") from None
     finally:
@@ -58,12 +62,11 @@ def tighten(folder: Path, but: Collection[Path] = ()) -> list[Path]:
     open_to_others: list[Path] = []
     try:
         for path in [folder, *folder.rglob("*")]:
-            mode = path.lstat().st_mode
-            if mode & _OTHERS and not stat.S_ISLNK(mode) and path not in but:
-                path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
-                open_to_others.append(path)
-    except FileNotFoundError:
-        pass  # a temporary file of a running command
+            with suppress(FileNotFoundError):  # a temporary file of a running command is gone by now
+                mode = path.lstat().st_mode
+                if mode & _OTHERS and not stat.S_ISLNK(mode) and path not in but:
+                    path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
+                    open_to_others.append(path)
     except OSError as error:
         raise NodeError(f"cannot make {error.filename} private: {error.strerror}; run this as its owner") from None
     return open_to_others
@@ -90,4 +93,22 @@ def check_private(path: Path) -> None:
 def read_private(path: Path) -> bytes:
     """Return the content of a secret; see `check_private`."""
     check_private(path)
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NodeError(f"cannot read {path}: {error.strerror}; run this as its owner") from None
+
+
+def read_token(path: Path) -> str:
+    """Return the token of an HTTP API from its file; errors as in `read_private`.
+
+    Raises:
+        NodeError: the file holds no token.
+    """
+    token = read_private(path).decode("ascii", "replace").strip()
+    # A server would let anybody in with an empty one; a client's errors would show one that no header can hold.
+    if not token.isascii() or not token.isprintable() or not token or " " in token:
+        raise NodeError(
+            f"{path} holds no token: expected one line of letters, digits and marks; copy it from the node's home again"
+        )
+    return token

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from medward.node.errors import NodeError
+from medward.node.errors import InvalidConfiguration, NodeError
 from medward.node.home.configuration import split_address
 from medward.node.home.private_files import make_private_folder, write_private
 from medward.store.gateway.tls import TlsIdentity
@@ -31,6 +31,9 @@ def make_gateway_identity(folder: Path, keys: Path, address: str, trusted: Seque
         keys: the member's ledger keys, whose TLS key signs.
         address: host:port at which the others call the gateway.
         trusted: the members' certificates (DER).
+
+    Raises:
+        NodeError: the keys cannot sign, or the address can stand in no certificate.
     """
     make_private_folder(folder)
     issuer_key = serialization.load_pem_private_key((keys / "tls.key").read_bytes(), None)
@@ -72,4 +75,10 @@ def _alternative_name(address: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(host)
+    except ValueError:
+        raise InvalidConfiguration(
+            f"store.address: '{host}' can stand in no certificate; write the host's name as the DNS does (xn--...)"
+        ) from None

@@ -19,7 +19,7 @@ from medward.errors import MedwardError
 from medward.federation.errors import FederationError
 from medward.federation.model.courier import courier_of
 from medward.federation.model.hospital import Hospital, training_rows
-from medward.federation.model.plan import TrainingPlan
+from medward.federation.model.plan import TrainingPlan, training_plan
 from medward.flows.datasets import DATASETS, Dataset
 from medward.flows.errors import BadSplit
 from medward.flows.history import FeatureSpace
@@ -59,6 +59,7 @@ class ParticipantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         budget: the bytes that the training sums may take under Courier; 0 for no limit.
         members: how many members Courier counts bytes for: those that the federation began with.
         schema: the text of the schema file that describes the columns, complete; empty for data sets that are known.
+        features: how many random features a model in closed form has; 0 for training in rounds.
     """
 
     data: str
@@ -75,6 +76,7 @@ class ParticipantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     budget: int = 0
     members: int = 0
     schema: str = ""
+    features: int = 0
 
     def described(self) -> SchemaFile | None:
         """Return the schema file, None where the data set is one that medward knows.
@@ -179,7 +181,7 @@ def plan_for(dataset: Dataset, settings: ParticipantSettings) -> TrainingPlan:
     """Return the plan for a data set, which needs no rows of it.
 
     Raises:
-        InvalidConfiguration: Courier's policy is none, or its bytes cannot be counted.
+        InvalidConfiguration: Courier's policy is none, its bytes cannot be counted, or there are no such features.
     """
     space = FeatureSpace(dataset.schema, dataset.schema.history)
     if settings.courier and settings.members < 3:
@@ -190,7 +192,12 @@ def plan_for(dataset: Dataset, settings: ParticipantSettings) -> TrainingPlan:
         courier = courier_of(settings.courier, settings.members, settings.budget)
     except FederationError as error:
         raise InvalidConfiguration(str(error)) from None
-    return TrainingPlan(space, recipe_of(dataset.name), settings.rounds, settings.seed, settings.bits, courier)
+    try:
+        return training_plan(
+            space, recipe_of(dataset.name), settings.rounds, settings.seed, settings.bits, courier, settings.features
+        )
+    except FederationError as error:
+        raise InvalidConfiguration(str(error)) from None
 
 
 def plan_candidates(settings: ParticipantSettings) -> Iterator[TrainingPlan]:
@@ -258,7 +265,11 @@ def own_side(settings: ParticipantSettings, secret: bytes) -> OwnSide:
         settings: where the data are.
         secret: what the member's random draws derive from; nobody else has it.
     """
-    prepared = read_data(settings)
+    return side_of(read_data(settings), settings, secret)
+
+
+def side_of(prepared: PreparedData, settings: ParticipantSettings, secret: bytes) -> OwnSide:
+    """Return a member's private side of data that were read; see `own_side`."""
     own = own_rows(prepared, settings)
     rows, validation = (
         training_rows(prepared.flows, prepared.x, prepared.stream, part) for part in (own.train, own.validation)

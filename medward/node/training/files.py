@@ -11,11 +11,14 @@ All are readable by their owner only, and written whole or not at all.
 
 import io
 import secrets
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from medward.federation.model.hospital import Carried
+from medward.node.errors import NodeError
 from medward.node.home.private_files import make_private_folder, read_private, write_private
 from medward.node.training.earlier_format import check_participant_folder
 
@@ -41,17 +44,29 @@ class TrainingFiles:
         make_private_folder(folder / "models")
 
     def secret(self) -> bytes:
-        """Return the member's secret, drawn when it is first asked for."""
+        """Return the member's secret, 32 bytes, drawn when it is first asked for.
+
+        Raises:
+            NodeError: the file was cut short or altered: what derives from a short secret could be guessed.
+        """
         path = self._folder / "secret"
         if not path.exists():
             write_private(path, secrets.token_bytes(_SECRET_BYTES))
-        return read_private(path)
+        found = read_private(path)
+        if len(found) != _SECRET_BYTES:
+            raise NodeError(
+                f"{path} has {len(found)} bytes and not the {_SECRET_BYTES} of a secret: it is damaged; "
+                "`medward federation rotate` makes new ones"
+            )
+        return found
 
     def keep_model(self, name: str, content: bytes) -> None:
         """Keep a shared model, and let go of what came long before."""
         write_private(self._folder / "models" / name, content)
-        kept = sorted((self._folder / "models").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-        for old in kept[:-_KEPT_MODELS]:
+        # Not by its time alone is the newest the newest: a clock may have been set back.
+        others = [path for path in (self._folder / "models").iterdir() if path.name != name]
+        others.sort(key=lambda path: path.stat().st_mtime_ns)
+        for old in others[: -(_KEPT_MODELS - 1)]:
             old.unlink()
 
     def model(self, name: str) -> bytes | None:
@@ -71,7 +86,7 @@ class TrainingFiles:
         if not path.exists():
             return None
         try:
-            with np.load(io.BytesIO(read_private(path)), allow_pickle=False) as found:
-                return Carried(int(found["step"]), found["before"], found["after"])
-        except (ValueError, KeyError, OSError):
+            found = np.load(io.BytesIO(read_private(path)), allow_pickle=False)
+            return Carried(int(found["step"]), found["before"], found["after"])
+        except (ValueError, TypeError, LookupError, OSError, EOFError, zipfile.BadZipFile, zlib.error):
             return None

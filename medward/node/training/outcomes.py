@@ -105,7 +105,9 @@ class Outcomes:
                 continue
             if self._final is None or one["round"] > self._final["round"]:
                 self._final = one
-            if one.get("task") == "train" and (self._trained is None or one["round"] > self._trained["round"]):
+            if one.get("task") in ("train", "gram") and (
+                self._trained is None or one["round"] > self._trained["round"]
+            ):
                 self._trained = one
 
 

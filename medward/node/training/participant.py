@@ -54,11 +54,10 @@ from medward.node.interfaces import FINISHED, HOW_TO_RESUME, Host, Ordered, Part
 from medward.node.ledger.wishes import log_wishes, told
 from medward.node.sealed_data.service import SealedDataService
 from medward.node.training.data import read_settings
-from medward.node.training.fetching import Fetching
+from medward.node.training.fetching import Fetching, Reading
 from medward.node.training.files import TrainingFiles
 from medward.node.training.journal_check import check_journal
 from medward.node.training.outcomes import Outcomes
-from medward.node.training.reading import Reading
 from medward.node.training.retention import MODELS, Retention
 from medward.node.training.round_history import RoundHistory
 from medward.node.training.round_log import RoundLog, summary

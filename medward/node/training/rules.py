@@ -1,8 +1,11 @@
 """A federation that trains, as a node's rules: what its file says, and how its members change."""
 
 import json
+import math
 import secrets
 from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from medward.agents.courier.policies import policy_name
 from medward.federation.application import FederationApplication
@@ -10,15 +13,17 @@ from medward.federation.blobs import blob_name
 from medward.federation.model.plan import TrainingPlan, plan_digest
 from medward.federation.model.shared_model_format import encode_model
 from medward.federation.model.survey import first_model
-from medward.federation.records import Announce, Change, Dispatch, Next, Retract, encode_record
+from medward.federation.records import Announce, Change, Dispatch, Next, Retract, Task, encode_record
 from medward.federation.rules import Agreement
-from medward.ledger.encoding import decode, encode
-from medward.ledger.errors import NotCanonical
+from medward.ledger.encoding import Count, encode
 from medward.ledger.types import Member, MemberUpdate
 from medward.node.errors import InvalidConfiguration
 from medward.node.home.cards import Contact
-from medward.node.interfaces import Rules, StateReader
+from medward.node.home.federation_file import accounts_parameter, read_accounts
+from medward.node.interfaces import Rules
 from medward.node.training.earlier_format import check_parameters
+
+_MOST_BITS = 64
 
 
 def agreement_parameters(
@@ -52,9 +57,11 @@ def agreement_parameters(
     )
     if schema:
         named["schema"] = schema
+    if plan.features:
+        named["features"] = str(plan.features)
     return named | {
         "federation": f"{name}-{secrets.token_hex(8)}",
-        "accounts": json.dumps({member.name: member.keys[0].data.hex() for member in members}),
+        "accounts": accounts_parameter(members),
         "deadline": repr(deadline),
         "protect": protect,
         "bits": str(plan.bits),
@@ -77,26 +84,29 @@ def read_agreement(parameters: Mapping[str, str]) -> Agreement:
     """
     check_parameters(parameters, "the federation file")
     try:
-        accounts = {name: bytes.fromhex(key) for name, key in json.loads(parameters["accounts"]).items()}
-        task, counts, values = json.loads(parameters["first"])
-        protect = parameters["protect"]
+        accounts = read_accounts(parameters)
+        task, counts, values = msgspec.json.decode(parameters["first"], type=tuple[Task, Count, Count])
+        protect, bits = parameters["protect"], int(parameters["bits"])
+        deadline, sample = float(parameters["deadline"]), float(parameters["sample"])
         if protect not in ("aggregate", "none"):
-            raise ValueError(protect)
+            raise ValueError(f"protect: {protect:.80}")
+        if not (0 < deadline < math.inf and 0 < sample <= 1 and 0 < bits <= _MOST_BITS):
+            raise ValueError(f"deadline {deadline}, sample {sample} or the bits of an update")
         return Agreement(
             name=parameters["federation"],
             members=tuple(accounts),
             accounts=accounts,
-            deadline=float(parameters["deadline"]),
+            deadline=deadline,
             protect="none" if protect == "none" else "aggregate",
-            bits=int(parameters["bits"]),
+            bits=bits,
             plan=parameters["plan"],
             model=parameters["model"],
-            first=Next(task, counts, values, Dispatch(int(parameters["bits"]))),
-            sample=float(parameters["sample"]),
+            first=Next(task, counts, values, Dispatch(bits)),
+            sample=sample,
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, msgspec.DecodeError) as error:
         raise InvalidConfiguration(
-            f"the federation file does not say what a federation trains ({error!r}); get it again from a member"
+            f"the federation file does not say what a federation trains ({error!r:.200}); get it again from a member"
         ) from None
 
 
@@ -115,12 +125,14 @@ def participant_table(parameters: Mapping[str, str], data: str | None = None) ->
         table: dict[str, object] = {"data": data or parameters["data"], **numbers}
         if "schema" in parameters:
             table["schema"] = parameters["schema"]
+        if "features" in parameters:
+            table["features"] = int(parameters["features"])
         if "courier" in parameters:
             table |= {"courier": parameters["courier"]} | {key: int(parameters[key]) for key in ("budget", "members")}
         return table
     except (KeyError, ValueError) as error:
         raise InvalidConfiguration(
-            f"the federation file does not say what a federation trains ({error!r}); get it again from a member"
+            f"the federation file does not say what a federation trains ({error!r:.200}); get it again from a member"
         ) from None
 
 
@@ -153,14 +165,3 @@ class TrainingRules(Rules):
     def announce(self, contact: Contact) -> bytes:
         """Return what a member says of its store's place."""
         return encode_record(Announce(encode(contact)))
-
-    def contact(self, name: str, query: StateReader) -> Contact | None:
-        """Return what the member said last."""
-        said = query(f"contact/{name}")
-        if said is None:
-            return None
-        try:
-            found = decode(said, Contact)
-        except NotCanonical:
-            return None
-        return found if found.name == name else None

@@ -12,7 +12,6 @@ from medward.federation.model.plan import plan_digest
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.shared_model_format import decode_model, encode_model
 from medward.federation.model.survey import first_model
-from medward.federation.model.train import Train
 from medward.federation.round.effects import Advance, Advanced, Judge, Judged, Produced, Work
 from medward.federation.rules import FederationState
 from medward.federation.stopwatch import Stopwatch
@@ -115,11 +114,11 @@ class TrainingWork:
         try:
             with self._watch.doing("combine"):
                 after = await asyncio.to_thread(shared.advance, effect.total, effect.refused, effect.turnout)
+                encoded = encode_model(after)
         except FederationError as error:
             # Everybody decrypts the same sum and finds the same: the round ends as void at its deadline.
             _LOG.warning("round %d leads to no model: %s", effect.round, error)
             return None
-        encoded = encode_model(after)
         name = blob_name(encoded)
         self._models.use(name, after)
         with self._watch.doing("store"):
@@ -144,7 +143,7 @@ class TrainingWork:
             protect: how their updates are protected.
         """
         shared = await self.shared(name)
-        if not isinstance(shared, Train) or shared.round < 1:
+        if shared.round < 1:
             return None
         schema = shared.plan.space.schema
         origin = Provenance(

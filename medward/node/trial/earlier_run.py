@@ -52,7 +52,9 @@ def make_room(folder: Path, force: bool) -> None:
                 "or move the home away"
             )
     for name in homes:
-        shutil.rmtree(folder / name, ignore_errors=True)
+        # Whoever wrote the mark may have named another folder of the user's.
+        if _is_of(folder / name, fingerprint):
+            shutil.rmtree(folder / name, ignore_errors=True)
     if any((folder / "journals").glob("simulation-*")):
         for name in _SIMULATED:
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -64,9 +66,9 @@ def _marked(folder: Path) -> tuple[list[str], str]:
     """Return the names of the homes that a demo made here, and their federation's fingerprint; nothing if none did."""
     try:
         found = json.loads((folder / MARK).read_text())
-        homes = [str(name) for name in found["homes"] if Path(str(name)).name == name and name not in (".", "..")]
+        homes = [str(name) for name in found["homes"] if name and Path(str(name)).name == name and name != ".."]
         return homes, str(found.get("fingerprint") or read_federation(folder / _FEDERATION).fingerprint)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, MedwardError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError, MedwardError):
         return [], ""
 
 

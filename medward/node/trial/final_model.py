@@ -2,7 +2,6 @@
 
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.federation.model.shared_model import SharedModel
-from medward.federation.model.train import training_stage
 
 
 def final_model(shared: SharedModel, sites: int, protect: str, name: str | None) -> SentinelModel:
@@ -14,7 +13,7 @@ def final_model(shared: SharedModel, sites: int, protect: str, name: str | None)
         protect: how updates were protected.
         name: the shared model's CID, None where it is not known yet.
     """
-    return training_stage(shared).guard(
+    return shared.guard(
         Provenance(
             how="federated",
             round=shared.round - 1,

@@ -12,6 +12,8 @@ _PORTS = range(20000, 32768)
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """Return ports that nobody listens on now."""
     found: list[int] = []
+    if count == 0:
+        return found
     for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -81,7 +81,7 @@ class Trial:
         options = self.options
         kept = ("data", "rounds", "bits", "seed", "rows", "partition", "courier", "budget", "members", "schema")
         table = {key: getattr(options.settings, key) for key in kept}
-        table |= {"sites": len(options.names), "trial": True}
+        table |= {"features": options.settings.features, "sites": len(options.names), "trial": True}
         deadline = IMPATIENT_SECONDS if options.silent else PATIENT_SECONDS
         launcher = Launcher.found(
             self.folder,

@@ -24,7 +24,7 @@ from medward.node.sealed_data.service import LABEL, SealedDataService
 from medward.store.cid import Cid
 from medward.store.limits import file_up_to
 from medward.store.local import LocalStore, in_memory
-from tests.federation.test_application import AGREEMENT, Ledger
+from tests.federation.ledger import AGREEMENT, Ledger
 
 SCHEMA = DATASETS["ward"].schema.digest
 

@@ -15,7 +15,7 @@ from medward.node.node import Node
 from medward.node.training.data import read_settings
 from medward.node.training.files import TrainingFiles
 from medward.node.training.rules import TrainingRules
-from tests.node.training.test_participant import training_parameters
+from tests.node.training.test_rules import training_parameters
 
 SENTENCE = r"^.* belongs to an earlier format of encrypted sums.*models.*stay readable.*federation init.*join"
 

@@ -14,8 +14,7 @@ from medward.federation.round.state import Phase, Round
 from medward.federation.stopwatch import Stopwatch
 from medward.federation.terms import Terms
 from medward.node.training import fetching
-from medward.node.training.fetching import Fetching
-from medward.node.training.reading import Reading
+from medward.node.training.fetching import Fetching, Reading
 from medward.node.training.retention import Retention
 from medward.store.cid import Cid
 from medward.store.errors import LimitExceeded

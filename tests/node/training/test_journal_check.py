@@ -20,7 +20,7 @@ from medward.node.errors import Retired
 from medward.node.interfaces import Host, Ledger, LedgerEvent
 from medward.node.training.journal_check import check_journal
 from medward.store.local import in_memory
-from tests.federation.test_application import AGREEMENT, NAMES
+from tests.federation.ledger import AGREEMENT, NAMES
 
 NAME = NAMES[0]
 STATE = replace(founded(msgspec.structs.replace(AGREEMENT, protect="aggregate")), number=4)

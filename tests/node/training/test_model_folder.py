@@ -59,6 +59,7 @@ def test_folder_of_somebody_else_is_left_alone(tmp_path: Path, model: SentinelMo
     assert (tmp_path / "model" / "notes").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_reader_and_sudden_death_never_meet_half_a_model(tmp_path: Path, model: SentinelModel) -> None:
     link, draw = tmp_path / "model", random.Random(5)
     ModelFolder(link).replace(of_round(model, 0))

@@ -1,4 +1,4 @@
-"""A node that trains: what its file says, what it keeps, what it tells."""
+"""A node that trains: what it keeps, what it tells."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,57 +12,12 @@ from medward.federation.model.survey import first_model
 from medward.federation.records import Attest, Submit
 from medward.federation.round.state import AnswerAudit, Phase, Round
 from medward.federation.terms import Terms
-from medward.flows.datasets import DATASETS
-from medward.ledger.signatures import AlgorithmBytes
-from medward.ledger.types import Member, MemberUpdate
 from medward.node.errors import InvalidConfiguration
-from medward.node.home.cards import Contact
-from medward.node.training.data import ParticipantSettings, own_side, plan_for, read_settings
+from medward.node.training.data import ParticipantSettings, own_side, read_settings
 from medward.node.training.files import TrainingFiles
 from medward.node.training.recent_models import RecentModels
 from medward.node.training.round_log import RoundLog, summary
-from medward.node.training.rules import TrainingRules, agreement_parameters, read_agreement
-from tests.federation.test_application import Ledger
-
-NAMES = ("north", "south", "east", "west")
-MEMBERS = [Member(n, 0, (AlgorithmBytes("ed25519", n[0].encode() * 32),), b"", "127.0.0.1:1") for n in NAMES]
-PLAN = plan_for(DATASETS["ward"], ParticipantSettings(data="ward", rounds=3))
-
-
-def training_parameters() -> dict[str, str]:
-    return agreement_parameters(PLAN, MEMBERS, name="ward", deadline=12.5)
-
-
-def test_agreement_comes_back_from_the_federation_file() -> None:
-    agreement = read_agreement(training_parameters())
-    assert agreement.members == NAMES
-    assert agreement.accounts["east"] == b"e" * 32
-    assert (agreement.deadline, agreement.protect, agreement.bits) == (12.5, "aggregate", 16)
-    assert agreement.first.task == "survey"
-    assert read_agreement(training_parameters()).name != agreement.name, "two federations of one name are told apart"
-
-
-@pytest.mark.parametrize("key", ["accounts", "first", "protect", "bits"])
-def test_damaged_federation_file_is_refused_in_one_sentence(key: str) -> None:
-    for parameters in (
-        {**training_parameters(), key: "?"},
-        {k: v for k, v in training_parameters().items() if k != key},
-    ):
-        with pytest.raises(InvalidConfiguration, match="get it again from a member"):
-            read_agreement(parameters)
-
-
-def test_contact_of_a_newcomer_is_known_once_it_is_in() -> None:
-    rules = TrainingRules(training_parameters())
-    application = rules.make_application()
-    newcomer = Member("up", 0, (AlgorithmBytes("ed25519", b"u" * 32),), b"", "127.0.0.1:2")
-    contact = Contact("up", "10.0.0.9:7451")
-    (payload,) = rules.change_members(MemberUpdate("up", newcomer), contact)
-    assert rules.contact("up", application.query) is None
-    ledger = Ledger(application)
-    assert [u.name for u in ledger.order(("n", payload), ("s", payload)).member_updates] == ["up"]
-    ledger.order(("u", rules.announce(contact)))
-    assert rules.contact("up", application.query) == contact
+from tests.node.training.test_rules import NAMES, PLAN
 
 
 @pytest.mark.parametrize("table", [{}, {"data": 3}, {"data": "ward", "color": "red"}])

@@ -1,0 +1,1 @@
+"""A node of a federation that trains on encrypted rows."""

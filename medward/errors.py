@@ -20,3 +20,8 @@ class Stopped(MedwardError):
 def printable(text: str) -> str:
     """Return text of others as one line that changes nothing on a terminal: what cannot be printed is escaped."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says is wrong, or the error's name where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

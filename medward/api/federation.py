@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from medward.agents.networks.interface import Network
 from medward.agents.sentinel.model import Provenance
@@ -16,14 +16,14 @@ from medward.agents.sentinel.recipe import Recipe, recipe_of
 from medward.api.data import Data, as_split
 from medward.api.model import Model, TrainedSentinel
 from medward.api.network import TrainedNetwork
+from medward.api.training import chosen_rows
 from medward.errors import BadUsage
 from medward.federation.blobs import RoundBlobs
-from medward.federation.model.hospital import Hospital, TrainingRows, trial_secret
-from medward.federation.model.plan import TrainingPlan, plan_digest
+from medward.federation.model.hospital import Hospital, TrainingRows, training_rows, trial_secret
+from medward.federation.model.plan import TrainingPlan, plan_digest, training_plan
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.shared_model_format import encode_model
 from medward.federation.model.survey import first_model
-from medward.federation.model.train import Train
 from medward.federation.networks.hospital import NetworkHospital
 from medward.federation.networks.shared import NetworkPlan, SharedNetwork, first_network
 from medward.federation.simulation.combining import Combine, Mean, OpenRounds, Tamper, Tampered
@@ -48,13 +48,17 @@ class Sentinel:
 
     Args:
         recipe: how it is trained; without one, as is best for the data set.
+        features: how many random features a model in closed form has, made in one round of one sum; 0 trains in rounds.
     """
 
     recipe: Recipe | None = None
+    features: int = 0
 
 
 #: Is told of each round when it is over.
 OnRound: TypeAlias = Callable[[RoundReport], None]
+#: The numbers of each hospital's rows.
+Shares: TypeAlias = list[NDArray[np.intp]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,6 +95,7 @@ def federate(
     progress: OnRound | None = None,
     *,
     partition: Partition = "blocks",
+    shares: Sequence[ArrayLike] | None = None,
     bits: int = 16,
     clip: float = 1.0,
     tamper: Tamper | None = None,
@@ -108,13 +113,16 @@ def federate(
         seed: what split, shares and training are drawn from; never keys.
         progress: is told of each round when it is over.
         partition: how rows are dealt: "blocks", "devices" or "dirichlet" (skewed classes).
+        shares: in place of a partition, the numbers of the rows that each hospital trains on, in their order; hospitals
+            that have tables of their own. None of them then has rows to vote by.
         bits: the width of a value of an update: 4, 8, 12 or 16, or 32 in the open.
         clip: for a network, the largest change of a weight that one round sends; the rest goes with the next rounds.
         tamper: for trying attacks: is called with a hospital's name and its update, int64[n], and returns what the
             hospital sends instead.
 
     Raises:
-        BadUsage: what was asked for cannot be, such as a rule other than the mean under "aggregate".
+        BadUsage: what was asked for cannot be, such as a rule other than the mean under "aggregate", or a share of no
+            rows.
         FederationError: three rounds in a row came to nothing.
         BadSplit: a hospital would get no rows.
     """
@@ -122,12 +130,17 @@ def federate(
     options = Options(hospitals, rounds, partition, protect=protect, bits=bits, seed=seed)
     refuse_impossible(options)
     split = as_split(data, seed)
+    given = None if shares is None else _given_shares(split, shares, hospitals)
     rule = None if combine is None or isinstance(combine, Mean) else combine
     if model is None or isinstance(model, Sentinel):
-        recipe = (model or Sentinel()).recipe or recipe_of(split.dataset.name)
-        return _federate_sentinel(split, recipe, options, rule, tamper, progress)
+        wanted = model or Sentinel()
+        plan_of_it = training_plan(
+            *(split.space, wanted.recipe or recipe_of(split.dataset.name), rounds, seed, bits),
+            features=wanted.features,
+        )
+        return _federate_sentinel(split, given, plan_of_it, options, rule, tamper, progress)
     plan = NetworkPlan(split.space, model, rounds, seed, bits, clip)
-    return _federate_network(split, plan, options, rule, tamper, progress)
+    return _federate_network(split, given, plan, options, rule, tamper, progress)
 
 
 def _refuse(protect: str, partition: str, combine: Combine | None) -> None:
@@ -144,19 +157,19 @@ def _refuse(protect: str, partition: str, combine: Combine | None) -> None:
 
 def _federate_sentinel(
     split: PreparedData,
-    recipe: Recipe,
+    given: Shares | None,
+    plan: TrainingPlan,
     options: Options,
     rule: Combine | None,
     tamper: Tamper | None,
     progress: OnRound | None,
 ) -> Federation:
     """Federate Sentinel."""
-    plan = TrainingPlan(split.space, recipe, options.rounds, options.seed, options.bits)
-    shares, rows = _deal_rows(split, options)
+    shares, rows = _deal_rows(split, given, options)
     hospitals = [Hospital(trial_secret(options.seed, number), *own) for number, own in enumerate(rows)]
 
     def model_of(shared: SharedModel) -> Model | None:
-        if shared.round < 1 or not isinstance(shared, Train):
+        if shared.round < 1:
             return None
         return TrainedSentinel(shared.guard(_provenance(split, options, shared.round)))
 
@@ -168,6 +181,7 @@ def _federate_sentinel(
 
 def _federate_network(
     split: PreparedData,
+    given: Shares | None,
     plan: NetworkPlan,
     options: Options,
     rule: Combine | None,
@@ -175,7 +189,7 @@ def _federate_network(
     progress: OnRound | None,
 ) -> Federation:
     """Federate a network of flat weights."""
-    shares, rows = _deal_rows(split, options)
+    shares, rows = _deal_rows(split, given, options)
     hospitals = [NetworkHospital(trial_secret(options.seed, number), *own) for number, own in enumerate(rows)]
 
     def model_of(shared: SharedNetwork) -> Model | None:
@@ -190,10 +204,21 @@ def _federate_network(
     return Federation(model, reports, shares, split, options.protect)
 
 
+def _given_shares(split: PreparedData, shares: Sequence[ArrayLike], hospitals: int) -> Shares:
+    """Return the rows that each hospital was given, checked."""
+    if len(shares) != hospitals:
+        raise BadUsage(f"There are shares for {len(shares)} hospitals of {hospitals}: give each of them one.")
+    return [chosen_rows(split, share) for share in shares]
+
+
 def _deal_rows(
-    split: PreparedData, options: Options
+    split: PreparedData, given: Shares | None, options: Options
 ) -> tuple[dict[str, NDArray[np.intp]], list[tuple[TrainingRows, TrainingRows]]]:
     """Return the hospitals' shares by name, and their training and validation rows."""
+    if given is not None:
+        own = [training_rows(split.flows, split.x, split.stream, share) for share in given]
+        none = training_rows(split.flows, split.x, split.stream, np.zeros(0, np.intp))
+        return dict(zip(member_names(options.sites), given, strict=True)), [(rows, none) for rows in own]
     shares = deal(split, split.split.train, options.sites, options.partition, options.seed)
     rows = rows_of_hospitals(split, shares, options.partition, options.seed)
     return dict(zip(member_names(options.sites), shares, strict=True)), rows

@@ -19,9 +19,10 @@ from safetensors import SafetensorError
 from medward.agents.costs import Costs
 from medward.agents.networks.interface import DESCRIPTION, FlatWeights, Network
 from medward.agents.networks.plain import PlainNetwork
-from medward.agents.sentinel.model import BadModel, Provenance, encode_enum, weights_name
+from medward.agents.sentinel.model import BadModel, Provenance, classes_of, encode_enum, weights_name
 from medward.agents.sentinel.scorer import Scores
 from medward.api.model import Model
+from medward.errors import printable
 from medward.federation.networks.shared import scores_of
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler
@@ -124,21 +125,34 @@ def load_network(folder: Path, network: Network | None) -> TrainedNetwork:
         weights = arrays.pop("weights")
         fields = {name.removeprefix("scaler."): array for name, array in arrays.items()}
         scaler = Scaler(kind=description["scaler"], **fields)
-        space = FeatureSpace(msgspec.convert(description["schema"], Schema), description["history"])
+        schema = msgspec.convert(description["schema"], Schema)
+        space = FeatureSpace(schema, msgspec.convert(description["history"], bool))
+        scaler.check(len(space.columns))
         provenance = msgspec.convert(description["provenance"], Provenance)
-        classes = tuple(description["classes"])
+        classes = classes_of(description["classes"], schema)
+        if weights.dtype != np.float32 or weights.ndim != 1 or not np.isfinite(weights).all():
+            raise ValueError("its weights are not one flat vector of finite numbers")
     except FileNotFoundError as error:
         raise BadModel(f"{folder} holds no {Path(str(error.filename)).name}: copy the whole folder again.") from None
-    except (KeyError, TypeError, ValueError, msgspec.ValidationError, SafetensorError) as error:
+    except OSError as error:
+        raise BadModel(f"cannot read {error.filename}: {error.strerror}; check the folder.") from None
+    except (KeyError, TypeError, ValueError, RecursionError, msgspec.ValidationError, SafetensorError) as error:
         raise BadModel(f"{folder} does not describe a model ({error}): copy the whole folder again.") from None
     if network is None and kind == PlainNetwork.__name__:
         network = PlainNetwork(hidden=_hidden(len(weights), scaler.width, len(classes)))
     if type(network).__name__ != kind:
-        raise BadModel(f"{folder} holds the weights of a {kind}: give it, as in load_model(folder, network={kind}()).")
+        named = printable(str(kind))
+        raise BadModel(f"{folder} holds the weights of a {named}: give it, as load_model(folder, network={named}()).")
     assert network is not None
+    wanted = len(network.start(scaler.width, len(classes), 0))
+    if len(weights) != wanted:
+        raise BadModel(
+            f"{folder} holds {len(weights)} weights, and its network has {wanted}: copy the whole folder again, "
+            "and give the network that was trained."
+        )
     return TrainedNetwork(network, weights, scaler, space, classes, provenance)
 
 
 def _hidden(weights: int, inputs: int, classes: int) -> int:
     """Return the width of a plain network's hidden layer, from how many weights it has."""
-    return (weights - classes) // (inputs + 1 + classes)
+    return max((weights - classes) // (inputs + 1 + classes), 1)

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
 import polars as pl
 
-from medward.errors import BadUsage
+from medward.errors import BadUsage, first_line
 
 
 class ColumnarFrame(Protocol):
@@ -41,16 +42,30 @@ def frame_of(table: pl.DataFrame | ColumnarFrame | Mapping[str, Any]) -> pl.Data
     try:
         return pl.DataFrame([_series(str(name), table[name]) for name in names])
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
-        raise BadUsage(
-            f"The columns make no table ({str(error).splitlines()[0]}): all need equally many cells."
-        ) from None
+        raise BadUsage(f"The columns make no table ({first_line(error)}): all need equally many cells.") from None
 
 
 def _series(name: str, column: Any) -> pl.Series:
     if isinstance(column, pl.Series):
         return column.alias(name)
+    if isinstance(column, str | bytes):
+        raise BadUsage(f"Column '{name}' is one text and no sequence of cells: give a list, also for one row.")
+    kind = getattr(getattr(column, "dtype", None), "kind", "")
+    if kind in ("M", "m"):
+        # As a list, dates in nanoseconds would be whole numbers, which nothing tells from seconds.
+        return pl.Series(name, np.asarray(column, f"{kind}8[us]"))
     cells = column.tolist() if hasattr(column, "tolist") else list(column)
-    if any(isinstance(cell, str) for cell in cells):
-        cells = [None if cell != cell else cell for cell in cells]  # noqa: PLR0124  only NaN differs from itself
+    if kind not in ("b", "i", "u", "f"):
+        cells = [None if _is_empty(cell) else cell for cell in cells]
     series = pl.Series(name, cells, strict=False)
+    if lost := series.null_count() - cells.count(None):
+        raise BadUsage(f"Column '{name}' has {lost} cells that are larger than a number can be, or of another kind.")
     return series.fill_nan(None) if series.dtype.is_float() else series
+
+
+def _is_empty(cell: Any) -> bool:
+    """Whether a cell is None, NaN, or the NA of pandas, which does not say whether it differs from itself."""
+    try:
+        return cell is None or bool(cell != cell)  # noqa: PLR0124
+    except TypeError:
+        return True

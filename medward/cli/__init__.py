@@ -10,6 +10,7 @@ from medward import __version__
 from medward.cli import bench, data, federation, node, store
 from medward.cli._console import narration
 from medward.cli.audit import audit
+from medward.cli.computing import outsource, score
 from medward.cli.demo import demo
 from medward.cli.detect import detect
 from medward.cli.evaluate import evaluate
@@ -17,7 +18,7 @@ from medward.cli.reproduce import reproduce
 from medward.cli.traffic.flows import flows
 from medward.cli.traffic.watch import watch
 from medward.cli.train import train
-from medward.errors import BadUsage, MedwardError, Stopped
+from medward.errors import BadUsage, MedwardError, Stopped, printable
 
 _INTERRUPTED = 130
 
@@ -33,6 +34,8 @@ for command in (demo, train, evaluate, detect, flows, watch, audit, reproduce):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
+app.add_typer(score.app, name="score")
+app.add_typer(outsource.app, name="outsource")
 app.add_typer(store.app, name="store")
 app.add_typer(federation.app, name="federation")
 app.add_typer(node.app, name="node")
@@ -51,18 +54,23 @@ def _root(
     """Hospitals train one intrusion detector for medical devices together, without a central server."""
 
 
+def _tell(error: MedwardError) -> None:
+    """Print what was wrong; words of a peer's or a file's in it change nothing on a terminal."""
+    print("\n".join(printable(line) for line in f"medward: {error}".split("\n")), file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and exit code 1, bad usage in 2."""
     try:
         with narration():
             app()
     except BadUsage as error:
-        print(f"medward: {error}", file=sys.stderr)
+        _tell(error)
         sys.exit(2)
     except Stopped as error:
         _end_now(str(error))
     except MedwardError as error:
-        print(f"medward: {error}", file=sys.stderr)
+        _tell(error)
         sys.exit(1)
     except OSError as error:
         where = error.filename if error.filename is not None else "a file or connection"

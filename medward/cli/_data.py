@@ -15,6 +15,12 @@ WARD_ROWS = 40_000
 SCHEMA_HELP = "The schema file that says what the columns of --data mean; `medward data schema` proposes one."
 DATA_HELP = "A data set's name (see `medward data list`), or the path of a file or folder that holds one."
 
+CLOSED_FORM_HELP = "Make the model of one sum of second moments, in one round, instead of training in rounds."
+#: How many random features a model in closed form has where nobody says.
+FEATURES = 512
+#: As in medward.agents.closed_form.features, which takes long to import.
+LEAST_FEATURES = 16
+FEATURES_HELP = "How many random features --closed-form takes, a multiple of 4."
 COURIER_HELP = (
     "Who decides when the members sum: every:K, event:LEVEL, random:MEAN, learned (spec/courier.md); "
     "without it, after every round."

@@ -80,9 +80,9 @@ def hospitals_of(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def write_page(path: Path, document: dict[str, Any]) -> None:
     """Write the page of a node's document."""
-    from medward.report.federation_page import write_node_report
-
     if path.exists() and not path.is_file():
         raise MedwardError(f"{path} is no file; choose another place for the page")
+    from medward.report.federation_page import write_node_report
+
     path.parent.mkdir(parents=True, exist_ok=True)
     write_node_report(path, document, hospitals_of(document))

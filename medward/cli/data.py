@@ -150,7 +150,7 @@ def check(
         if key == "cautions":
             continue
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        shown = ", ".join(text) if isinstance(text, list) else str(text)
+        shown = ", ".join(text) or "none" if isinstance(text, list) else str(text)
         console.print(printable(f"{key}: {shown}"), markup=False)
 
 
@@ -159,6 +159,9 @@ def schema(
     path: Path = typer.Argument(help="A table: a file, or a folder of files with the same columns."),
     label: str | None = typer.Option(None, help="The column of class names; leave it out where rows have none."),
     out: Path = typer.Option(..., help="The schema file to write, such as schema.toml."),
+    benign: list[str] = typer.Option(
+        [], help="A class that is harmless, where no name says so; may be given several times."
+    ),
     name: str | None = typer.Option(None, help="The schema's name: letters, digits and -. By default the file's."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -175,11 +178,14 @@ def schema(
         raise MedwardError(f"{out} is there already: name another file, so that nothing is lost.")
     if not out.parent.is_dir():
         raise BadUsage(f"--out: there is no folder {out.parent}; name another file.")
+    if benign and label is None:
+        raise BadUsage("--benign names a value of --label: give that, too.")
     say(f"reading {path}")
-    proposal = propose(path, label, name)
+    proposal = propose(path, label, name, tuple(benign))
     file, columns = proposal.file, proposal.file.columns
     reasons = [f"{printable(column)}: {reason}" for column, reason in proposal.reasons.items()]
     head = [f"Proposed by `medward data schema` from {proposal.rows} rows. Read it, and move columns.", *reasons]
+    head += [printable(f"warning: {warning}") for warning in proposal.warnings]
     out.write_text(to_toml(file, head), encoding="utf-8")
     document: dict[str, Any] = {
         "schema": str(out),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,18 @@ from rich.table import Table
 
 from medward import __version__
 from medward.cli._console import errors, print_json, progress, say, use_one_thread_per_operation
-from medward.cli._data import COURIER_HELP, DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data, warn_of
+from medward.cli._data import (
+    CLOSED_FORM_HELP,
+    COURIER_HELP,
+    DATA_HELP,
+    FEATURES,
+    LEAST_FEATURES,
+    SCHEMA_HELP,
+    WARD_ROWS,
+    open_data,
+    warn_of,
+)
+from medward.cli.computing.outsource import DEMO_FEATURES, refuse_outsourced, run_trial
 from medward.errors import BadUsage, Stopped
 
 if TYPE_CHECKING:
@@ -28,12 +39,20 @@ def demo(
     data: str = typer.Option("ward", help=DATA_HELP + " The default is synthetic."),
     schema: Path | None = typer.Option(None, help=SCHEMA_HELP),
     sites: int = typer.Option(4, help="How many hospitals there are; at least 3."),
-    rounds: int = typer.Option(20, help="How many training rounds they run."),
+    rounds: int = typer.Option(20, help="How many training rounds they run; 1 with --closed-form."),
+    closed_form: bool = typer.Option(False, "--closed-form", help=CLOSED_FORM_HELP),
+    features: int | None = typer.Option(
+        None,
+        min=LEAST_FEATURES,
+        help=f"Random features of --closed-form, a multiple of 4: {FEATURES}, or 16 with --protect outsourced.",
+    ),
     out: Path = typer.Option(Path("medward-out"), help="The folder for nodes, model/ and what is told of them."),
     partition: str = typer.Option("blocks", help="How the rows are dealt to hospitals: blocks, devices or dirichlet."),
     sample: float = typer.Option(1.0, help="The share of hospitals invited to each training round."),
     silent: list[str] = typer.Option([], help="A hospital that never answers, for example hospital-2."),
-    protect: str = typer.Option("aggregate", help="How updates are protected: aggregate (encrypted sums) or none."),
+    protect: str = typer.Option(
+        "aggregate", help="aggregate (encrypted sums), none, or with --closed-form outsourced (encrypted rows)."
+    ),
     bits: int = typer.Option(16, help="The width of a value of an update: 4, 8, 12 or 16."),
     courier: str = typer.Option("", help=COURIER_HELP),
     budget: int = typer.Option(0, help="Bytes that all training sums together may take under --courier; 0: no limit."),
@@ -65,6 +84,7 @@ def demo(
     from medward.node.trial.manifest import MANIFEST
     from medward.report.federation_page import write_report
 
+    rounds = 1 if closed_form else rounds
     options = Options(
         *(sites, rounds, _one_of("partition", partition, PARTITIONS), sample, tuple(silent)),
         protect=_one_of("protect", protect, ("none", "aggregate", "outsourced")),
@@ -72,18 +92,22 @@ def demo(
         seed=seed,
         courier=courier,
         budget=budget,
+        features=(features or (DEMO_FEATURES if protect == "outsourced" else FEATURES)) if closed_form else 0,
     )
     engines = _one_of("store", store, ("embedded", "kubo")), _one_of("ledger", ledger, ("pbft", "cometbft"))
-    refuse_impossible(options)
+    if protect == "outsourced":
+        refuse_outsourced(options, simulate=simulate, resume=resume)
+    else:
+        refuse_impossible(options)
     if not simulate and sites > MAX_MEMBERS:
         raise BadUsage(f"A ledger has at most {MAX_MEMBERS} members: use at most {MAX_MEMBERS} sites, or --simulate.")
     if not resume:
         earlier_run.make_room(out, force)
     keep_compiled()
     dataset, flows = open_data(data, seed, rows=rows, schema=schema)
-    warn_of(dataset, flows)
+    cautions = warn_of(dataset, flows)
     prepared = prepare(dataset, flows, "honest", seed)
-    run = _simulated if simulate else _with_nodes
+    run = _simulated if simulate else _outsourced if protect == "outsourced" else _with_nodes
     words = _Words(data, rows, out, options, engines, resume)
     try:
         with progress() as bars:
@@ -95,6 +119,7 @@ def demo(
     (out / MANIFEST).unlink(missing_ok=True)
     document = _finished(prepared, words, outcome, began)
     document["options"] |= {"simulate": simulate} if simulate else {"store": store, "ledger": ledger}
+    document["cautions"] = list(cautions)
     document["hospitals"] = outcome.per_hospital()
     say("writing the report")
     write_report(out, document)
@@ -233,6 +258,7 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Ou
         partition=options.partition,
         courier=options.courier,
         budget=options.budget,
+        features=options.features,
         members=options.sites,
         schema=prepared.dataset.text,
     )
@@ -265,6 +291,17 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Ou
     )
 
 
+def _outsourced(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Outcome:
+    """Run a federation that trains on encrypted rows, as processes."""
+    from medward.agents.sentinel.recipe import recipe_of
+    from medward.federation.simulation.training import FederatedTraining
+
+    recipe = recipe_of(prepared.dataset.name)
+    shares = FederatedTraining(prepared, recipe, replace(words.options, protect="aggregate"))
+    model = run_trial(prepared, shares.shares, words.options, words.out, words.engines, bars.step)
+    return _Outcome(model, [], lambda: _per_hospital(shares, model))
+
+
 def _validated(prepared: "PreparedData", model: "SentinelModel") -> dict[str, float]:
     """Measure a model on validation rows."""
     from medward.agents.sentinel.judgement import judge
@@ -291,11 +328,19 @@ def _finished(prepared: "PreparedData", words: _Words, outcome: _Outcome, began:
     document["options"] = {"data": words.data, "rows": words.rows, **asdict(words.options)}
     # Without what has no meaning for these data, or without a Courier.
     meaningless = (("rows", words.data != "ward"), ("courier", not words.options.courier))
-    for name in [name for name, absent in (*meaningless, ("budget", not words.options.budget)) if absent]:
+    for name in [name for name, absent in (*meaningless, *_unused(words.options)) if absent]:
         del document["options"][name]
+    if words.options.features:
+        document["options"]["closed-form"] = True
+        del document["options"]["rounds"]
     document["rounds_log"] = list(outcome.rounds_log)
     document["classes"] = list(result.classes)
     return document
+
+
+def _unused(options: "Options") -> Sequence[tuple[str, bool]]:
+    """Return the options that mean nothing where they are 0, and whether they are."""
+    return ("budget", not options.budget), ("features", not options.features)
 
 
 def _document(prepared: "PreparedData", words: _Words, result: "Judgement", name: str) -> dict[str, Any]:

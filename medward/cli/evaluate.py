@@ -9,6 +9,7 @@ from rich.table import Table
 
 import medward
 from medward.cli._console import errors, print_json, say
+from medward.cli._data import warn_of
 from medward.cli._models import MODEL_HELP, refuse_no_model
 
 
@@ -26,6 +27,7 @@ def evaluate(
     """
     began = perf_counter()
     from medward.agents.sentinel.judgement import UNKNOWN
+    from medward.flows.opening import dataset_with
 
     refuse_no_model(model)
     trained = medward.load_model(model)
@@ -34,6 +36,7 @@ def evaluate(
     flows = trained.read(data, labelled=True)
     if trained.space.history and not trained.sees_history(flows):
         errors().print(f"no history: {data} names no {schema.device} or no {schema.order}")
+    cautions = warn_of(dataset_with(schema), flows)
     say(f"deciding {len(flows)} rows")
     result = trained.evaluate(flows)
     if UNKNOWN in result.classes:
@@ -45,6 +48,7 @@ def evaluate(
         "synthetic": schema.synthetic,
         "rows": len(flows),
         "history": trained.sees_history(flows),
+        "cautions": list(cautions),
         "metrics": result.metrics,
         "expected_cost": result.expected_cost,
         "escalation_rate": result.escalation_rate,

@@ -9,7 +9,7 @@ import typer
 
 from medward.cli import running
 from medward.cli._console import errors, print_json, say
-from medward.cli._data import COURIER_HELP
+from medward.cli._data import CLOSED_FORM_HELP, COURIER_HELP, FEATURES, FEATURES_HELP, LEAST_FEATURES, warn_of
 from medward.cli._options import HomeOption, JsonOption
 from medward.errors import BadUsage, MedwardError
 
@@ -60,6 +60,11 @@ def init(
         ),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="How many training rounds the plan has.")] = 50,
+    closed_form: Annotated[bool, typer.Option("--closed-form", help=CLOSED_FORM_HELP)] = False,
+    features: Annotated[
+        int,
+        typer.Option("--features", min=LEAST_FEATURES, help=FEATURES_HELP),
+    ] = FEATURES,
     bits: Annotated[int, typer.Option("--bits", help="The width of a value of an update: 4, 8, 12 or 16.")] = 16,
     courier: Annotated[str, typer.Option("--courier", help=COURIER_HELP)] = "",
     budget: Annotated[
@@ -89,7 +94,10 @@ def init(
     members = _Members(tuple(member or ()), tuple(card or ()))
     training = None
     if train is not None or schema is not None:
-        training = _TrainingOptions(train, schema, rounds, bits, seed, courier, budget, deadline)
+        training = _TrainingOptions(
+            *(train, schema, 1 if closed_form else rounds, bits, seed, courier, budget, deadline),
+            features=features if closed_form else 0,
+        )
     foundation = _Foundation(name, out, members, training, application, store, ledger)
     say("making keys and homes")
     homes, federation = _found(foundation)
@@ -144,6 +152,7 @@ class _TrainingOptions:
     courier: str
     budget: int
     deadline: float
+    features: int = 0
 
     def dataset(self) -> "Dataset":
         """Return the data set that medward knows by name, or the one that the schema file describes."""
@@ -164,7 +173,8 @@ class _TrainingOptions:
     def sums(self, members: int) -> dict[str, Any]:
         """Return how sums are made, for node.toml."""
         courier = {"courier": self.courier, "budget": self.budget, "members": members}
-        return {"rounds": self.rounds, "bits": self.bits, "seed": self.seed} | courier
+        numbers = {"rounds": self.rounds, "bits": self.bits, "seed": self.seed}
+        return numbers | ({"features": self.features} if self.features else {}) | courier
 
 
 @dataclass(frozen=True)
@@ -201,7 +211,7 @@ def _found(foundation: _Foundation) -> "tuple[dict[str, Home], FederationFile]":
     name, folder, members, file = foundation.name, foundation.folder, foundation.members, foundation.file
     if bool(members.addresses) == bool(members.cards):
         raise BadUsage("give the members with --member, or their cards with --card: one of the two")
-    agree, table = _plan(foundation) if foundation.training else (None, {})
+    agree, table = _plan(foundation) if foundation.training else (_agreed_by(foundation.application), {})
     program_of(foundation.application)
     if members.cards and foundation.ledger == "cometbft":
         raise BadUsage("one operator makes all keys of CometBFT: use --member, or the ledger pbft")
@@ -229,6 +239,15 @@ def _found(foundation: _Foundation) -> "tuple[dict[str, Home], FederationFile]":
     return homes, read_federation(file)
 
 
+def _agreed_by(application: str) -> "Agree | None":
+    """Return what gives the parameters of an application that does not train."""
+    if application not in ("outsourced", "scoring"):
+        return None
+    from medward.node.computing.rules import computing_parameters_of
+
+    return computing_parameters_of
+
+
 def _check_choice(option: str, given: str, *choices: str) -> None:
     if given not in choices:
         raise BadUsage(f"{option}: expected {' or '.join(choices)}, got '{given}'")
@@ -253,7 +272,7 @@ def _plan(foundation: _Foundation) -> "tuple[Agree, dict[str, object]]":
     try:
         plan = plan_for(dataset, ParticipantSettings(data=dataset.name, **sums))
     except InvalidConfiguration as error:
-        raise BadUsage(f"--courier and --budget: {error}") from None
+        raise BadUsage(f"--courier, --budget and --features: {error}") from None
     ours = ("courier", "budget", "members")
     agreed = {"data": dataset.name} | ({"schema": dataset.text} if dataset.text else {})
     table: dict[str, object] = agreed | {k: v for k, v in sums.items() if options.courier or k not in ours}
@@ -329,8 +348,8 @@ def _check_data(federation: "FederationFile", data: Path | None, present: Mappin
         data: this hospital's rows.
         present: the home's settings of before, where it has some.
     """
-    from medward.flows.reading import recognise
-    from medward.node.training.data import own_rows, read_data, read_settings
+    from medward.flows.reading import data_files, recognise
+    from medward.node.training.data import read_data, read_settings, side_of
     from medward.node.training.rules import participant_table
 
     parameters = federation.application.parameters
@@ -344,12 +363,18 @@ def _check_data(federation: "FederationFile", data: Path | None, present: Mappin
             _check_known_place(federation.name, agreed, described="schema" in parameters)
         return None
     say(f"reading {data}")
+    data_files(data)
     if "schema" not in parameters and (found := recognise(data).name) != agreed:
         raise MedwardError(
             f"{data} holds rows of {found}, and {federation.name} trains on {agreed}; give your rows of it"
         )
     settings = read_settings(participant_table(parameters, str(data.resolve())))
-    return own_rows(read_data(settings), settings)
+    prepared = read_data(settings)
+    warn_of(prepared.dataset, prepared.flows)
+    side = side_of(prepared, settings, b"")
+    if side.own.labels != "none":
+        side.hospital.check_rows(side.plan)
+    return side.own
 
 
 def _check_known_place(federation: str, agreed: str, *, described: bool) -> None:

@@ -84,10 +84,10 @@ def reproduce(
         )
     study = Study(chosen, range(seeds), method or DEFAULT_METHODS, quick, results, without_fingerprints)
     document: dict[str, Any] = {"protocol": protocol, "quick": quick, "data": {}}
-    sources = []
+    sources, cautions = [], {}
     for name in data:
         dataset, flows = open_data(name, 0, chosen, without_fingerprints=without_fingerprints, schema=schema)
-        warn_of(dataset, flows)
+        cautions[dataset.name] = warn_of(dataset, flows)
         if without_fingerprints and not dataset.fingerprints:
             raise BadUsage(f"{dataset.schema.title} has no fingerprints to leave out.")
         for one in (one for one in method if left_out(one, dataset)):
@@ -101,10 +101,11 @@ def reproduce(
     kind = protocol + (WITHOUT if without_fingerprints else "") + (", quick" if quick else "")
     for dataset in (source.dataset for source in sources):
         own = runs[dataset.name]
-        document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "runs": own}
+        told = list(cautions[dataset.name])
+        document["data"][dataset.name] = {"synthetic": dataset.schema.synthetic, "cautions": told, "runs": own}
         title = _title(dataset, kind)
         if not as_json:
-            _print_tables(title, own)
+            _print_tables(title, own, told)
         if plots:
             from medward.report.plots import draw_scores
 
@@ -119,12 +120,12 @@ def _title(dataset: "Dataset", kind: str) -> str:
     return f"{dataset.schema.title} ({kind}{', synthetic' if dataset.schema.synthetic else ''})"
 
 
-def _print_tables(title: str, runs: list[dict[str, Any]]) -> None:
-    """Print what was measured on one data set."""
+def _print_tables(title: str, runs: list[dict[str, Any]], cautions: list[str]) -> None:
+    """Print what was measured on one data set, and what that is worth."""
     from medward.report.tables import markdown_table, measures_table, recall_table
 
-    tables = "\n\n".join((markdown_table(runs), measures_table(runs), "Recall of each class:", recall_table(runs)))
-    _print(f"\n### {title}\n\n{tables}")
+    parts = *(f"Caution: {one}" for one in cautions), markdown_table(runs), measures_table(runs)
+    _print("\n\n".join((f"\n### {title}", *parts, "Recall of each class:", recall_table(runs))))
 
 
 def _print_comparisons(runs: list[dict[str, Any]], quick: bool) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from medward.cli._console import errors, print_json, waiting
 from medward.cli._options import JsonOption
-from medward.errors import BadUsage, MedwardError
+from medward.errors import BadUsage, MedwardError, printable
 
 if TYPE_CHECKING:
     from medward.node.api.client import NodeClient
@@ -170,8 +170,8 @@ def status(
     for where, client in clients.items():
         with waiting(f"an answer of {where}"), client:
             try:
-                known = {"known_members": client.get("/members"), "datasets": client.get("/datasets")}
-                rows.append(_told(where, client.get("/status")) | known)
+                told = _told(where, client.get("/status"))
+                rows.append(told | {"known_members": client.get("/members"), "datasets": client.get("/datasets")})
             except NodeError as error:
                 rows.append({"node": where, "problem": str(error)})
     if as_json:
@@ -179,32 +179,45 @@ def status(
     else:
         _show(rows)
     if any(row["problem"] for row in rows):
-        bad = [str(row.get("name", row["node"])) for row in rows if row["problem"]]
+        bad = [printable(row.get("name", row["node"])) for row in rows if row["problem"]]
         raise MedwardError(f"not everything is well with {', '.join(bad)}; see above and the node's log")
 
 
-def _told(where: str, status: dict[str, Any]) -> dict[str, Any]:
-    """What a node says; a federation that has stopped is a problem of all its nodes."""
+def _told(where: str, status: Any) -> dict[str, Any]:
+    """Return what a node says; a federation that has stopped is a problem of all its nodes.
+
+    Raises:
+        NodeError: it is nothing that a node says.
+    """
+    from medward.node.errors import NodeError
     from medward.node.interfaces import HOW_TO_RESUME
 
-    stopped = status["participant"].get("stopped")
-    if stopped and not status["problem"]:
-        status["problem"] = f"the federation has stopped: {stopped}; {HOW_TO_RESUME}"
-    return {"node": where, **status}
+    kinds = {"name": str, "ledger": dict, "store": dict, "participant": dict, "members": list, "warnings": list}
+    if not isinstance(status, dict) or not all(isinstance(status.get(key), kind) for key, kind in kinds.items()):
+        raise NodeError(f"what answers at {where} is no medward node, or one of another version; check the address")
+    stopped, problem = status["participant"].get("stopped"), status.get("problem")
+    if stopped and not problem:
+        problem = f"the federation has stopped: {stopped}; {HOW_TO_RESUME}"
+    return {"node": where, **status, "problem": problem}
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from medward.node.ledger.wishes import sentence
+
+    def line(text: str) -> None:
+        # Names and reasons are others': none is taken for markup, and none changes anything on a terminal.
+        console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     table = Table(box=None, pad_edge=False)
     for title in ("member", "phase", "round", "height", "votes", "in reach", "disk left"):
         table.add_column(title, overflow="fold")
     for row in rows:
         ledger, store, part = row.get("ledger", {}), row.get("store", {}), row.get("participant", {})
-        table.add_row(
+        cells = (
             f"{row['name']}.{row['incarnation']}" if "name" in row else row["node"],
             str(row.get("phase", "")),
             "" if part.get("round") is None else f"{part['round']} {part['phase']}",
@@ -213,27 +226,27 @@ def _show(rows: list[dict[str, Any]]) -> None:
             f"{ledger.get('in_reach', '?')} of {len(row['members'])}" if "members" in row else "",
             f"{store['disk_free'] / 2**30:.1f} GiB" if "disk_free" in store else "",
         )
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     first = next((row for row in rows if "federation" in row), None)
     console = Console()
     if first is not None:
-        console.print(f"{first['federation']} ({first['fingerprint']})", highlight=False)
+        line(f"{first['federation']} ({first['fingerprint']})")
     console.print(table)
     for one in next((row["datasets"] for row in rows if "datasets" in row), []):
         what = f"{one['rows']} rows of {one['data_set']}" if one["data_set"] else "sealed data"
-        readers = ", ".join(one["readers"])
-        console.print(f"{one['member']} keeps {one['data']}: {what}, to {readers}", highlight=False, soft_wrap=True)
+        line(f"{one['member']} keeps {one['data']}: {what}, to {', '.join(one['readers'])}")
     for one in next((row["participant"].get("wishes", []) for row in rows if row.get("participant")), []):
-        console.print(sentence(one), highlight=False, soft_wrap=True)
+        line(sentence(one))
     for row in rows:
         part = row.get("participant", {})
         if part.get("labels") not in (None, "both"):
-            console.print(f"{row['name']} {part['labels_mean']}", highlight=False, soft_wrap=True)
+            line(f"{row['name']} {part['labels_mean']}")
         if part.get("last_final_round") is not None:
-            console.print(f"{row['name']}: {_last_round(part)}", highlight=False, soft_wrap=True)
+            line(f"{row['name']}: {_last_round(part)}")
         for warning in row.get("warnings", []):
-            console.print(f"{row.get('name', row['node'])}: {warning}", highlight=False, soft_wrap=True)
+            line(f"{row.get('name', row['node'])}: {warning}")
         if row["problem"]:
-            console.print(f"{row.get('name', row['node'])}: {row['problem']}", highlight=False, soft_wrap=True)
+            line(f"{row.get('name', row['node'])}: {row['problem']}")
 
 
 def _last_round(part: dict[str, Any]) -> str:

@@ -8,7 +8,17 @@ from rich.console import Console
 
 import medward
 from medward.cli._console import errors, print_json, say, use_one_thread_per_operation
-from medward.cli._data import DATA_HELP, SCHEMA_HELP, WARD_ROWS, open_data, warn_of
+from medward.cli._data import (
+    CLOSED_FORM_HELP,
+    DATA_HELP,
+    FEATURES,
+    FEATURES_HELP,
+    LEAST_FEATURES,
+    SCHEMA_HELP,
+    WARD_ROWS,
+    open_data,
+    warn_of,
+)
 from medward.errors import BadUsage
 
 
@@ -26,6 +36,13 @@ def train(
         [],
         help="Show training rows again as if this share of their stream were known (0.15, say), for files that hold "
         "only some rows of a stream. May be given several times.",
+    ),
+    closed_form: bool = typer.Option(False, "--closed-form", help=CLOSED_FORM_HELP),
+    features: int = typer.Option(FEATURES, min=LEAST_FEATURES, help=FEATURES_HELP),
+    polynomial: bool = typer.Option(
+        False,
+        "--polynomial",
+        help="Train a network of squares on quaternion layers, which `medward score` computes on encrypted flows.",
     ),
     rows: int = typer.Option(WARD_ROWS, help="The size of the synthetic ward."),
     seed: int = typer.Option(0, help="What split and training are drawn from."),
@@ -45,9 +62,14 @@ def train(
         raise BadUsage("--thin takes shares above 0 and at most 1.")
     if thin and everything:
         raise BadUsage("--thin copies the training rows of a split: leave out --all-rows.")
+    if polynomial and closed_form:
+        raise BadUsage("--polynomial trains a network and --closed-form makes a model without training: give one.")
+    if out.exists() and not out.is_dir():
+        raise BadUsage(f"--out: {out} is no folder; name one, which is made where there is none.")
     began = perf_counter()
     import numpy as np
 
+    from medward.agents.sentinel.recipe import polynomial_recipe, recipe_of
     from medward.flows.partition import partition_rows
     from medward.flows.prepared import prepare
 
@@ -64,7 +86,9 @@ def train(
     errors().print(f"training on {len(own)} of {len(flows)} rows{copies}")
     say(f"training on {len(own)} rows")
     how = "local" if local else "central"
-    model = medward.train(prepared, chosen, seed=seed)
+    recipe = recipe_of(dataset.name)
+    chosen_recipe = polynomial_recipe(recipe) if polynomial else recipe
+    model = medward.train(prepared, chosen, chosen_recipe, seed=seed, features=features if closed_form else 0)
     name = model.save(out)
     document = {
         "data": dataset.name,

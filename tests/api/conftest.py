@@ -1,11 +1,14 @@
 """A small table of a user's own with its schema, on disk."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import pytest
+
+import medward
+from medward.agents.sentinel.recipe import LearningSettings, NetworkSettings, Recipe, ScalingSettings
 
 SCHEMA = """
 name = "own"
@@ -16,6 +19,13 @@ block = 10
 cheap = ["size", "noise"]
 categories = ["proto"]
 """
+
+#: Trains in a second.
+QUICK = Recipe(
+    ScalingSettings(bins=8, cells=64),
+    NetworkSettings(embedding=2, hidden=(16,)),
+    LearningSettings(batch=64, epochs=8, learning_rate=1e-2),
+)
 
 
 class Files(NamedTuple):
@@ -46,3 +56,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     own_rows(3000, 1).write_csv(folder / "own.csv")
     (folder / "own.toml").write_text(SCHEMA)
     return Files(folder / "own.csv", folder / "own.toml")
+
+
+@pytest.fixture(scope="module")
+def split(files: Files) -> Any:
+    """Its rows, split honestly."""
+    return medward.split(medward.load(files.table, files.schema))

@@ -1,5 +1,7 @@
 """Federating Sentinel, a plain network and a user's own, under encrypted sums and in the open."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,16 @@ def test_encryption_changes_no_bit_of_a_network(split: Any) -> None:
     assert sent["aggregate"] > sent["none"]
 
 
+def test_hospitals_with_tables_of_their_own_train_on_those(split: Any) -> None:
+    kinds = split.flows.y[split.split.train]
+    shares = [split.split.train[kinds != left_out] for left_out in (0, 1, 2)]
+    done = medward.federate(split, 3, rounds=3, model=medward.PlainNetwork(), shares=shares)
+    assert [share.tolist() for share in done.shares.values()] == [share.tolist() for share in shares]
+    assert done.model.classes == tuple(split.flows.schema.classes)
+    other = medward.federate(split, 3, rounds=3, model=medward.PlainNetwork(), shares=shares[::-1], protect="none")
+    assert done.model.name != other.model.name
+
+
 def test_own_network_learns_and_is_kept(split: Any, tmp_path: Path) -> None:
     seen: list[RoundReport] = []
     done = medward.federate(split, rounds=2, model=Centroids(), clip=10.0, progress=seen.append)
@@ -94,6 +106,48 @@ def test_plain_network_needs_nothing_to_be_read_again(split: Any, tmp_path: Path
     again = medward.load_model(tmp_path)
     assert again.name == name
     assert again.evaluate(split) == done.model.evaluate(split)
+
+
+@pytest.fixture(scope="module")
+def plain(split: Any) -> Any:
+    return medward.federate(split, rounds=1, protect="none", model=medward.PlainNetwork(hidden=7)).model
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda own: {"weights": own.weights[:-1]},
+        lambda own: {"weights": own.weights[None]},
+        lambda own: {"weights": own.weights.astype(np.float64)},
+        lambda own: {"weights": own.weights + np.float32(np.nan)},
+        lambda own: {"weights": own.weights[:2]},
+        lambda own: {"_classes": ("benign", "benign")},
+        lambda own: {"_classes": ("benign", "unheard of")},
+        lambda own: {"_classes": ([], {})},
+        lambda own: {"scaler": replace(own.scaler, mean=own.scaler.mean * np.float32(np.inf))},
+    ],
+)
+def test_saved_network_whose_parts_do_not_fit_is_refused(plain: Any, tmp_path: Path, altered: Any) -> None:
+    own = copy.copy(plain)
+    vars(own).update(altered(plain))
+    own.save(tmp_path)
+    with pytest.raises(medward.MedwardError, match="copy the whole folder again") as found:
+        medward.load_model(tmp_path)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", "null", "\x00", "{}"])
+def test_description_of_a_network_that_is_none_is_refused(plain: Any, tmp_path: Path, content: str) -> None:
+    plain.save(tmp_path)
+    (tmp_path / "network.json").write_text(content)
+    with pytest.raises(medward.MedwardError, match="does not describe a model"):
+        medward.load_model(tmp_path)
+
+
+def test_weights_of_another_network_of_the_same_name_are_refused(plain: Any, tmp_path: Path) -> None:
+    plain.save(tmp_path)
+    with pytest.raises(medward.MedwardError, match="its network has"):
+        medward.load_model(tmp_path, network=medward.PlainNetwork(hidden=8))
 
 
 def _poison(hospital: str, update: Any) -> Any:
@@ -158,6 +212,9 @@ def test_wrong_network_is_told_in_one_sentence(split: Any, what: str, sentence: 
         ({"protect": "hope"}, "aggregate or none"),
         ({"partition": "halves"}, "partition is one of"),
         ({"hospitals": 2}, "at least 3"),
+        ({"shares": [[0], [1]]}, "shares for 2 hospitals of 4"),
+        ({"shares": [[0], [1], [], [2]]}, "there must be one at least"),
+        ({"shares": [[0], [1], [2], [1 << 30]]}, "none of some of the numbers given"),
         ({"rounds": 0}, "at least 1 round"),
         ({"bits": 5}, "5 bits"),
         ({"protect": "none", "combine": lambda updates: updates}, "rule that combines updates returned shape"),

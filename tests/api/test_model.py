@@ -9,19 +9,7 @@ import polars as pl
 import pytest
 
 import medward
-from medward.agents.sentinel.recipe import LearningSettings, NetworkSettings, Recipe, ScalingSettings
-from tests.api.conftest import Files, own_rows
-
-QUICK = Recipe(
-    ScalingSettings(bins=8, cells=64),
-    NetworkSettings(embedding=2, hidden=(16,)),
-    LearningSettings(batch=64, epochs=8, learning_rate=1e-2),
-)
-
-
-@pytest.fixture(scope="module")
-def split(files: Files) -> Any:
-    return medward.split(medward.load(files.table, files.schema))
+from tests.api.conftest import QUICK, Files, own_rows
 
 
 @pytest.fixture(scope="module")
@@ -100,20 +88,3 @@ def test_wrong_table_gets_one_sentence(model: medward.Model, change: Any, senten
     with pytest.raises(medward.MedwardError, match=sentence) as found:
         model.predict(change(own_rows(10, 1)))
     assert "\n" not in str(found.value)
-
-
-def test_rows_without_both_kinds_are_refused(split: Any) -> None:
-    benign = np.flatnonzero(split.flows.y == 0)
-    with pytest.raises(medward.MedwardError, match="0 are attacks"):
-        medward.train(split, benign)
-    with pytest.raises(medward.MedwardError, match="by their numbers"):
-        medward.train(split, split.flows.y == 0)
-    with pytest.raises(medward.MedwardError, match="rows from 0 to 2999"):
-        medward.train(split, [1, 3000])
-
-
-@pytest.mark.slow
-def test_model_says_on_whose_rows_it_was_trained(split: Any) -> None:
-    half = split.split.train[::2]
-    assert medward.train(split, half, recipe=QUICK).provenance.how == "local"
-    assert medward.train(split, split.split.train, recipe=QUICK).provenance.how == "central"

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,8 @@ from medward.agents.sentinel.recipe import Recipe
 from medward.cli import main
 from medward.flows.datasets import DATASETS, ward
 from medward.flows.prepared import prepare
+
+MEMBERS = [f"--member=h{number}=127.0.0.1:{22000 + 10 * number}" for number in range(4)]
 
 
 class Done(NamedTuple):
@@ -41,20 +43,23 @@ class Done(NamedTuple):
 Run = Callable[..., Done]
 
 
+def exit_code_of_main(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    """Run the command line with the given words; return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["medward", *map(str, words)])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
 @pytest.fixture
 def medward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a function that runs the command line with the given words."""
 
     def run(*words: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["medward", *map(str, words)])
         capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return Done(code, printed.out, printed.err)
+        return Done(exit_code_of_main(monkeypatch, *words), *capsys.readouterr())
 
     return run
 
@@ -68,3 +73,27 @@ def ward_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     model.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows of another synthetic ward."""
+    path = tmp_path_factory.mktemp("unseen") / "unseen.csv"
+    ward.write_csv(path, 3000, 77)
+    return path
+
+
+@pytest.fixture
+def trial(medward: Run, tmp_path: Path) -> Path:
+    """Homes of four members that have not begun, of a federation that keeps a bank."""
+    done = medward("federation", "init", "--out", tmp_path / "trial", *MEMBERS)
+    assert done.code == 0, done.err
+    return tmp_path / "trial"
+
+
+def assert_bad_usage(medward: Run, folder: Path, words: Sequence[str]) -> None:
+    """Assert that a command, run in this folder, is refused in one sentence as it is called, and leaves nothing."""
+    done = medward(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.sentence.startswith("medward: ")
+    assert not list(folder.glob("x/*"))

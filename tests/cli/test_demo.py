@@ -4,7 +4,6 @@ import html
 import json
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from medward.errors import MedwardError
 from medward.ledger.cometbft.process import find_program
-from medward.node.trial.earlier_run import make_room, write_mark
-from medward.node.trial.founding import found_on_one_machine
-from medward.node.trial.launcher import free_seats
 from tests.cli.conftest import Run
 from tests.store.conftest import kubo_program
 
@@ -95,7 +90,9 @@ def test_courier_sums_less_often_and_ends_within_its_budget(medward: Run, tmp_pa
     [
         (("--courier", "sometimes"), 1, "no policy"),
         (("--budget", 5), 1, "needs a Courier"),
-        (("--protect", "outsourced"), 1, "outsourced"),
+        (("--protect", "outsourced"), 2, "add --closed-form"),
+        (("--protect", "outsourced", "--closed-form", "--sites", 5), 2, "takes 3 or 4 hospitals"),
+        (("--protect", "outsourced", "--closed-form", "--simulate"), 2, "nothing to resume"),
         (("--protect", "wishes"), 2, "wishes"),
         (("--bits", 32), 1, "32 bits are not offered"),
         (("--partition", "horoscope"), 2, "horoscope"),
@@ -116,6 +113,13 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert not (tmp_path / "model").exists()
 
 
+def test_model_in_closed_form_without_features_is_refused(medward: Run, tmp_path: Path) -> None:
+    done = medward("demo", *SMALL, "--out", tmp_path, "--closed-form", "--features", 0)
+    assert done.code == 2
+    assert "greater than or equal to 16" in done.err
+    assert not (tmp_path / "model").exists()
+
+
 def test_more_nodes_than_a_ledger_has_members_are_refused_before_any_starts(medward: Run, tmp_path: Path) -> None:
     done = medward("demo", "--sites", 65, "--protect", "none", "--out", tmp_path)
     assert done.code == 2
@@ -129,49 +133,6 @@ def test_run_is_replaced_only_where_the_user_says_so(medward: Run, tmp_path: Pat
     assert done.code == 2
     assert "--force replaces an earlier run in it, --resume goes on" in done.sentence
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
-@pytest.fixture
-def earlier(tmp_path: Path) -> Path:
-    """A folder in which a demo made a home, and the user put a file."""
-    folder = tmp_path / "out"
-    found_on_one_machine(folder, "trial", free_seats(["a"]), "bank", prefix="node-")
-    write_mark(folder, [folder / "node-a"])
-    (folder / "notes.txt").write_text("mine")
-    return folder
-
-
-def test_forced_demo_removes_the_homes_of_the_earlier_one_and_nothing_else(earlier: Path) -> None:
-    make_room(earlier, force=True)
-    assert [path.name for path in earlier.iterdir()] == ["notes.txt"]
-
-
-def test_forced_demo_removes_nothing_where_a_home_is_of_another_federation(earlier: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    found_on_one_machine(other, "ward", free_seats(["a"]), "bank", prefix="node-")
-    for place in ("node-b", "node-a"):
-        # Beside the demo's own home, and then under its name.
-        if (earlier / place).exists():
-            shutil.rmtree(earlier / place)
-        (other / "node-a").rename(earlier / place)
-        before = sorted(earlier.rglob("*"))
-        with pytest.raises(MedwardError, match=f"{place} is a node's home that no demo made here"):
-            make_room(earlier, force=True)
-        assert sorted(earlier.rglob("*")) == before
-        (earlier / place).rename(other / "node-a")
-
-
-def test_folder_that_is_itself_a_home_is_never_a_demo_s(earlier: Path) -> None:
-    with pytest.raises(MedwardError, match="that no demo made here"):
-        make_room(earlier / "node-a", force=True)
-
-
-def test_forced_demo_removes_what_a_simulation_kept(tmp_path: Path) -> None:
-    for name in ("checkpoint/state", "journals/simulation-1/hospital-1.sqlite", "store/pins.sqlite", "model/mine"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
-    make_room(tmp_path, force=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.mark.processes
@@ -251,3 +212,29 @@ def test_four_nodes_on_kubo_and_cometbft_train_the_same_model(
         assert len(entry["contributions"]) == len(entry["answers"]) == 4
         assert entry["bytes_up"] > 0
     assert medward("audit", "--home", tmp_path / "nodes").code == 0
+
+
+@pytest.mark.slow
+def test_model_in_closed_form_is_made_in_one_round(medward: Run, tmp_path: Path) -> None:
+    words = ("demo", *SMALL, "--closed-form", "--features", 64, "--protect", "none", "--json")
+    done = medward(*words, "--out", tmp_path / "first")
+    assert done.code == 0, done.err
+    assert [entry["task"] for entry in done.document["rounds_log"]] == ["survey"] * 3 + ["gram"]
+    assert done.document["rounds"] == 1
+    assert "1 of 1 training round" in (tmp_path / "first" / "report.html").read_text()
+    again = medward(*_told_to_run_again(tmp_path / "first"), "--out", tmp_path / "again", "--json")
+    assert again.document["model_name"] == done.document["model_name"]
+
+
+@pytest.mark.processes
+def test_four_nodes_make_the_model_in_closed_form_of_a_simulation_and_the_audit_finds_it(
+    medward: Run, tmp_path: Path
+) -> None:
+    words = ("demo", "--rows", 4000, "--seed", 1, "--closed-form", "--features", 64, "--json")
+    nodes = medward(*words, "--out", tmp_path / "nodes")
+    assert nodes.code == 0, nodes.err
+    simulated = medward(*words, "--out", tmp_path / "simulated", "--simulate", "--protect", "none")
+    pair = [json.loads((tmp_path / way / "model" / "model.json").read_text()) for way in ("nodes", "simulated")]
+    assert pair[0]["weights"] == pair[1]["weights"] == simulated.document["model_name"]
+    audit = medward("audit", "--home", tmp_path / "nodes", "--json")
+    assert audit.code == 0, audit.out + audit.err

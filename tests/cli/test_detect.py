@@ -1,5 +1,6 @@
-"""`medward detect` on standard input and on a file that grows; `--model` that is something else."""
+"""`medward detect` on a file, on standard input and on a file that grows; `--model` that is something else."""
 
+import gzip
 import json
 import subprocess
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import safetensors.numpy
 
@@ -137,3 +139,29 @@ def test_model_that_is_something_else_is_named(medward: Run, ward_model: Path, u
 
 def test_follow_is_for_files(medward: Run, ward_model: Path) -> None:
     assert medward("detect", "--model", ward_model, "--flows", "-", "--follow").code == 2
+
+
+def test_detect_prints_one_line_for_each_flow(medward: Run, ward_model: Path, unseen: Path) -> None:
+    bare = unseen.with_name("today.csv.gz")
+    frame = pl.read_csv(unseen, infer_schema=False).drop("label")
+    bare.write_bytes(gzip.compress(frame.write_csv().encode()))
+    done = medward("detect", "--model", ward_model, "--flows", bare)
+    assert done.code == 0, done.err
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert len(lines) == frame.height == 300
+    for line, device, time in zip(lines, frame["device"], frame["time"], strict=True):
+        assert line.keys() >= {"time", "device", "decision", "class", "q", "evidence", "model"}
+        assert (line["device"], line["time"], line["synthetic"]) == (device, float(time), True)
+        best = max(line["q"], key=line["q"].__getitem__)
+        assert best == ("ALLOW" if line["decision"] == "ALLOW" else f"ALERT {line['class']}")
+        assert ("ESCALATE" in line["q"]) != line["evidence"]
+    alerts = medward("detect", "--model", ward_model, "--flows", bare, "--alerts-only").out.splitlines()
+    assert [json.loads(line) for line in alerts] == [line for line in lines if line["decision"] == "ALERT"]
+
+
+def test_detect_decides_as_evaluate_does(medward: Run, ward_model: Path, unseen: Path) -> None:
+    lines = [json.loads(line) for line in medward("detect", "--model", ward_model, "--flows", unseen).out.splitlines()]
+    truth = pl.read_csv(unseen, infer_schema=False)["label"]
+    right = sum(line["class"] == label for line, label in zip(lines, truth, strict=True)) / len(lines)
+    done = medward("evaluate", "--model", ward_model, "--data", unseen, "--json")
+    assert done.document["metrics"]["multiclass"]["accuracy"] == pytest.approx(right)

@@ -175,9 +175,11 @@ def test_glossary_explains_each_word_once_in_one_sentence() -> None:
 def test_every_special_word_of_the_pages_for_people_is_in_the_glossary() -> None:
     glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").lower()
     special = (
-        "attestation, beacon, certificate, checkpoint, cohort, commitment, content identifier, contribution, courier, "
-        "dealing, epoch, federation, fingerprint, guard, holder, home, incarnation, journal, ledger, member, node, "
-        "quorum, record, round, sealed, sentinel, share, survey, update, view, watch, wish, witness"
+        "attestation, beacon, certificate, checkpoint, cohort, commitment, content identifier, contribution, "
+        "courier, dealing, epoch, eve, federation, fingerprint, guard, holder, home, http api, incarnation, journal, "
+        "ledger, member, multiaddress, nat, node, ntp, packet, parquet, payload, pem file, port, prometheus, quorum, "
+        "record, round, schema file, sealed, sentinel, sha-256, share, span port, survey, swarm key, systemd unit, "
+        "tar archive, token, update, view, ward, watch, wish, witness"
     )
     assert [word for word in special.split(", ") if f"| {word}" not in glossary and f", {word}" not in glossary] == []
 

@@ -1,33 +1,18 @@
-"""`medward federation` and `medward node`, as far as they go without a running node."""
+"""`medward federation`, as far as it makes homes and cards: `init`, `join`, `rotate`."""
 
-import json
+import os
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from medward.cli.running import _show
 from medward.federation.model.plan import plan_digest
 from medward.flows.datasets import DATASETS, ward
 from medward.node.home.cards import read_card
 from medward.node.home.folder import Home
-from medward.node.ledger.wishes import told
 from medward.node.training.data import plan_for, read_settings
 from medward.node.training.rules import participant_table, read_agreement
-from medward.store.limits import DEFAULT_LIMITS
-from medward.store.local import open_directory
-from tests.federation.test_membership import founded, goes
-
-from .conftest import Run
-
-MEMBERS = [f"--member=h{number}=127.0.0.1:{22000 + 10 * number}" for number in range(4)]
-
-
-@pytest.fixture
-def trial(medward: Run, tmp_path: Path) -> Path:
-    done = medward("federation", "init", "--out", tmp_path / "trial", *MEMBERS)
-    assert done.code == 0, done.err
-    return tmp_path / "trial"
+from tests.cli.conftest import MEMBERS, Run, assert_bad_usage
 
 
 def test_init_makes_homes_that_agree(medward: Run, tmp_path: Path) -> None:
@@ -83,21 +68,13 @@ def test_federation_with_courier_names_its_policy(medward: Run, tmp_path: Path) 
         ["join", "--home", "x"],
         ["join", "--home", "x", "--member=NORTH=127.0.0.1:7450"],
         ["rotate", "--home", "x", "--member=a=127.0.0.1:7450"],
-        ["status"],
-        ["status", "--node", "http://127.0.0.1:7452"],
-        ["leave"],
-        ["resume"],
-        ["remove", "a", "--home", "x", "--node", "http://127.0.0.1:1", "--token-file", "t"],
     ],
 )
 def test_bad_usage_is_told_in_one_sentence(
     medward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = medward("federation", *words)
-    assert (done.code, done.out) == (2, "")
-    assert done.sentence.startswith("medward: ")
-    assert not list(tmp_path.glob("x/*"))
+    assert_bad_usage(medward, tmp_path, ("federation", *words))
 
 
 def test_hospitals_that_trust_nobody_with_their_keys_exchange_cards(medward: Run, tmp_path: Path) -> None:
@@ -221,34 +198,6 @@ def test_rotate_makes_a_lost_home_anew(medward: Run, trial: Path, tmp_path: Path
     assert "knows no member h9" in unknown.sentence
 
 
-def test_a_node_that_does_not_run_is_shown_as_such(medward: Run, trial: Path) -> None:
-    done = medward("federation", "status", "--home", trial, "--json")
-    assert done.code == 1
-    assert len(done.document["nodes"]) == 4
-    assert all("is it running?" in node["problem"] for node in done.document["nodes"])
-    assert "Traceback" not in done.err
-    done = medward("federation", "leave", "--home", trial / "h0")
-    assert done.code == 1
-    assert "is it running?" in done.sentence
-
-
-def test_status_shows_which_changes_of_the_members_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
-    ledger = founded("abcd")
-    ledger.order(("a", goes("d")), time=1_700_000_000.0)
-    wishes = told(ledger.application.federation.membership, 1_700_000_000.0)
-    _show([{"node": "n", "problem": None, "datasets": [], "participant": {"wishes": wishes}}])
-    assert "a wants d to go: 1 more member must want it, until 2023-11-21 22:13 UTC\n" in capsys.readouterr().out
-
-
-def test_card_that_nobody_compared_is_shown_with_its_fingerprint(medward: Run, trial: Path) -> None:
-    file = trial / "h2" / "card.json"
-    shown = read_card(file).fingerprint
-    done = medward("federation", "admit", file, "--home", trial / "h0")  # whose node does not run
-    assert f"the card of h2 has the fingerprint {shown}, which nobody has compared" in done.err
-    done = medward("federation", "admit", file, "--home", trial / "h0", "--fingerprint", shown)
-    assert "nobody has compared" not in done.err
-
-
 def test_fewer_members_than_bear_a_fault_are_told_of_and_fewer_than_train_are_refused(
     medward: Run, tmp_path: Path
 ) -> None:
@@ -261,45 +210,12 @@ def test_fewer_members_than_bear_a_fault_are_told_of_and_fewer_than_train_are_re
     assert not (tmp_path / "two").exists()
 
 
-def test_a_forged_card_is_not_sent_to_the_ledger(medward: Run, trial: Path) -> None:
-    file = trial / "h1" / "card.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"address": "10.6.6.6:7450"}))
-    done = medward("federation", "admit", file, "--home", trial / "h0")
-    assert done.code == 1
-    assert "not signed by the keys" in done.sentence
-    done = medward("federation", "admit", trial / "h2" / "card.json", "--home", trial / "h0", "--fingerprint", "00")
-    assert "fingerprint" in done.sentence
-
-
-def test_node_up_says_what_is_wrong_with_a_home(medward: Run, trial: Path, tmp_path: Path) -> None:
-    done = medward("node", "up", "--home", tmp_path / "nowhere")
-    assert done.code == 1
-    assert "federation init" in done.sentence
-    assert medward("node", "up", "--home", trial / "h0", "--ledger", "raft").code == 2
-    (trial / "h0" / "token").chmod(0o644)
-    done = medward("node", "up", "--home", trial / "h0")
-    assert done.code == 1
-    assert "has mode 0644" in done.sentence
-
-
-def test_backup_and_restore(medward: Run, trial: Path, tmp_path: Path) -> None:
-    with open_directory(trial / "h0" / "store") as store:
-        cid = store.add(b"a model", pin="model/current")
-    assert medward("node", "backup", "--home", trial / "h0", "--out", tmp_path / "h0.tar").code == 0
-    done = medward("node", "restore", tmp_path / "h0.tar", "--home", tmp_path / "again")
-    assert done.code == 0
-    assert "incarnation 1" in done.out
-    with open_directory(tmp_path / "again" / "store") as store:
-        assert store.read(cid, DEFAULT_LIMITS) == b"a model"
-
-
 @pytest.mark.parametrize(
     "command",
     [
         ["federation", name]
         for name in ("init", "join", "admit", "remove", "retract", "leave", "resume", "rotate", "status")
-    ]
-    + [["node", name] for name in ("up", "backup", "restore")],
+    ],
 )
 def test_every_command_has_an_example(medward: Run, command: list[str]) -> None:
     done = medward(*command, "--help")
@@ -323,6 +239,31 @@ def test_join_refuses_what_the_node_would_refuse_and_makes_no_home(medward: Run,
     assert done.code == 1
     assert "too few to train on" in done.sentence
     assert not home.exists()
+
+
+def test_join_refuses_rows_that_are_too_few_for_a_model_in_closed_form(medward: Run, tmp_path: Path) -> None:
+    """A node with so few would stand aside, and with two of them of four nothing would ever be summed."""
+    init = ("federation", "init", "--out", tmp_path / "all", "--train", "ward", "--closed-form")
+    assert medward(*init, *MEMBERS).code == 0
+    rows, home = flows(tmp_path / "rows") / "flows.csv", tmp_path / "east"
+    join = ("federation", "join", "--federation", tmp_path / "all" / "federation.json", "--data", rows)
+    done = medward(*join, "--home", home, "--member=east=127.0.0.1:22100")
+    assert done.code == 1
+    assert "different labelled rows are too few to hide in it" in done.sentence
+    assert not home.exists()
+    pl.read_csv(rows, infer_schema=False).drop("label").write_csv(rows)
+    assert medward(*join, "--home", home, "--member=east=127.0.0.1:22100").code == 0
+
+
+def test_join_names_what_is_no_table(medward: Run, tmp_path: Path) -> None:
+    assert medward("federation", "init", "--out", tmp_path / "all", "--train", "ward", *MEMBERS).code == 0
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    join = ("federation", "join", "--home", tmp_path / "east", "--member=east=127.0.0.1:22100", "--federation")
+    for name, what in (("loop", "no such file or folder"), ("pipe", "neither a file nor a folder")):
+        done = medward(*join, tmp_path / "all" / "federation.json", "--data", tmp_path / name)
+        assert (done.code, what in done.sentence) == (1, True)
+    assert not (tmp_path / "east").exists()
 
 
 def test_join_takes_rows_of_one_kind_and_rows_without_labels_and_says_so(medward: Run, tmp_path: Path) -> None:

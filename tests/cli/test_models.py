@@ -1,159 +1,80 @@
-"""`medward train`, `evaluate` and `detect`: from rows to a model to decisions about other rows."""
+"""What is given as --model and is none: one sentence says what it is, and what to give instead."""
 
-import gzip
 import json
-import random
+from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from medward.flows.datasets import ward
-from tests.cli.conftest import Run
+from medward.agents.sentinel.model import BadModel
+from medward.cli._models import open_model, refuse_no_model
+
+CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 
 
-@pytest.fixture(scope="module")
-def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows of another synthetic ward."""
-    path = tmp_path_factory.mktemp("unseen") / "unseen.csv"
-    ward.write_csv(path, 3000, 77)
-    return path
+def _with(*files: str, at: str = "given") -> Callable[[Path], Path]:
+    """Make a folder with these files, and give it or one of them."""
+
+    def make(folder: Path) -> Path:
+        for file in files:
+            place = folder / "given" / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+        return folder / at
+
+    return make
 
 
-def test_train_writes_a_model_that_evaluate_reads(medward: Run, tmp_path: Path, unseen: Path) -> None:
-    trained = medward("train", "--data", "ward", "--rows", 3000, "--out", tmp_path / "model", "--json")
-    assert trained.code == 0, trained.err
-    assert trained.document["how"] == "central"
-    done = medward("evaluate", "--model", tmp_path / "model", "--data", unseen, "--json")
-    assert done.code == 0, done.err
-    document = done.document
-    assert document.keys() >= {"model", "data", "rows", "metrics"}
-    assert (document["rows"], document["history"]) == (3000, True)
-    assert document["model_name"] == trained.document["model_name"]
-    assert document["metrics"]["binary"]["macro_f1"] > 0.6
+def _tensors(header: object, name: str = "file") -> Callable[[Path], Path]:
+    """Write a file that begins as one of tensors does: the length of its header, and the header."""
+
+    def make(folder: Path) -> Path:
+        text = json.dumps(header).encode()
+        (folder / name).write_bytes(len(text).to_bytes(8, "little") + text)
+        return folder / name
+
+    return make
 
 
-@pytest.mark.slow
-def test_local_training_uses_one_hospitals_rows(medward: Run, tmp_path: Path) -> None:
-    done = medward("train", "--data", "ward", "--rows", 3000, "--local", 2, "--out", tmp_path, "--json")
-    assert done.code == 0, done.err
-    assert done.document["how"] == "local"
-    assert 300 < done.document["rows"] < 1000
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (_with("node.toml", "model/model.json"), "is a node's home, which holds no model.json itself: give"),
+        (_with("node.toml"), "is a node's home that has no model yet"),
+        (_with("model/model.json"), "holds a model and is none itself, having no model.json: give"),
+        (_with("a/node.toml", "b/node.toml", "b/model/model.json"), "such as .*given/b/model"),
+        (_with("a/node.toml"), "is a folder that holds no model.json"),
+        (_with("pins.sqlite"), "is a store of blobs"),
+        (_with("answers.sqlite"), "is what a node keeps for itself of the sums"),
+        (_with("weights.safetensors"), "holds a model's weights without their model.json"),
+        (_with("notes.txt"), "is a folder that holds no model.json"),
+        (
+            _with("model.json", at="given/model.json"),
+            "is the description of a model: give the folder that it stands in",
+        ),
+        (_with(CID, at=f"given/{CID}"), "is a block of a store"),
+        (_with("x.block", at="given/x.block"), "is a block of a store"),
+        (_with("card.json", at="given/card.json"), "is public data of a federation"),
+        (_with("rows.CSV.GZ", at="given/rows.CSV.GZ"), "is a table, and no model"),
+        (_with("picture.png", at="given/picture.png"), "is a file of 0 bytes, and no model"),
+        (_with("x", at="given/absent"), "is not there: give a model's folder"),
+        (_with("x", at=CID), "is the name of a blob, and no folder"),
+        (_tensors({"__metadata__": {}, "scaler.low": 1}), "is a shared model, which members work from"),
+        (_tensors({"network.0": 1}), "is a model's weights file: give the folder"),
+        (_tensors(["network."]), "is a file of .* bytes, and no model"),
+        (_tensors({"network.": "x" * (1 << 17)}), "is a file of .* bytes, and no model"),
+    ],
+)
+def test_what_is_no_model_is_told_apart(tmp_path: Path, make: Callable[[Path], Path], told: str) -> None:
+    given = make(tmp_path)
+    for read in (refuse_no_model, open_model):
+        with pytest.raises(BadModel, match=told) as caught:
+            read(given)
+        assert str(caught.value).startswith(f"{given} ")
 
 
-@pytest.mark.slow
-def test_column_order_and_extra_columns_change_nothing(medward: Run, ward_model: Path, unseen: Path) -> None:
-    frame = pl.read_csv(unseen, infer_schema=False)
-    names = frame.columns
-    random.Random(0).shuffle(names)
-    other = unseen.with_name("shuffled.csv")
-    frame.select(names).with_columns(pl.lit("x").alias("extra")).write_csv(other)
-    first, second = (medward("evaluate", "--model", ward_model, "--data", path, "--json") for path in (unseen, other))
-    assert first.document["metrics"] == second.document["metrics"]
-
-
-def test_missing_classes_are_no_mistake(medward: Run, ward_model: Path, unseen: Path) -> None:
-    some = unseen.with_name("some.csv")
-    pl.read_csv(unseen, infer_schema=False).filter(pl.col("label").is_in(["benign", "flood"])).write_csv(some)
-    done = medward("evaluate", "--model", ward_model, "--data", some, "--json")
-    assert done.code == 0, done.err
-    assert done.document["metrics"]["multiclass"]["per_class_recall"].keys() == {"benign", "flood"}
-    benign = unseen.with_name("benign.csv")
-    pl.read_csv(unseen, infer_schema=False).filter(pl.col("label") == "benign").write_csv(benign)
-    done = medward("evaluate", "--model", ward_model, "--data", benign, "--json")
-    assert done.code == 0, done.err
-    assert done.document["metrics"]["binary"]["attack_recall"] is None
-
-
-def test_history_is_used_only_where_device_and_order_are_named(medward: Run, ward_model: Path, unseen: Path) -> None:
-    bare = unseen.with_name("bare.csv")
-    pl.read_csv(unseen, infer_schema=False).drop("device").write_csv(bare)
-    done = medward("evaluate", "--model", ward_model, "--data", bare, "--json")
-    assert done.code == 0
-    assert done.document["history"] is False
-    assert "no history" in done.sentence
-
-
-def test_missing_column_is_refused_in_one_sentence(medward: Run, ward_model: Path, unseen: Path) -> None:
-    lacking = unseen.with_name("lacking.csv")
-    name = ward.SCHEMA.features[3].name
-    pl.read_csv(unseen, infer_schema=False).drop(name).write_csv(lacking)
-    done = medward("evaluate", "--model", ward_model, "--data", lacking)
-    assert done.code == 1
-    assert name in done.sentence
-    assert "lacking.csv" in done.sentence
-
-
-def test_class_that_the_data_set_lacks_is_refused_with_its_row(medward: Run, ward_model: Path, unseen: Path) -> None:
-    strange = unseen.with_name("strange.csv")
-    frame = pl.read_csv(unseen, infer_schema=False).with_row_index("row")
-    renamed = pl.when(pl.col("row") == 41).then(pl.lit("ransom")).otherwise(pl.col("label")).alias("label")
-    frame.with_columns(renamed).drop("row").write_csv(strange)
-    done = medward("evaluate", "--model", ward_model, "--data", strange)
-    assert done.code == 1
-    assert "strange.csv, row 42, column 'label': 'ransom' is no class" in done.sentence
-    assert "benign" in done.sentence
-
-
-def test_file_of_another_data_set_or_without_labels_is_refused(medward: Run, ward_model: Path, unseen: Path) -> None:
-    other = unseen.with_name("other.csv")
-    other.write_text("duration,protocol_type,class\n0,tcp,normal\n")
-    done = medward("evaluate", "--model", ward_model, "--data", other)
-    assert done.code == 1
-    assert "the column is missing" in done.sentence
-    assert ward.SCHEMA.title in done.sentence
-    bare = unseen.with_name("unlabelled.csv")
-    pl.read_csv(unseen, infer_schema=False).drop("label").write_csv(bare)
-    done = medward("evaluate", "--model", ward_model, "--data", bare)
-    assert done.code == 1
-    assert "column 'label': the column is missing" in done.sentence
-
-
-def test_order_of_rows_changes_nothing(medward: Run, ward_model: Path, unseen: Path) -> None:
-    mixed = unseen.with_name("mixed.csv")
-    pl.read_csv(unseen, infer_schema=False).sample(fraction=1.0, shuffle=True, seed=3).write_csv(mixed)
-    first, second = (medward("evaluate", "--model", ward_model, "--data", path, "--json") for path in (unseen, mixed))
-    assert first.document["metrics"]["multiclass"]["confusion"] == second.document["metrics"]["multiclass"]["confusion"]
-
-
-def test_model_that_is_none_is_refused(medward: Run, tmp_path: Path, unseen: Path) -> None:
-    done = medward("evaluate", "--model", tmp_path, "--data", unseen)
-    assert done.code == 1
-    assert "model.json" in done.sentence
-
-
-def test_detect_prints_one_line_for_each_flow(medward: Run, ward_model: Path, unseen: Path) -> None:
-    bare = unseen.with_name("today.csv.gz")
-    frame = pl.read_csv(unseen, infer_schema=False).drop("label")
-    bare.write_bytes(gzip.compress(frame.write_csv().encode()))
-    done = medward("detect", "--model", ward_model, "--flows", bare)
-    assert done.code == 0, done.err
-    lines = [json.loads(line) for line in done.out.splitlines()]
-    assert len(lines) == 3000
-    for line, device, time in zip(lines, frame["device"], frame["time"], strict=True):
-        assert line.keys() >= {"time", "device", "decision", "class", "q", "evidence", "model"}
-        assert (line["device"], line["time"], line["synthetic"]) == (device, float(time), True)
-        best = max(line["q"], key=line["q"].__getitem__)
-        assert best == ("ALLOW" if line["decision"] == "ALLOW" else f"ALERT {line['class']}")
-        assert ("ESCALATE" in line["q"]) != line["evidence"]
-    alerts = medward("detect", "--model", ward_model, "--flows", bare, "--alerts-only").out.splitlines()
-    assert [json.loads(line) for line in alerts] == [line for line in lines if line["decision"] == "ALERT"]
-
-
-def test_detect_decides_as_evaluate_does(medward: Run, ward_model: Path, unseen: Path) -> None:
-    lines = [json.loads(line) for line in medward("detect", "--model", ward_model, "--flows", unseen).out.splitlines()]
-    truth = pl.read_csv(unseen, infer_schema=False)["label"]
-    right = sum(line["class"] == label for line, label in zip(lines, truth, strict=True)) / len(lines)
-    done = medward("evaluate", "--model", ward_model, "--data", unseen, "--json")
-    assert done.document["metrics"]["multiclass"]["accuracy"] == pytest.approx(right)
-
-
-@pytest.mark.slow
-def test_thinned_copies_are_trained_on_and_not_counted_as_rows(medward: Run, tmp_path: Path) -> None:
-    done = medward("train", "--data", "ward", "--rows", 3000, "--thin", 0.2, "--out", tmp_path / "model")
-    assert done.code == 0, done.err
-    line = next(line for line in done.err.splitlines() if line.startswith("training on"))
-    rows = int(line.split()[2])
-    assert line == f"training on {rows} of 3000 rows, and on {rows} thinned copies"
-    assert medward("train", "--data", "ward", "--thin", 0, "--out", tmp_path).code == 2
-    assert medward("train", "--data", "ward", "--thin", 0.2, "--all-rows", "--out", tmp_path).code == 2
+def test_folder_with_a_description_is_taken_for_a_model(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text("{}")
+    refuse_no_model(tmp_path)
+    with pytest.raises(BadModel):
+        open_model(tmp_path)

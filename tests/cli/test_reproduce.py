@@ -10,7 +10,7 @@ from medward.studies.study import METHODS, method_named, short_name
 from medward.studies.watch_study import LEARNED, RULES
 from tests.cli.conftest import Run
 
-KEPT = Path(__file__).parents[2] / "benchmarks" / "results"
+KEPT = Path(__file__).parents[2] / "benchmarks" / "agents" / "results"
 WARD = ("--data", "ward")
 FAST = (*WARD, "--quick", "--method", "majority", "--method", "logistic")
 
@@ -156,29 +156,23 @@ def test_finished_runs_at_several_prices_are_set_side_by_side(medward: Run, tmp_
 
 
 @pytest.mark.slow
-def test_over_time_prints_the_rule_and_what_is_compared_with_it(medward: Run, tmp_path: Path) -> None:
+@pytest.mark.release
+def test_over_time_prints_the_rule_beside_it_and_less_evidence_is_bought_where_its_bytes_are_dear(
+    medward: Run, tmp_path: Path
+) -> None:
     results = tmp_path / "runs.jsonl"
-    words = ("reproduce", "--over-time", "--quick", "--method", "confidence rule", "--results", results)
-    done = medward(*words)
-    assert done.code == 0, done.err
-    assert "| two-threshold rule | 1 |" in done.out
-    assert "| confidence rule | 1 |" in done.out
-    kept = results.read_text()
-    assert [json.loads(line)["method"] for line in kept.splitlines()] == ["two-threshold rule", "confidence rule"]
-    medward(*words)
-    assert results.read_text() == kept
-
-
-@pytest.mark.slow
-def test_less_evidence_is_bought_where_its_bytes_are_dear(medward: Run) -> None:
-    words = ("reproduce", "--over-time", "--quick", "--method", "Sentinel over time", "--json")
+    words = ("reproduce", "--over-time", "--quick", "--method", "Sentinel over time", "--results", results)
     done = medward(*words, "--byte-price", 0, "--byte-price", 0.01)
     assert done.code == 0, done.err
-    bought: dict[float, list[float]] = {}
-    for run in done.document["data"]["ward"]["runs"]:
-        bought.setdefault(run["byte_price"], []).append(sum(run["blocks"]["escalations"]))
-    for gratis, dear in zip(bought[0], bought[0.01], strict=True):
-        assert gratis > dear
+    assert "| 0 | two-threshold rule | 1 |" in done.out
+    assert "| 0.01 | Sentinel over time | 1 |" in done.out
+    kept = results.read_text()
+    runs = [json.loads(line) for line in kept.splitlines()]
+    assert [run["method"] for run in runs] == ["two-threshold rule", "Sentinel over time"] * 2
+    gratis, dear = (sum(run["blocks"]["escalations"]) for run in runs if run["method"] == "Sentinel over time")
+    assert gratis > dear
+    medward(*words, "--byte-price", 0, "--byte-price", 0.01)
+    assert results.read_text() == kept
 
 
 def test_ward_has_no_fingerprints_to_leave_out(medward: Run) -> None:

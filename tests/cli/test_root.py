@@ -17,6 +17,12 @@ def test_version_is_printed() -> None:
     assert (done.returncode, done.stdout) == (0, f"medward {__version__}\n")
 
 
+def test_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "medward", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"medward {__version__}\n")
+
+
 def test_unknown_command_is_bad_usage_without_traceback() -> None:
     done = _medward("fly")
     assert done.returncode == 2

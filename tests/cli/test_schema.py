@@ -61,6 +61,7 @@ def test_check_tells_of_ignored_columns(table: Path, tmp_path: Path, medward: Ru
     assert set(told["classes"]) == {"Benign", "flood", "sweep"}
 
 
+@pytest.mark.slow
 def test_model_carries_its_schema(table: Path, schema: Path, tmp_path: Path, medward: Run) -> None:
     model = tmp_path / "model"
     trained = medward("train", "--data", table, "--schema", schema, "--out", model, "--json").document

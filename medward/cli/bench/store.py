@@ -3,6 +3,7 @@
 import typer
 
 from medward.bench.rows import print_benchmark
+from medward.cli._console import say
 
 
 def measure(
@@ -20,7 +21,7 @@ def measure(
     from medward.bench.store.measures import all_rows
 
     def progress(text: str) -> None:
-        typer.echo(f"{text} ...", err=True)
+        say(text, at_once=True)
 
     rows = all_rows(megabytes * 1_000_000, repeats, progress)
     print_benchmark(f"Content-addressed storage, {megabytes} MB", rows, as_json)

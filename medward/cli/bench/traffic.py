@@ -3,6 +3,7 @@
 import typer
 
 from medward.bench.rows import print_benchmark
+from medward.cli._console import say
 
 
 def measure(
@@ -19,6 +20,6 @@ def measure(
     from medward.bench.traffic.measures import all_rows
 
     def progress(text: str) -> None:
-        typer.echo(f"{text} ...", err=True)
+        say(text, at_once=True)
 
     print_benchmark("Metering captures, one thread", all_rows(packets, repeats, progress), as_json)

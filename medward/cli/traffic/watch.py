@@ -32,13 +32,16 @@ class AlertFormat(StrEnum):
 
     JSON = "json"
     EVE = "eve"
+    STRICT_EVE = "eve-strict"
 
 
 def watch(
     model: Path = typer.Option(..., help=MODEL_HELP + " It was trained on tables of `medward flows`."),
     interface: str = typer.Option("", help="The interface to watch, of a SPAN port or a tap; needs CAP_NET_RAW."),
     pcap: str = typer.Option("", "--pcap", help="A capture to watch instead, pcap or pcapng; - reads standard input."),
-    form: AlertFormat = typer.Option(AlertFormat.JSON, "--format", help="Lines of JSON, or of Suricata's EVE."),
+    form: AlertFormat = typer.Option(
+        AlertFormat.JSON, "--format", help="Lines of JSON, or of Suricata's EVE; strict: as its JSON schema wants them."
+    ),
     out: Path | None = typer.Option(
         None, help="The file that alerts are appended to, made with its folder; without it, standard output."
     ),

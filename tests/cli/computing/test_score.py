@@ -1,0 +1,50 @@
+"""`medward score` where it cannot work: one sentence, and nothing left behind."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.computing.conftest import Homes
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def homes(homes_of: Homes) -> dict[str, Path]:
+    return homes_of("scoring")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["list", "--home", "{tmp}/nowhere"], 1, "nowhere"),
+        (["list", "--home", "{bank}"], 2, "not of a federation that scores"),
+        (["list", "--home", "{scoring}"], 1, "does not answer"),
+        (["flows", "--flows", "{tmp}/none.csv", "--out", "{tmp}/out.csv", "--home", "{scoring}"], 2, "is not there"),
+        (["flows", "--flows", "{file}", "--out", "{tmp}/out.csv", "--home", "{scoring}"], 1, "does not answer"),
+        (["offer", "--model", "{tmp}", "--home", "{scoring}"], 1, "no model.json"),
+        (["offer", "--model", "{model}", "--home", "{scoring}"], 1, "train one with `medward train --polynomial`"),
+    ],
+)
+def test_mistake_is_answered_in_one_sentence(
+    medward: Run,
+    homes: dict[str, Path],
+    ward_model: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    said: str,
+) -> None:
+    file = tmp_path / "file.csv"
+    file.write_text("a,b\n1,2\n")
+    places = {**homes, "tmp": tmp_path, "file": file, "model": ward_model}
+    done = medward("score", *(text.format(**places) for text in arguments))
+    assert done.code == code
+    assert said in " ".join(done.err.split())
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_member_is_told_to_compute_in_its_configuration(medward: Run, homes: dict[str, Path]) -> None:
+    done = medward("score", "compute", "--home", homes["scoring"])
+    assert done.code == 0, done.err
+    assert (homes["scoring"] / "node.toml").read_text().rstrip().endswith("compute = true")

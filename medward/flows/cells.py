@@ -39,8 +39,9 @@ def checked_rows(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_
         mismatch = mismatch_of(schema, frame.columns, wanted)
         what = f"the column is missing; of all columns, {mismatch.clauses()}"
         raise BadFile(file.path, what, f"the columns of {schema.title}", column=mismatch.missing[0])
-    for name in wanted:
-        if frame.schema[name].is_nested() or frame.schema[name] == pl.Binary:
+    others = (schema.source, schema.device, schema.order, dataset.label_source)
+    for name in [*wanted, *(name for name in others if name in frame.columns)]:
+        if not holds_cells(frame.schema[name]):
             raise BadFile(file.path, f"the column holds {frame.schema[name]}", "numbers or text", column=name)
     rows = np.arange(first_row, first_row + frame.height)
     if labelled and dataset.drops_unlabelled:
@@ -72,9 +73,14 @@ def checked_rows(dataset: Dataset, file: SourceFile, frame: pl.DataFrame, first_
     )
 
 
+def holds_cells(kind: pl.DataType) -> bool:
+    """Return whether a column of this kind holds numbers or text, one in each cell."""
+    return not (kind.is_nested() or kind in (pl.Binary, pl.Object))
+
+
 def _trust(dataset: Dataset, frame: pl.DataFrame) -> NDArray[np.float32] | None:
     """Return how far each row's class is to be trusted, None where the table does not say where classes are from."""
-    if dataset.label_source not in frame.columns:
+    if not dataset.label_source or dataset.label_source not in frame.columns:
         return None
     texts = _texts(frame, dataset.label_source)
     return texts.replace_strict(dict(dataset.trust), default=1.0, return_dtype=pl.Float32).to_numpy()
@@ -93,7 +99,12 @@ def seconds_of(texts: pl.Series) -> NDArray[np.float64] | None:
     numbers = texts.cast(pl.Float64, strict=False)
     if not (numbers.is_null() & full).any():
         return numbers.fill_null(float("nan")).to_numpy()
-    dates = texts.str.replace("T", " ").str.strip_suffix("Z").str.to_datetime(time_unit="us", strict=False)
+    spaced = texts.str.replace("T", " ").str.strip_suffix("Z")
+    try:
+        dates = spaced.str.to_datetime(time_unit="us", strict=False)
+    except pl.exceptions.ComputeError:
+        # Polars finds no format for cells of which none is a date.
+        return None
     if (dates.is_null() & full).any():
         return None
     return (dates.cast(pl.Int64).cast(pl.Float64) / 1e6).fill_null(float("nan")).to_numpy()
@@ -181,8 +192,10 @@ class Cells:
         """Return a column of names as numbers, and the names; a column that is missing holds one name, `otherwise`."""
         if column is None or column not in self._frame.columns:
             return np.zeros(self._frame.height, np.int32), (otherwise,)
-        names, codes = np.unique(_texts(self._frame, column).to_numpy().astype(str), return_inverse=True)
-        return codes.astype(np.int32), tuple(str(name) for name in names)
+        # NumPy would give every row as much room as the longest name takes: one long cell would fill the memory.
+        texts = _texts(self._frame, column)
+        names = texts.unique().sort()
+        return texts.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int32), tuple(names)
 
     def _refuse(self, index: int, column: str, what: str, expected: str) -> None:
         raise BadFile(self._path, what, expected, row=int(self._rows[index]), column=column)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
+from medward.flows.cells import holds_cells
 from medward.flows.schema import Schema
 
 #: What an alert calls each, and the names that data sets and flow exporters give it, without case, dots and the like.
@@ -43,10 +44,14 @@ def endpoint_columns(schema: Schema, columns: Iterable[str]) -> dict[str, str]:
 
 
 def endpoints(frame: pl.DataFrame, columns: Mapping[str, str]) -> Iterator[dict[str, str | int]]:
-    """Yield each row's endpoints; ports are numbers where they are written as such, and empty cells are left out."""
+    """Yield each row's endpoints; ports are numbers where they are written as such, and empty cells are left out.
+
+    So are columns of lists or octets, which a Parquet file may hold: they name no endpoint.
+    """
     texts = [
         (key, frame[column].cast(pl.String).fill_null("").str.strip_chars().to_list())
         for key, column in columns.items()
+        if holds_cells(frame.schema[column])
     ]
     for row in range(frame.height):
         yield {key: _value(key, values[row]) for key, values in texts if values[row]}

@@ -140,7 +140,7 @@ def streams_of(flows: Flows) -> NDArray[np.int32] | None:
     return flows.device
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _remember(  # type: ignore[no-untyped-def]  # pragma: no cover
     x, slot, order, remembered, events, log_keep, means, last, since, seen, when
 ):

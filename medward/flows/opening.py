@@ -87,7 +87,7 @@ def dataset_with(schema: Schema) -> Dataset:
     known = DATASETS.get(schema.dataset)
     if known is not None:
         return replace(known, schema=schema)
-    return Dataset(schema=schema, home="a hospital's own", cut=Cut.BLOCKS)
+    return Dataset(schema=schema, home="a hospital's own", cut=Cut.BLOCKS, own=True)
 
 
 def known_place(name: str) -> Path:

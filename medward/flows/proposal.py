@@ -14,19 +14,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medward.errors import printable
 from medward.flows.cells import seconds_of
 from medward.flows.datasets._dataset import plain_file
 from medward.flows.errors import BadFile, BadSchema
 from medward.flows.reading import column_frames, data_files
 from medward.flows.schema_file import MOST_CLASSES, MOST_VALUES, Columns, SchemaFile
-from medward.flows.separation import GIVES_AWAY, groups_of, separation
+from medward.flows.separation import GIVES_AWAY, LEAST_ROWS, WITHOUT_ERROR, class_told_apart, groups_of, separation
 
 #: So many rows are looked at, evenly spread over the files.
 MOST_ROWS = 400_000
-_WITHOUT_ERROR = 0.9999
-_LEAST_ROWS = 20
 _COPY = 2
-_BELONGS = "belongs to the testbed by its name, as addresses, ports and running numbers do"
+#: Whole numbers of which so large a share is there once may be identifiers.
+_NEAR_UNIQUE = 0.95
 _FEW = 12
 _BENIGN = re.compile(r"^(benign|normal|no[ _-]?attack|0|legitimate|background)$", re.IGNORECASE)
 # Names of columns that tell of the testbed: addresses, ports, running numbers, hop limits.
@@ -89,27 +89,32 @@ class SchemaProposal:
     warnings: tuple[str, ...]
 
 
-def propose(path: Path, label: str | None, name: str | None = None) -> SchemaProposal:
+def propose(path: Path, label: str | None, name: str | None = None, benign: tuple[str, ...] = ()) -> SchemaProposal:
     """Look at a table and propose its schema file.
 
     Args:
         path: a file, or a folder of files with the same columns.
         label: the column of class names; None where rows have none.
         name: the schema's name; by default one made of the file's.
+        benign: the classes that are harmless; by default the one whose name says so.
 
     Raises:
         BadFile: the table cannot be read, or has no such column.
-        BadSchema: the label has too many values to be one.
+        BadSchema: the label has too many values to be one, or none of them is benign.
     """
     frame, capture = _sample(path)
     if label is not None and label not in frame.columns:
         near = ", ".join(frame.columns[-4:])
         raise BadFile(path, "the label's column is missing", f"one of its columns, such as {near}", column=label)
     texts = {column: _texts(frame, column) for column in frame.columns}
-    classes = None if label is None else _classes(path, texts[label])
-    truth = None if label is None or classes is None else _Truth(classes, texts[label].to_numpy().astype(str))
+    if label is not None:
+        benign, classes = _classes(path, texts[label], benign)
+        texts[label] = texts[label].replace(dict.fromkeys(benign, benign[0]))
+    else:
+        classes = None
+    truth = None if label is None or classes is None else _Truth(classes, texts[label])
     facts = tuple(_facts(column, texts[column], truth, capture) for column in frame.columns if column != label)
-    reasons, warnings = _reasons(facts)
+    reasons, warnings = _reasons(facts, frame.height)
     time, device = _clock_and_device(facts, texts)
     lists: dict[str, list[str]] = {"cheap": [], "categories": [], "forbidden": []}
     for fact in facts:
@@ -130,7 +135,7 @@ def propose(path: Path, label: str | None, name: str | None = None) -> SchemaPro
         name=name or _name(path),
         columns=columns,
         label=label,
-        benign=() if classes is None else classes[:1],
+        benign=() if classes is None else benign,
         time=time,
         device=device,
         step=_step(texts, time, device),
@@ -223,42 +228,43 @@ def _labels(path: Path, texts: pl.Series) -> list[str]:
     return found
 
 
-def _classes(path: Path, texts: pl.Series) -> tuple[str, ...]:
-    """Return the classes, the benign one first, which its name gives away."""
+def _classes(path: Path, texts: pl.Series, named: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the labels that are benign, as named or as a name tells, and the classes, the benign one first."""
     found = _labels(path, texts)
-    benign = [name for name in found if _BENIGN.match(name)]
+    values = f"{', '.join(map(printable, found[:6]))}{', ...' if len(found) > 6 else ''}"
+    if unknown := [name for name in named if name not in found]:
+        raise BadSchema(f"{path}: the label {texts.name!r} has no value {unknown[0]!r}; it has {values}.")
+    benign = tuple(dict.fromkeys(named)) or tuple(name for name in found if _BENIGN.match(name))[:1]
     if not benign:
         raise BadSchema(
-            f"{path}: no value of the label {texts.name!r} looks benign ({', '.join(found[:6])}): write a schema file "
-            'with benign = ["..."] by hand, or name another column.'
+            f"{path}: no value of the label {texts.name!r} looks benign ({values}): say which one is, with --benign, "
+            "or name another column."
         )
-    return (benign[0], *(name for name in found if name != benign[0]))
+    return benign, (benign[0], *(name for name in found if name not in benign))
 
 
-@dataclass(frozen=True)
 class _Truth:
     """The rows' classes.
 
     Args:
         classes: their names, the benign one first.
-        names: str[rows], each row's class.
+        texts: each row's class.
     """
 
-    classes: tuple[str, ...]
-    names: NDArray[np.str_]
+    def __init__(self, classes: tuple[str, ...], texts: pl.Series) -> None:
+        number = {name: code for code, name in enumerate(classes)}
+        # A row without a class is no benign one.
+        self._classes, self._rows = classes, texts.replace_strict(number, default=-1, return_dtype=pl.Int64).to_numpy()
 
     def told_by(self, group: NDArray[np.int64]) -> float | None:
         """Return how well groups alone tell attacks from benign rows; None without both kinds."""
-        attack = self.names != self.classes[0]
+        attack = self._rows != 0
         return separation(group, attack) if 0 < attack.sum() < len(attack) else None
 
     def class_told_by(self, group: NDArray[np.int64]) -> str | None:
         """Return an attack that groups alone tell from all other rows."""
-        for name in self.classes[1:]:
-            rows = self.names == name
-            if _LEAST_ROWS <= rows.sum() < len(rows) and separation(group, rows) > _WITHOUT_ERROR:
-                return name
-        return None
+        number = class_told_apart(group, self._rows)
+        return None if number is None else self._classes[number]
 
 
 def _facts(name: str, texts: pl.Series, truth: _Truth | None, capture: NDArray[np.int32]) -> ColumnFacts:
@@ -289,7 +295,15 @@ def _grouped(texts: pl.Series, values: NDArray[np.float64] | None) -> NDArray[np
     """Return a group for each row: that of its number, or its text."""
     if values is not None:
         return groups_of(values)
-    return np.unique(texts.to_numpy().astype(str), return_inverse=True)[1].astype(np.int64)
+    return _numbered(texts)
+
+
+def _numbered(texts: pl.Series) -> NDArray[np.int64]:
+    """Return the number of each text among all, in alphabetical order.
+
+    NumPy would give every row as much room as the longest text takes: one long cell would fill the memory.
+    """
+    return texts.rank("dense").to_numpy().astype(np.int64) - 1
 
 
 def _frequent(texts: pl.Series) -> tuple[str, ...]:
@@ -297,7 +311,7 @@ def _frequent(texts: pl.Series) -> tuple[str, ...]:
     return tuple(counted[texts.name].head(MOST_VALUES).to_list())
 
 
-def _reasons(facts: Sequence[ColumnFacts]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _reasons(facts: Sequence[ColumnFacts], rows: int) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return why columns are no features, and sentences about those that give something away."""
     reasons: dict[str, str] = {}
     warnings: list[str] = []
@@ -306,7 +320,7 @@ def _reasons(facts: Sequence[ColumnFacts]) -> tuple[dict[str, str], tuple[str, .
             reasons[fact.name] = "is constant"
             continue
         if fact.tells_label is not None and fact.tells_label > GIVES_AWAY:
-            if fact.tells_label > _WITHOUT_ERROR:
+            if fact.tells_label > WITHOUT_ERROR:
                 reasons[fact.name] = "is the label in other words"
             warnings.append(
                 f"{fact.name!r} alone separates attacks from benign rows (area under its curve "
@@ -335,6 +349,11 @@ def _reasons(facts: Sequence[ColumnFacts]) -> tuple[dict[str, str], tuple[str, .
             )
         elif not fact.numeric and fact.values > MOST_VALUES:
             reasons.setdefault(fact.name, f"is text of {fact.values} different values")
+        elif fact.whole and fact.values >= max(LEAST_ROWS, _NEAR_UNIQUE * rows):
+            warnings.append(
+                f"{fact.name!r} has a value of its own in nearly every row ({fact.values} in {rows} rows): if it is an "
+                "identifier, move it to forbidden"
+            )
     return reasons, tuple(warnings)
 
 
@@ -360,7 +379,7 @@ def _step(texts: dict[str, pl.Series], time: str | None, device: str | None) -> 
     seconds = seconds_of(texts[time])
     if seconds is None:
         raise BadSchema(f"the column {time!r} is no time: it holds neither numbers nor dates; leave time out.")
-    names = texts[device].to_numpy().astype(str)
+    names = _numbered(texts[device])
     order = np.lexsort((seconds, names))
     gaps = np.diff(seconds[order])[names[order][1:] == names[order][:-1]]
     gaps = gaps[np.isfinite(gaps) & (gaps > 0)]

@@ -16,6 +16,7 @@ from typing import IO, cast
 
 import polars as pl
 
+from medward.errors import first_line
 from medward.flows.cells import Labels, checked_rows
 from medward.flows.datasets import DATASETS, Dataset, SourceFile
 from medward.flows.errors import BadFile, UnknownDataset
@@ -126,6 +127,8 @@ def data_files(path: Path) -> list[Path]:
         raise BadFile(path, "there is no such file or folder", "a data set's file or folder")
     if path.is_file():
         return [path]
+    if not path.is_dir():
+        raise BadFile(path, "it is neither a file nor a folder", "a data set's file or folder")
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.name.lower().endswith(_SUFFIXES))
     if not files:
         raise BadFile(path, "the folder holds no data file", "files that end in " + ", ".join(_SUFFIXES))
@@ -137,7 +140,7 @@ def _columns(file: SourceFile) -> list[str]:
         try:
             return list(pl.read_parquet_schema(file.path))
         except _PARQUET_ERRORS as error:
-            raise BadFile(file.path, f"it cannot be read ({_first_line(error)})", "a Parquet file") from None
+            raise BadFile(file.path, f"it cannot be read ({first_line(error)})", "a Parquet file") from None
     with _open(file.path) as stream:
         try:
             line = stream.readline(LONGEST_LINE)
@@ -186,7 +189,7 @@ def _parquet_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
         for start in range(0, rows, PARQUET_ROWS):
             yield lazy.slice(start, PARQUET_ROWS).collect()
     except _PARQUET_ERRORS as error:
-        raise BadFile(file.path, f"it cannot be read ({_first_line(error)})", "a Parquet file") from None
+        raise BadFile(file.path, f"it cannot be read ({first_line(error)})", "a Parquet file") from None
 
 
 def _text_frames(file: SourceFile) -> Iterator[pl.DataFrame]:
@@ -288,7 +291,7 @@ def parse_lines(path: Path, header: list[str], lines: bytes, rows_before: int) -
         )
     except pl.exceptions.PolarsError as error:
         _refuse_ragged(path, header, lines, rows_before)
-        raise BadFile(path, f"it cannot be read ({_first_line(error)})", "comma-separated text") from None
+        raise BadFile(path, f"it cannot be read ({first_line(error)})", "comma-separated text") from None
     # Polars fills a row that is too short with nulls.
     if frame[header[-1]].null_count():
         _refuse_ragged(path, header, lines, rows_before)
@@ -307,7 +310,3 @@ def _refuse_ragged(path: Path, header: list[str], lines: bytes, rows_before: int
 def _bad_gzip(path: Path, error: Exception) -> BadFile:
     what = "the gzip stream ends early" if isinstance(error, EOFError) else "the gzip stream is damaged"
     return BadFile(path, what, "a complete gzip file; copy it again")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

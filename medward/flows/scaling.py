@@ -6,8 +6,8 @@ a `Grid` and its counts (medward.flows.sketch), whether those come from one hosp
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from numba import njit
@@ -57,6 +57,51 @@ class Scaler:
     def width(self) -> int:
         """The width of what `encode` returns: numbers, their presence, indicators, flags."""
         return 2 * len(self.numbers) + len(self.indicators) + len(self.flags)
+
+    def check(self, columns: int) -> None:
+        """Refuse a kind and arrays from a file that do not fit: compiled code reads them without looking at their ends.
+
+        Args:
+            columns: how many columns the feature matrix has.
+
+        Raises:
+            ValueError: they do not.
+        """
+        many, places = len(self.numbers), (self.numbers, self.indicators, self.flags)
+        counts, moments, tables = (self.knot_count, self.bin_count), (self.mean, self.scale), (self.knots, self.bins)
+        fits = (
+            all(one.dtype == np.int64 and one.ndim == 1 and ((one >= 0) & (one < columns)).all() for one in places)
+            and all(one.dtype == np.int64 and one.shape == (many,) for one in counts)
+            and all(one.dtype == np.float32 and one.shape == (many,) for one in moments)
+            and all(one.dtype == np.float32 and one.ndim == 2 and len(one) == many for one in tables)
+            and ((self.knot_count >= 1) & (self.knot_count <= self.knots.shape[1])).all()
+            and ((self.bin_count >= 1) & (self.bin_count < self.bins.shape[1])).all()
+            and all(np.isfinite(one).all() for one in (*moments, *tables))
+            and ascend(self.knots, self.knot_count)
+        )
+        if self.kind not in get_args(ScalerKind):
+            raise ValueError("its scaler is of a kind that this medward does not know")
+        if not fits:
+            raise ValueError("the arrays of its scaler do not fit each other")
+
+    def keep(self, inputs: NDArray[np.intp]) -> "Scaler":
+        """Return a scaler of some of the inputs alone.
+
+        Args:
+            inputs: their places among the numbers, indicators and flags, one after the other.
+        """
+        many, ones = len(self.numbers), len(self.indicators)
+        kept = np.sort(inputs)
+        numbers = kept[kept < many]
+        return replace(
+            self,
+            indicators=self.indicators[kept[(kept >= many) & (kept < many + ones)] - many],
+            flags=self.flags[kept[kept >= many + ones] - many - ones],
+            **{
+                name: getattr(self, name)[numbers]
+                for name in ("numbers", "knots", "knot_count", "mean", "scale", "bins", "bin_count")
+            },
+        )
 
     def encode(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map rows of the raw matrix to what the network takes.
@@ -161,7 +206,18 @@ def _padded(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
     return out
 
 
-@njit(cache=True)
+def ascend(rows: NDArray[np.float32], counts: NDArray[np.int64]) -> bool:
+    """Return whether the first values of each row ascend, so that no two of them are equal.
+
+    Args:
+        rows: [n, m].
+        counts: how many values of each row count, at most m.
+    """
+    counted = np.arange(1, rows.shape[1]) < counts[:, None]
+    return bool((np.diff(rows, axis=1) > 0)[counted].all())
+
+
+@njit(cache=True, nogil=True)
 def _encode(x, numbers, indicators, flags, knots, knot_count, mean, scale, quantile, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     many, ones = len(numbers), len(indicators)
     for i in range(len(x)):
@@ -182,7 +238,7 @@ def _encode(x, numbers, indicators, flags, knots, knot_count, mean, scale, quant
             out[i, 2 * many + ones + k] = 1.0 if np.isnan(x[i, flags[k]]) else 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def place_among(value, knots, count):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Where `value` stands among ascending knots: 0 at the first, 1 at the last, linear between two."""
     if count < 2 or value <= knots[0]:
@@ -195,7 +251,7 @@ def place_among(value, knots, count):  # type: ignore[no-untyped-def]  # pragma:
     return np.float32((low + part) / (count - 1))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def bin_of(value, edges, count):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The bin, of `count` ascending ones, that `value` falls into; the first or last where it lies outside."""
     low, high = 0, count

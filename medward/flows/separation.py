@@ -5,6 +5,10 @@ from numpy.typing import NDArray
 
 #: A column that separates better than this alone, by the area under its curve, is warned of.
 GIVES_AWAY = 0.99
+#: Above this area a column is taken to make no error; rounding is what is left.
+WITHOUT_ERROR = 0.9999
+#: Of fewer rows nothing is said.
+LEAST_ROWS = 20
 _BINS = 64
 
 
@@ -28,24 +32,50 @@ def separation(group: NDArray[np.int64], positive: NDArray[np.bool_]) -> float:
         group: int64[rows], the number of each row's group.
         positive: bool[rows].
     """
+    others, hits = _counts(group, positive.astype(np.int64), 2)
+    return _separation(hits + others, hits)
+
+
+def class_told_apart(group: NDArray[np.int64], classes: NDArray[np.integer]) -> int | None:
+    """Return a class, 1 or above, that groups alone tell from all other rows without an error; None if there is none.
+
+    Args:
+        group: int64[rows], the number of each row's group.
+        classes: int[rows], each row's class; 0 is the benign one, -1 that of rows without one.
+    """
+    counts = _counts(group, classes.astype(np.int64) + 1, int(classes.max(initial=0)) + 2)
+    rows = counts.sum(axis=0)
+    for number, hits in enumerate(counts[2:], 1):
+        if LEAST_ROWS <= hits.sum() < len(classes) and _separation(rows, hits) > WITHOUT_ERROR:
+            return number
+    return None
+
+
+def _counts(group: NDArray[np.int64], kind: NDArray[np.int64], kinds: int) -> NDArray[np.int64]:
+    """Return how many rows of each kind are in each group and half, int64[kinds, groups, 2]."""
     count = int(group.max(initial=0)) + 1
-    half = np.arange(len(group)) % 2 == 0
-    prior = positive.mean()
-    score = np.empty(len(group))
-    for own in (half, ~half):
-        other = ~own
-        rows = np.bincount(group[other], minlength=count)
-        hits = np.bincount(group[other], weights=positive[other], minlength=count)
-        score[own] = ((hits + prior) / (rows + 1))[group[own]]
-    return area_under_curve(score, positive)
+    cell = (kind * count + group) * 2 + np.arange(len(group)) % 2
+    return np.bincount(cell, minlength=2 * count * kinds).reshape(kinds, count, 2)
 
 
-def area_under_curve(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Return the chance that a positive row scores above another one, ties counting half; .5 without both kinds."""
-    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2
-    hits = int(positive.sum())
-    others = len(score) - hits
-    if not hits or not others:
+def _separation(rows: NDArray[np.int64], hits: NDArray[np.int64]) -> float:
+    """Return what `separation` does, from the rows and the positive ones in each group and half, int64[groups, 2]."""
+    score = ((hits + hits.sum() / max(rows.sum(), 1)) / (rows + 1))[:, ::-1]
+    return _area_under_curve(score.ravel(), rows.ravel(), hits.ravel().astype(np.float64))
+
+
+def _area_under_curve(score: NDArray[np.float64], rows: NDArray[np.intp], hits: NDArray[np.float64]) -> float:
+    """Return the chance that a positive row scores above another one, ties counting half; .5 without both kinds.
+
+    Args:
+        score: float64[cells].
+        rows: int[cells], how many rows have each score.
+        hits: float64[cells], how many of these are positive.
+    """
+    most, others = hits.sum(), rows.sum() - hits.sum()
+    if not most or not others:
         return 0.5
-    return float((rank[place][positive].sum() - hits * (hits + 1) / 2) / (hits * others))
+    _, place = np.unique(score, return_inverse=True)
+    positive, other = np.bincount(place, weights=hits), np.bincount(place, weights=rows - hits)
+    below = np.cumsum(other) - other / 2
+    return float((positive * below).sum() / (most * others))

@@ -36,6 +36,12 @@ class Grid:
         """How many numbers `count` returns: one for each cell, and one for each column's missing values."""
         return sum(len(edges) for edges in self.edges) + len(self.edges)
 
+    def check(self) -> None:
+        """Raise ValueError where the edges from a file are not as they should be."""
+        for edges in self.edges:
+            if not len(edges) or edges[0] != _LOWEST or edges[-1] >= _END or (np.diff(edges) <= 0).any():
+                raise ValueError("the edges of its cells do not ascend from the lowest value")
+
 
 def coarse_grid(columns: int) -> Grid:
     """Return the grid of the first survey: 1024 cells for each column, the same for everybody."""
@@ -98,7 +104,7 @@ def _refined(edges: NDArray[np.int64], counts: NDArray[np.int64], cells: int) ->
     return np.concatenate(out)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _halvings(weight, width, cells):  # type: ignore[no-untyped-def]  # pragma: no cover
     """How often each cell is halved: greedily, the heaviest piece first, while the budget lasts."""
     depth = np.zeros(len(weight), np.int64)

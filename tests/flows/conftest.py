@@ -13,7 +13,6 @@ FOLDERS = {
     "ciciomt2024": "ciciomt2024-wifi-mqtt-subset",
     "nsl-kdd": "nsl-kdd",
 }
-_READ: dict[str, Flows] = {}
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +28,14 @@ def real_path(data_folder: Path) -> Callable[[str], Path]:
     return find
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def real_flows(real_path: Callable[[str], Path]) -> Callable[[str], Flows]:
-    """The rows of a real data set, by its short name; read once."""
+    """The rows of a real data set, by its short name; read once in a module, and let go with it: they take 130 MiB."""
+    held: dict[str, Flows] = {}
 
     def read(name: str) -> Flows:
-        if name not in _READ:
-            _READ[name] = read_flows(DATASETS[name], real_path(name))
-        return _READ[name]
+        if name not in held:
+            held[name] = read_flows(DATASETS[name], real_path(name))
+        return held[name]
 
     return read

@@ -1,9 +1,11 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from medward.flows import cautions
 from medward.flows.cautions import cautions_of
 from medward.flows.errors import BadFile, BadSchema
 from medward.flows.opening import open_data
@@ -62,6 +64,25 @@ def test_column_that_tells_which_file_a_row_is_from_is_warned_of(tmp_path: Path)
     assert any("'offset' alone tells which file" in warning for warning in proposal.warnings)
 
 
+def test_identifiers_and_copies_of_one_class_are_warned_of(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    kind = rng.choice(["Benign", "scan", "flood"], ROWS, p=[0.5, 0.3, 0.2])
+    rows = table().with_columns(
+        pl.Series("flow", rng.permutation(ROWS) * 7919),
+        pl.Series("size", np.where(kind == "flood", 60, rng.integers(61, 80, ROWS))),
+        pl.Series("attack", kind),
+    )
+    path = write(rows.drop("copy", "inside"), tmp_path / "t.csv")
+    proposal = propose(path, "attack")
+    assert "flow" in proposal.file.columns.cheap
+    identifier, copy = sorted(proposal.warnings)
+    assert identifier.startswith("'flow' has a value of its own in nearly every row (4000 in 4000 rows)")
+    assert copy.startswith("'size' alone tells 'flood' from all other rows")
+    _, flows = open_data(str(path), 0, schema=proposal.file)
+    [caution] = cautions_of(flows)
+    assert caution.startswith("size alone tells flood from all other rows")
+
+
 def test_values_that_never_come_back_tell_nothing(tmp_path: Path) -> None:
     facts = {fact.name: fact for fact in propose(write(table(), tmp_path / "t.csv"), "attack").columns}
     assert facts["note"].tells_label == pytest.approx(0.5, abs=0.05)
@@ -117,6 +138,28 @@ def test_label_that_is_none_gets_one_sentence(tmp_path: Path, label: str, senten
         propose(write(table(), tmp_path / "t.csv"), label)
 
 
+def test_classes_whose_names_do_not_say_that_they_are_benign_can_be_named(tmp_path: Path) -> None:
+    third = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("quiet")).otherwise(pl.lit("idle"))
+    named = pl.when(pl.col("attack") == "Benign").then(third).otherwise("attack")
+    path = write(table().with_columns(attack=named), tmp_path / "t.csv")
+    with pytest.raises(BadSchema, match="say which one is, with --benign"):
+        propose(path, "attack")
+    with pytest.raises(BadSchema, match="has no value 'Quiet'; it has"):
+        propose(path, "attack", benign=("Quiet",))
+    proposal = propose(path, "attack", benign=("quiet",))
+    assert (proposal.file.benign, proposal.file.classes) == (("quiet",), ("quiet", "idle", "scan"))
+    proposal = propose(path, "attack", benign=("quiet", "idle"))
+    both = proposal.file
+    assert any("separates attacks from benign rows" in warning for warning in proposal.warnings)
+    assert (both.benign, both.classes) == (("quiet", "idle"), ("quiet", "scan"))
+    assert any(
+        "separates attacks from benign rows" in warning
+        for warning in propose(path, "attack", benign=both.benign).warnings
+    )
+    _, flows = open_data(str(path), 0, schema=both)
+    assert set(flows.y.tolist()) == {0, 1}
+
+
 def test_files_of_other_columns_and_columns_of_other_kinds_are_refused(tmp_path: Path) -> None:
     write(table(), tmp_path / "a.csv")
     write(table().drop("bytes"), tmp_path / "b.csv")
@@ -144,3 +187,34 @@ def test_published_tables_are_proposed_with_their_leaks(
     proposal = propose(data_folder / data, label)
     assert (len(proposal.file.columns.cheap), len(proposal.file.columns.categories)) == (numbers, categories)
     assert told <= {warning.split("'")[1] for warning in proposal.warnings}
+
+
+def test_one_long_cell_in_every_column_of_text_costs_no_memory(tmp_path: Path) -> None:
+    """A text of 200,000 characters, with as much room for each of 1,000 rows, would take 800 megabytes a column."""
+    rows = 1_000
+    long = "x" * 200_000
+    frame = table(rows).with_columns(
+        timestamp=pl.col("clock"),
+        device=pl.Series([long, *(f"pump-{number % 3}" for number in range(rows - 1))]),
+        note=pl.Series([*(f"row {number % 50}" for number in range(rows - 1)), long]),
+    )
+    path = tmp_path / "long.parquet"
+    frame.write_parquet(path)
+    tracemalloc.start()
+    try:
+        proposed = propose(path, "attack").file
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (proposed.time, proposed.device) == ("timestamp", "device")
+    assert most < 2**28
+
+
+def test_cautions_about_many_rows_look_at_some_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(table(), tmp_path / "t.csv")
+    file = SchemaFile("mine", Columns(("bytes", "copy", "inside"), (), ()), "attack", ("Benign",))
+    flows = open_data(str(path), 0, schema=completed(file, path))[1]
+    alone = [[one.partition(" alone ")[0] for one in cautions_of(flows) if " alone " in one]]
+    monkeypatch.setattr(cautions, "_MOST_ROWS", ROWS // 8)
+    alone += [[one.partition(" alone ")[0] for one in cautions_of(flows) if " alone " in one]]
+    assert alone == [["copy", "inside"]] * 2

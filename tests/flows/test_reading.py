@@ -157,30 +157,6 @@ def test_nsl_kdd_is_read_as_published_without_a_header(tmp_path: Path) -> None:
     assert (set(train.official.tolist()), set(test.official.tolist())) == ({0}, {1})
 
 
-CIC_FILES = {
-    "Benign_test.pcap.csv": "Benign",
-    "ARP_Spoofing_train.pcap.csv": "ARP_Spoofing",
-    "MQTT-DDoS-Connect_Flood_train.pcap.csv": "MQTT-DDoS-Connect_Flood",
-    "MQTT-Malformed_Data_test.pcap.csv.gz": "MQTT-Malformed_Data",
-    "Recon-Ping_Sweep_test.pcap.csv": "Recon-Ping_Sweep",
-    "TCP_IP-DDoS-UDP3_train.pcap.csv": "TCP_IP-DDoS-UDP",
-    "TCP_IP-DoS-TCP_test.pcap.csv": "TCP_IP-DoS-TCP",
-    "TCP_IP-DDoS-ICMP8_train.pcap.csv": "TCP_IP-DDoS-ICMP",
-    "Recon-OS_Scan_test.pcap.csv": "Recon-OS_Scan",
-    "Recon-Port_Scan_train.pcap.csv": "Recon-Port_Scan",
-    "Recon-VulScan_train.pcap.csv": "Recon-VulScan",
-}
-
-
-@pytest.mark.parametrize(("name", "label"), CIC_FILES.items(), ids=CIC_FILES)
-def test_a_published_ciciomt_file_says_its_class_by_its_name(name: str, label: str, tmp_path: Path) -> None:
-    table = table_of(CICIOMT, 5)
-    columns = {name: table[name] for name in table if name not in ("attack_class", "source_file", "attack_category")}
-    flows = read_flows(CICIOMT, write(tmp_path / name, columns))
-    assert [CICIOMT.schema.classes[k] for k in flows.y] == [label] * 5
-    assert flows.sources == (name,)
-
-
 def test_parts_of_one_x_iomt_capture_share_its_name(tmp_path: Path) -> None:
     table = table_of(XIOMT, 5)
     del table["source_file"]

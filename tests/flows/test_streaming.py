@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medward.flows.datasets import WUSTL
-from medward.flows.endpoints import endpoint_columns, endpoints, time_of_day
 from medward.flows.errors import BadFile
-from medward.flows.reading import read_flows, read_with_columns
+from medward.flows.reading import read_flows
 from medward.flows.schema import concatenate
 from medward.flows.streaming import FlowStream, chunks_of, follow
 from tests.flows.flow_files import table_of, text_of, write
@@ -109,26 +108,3 @@ def test_file_that_grows_and_is_rotated_is_followed(tmp_path: Path) -> None:
     once, _ = streamed(iter([text.encode()]))
     expected = np.concatenate(once)[[0, 1, 2, 3, 0]]
     np.testing.assert_array_equal(concatenate(found).x, expected)
-
-
-def test_columns_of_endpoints_are_found_and_told(tmp_path: Path) -> None:
-    table = table_of(WUSTL, 3, 9) | {"Sport": ["443", "http", ""], "Dport": ["70000", "1.0", "0"]}
-    ((flows, frame),) = read_with_columns(WUSTL, write(tmp_path / "a.csv", table))
-    columns = endpoint_columns(WUSTL.schema, frame.columns)
-    assert columns == {
-        "source": "SrcAddr",
-        "destination": "DstAddr",
-        "source_port": "Sport",
-        "destination_port": "Dport",
-    }
-    told = list(endpoints(frame, columns))
-    assert [row.get("source_port") for row in told] == [443, "http", None]
-    assert [row.get("destination_port") for row in told] == ["70000", 1, 0]
-    assert [row["source"] for row in told] == table["SrcAddr"]
-    assert len(flows) == 3
-
-
-def test_time_of_day_is_told_where_the_order_counts_seconds() -> None:
-    assert time_of_day(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"
-    assert time_of_day(12.0) is None
-    assert time_of_day(float("nan")) is None

@@ -1,7 +1,8 @@
 """Alerts as lines of text, one JSON object each: medward's own form, and Suricata's EVE.
 
-An EVE line has the fields that Suricata gives its alerts (https://docs.suricata.io/en/latest/output/eve/), and beside
-them an object `medward` with what Suricata has no field for. No payload ever stands in a line.
+An EVE line has the fields that Suricata gives its alerts (https://docs.suricata.io/en/latest/output/eve/), and an
+object `medward` with what Suricata has no field for. Suricata's JSON schema allows no object of that name beside its
+own, but any inside `alert.metadata`: the strict form has it there. No payload ever stands in a line.
 """
 
 import json
@@ -38,18 +39,32 @@ def json_line(alert: Alert, origin: AlertOrigin) -> str:
 
 
 def eve_line(alert: Alert, origin: AlertOrigin) -> str:
-    """Return an alert as a line of Suricata's EVE, without a line break."""
+    """Return an alert as a line of Suricata's EVE with one more object, `medward`, without a line break."""
+    return json.dumps(_suricata_event(alert, origin) | {"medward": _incident(alert)})
+
+
+def strict_eve_line(alert: Alert, origin: AlertOrigin) -> str:
+    """Return an alert as a line that Suricata's JSON schema accepts, without a line break."""
+    event = _suricata_event(alert, origin)
+    event["alert"]["metadata"]["medward"] = _incident(alert)
+    return json.dumps(event)
+
+
+FORMATS: dict[str, LineFormat] = {"json": json_line, "eve": eve_line, "eve-strict": strict_eve_line}
+
+
+def _suricata_event(alert: Alert, origin: AlertOrigin) -> dict[str, Any]:
     window, technique = alert.report.window, alert.threat.technique
     by_mac = _is_mac(window.device)
     address = window.address if by_mac else window.device
-    metadata = {"signature_severity": [_SEVERITIES[alert.threat.severity]]}
+    metadata: dict[str, Any] = {"signature_severity": [_SEVERITIES[alert.threat.severity]]}
     if technique is not None:
         metadata |= {
             "mitre_technique_id": [technique.identifier],
             "mitre_technique_name": [technique.name],
             "mitre_tactic_id": [technique.tactic],
         }
-    line: dict[str, Any] = {
+    return {
         "timestamp": _iso(alert.end),
         origin[0]: origin[1],
         "event_type": "alert",
@@ -65,17 +80,13 @@ def eve_line(alert: Alert, origin: AlertOrigin) -> str:
             "severity": alert.threat.severity,
             "metadata": metadata,
         },
-        "medward": {
-            "incident": alert.report.identifier,
-            "count": alert.report.count,
-            "class": window.name,
-            **_details(alert),
-        },
     }
-    return json.dumps(line)
 
 
-FORMATS: dict[str, LineFormat] = {"json": json_line, "eve": eve_line}
+def _incident(alert: Alert) -> dict[str, Any]:
+    """Return what Suricata has no field for."""
+    report = alert.report
+    return {"incident": report.identifier, "count": report.count, "class": report.window.name, **_details(alert)}
 
 
 def _details(alert: Alert) -> dict[str, Any]:

@@ -1,14 +1,19 @@
 """The one form in which every benchmark prints its figures."""
 
 import json
+import math
 import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from medward.errors import printable
 
 Progress = Callable[[str], None]
 """Is told what is being measured now."""
@@ -20,7 +25,7 @@ class BenchmarkRow:
 
     Args:
         what: what was measured, for a reader who has not seen the code.
-        ours: medward's figure, in `unit`.
+        ours: medward's figure, in `unit`; NaN where the run gave none, for example where nothing was answered.
         other: the alternative's figure in `unit`, or None where there is nothing to compare with.
         other_name: the alternative and its version.
         ratio: above 1 where medward is better, whichever direction is better for `unit`; None without another.
@@ -52,16 +57,29 @@ def machine_description() -> dict[str, str | int]:
 
 
 def print_benchmark(title: str, rows: Sequence[BenchmarkRow], as_json: bool) -> None:
-    """Print `rows` on standard output: one JSON document, or a table for a person."""
+    """Print `rows` on standard output: one JSON document, in which NaN is null, or a table for a person."""
     if as_json:
-        json.dump({"machine": machine_description(), "rows": [asdict(row) for row in rows]}, sys.stdout, indent=2)
+        document = {"machine": machine_description(), "rows": [_row_for_json(row) for row in rows]}
+        json.dump(document, sys.stdout, indent=2, allow_nan=False)
         print()
         return
     table = Table("what", "medward", "other", "ratio", "unit", title=title)
     for row in rows:
-        other = "" if row.other is None else f"{row.other:,.4g} ({row.other_name})"
+        other = "" if row.other is None else f"{row.other:,.4g} ({_plain(str(row.other_name))})"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        table.add_row(row.what, f"{row.ours:,.4g}", other, ratio, row.unit)
+        table.add_row(_plain(row.what), f"{row.ours:,.4g}", other, ratio, row.unit)
     Console().print(table)
     machine = machine_description()
-    Console().print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}")
+    Console().print(
+        f"{_plain(str(machine['cpu']))}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}"
+    )
+
+
+def _row_for_json(row: BenchmarkRow) -> dict[str, Any]:
+    values = asdict(row).items()
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values}
+
+
+def _plain(text: str) -> str:
+    """Return text of others (versions that programs print) as it stands, without what a terminal or rich would obey."""
+    return escape(printable(text))

@@ -6,18 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.traffic import sums
-from medward.traffic.compilation import compiled
+from medward.traffic.compilation import compiled, compiled_in_place
 from medward.traffic.devices import (
     BY_IPV4,
     BY_IPV6,
     BY_MAC,
     add_to_sketch,
-    change_owner,
     find_device,
+    find_device_of_mac,
     known_device,
 )
 from medward.traffic.flows import OPEN, RESET, find_flow, flow_tag, follow_tcp, side_of
 from medward.traffic.inspection import inspect_payload
+from medward.traffic.owners import SAME, SECOND_HAND, change_owner
 from medward.traffic.packets import (
     ACK,
     ARP,
@@ -48,7 +49,7 @@ _LONGEST_FRAME = 9_234
 _GROUP = 1 << 40  # the bit of a MAC address that marks groups
 
 
-@compiled
+@compiled_in_place
 def count_packet(tables: Tables, octets: NDArray[np.uint8], header: Any) -> None:
     """Count one packet, whose time lies in the present tick, into its flow and its devices."""
     state = tables.state[0]
@@ -65,19 +66,20 @@ def count_packet(tables: Tables, octets: NDArray[np.uint8], header: Any) -> None
         if header.trouble == 0:
             _count_arp(state, header, up)
             if header.source_low != 0:  # a probe (RFC 5227) claims nothing
-                loser = _owner_before(tables, header, IPV4, header.arp_mac)
+                loser = _owner_before(tables, header, IPV4, header.arp_mac, sender)
                 if loser >= 0:
                     up.arp_changes += 1
                     if loser != sender:
                         tables.sums[loser, row].arp_changes += 1
     elif header.kind in (IPV4, IPV6):
+        loser = SAME
         if header.has_mac and header.source_mac & _GROUP == 0 and (header.source_high | header.source_low) != 0:
-            loser = _owner_before(tables, header, header.kind, header.source_mac)
+            loser = _owner_before(tables, header, header.kind, header.source_mac, sender)
             if loser >= 0:
                 up.mac_changes += 1
                 if loser != sender:
                     tables.sums[loser, row].mac_changes += 1
-        _count_ip(tables, octets, header, sender, receiver)
+        _count_ip(tables, octets, header, sender, receiver, loser == SECOND_HAND)
 
 
 @compiled
@@ -91,13 +93,12 @@ def _count_all(state: Any, header: Any) -> None:
     state.joined += header.wire > _LONGEST_FRAME
 
 
-@compiled
+@compiled_in_place
 def _find_devices(tables: Tables, header: Any) -> tuple[int, int]:
     """Return the places of the sender and the receiver; that of no device for a group or an address of nobody."""
     state, tags, devices = tables.state[0], tables.device_tags, tables.devices
     records, active = tables.sums, tables.active
     nobody = len(tags)
-    zero = np.uint64(0)
     by_mac = state.by_address == 0 and header.has_mac
     kinds = (0, 0)
     if by_mac:
@@ -120,11 +121,13 @@ def _find_devices(tables: Tables, header: Any) -> tuple[int, int]:
         kind = kinds[0] if k == 0 else kinds[1]
         if kind == 0:
             continue
-        high = header.source_high if k == 0 else header.target_high
-        low = header.source_low if k == 0 else header.target_low
         if kind == BY_MAC:
-            high, low = zero, np.uint64(header.source_mac if k == 0 else header.target_mac)
-        place = find_device(state, tags, devices, records, active, kind, high, low)
+            mac = header.source_mac if k == 0 else header.target_mac
+            place = find_device_of_mac(state, tables.places, tags, devices, records, active, mac)
+        else:
+            high = header.source_high if k == 0 else header.target_high
+            low = header.source_low if k == 0 else header.target_low
+            place = find_device(state, tags, devices, records, active, kind, high, low)
         if k == 0:
             sender = place
         else:
@@ -154,18 +157,26 @@ def _is_host6(high: np.uint64, low: np.uint64) -> bool:
     return bool((high | low) != 0 and high >> np.uint64(56) != 0xFF)
 
 
-@compiled
-def _owner_before(tables: Tables, header: Any, kind: int, mac: int) -> int:
-    """Note who used a packet's source address; return the place of who used it before, or -1 where nobody else did.
+@compiled_in_place
+def _owner_before(tables: Tables, header: Any, kind: int, mac: int, sender: int) -> int:
+    """Note who used a packet's source address; return the place of who lost it, else what `change_owner` returns.
 
     The place is that of no device where the one before is not in the table.
     """
     state = tables.state[0]
     before = change_owner(
-        state, tables.owner_tags, tables.owners, kind, header.source_high, header.source_low, mac, header.time
+        state,
+        tables.owner_tags,
+        tables.owners,
+        tables.devices[sender],
+        kind,
+        header.source_high,
+        header.source_low,
+        mac,
+        header.time,
     )
     if before < 0:
-        return -1
+        return before
     if state.by_address:
         return len(tables.device_tags)
     return known_device(state, tables.device_tags, tables.devices, tables.sums, tables.active, before)
@@ -228,8 +239,10 @@ def _count_arp(state: Any, header: Any, up: Any) -> None:
         add_to_sketch(state, up, sums.ARP_CLAIMS, zero, header.source_low, zero)
 
 
-@compiled
-def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, sender: int, receiver: int) -> None:
+@compiled_in_place
+def _count_ip(
+    tables: Tables, octets: NDArray[np.uint8], header: Any, sender: int, receiver: int, second_hand: bool
+) -> None:
     state = tables.state[0]
     row = state.tick % TICKS
     up, down = tables.sums[sender, row], tables.sums[receiver, row]
@@ -259,8 +272,9 @@ def _count_ip(tables: Tables, octets: NDArray[np.uint8], header: Any, sender: in
     if header.protocol == TCP and header.has_ports:
         closed = flow.closed
         sent_again, in_order = follow_tcp(flow, header, side)
-        up.resent += sent_again
-        down.resent += sent_again
+        # What a router passes on was not sent again.
+        up.resent += sent_again and not second_hand
+        down.resent += sent_again and not second_hand
         if closed == OPEN and flow.closed != OPEN:
             _count_end(header, flow, by_opener, up, down)
     flow.payload = min(flow.payload + max(header.payload_length, 0), 0xFFFF)

@@ -1,4 +1,4 @@
-"""The table of devices, and who owns which address: kernels that find an entry and make place for a new one.
+"""The table of devices: kernels that find one and make place for a new one.
 
 A flood of invented addresses fills a table of bounded size. A place is taken from the device that was seen in fewest
 ticks, of those seen in equally few from the one seen longest ago; so devices that stay are not driven out by ones that
@@ -17,8 +17,34 @@ from medward.traffic.tables import BUCKET, NEVER, TICKS, find, first_bucket, fre
 #: What identifies a device (field `kind`).
 BY_MAC, BY_IPV4, BY_IPV6 = 1, 4, 6
 #: What is looked up, above the kind of address.
-_DEVICE, _OWNER, _SKETCH = np.uint64(1 << 8), np.uint64(2 << 8), np.uint64(3 << 8)
+_DEVICE, _SKETCH = np.uint64(1 << 8), np.uint64(3 << 8)
 _GONE = 300  # ticks
+#: Knuth's multiplicative hashing, of which the upper bits are taken.
+_SPREAD, _SPREAD_BITS = np.uint64(0x9E3779B97F4A7C15), np.uint64(48)
+
+
+@compiled
+def find_device_of_mac(
+    state: Any,
+    places: NDArray[np.int32],
+    tags: NDArray[np.uint64],
+    devices: NDArray[Any],
+    sums: NDArray[Any],
+    active: NDArray[np.int32],
+    mac: int,
+) -> int:
+    """Return the place of the device with a MAC address as `find_device` does, sooner where it was found before.
+
+    `places` says where; who aims at one entry of it, whose hash has no key, makes others be looked up as usual.
+    """
+    entry = np.int64((np.uint64(mac) * _SPREAD) >> _SPREAD_BITS) & (len(places) - 1)
+    place = int(places[entry])
+    if devices[place].kind == BY_MAC and devices[place].low == np.uint64(mac):
+        begin_tick(state, devices, sums, active, place)
+        return place
+    place = find_device(state, tags, devices, sums, active, BY_MAC, np.uint64(0), np.uint64(mac))
+    places[entry] = place
+    return place
 
 
 @compiled
@@ -51,6 +77,7 @@ def find_device(
         device.last_down = NEVER
         device.ticks = 0
         device.address_kind = 0
+        device.owner_kind = 0
         state.devices += 1
     begin_tick(state, devices, sums, active, place)
     return place
@@ -102,44 +129,6 @@ def _least_device(state: Any, tags: NDArray[np.uint64], devices: NDArray[Any], t
         if least < 0 or ticks < fewest or (ticks == fewest and last < oldest):
             least, fewest, oldest = place, ticks, last
     return least
-
-
-@compiled
-def change_owner(
-    state: Any,
-    tags: NDArray[np.uint64],
-    owners: NDArray[Any],
-    kind: int,
-    high: np.uint64,
-    low: np.uint64,
-    mac: int,
-    time: int,
-) -> int:
-    """Note that a MAC address used an IP address; return the one that used it before where that is another, else -1."""
-    tag = fingerprint3(state, _OWNER | np.uint64(kind), high, low)
-    place = find(tags, tag)
-    before = np.int64(-1)
-    if place < 0:
-        place = free_place(tags, tag)
-        if place < 0:
-            place = _oldest_owner(tags, owners, tag)
-            state.addresses_evicted += 1
-        tags[place] = tag
-    elif owners[place].mac != mac:
-        before = owners[place].mac
-    owners[place].mac = mac
-    owners[place].time = time
-    return int(before)
-
-
-@compiled
-def _oldest_owner(tags: NDArray[np.uint64], owners: NDArray[Any], tag: np.uint64) -> int:
-    oldest = first_bucket(tag, len(tags))
-    for k in range(2 * BUCKET):
-        place = first_bucket(tag, len(tags)) + k if k < BUCKET else second_bucket(tag, len(tags)) + k - BUCKET
-        if owners[place].time < owners[oldest].time:
-            oldest = place
-    return oldest
 
 
 @compiled

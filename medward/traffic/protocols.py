@@ -15,8 +15,10 @@ from medward.traffic.devices import add_to_sketch
 from medward.traffic.hashing import fingerprint3
 from medward.traffic.parsing import octet, u16, u32
 
-#: Messages of one segment, elements of one DICOM command, and octets of a text that are looked at.
+#: Messages of one segment that are counted, and that are passed over to find where the next segment's begin; elements
+#: of one DICOM command, and octets of a text that are looked at.
 _MESSAGES = 64
+_PASSED = 1024
 _ELEMENTS = 16
 _DEPTH = 512
 _TEXT = np.uint64(5)
@@ -46,9 +48,9 @@ def _note_text(state: Any, octets: NDArray[np.uint8], begin: int, end: int, sket
 def inspect_mqtt(state: Any, octets: NDArray[np.uint8], begin: int, end: int, up: Any, down: Any, whole: bool) -> int:
     """Count MQTT control packets (OASIS MQTT 3.1.1 and 5.0, section 2.1)."""
     at = begin
-    for _ in range(_MESSAGES):
+    for number in range(_PASSED):
         if at >= end:
-            return 0
+            return at - end
         kind, flags = octet(octets, at) >> 4, octet(octets, at) & 15
         length, shift, place = 0, 0, at + 1
         ended = False
@@ -68,13 +70,15 @@ def inspect_mqtt(state: Any, octets: NDArray[np.uint8], begin: int, end: int, up
                 up.mqtt_malformed += 1
                 down.mqtt_malformed += 1
             return -1
-        if not _count_mqtt(state, octets, kind, flags, place, body, place + length > end, up, down):
+        if number < _MESSAGES and not _count_mqtt(
+            state, octets, kind, flags, place, body, place + length > end, up, down
+        ):
             if whole:
                 up.mqtt_malformed += 1
                 down.mqtt_malformed += 1
             return -1
         at = place + length
-    return max(at - end, 0)
+    return at - end if at >= end else -1
 
 
 @compiled
@@ -163,16 +167,18 @@ def inspect_hl7(state: Any, octets: NDArray[np.uint8], begin: int, end: int, up:
 def inspect_dicom(state: Any, octets: NDArray[np.uint8], begin: int, end: int, up: Any, down: Any) -> int:
     """Count DICOM associations, refusals and C-STORE requests (PS3.8 section 9.3, PS3.7 section 9.3.1)."""
     at = begin
-    for _ in range(_MESSAGES):
+    for number in range(_PASSED):
         if at >= end:
-            return 0
+            return at - end
         if at + 6 > end:
             return -1
         kind = octet(octets, at)
         length = u32(octets, at + 2)
         if kind == 0 or kind > 7 or length > 0x7FFFFFFF - 6:
             return -1
-        if kind == 1:
+        if number >= _MESSAGES:
+            pass
+        elif kind == 1:
             up.dicom_associations += 1
             down.dicom_associations += 1
         elif kind in (3, 7):
@@ -182,7 +188,7 @@ def inspect_dicom(state: Any, octets: NDArray[np.uint8], begin: int, end: int, u
             up.dicom_stores += 1
             down.dicom_stores += 1
         at += 6 + length
-    return max(at - end, 0)
+    return at - end if at >= end else -1
 
 
 @compiled

@@ -45,7 +45,8 @@ FLOW = np.dtype(
 )
 
 #: A device: its identity (`kind` says of what, see medward.traffic.devices), when it sent and received last, the tick
-#: in which it was last seen, in how many ticks it was seen, and of which tick each of its `TICKS` records of sums is.
+#: in which it was last seen, in how many ticks it was seen, of which tick each of its `TICKS` records of sums is, and
+#: where the owners of the address that it sent from were found.
 DEVICE = np.dtype(
     [
         ("high", np.uint64),
@@ -55,17 +56,24 @@ DEVICE = np.dtype(
         ("tick", np.int64),
         ("address_high", np.uint64),
         ("address_low", np.uint64),
+        ("owner_high", np.uint64),
+        ("owner_low", np.uint64),
+        ("owner_tag", np.uint64),
+        ("owner_place", np.int64),
         ("ticks", np.int32),
         ("listed", np.int32),
         ("kind", np.uint8),
         ("address_kind", np.uint8),
+        ("owner_kind", np.uint8),
         ("stamps", np.int64, TICKS),
     ],
     align=True,
 )
 
-#: Who last used an address, and a TCP segment that was seen.
-OWNER = np.dtype([("mac", np.int64), ("time", np.int64)])
+#: Who used an address last, the owners that stand, a newcomer and since when it comes (until then, since when the
+#: address is known), each 0 for nobody; and the last use (medward/traffic/owners.py).
+OWNER = np.dtype([(name, np.int64) for name in ("last", "first", "second", "newcomer", "since", "time")])
+#: A TCP segment that was seen.
 SEGMENT = np.dtype([("tag", np.uint64), ("content", np.uint64), ("time", np.int64), ("length", np.int64)])
 
 #: What a meter counts, see medward.traffic.meter.MeterCounters.
@@ -99,6 +107,7 @@ class Tables(NamedTuple):
         state: STATE [1].
         flow_tags, flows: uint64 and FLOW [flow places].
         device_tags: uint64 [device places].
+        places: int32 [a power of two], where devices with a MAC address were found last.
         devices: DEVICE [device places + 1]; the last is for packets of no device.
         sums: SUMS [device places + 2, TICKS]; the last is blank.
         words, bits: the same memory as float64 and as uint64 [device places + 2, TICKS, words of a record].
@@ -114,6 +123,7 @@ class Tables(NamedTuple):
     flow_tags: NDArray[np.uint64]
     flows: NDArray[Any]
     device_tags: NDArray[np.uint64]
+    places: NDArray[np.int32]
     devices: NDArray[Any]
     sums: NDArray[Any]
     words: NDArray[np.float64]
@@ -151,6 +161,7 @@ def empty_tables(
         flow_tags=np.zeros(flows, np.uint64),
         flows=np.zeros(flows, FLOW),
         device_tags=np.zeros(devices, np.uint64),
+        places=np.zeros(min(4 * devices, 1 << 16), np.int32),
         devices=seen,
         sums=sums,
         words=words,

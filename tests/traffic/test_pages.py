@@ -13,9 +13,9 @@ PAGE = (ROOT / "spec" / "meter.md").read_text(encoding="utf-8")
 
 
 def test_columns_in_the_spec_are_those_of_the_script() -> None:
-    script = ROOT / "benchmarks" / "meter_columns.py"
+    script = ROOT / "benchmarks" / "traffic" / "columns.py"
     printed = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout
-    begin, end = "<!-- printed by benchmarks/meter_columns.py -->\n\n", "<!-- end of what is printed -->"
+    begin, end = "<!-- printed by benchmarks/traffic/columns.py -->\n\n", "<!-- end of what is printed -->"
     assert PAGE.split(begin)[1].split(end)[0] == printed
 
 

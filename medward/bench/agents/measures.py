@@ -7,7 +7,8 @@ count. The medians of the repeats are reported.
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from time import process_time
 from typing import Any
@@ -34,15 +35,31 @@ TIMED_RECIPES = ("ward", "ciciomt2024")
 
 
 def measure(updates: int, repeats: int) -> list[BenchmarkRow]:
-    """Return the rows of the benchmark; competitors that are not installed are left out."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    prepared = _prepared()
-    rows = []
-    for name in TIMED_RECIPES:
-        recipe = RECIPES[name].change(dropout=0.0, history_dropout=0.0)
-        rows += _training_rows(name, recipe, prepared, updates, repeats)
-    model, _, _ = _sentinel(prepared, RECIPES["ciciomt2024"])
-    return rows + _scoring_rows(model, prepared.x, repeats)
+    """Return the rows of the benchmark; competitors that are not installed are left out.
+
+    Args:
+        updates: of each learner in a turn, at least 1.
+        repeats: turns, at least 1.
+    """
+    with _one_core():
+        prepared = _prepared()
+        rows = []
+        for name in TIMED_RECIPES:
+            recipe = RECIPES[name].change(dropout=0.0, history_dropout=0.0)
+            rows += _training_rows(name, recipe, prepared, updates, repeats)
+        model, _, _ = _sentinel(prepared, RECIPES["ciciomt2024"])
+        return rows + _scoring_rows(model, prepared.x, repeats)
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Keep this process on one core inside the block."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def _training_rows(name: str, recipe: Recipe, prepared: PreparedData, updates: int, repeats: int) -> list[BenchmarkRow]:
@@ -116,17 +133,21 @@ def _torch_learners(
     torch.set_num_threads(1)
     # The columns that PyTorch's version takes: numbers, their presence, indicators.
     width = 2 * layout.numbers + layout.indicators
-    environment, costs = traffic.environment, recipe.target_costs
+    environment, learning = traffic.environment, recipe.learning
     shape: dict[str, Any] = {
         **{name: np.asarray(getattr(layout, name)) for name in ("low", "inverse", "number_cheap", "indicator_cheap")},
         "embedding": recipe.network.embedding,
         "hidden": recipe.network.hidden,
     }
     settings = {
-        **{name: getattr(recipe, name) for name in ("batch", "discount", "value_weight", "average", "weight_decay")},
+        "batch": learning.batch,
+        "discount": learning.discount,
+        "value_weight": learning.value_weight,
+        "average": learning.average,
+        "weight_decay": learning.weight_decay,
         "learning_rate": 1e-3,
-        "escalation": costs.escalation,
-        "muon": recipe.learning.optimiser == "muon",
+        "escalation": recipe.target_costs.escalation,
+        "muon": learning.optimiser == "muon",
     }
     eager = TorchSentinel(
         np.asarray(traffic.encoded)[:, :width],

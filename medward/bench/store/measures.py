@@ -19,7 +19,7 @@ from statistics import median
 from medward.bench.ledger.certificate import Certificate
 from medward.bench.rows import BenchmarkRow, Progress
 from medward.store.cid import Cid
-from medward.store.errors import KuboUnavailable
+from medward.store.errors import KuboUnavailable, StoreError
 from medward.store.gateway.exchange import PeerExchange
 from medward.store.gateway.peer import Peer
 from medward.store.gateway.tls import TlsIdentity
@@ -162,7 +162,10 @@ def _gateway_process(directory: Path, identity: TlsIdentity) -> Iterator[Peer]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield Peer("the other process", process.stdout.readline().strip())
+            url = process.stdout.readline().strip()
+            if not url:
+                raise StoreError("the gateway that is measured ended before it served; what it said stands above")
+            yield Peer("the other process", url)
         finally:
             process.stdin.close()  # it ends with its input
 

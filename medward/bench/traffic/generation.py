@@ -6,6 +6,7 @@ Everything follows from a seed. Addresses are of private ranges and of locally a
 import heapq
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def pcap(frames: Iterator[tuple[float, bytes]]) -> Iterator[bytes]:
 def write_ward(path: Path, packets: int, seed: int = 7) -> None:
     """Write a capture of a ward's mixture: MQTT, HL7, DICOM, HTTP, TLS and DNS between 300 devices and 20 servers."""
     with path.open("wb", buffering=1 << 20) as out:
-        out.writelines(pcap(ward(packets, seed)))
+        out.writelines(pcap(islice(ward(packets, seed), packets)))
 
 
 def write_flood(path: Path, packets: int, sources: int = 65_000, seed: int = 8) -> None:
@@ -91,7 +92,11 @@ def write_flood(path: Path, packets: int, sources: int = 65_000, seed: int = 8) 
 
 
 def ward(packets: int, seed: int = 7) -> Iterator[tuple[float, bytes]]:
-    """Yield times and frames of a ward's mixture, in the order of their times."""
+    """Yield times and frames of a ward's mixture, in the order of their times: at least so many.
+
+    Some 1,700 questions of DNS and their answers come first, until as many connections have begun as are under way at
+    a time.
+    """
     rng = np.random.default_rng(seed)
     waiting: list[tuple[float, int, _Connection]] = []
     begun, sent, now = 0, 0, _BEGIN

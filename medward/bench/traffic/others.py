@@ -47,7 +47,7 @@ class OtherMeter:
         places = {"CAPTURE": str(capture), "FOLDER": str(folder)}
         words = [places.get(word, word) for word in self.command]
         program = [sys.executable, "-m", "medward.bench.traffic.spent_program", *words]
-        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        done = subprocess.run(program, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode != 0:
             last = done.stderr.strip().splitlines()[-1:] or ["it says nothing"]
             raise MedwardError(f"{self.name} failed on {capture}: {last[0]}; remove it, or mend its installation.")
@@ -70,6 +70,6 @@ def installed_meters() -> list[OtherMeter]:
 
 
 def _version(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     number = re.search(r"\d+(?:\.\d+)+", done.stdout + done.stderr)
     return number.group() if number else "of unknown version"

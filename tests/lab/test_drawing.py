@@ -90,6 +90,21 @@ def test_methods_that_are_named_come_in_their_order():
     assert draw_ward(1, 40, names).hosts == draw_ward(1, 40).hosts
 
 
+def test_ward_of_some_kinds_has_no_others_and_no_attack_that_needs_them():
+    for seed in SEEDS:
+        ward = draw_ward(seed, 300, None, ["dicom", "camera"])
+        roles = {role.name for host in ward.hosts for role in host.roles}
+        assert {"dicom_modality", "stream", "mqtt_broker"} <= roles
+        assert not {"mqtt_sensor", "hl7_device", "fhir_client"} & roles
+        assert "alteration" not in {attack.method for attack in ward.attacks}
+        # What hosts and attacks are told draws the same ward.
+        assert draw_ward(seed, 300, [], ward.kinds).hosts == ward.hosts
+    with pytest.raises(ValueError, match="says what alteration needs"):
+        draw_ward(1, 60, ["alteration"], ["fhir"])
+    with pytest.raises(ValueError, match="there is no kind of device 'mri'"):
+        draw_ward(1, 60, None, ["mri"])
+
+
 @pytest.mark.parametrize(
     ("seconds", "methods", "sentence"),
     [

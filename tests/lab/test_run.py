@@ -200,8 +200,11 @@ def test_nothing_is_left_of_a_laboratory_that_is_killed(allowed, tmp_path, numbe
     ("command", "sentence"),
     [
         (["tools/lab", "--inside", "0", "--seed", "1", "--out", "OUT"], "no empty network of the laboratory's own"),
-        (["-m", "tools.lab.host", "1", "60", "host0"], "not the namespace of the laboratory's host0"),
-        (["-m", "tools.lab.intruder", "1", "60", "syn_flood", "0"], "not the namespace of the laboratory's host"),
+        (["-m", "tools.lab.host", "1", "60", "", "yes", "host0"], "not the namespace of the laboratory's host0"),
+        (
+            ["-m", "tools.lab.intruder", "1", "60", "", "no", "syn_flood", "0"],
+            "not the namespace of the laboratory's host",
+        ),
         (["tools/lab", "--seed", "1", "--seconds", "5000", "--out", "OUT"], "a run lasts 1 to 900 seconds"),
         (["tools/lab", "--seed", "1", "--attacks", "x", "--out", "OUT"], "there is no attack 'x'"),
     ],

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tools.lab import namespaces
-from tools.lab.drawing import draw_ward
+from tools.lab.drawing import KINDS, draw_ward
 from tools.lab.plan import CLASSES, MOST_SECONDS
 from tools.lab.run import FailedRun, run
 
@@ -29,6 +29,17 @@ def _options() -> argparse.ArgumentParser:
         default=None,
         metavar="A,B",
         help=f"Which attacks, in this order; 'none' for a quiet ward. Default: as many as fit. {', '.join(CLASSES)}",
+    )
+    parser.add_argument(
+        "--devices",
+        default=None,
+        metavar="A,B",
+        help=f"Which kinds of devices, beside what every ward has. Default: all. {', '.join(KINDS)}",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="Leave out the surroundings: other machines around the medical ones, lost segments, frames seen twice.",
     )
     parser.add_argument(
         "--beside",
@@ -48,8 +59,9 @@ def main(arguments: list[str]) -> int:
     pipe = namespaces.pipe_of(arguments)
     options = _options().parse_args(arguments if pipe is None else arguments[2:])
     methods = _methods(options.attacks)
+    kinds = None if options.devices is None else options.devices.split(",")
     try:
-        ward = draw_ward(options.seed, options.seconds, methods)
+        ward = draw_ward(options.seed, options.seconds, methods, kinds, not options.plain)
     except ValueError as error:
         print(f"The run cannot be drawn: {error}.", file=sys.stderr)
         return 2

@@ -20,9 +20,11 @@ class Capture:
     Args:
         interface: its name.
         path: of the file.
+        twice: whether each frame is written twice, as where a SPAN port mirrors both sides of a switch.
     """
 
-    def __init__(self, interface: str, path: Path) -> None:
+    def __init__(self, interface: str, path: Path, twice: bool = False) -> None:
+        self._copies = 2 if twice else 1
         self._path, self._part = path, path.with_name(path.name + ".part")
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         # A user namespace's root may not go beyond the system's bound; the buffer is then as large as that allows.
@@ -64,6 +66,6 @@ class Capture:
                 except TimeoutError:
                     continue
                 seconds, nanoseconds = struct.unpack("qq", extra[0][2][:16])
-                file.write(struct.pack("<IIII", seconds, nanoseconds, len(frame), len(frame)))
-                file.write(frame)
+                head = struct.pack("<IIII", seconds, nanoseconds, len(frame), len(frame))
+                file.write((head + frame) * self._copies)
                 self.frames += 1

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from tools.lab.plan import CLASSES, Attack, Host
+from tools.lab.plan import CLASSES, Attack, Host, Role
 
 #: Seconds before the first attack, in which the ward alone is heard, and after the last one.
 QUIET, TAIL = 15.0, 5.0
@@ -40,13 +40,16 @@ def draw_attacks(
     unknown = [method for method in methods or () if method not in CLASSES]
     if unknown:
         raise ValueError(f"there is no attack {unknown[0]!r}: name some of {', '.join(CLASSES)}")
+    impossible = _impossible(list(CLASSES) if methods is None else methods, hosts)
     if methods is not None:
+        if impossible:
+            raise ValueError(f"no device of the ward says what {impossible[0]} needs: ask for mqtt or hl7 devices")
         return _all_of_them(random, seconds, hosts, intruders, methods)
     attacks: list[Attack] = []
     at = random.uniform(QUIET, QUIET + 5)
     for method in random.sample(list(CLASSES), len(CLASSES)):
         length = random.uniform(*_LONG.get(method, _SECONDS))
-        if at + length + TAIL <= seconds:
+        if method not in impossible and at + length + TAIL <= seconds:
             attacks.append(_attack(random, method, at, length, hosts, intruders))
             at += length + random.uniform(4, 9)
     return attacks
@@ -98,10 +101,21 @@ def _listening(host: Host) -> list[Any]:
     return [role for role in host.roles if role.name in _LISTENING]
 
 
+def _speakers(hosts: Sequence[Host], altered: bool) -> list[tuple[Host, Role]]:
+    """Return the devices that somebody can be between, each with the role in which it speaks."""
+    wanted = ("mqtt_sensor", "hl7_device", *(() if altered else ("fhir_client", "dicom_modality")))
+    return [(host, role) for host in hosts for role in host.roles if role.name in wanted]
+
+
+def _impossible(methods: Sequence[str], hosts: Sequence[Host]) -> list[str]:
+    """Return the methods for which the ward has no device."""
+    speakers = {name: _speakers(hosts, name == "alteration") for name in ("arp_spoofing", "alteration")}
+    return [method for method in methods if speakers.get(method) == []]
+
+
 def _conversation(random: Random, hosts: Sequence[Host], altered: bool) -> tuple[tuple[str, ...], str]:
     """A device and the server that it speaks with, and how; alteration needs values that it can alter."""
-    wanted = ("mqtt_sensor", "hl7_device", *(() if altered else ("fhir_client", "dicom_modality")))
-    pairs = [(host, role) for host in hosts for role in host.roles if role.name in wanted]
+    pairs = _speakers(hosts, altered)
     # A slow device may say nothing while it is attacked; nobody alters what is not said.
     quick = [pair for pair in pairs if pair[1].settings["interval"] < 2] if altered else pairs
     device, role = random.choice(quick or pairs)

@@ -2,20 +2,30 @@
 
 import string
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from tools.lab.draw_attacks import draw_attacks
+from tools.lab.draw_surroundings import draw_loss, draw_surroundings
 from tools.lab.plan import MOST_SECONDS, Host, Role, Ward
 
 _MONITORED = ("hr", "spo2", "resp", "temp", "nibp_sys", "nibp_dia", "etco2", "map", "rate", "volume", "pressure")
 _PLACES = ("icu", "er", "ward", "or", "nicu", "bed", "floor", "unit", "room", "dialysis", "recovery", "lab")
 _FORMATS = ("json", "nested", "pairs", "csv", "binary", "senml")
 _MESSAGES = ("ORU^R01", "ADT^A08", "ORM^O01", "ADT^A01", "RDE^O11", "MDM^T02", "SIU^S12")
+#: How many machines may stand around the medical ones, and the share of wards whose frames are captured twice.
+_MOST_AROUND, _SEEN_TWICE = 40, 0.25
 _RESOURCES = ("Patient", "Observation", "Device", "MedicationRequest", "Encounter", "Condition")
 
 
-def draw_ward(seed: int, seconds: float, methods: Sequence[str] | None = None) -> Ward:
+def draw_ward(
+    seed: int,
+    seconds: float,
+    methods: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    surroundings: bool = True,
+) -> Ward:
     """Draw a run.
 
     Args:
@@ -23,10 +33,15 @@ def draw_ward(seed: int, seconds: float, methods: Sequence[str] | None = None) -
         seconds: how long the run is captured, 1 to `MOST_SECONDS`.
         methods: the attacks, in this order and all of them, however short that makes each; as many as fit, drawn at
             random, where there are none.
+        kinds: the kinds of medical devices and cameras that the ward has, keys of `KINDS`; all, where there are none.
+        surroundings: whether other machines stand around these, segments are lost and some wards are captured twice.
 
     Raises:
-        ValueError: the run is too long, or too short for a ward.
+        ValueError: the run is too long, or too short for a ward; a kind does not exist, or has nothing that a method
+            could attack.
     """
+    if unknown := [kind for kind in kinds or () if kind not in KINDS]:
+        raise ValueError(f"there is no kind of device {unknown[0]!r}: name some of {', '.join(KINDS)}")
     if not 1 <= seconds <= MOST_SECONDS:
         raise ValueError(f"a run lasts 1 to {MOST_SECONDS} seconds, not {seconds:g}")
     random = Random(f"ward {seed}")
@@ -50,16 +65,25 @@ def draw_ward(seed: int, seconds: float, methods: Sequence[str] | None = None) -
         shared |= {role.name: (host.address, role.settings) for role in group}
     controller = [add([_modbus_slave(random)]) for _ in range(random.randint(1, 2))]
     gateway = add([Role("gateway", {})]).address if random.random() < 0.4 else ""
-    for number, make in enumerate(_device_makers(random)):
+    first = [KINDS[kind] for kind in kinds] if kinds else list(_MEDICAL)
+    for number, make in enumerate([*first, *_more_devices(random, first if kinds else None)]):
         # The first of each kind speaks directly, so that somebody can be spoken between.
-        behind = gateway if number >= len(_KINDS) and random.random() < 0.7 else ""
+        behind = gateway if number >= len(first) and random.random() < 0.7 else ""
         add([*make(random, shared), *_everyday(random, shared)], behind)
     add([_modbus_master(random, [host.address for host in controller])])
     add(_workstation(random, shared, [host.address for host in hosts]))
     devices = list(hosts)
     intruders = [add([_collector(random)]) for _ in range(random.randint(1, 2))]
-    attacks = draw_attacks(Random(f"attacks {seed}"), seconds, devices, intruders, methods)
-    return Ward(seed, seconds, network, tuple(hosts), tuple(attacks))
+    attacks = tuple(draw_attacks(Random(f"attacks {seed}"), seconds, devices, intruders, methods))
+    if not surroundings:
+        return Ward(seed, seconds, network, tuple(hosts), attacks, tuple(kinds or ()), surroundings=False)
+    # Drawn by themselves, so that a ward's devices and attacks are the same without them.
+    around = Random(f"surroundings {seed}")
+    numbers += around.sample(sorted({*range(2, 255)} - {*numbers}), _MOST_AROUND)
+    draw_surroundings(around, shared, lambda roles: add(roles).address)
+    twice = around.random() < _SEEN_TWICE
+    lossy = tuple(replace(host, loss=draw_loss(around)) for host in hosts)
+    return Ward(seed, seconds, network, lossy, attacks, tuple(kinds or ()), twice)
 
 
 def _network(random: Random) -> str:
@@ -113,8 +137,11 @@ def _groups(random: Random, services: list[Role]) -> list[list[Role]]:
     return groups
 
 
-def _device_makers(random: Random) -> list[Any]:
-    return [*_KINDS, *random.choices((*_KINDS, _camera), weights=(4, 2, 1, 2, 2), k=random.randint(2, 5))]
+def _more_devices(random: Random, makers: list[Any] | None) -> list[Any]:
+    number = random.randint(2, 5)
+    if makers is not None:
+        return random.choices(makers, k=number)
+    return random.choices((*_MEDICAL, _camera), weights=(4, 2, 1, 2, 2), k=number)
 
 
 Services = dict[str, tuple[str, dict[str, Any]]]
@@ -271,7 +298,8 @@ def _workstation(random: Random, services: Services, addresses: list[str]) -> li
     return [*random.sample(roles, random.randint(1, 3)), _sessions(random, services)]
 
 
-_KINDS = (_mqtt_sensor, _hl7_device, _dicom_modality, _fhir_client)
+_MEDICAL = (_mqtt_sensor, _hl7_device, _dicom_modality, _fhir_client)
+KINDS = dict(zip(("mqtt", "hl7", "dicom", "fhir", "camera"), (*_MEDICAL, _camera), strict=True))
 
 
 def _collector(random: Random) -> Role:

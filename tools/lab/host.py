@@ -1,6 +1,8 @@
 """A host of the ward: sets up its namespace's interface, then does all that its roles say until its time is over.
 
-python -m tools.lab.host SEED SECONDS NAME        (in the host's namespace; the laboratory starts it)
+python -m tools.lab.host SEED SECONDS KINDS AROUND NAME        (in the host's namespace; the laboratory starts it)
+
+KINDS is as the laboratory was given it, or empty; AROUND is "yes" where the ward has surroundings.
 """
 
 import os
@@ -12,6 +14,7 @@ from random import Random
 
 from tools.lab.devices import ROLES
 from tools.lab.drawing import draw_ward
+from tools.lab.loss import lose
 from tools.lab.namespaces import NoNamespaces, set_up_host
 from tools.lab.plan import Role
 
@@ -34,12 +37,15 @@ def _end(failure: threading.ExceptHookArgs) -> None:
     os._exit(1)
 
 
-def main(seed: str, seconds: str, name: str) -> None:
+def main(seed: str, seconds: str, kinds: str, around: str, name: str) -> None:
     """Run a host."""
     signal.alarm(int(float(seconds)) + _MARGIN)
     threading.excepthook = _end
-    host = draw_ward(int(seed), float(seconds)).host(name)
+    ward = draw_ward(int(seed), float(seconds), [], kinds.split(",") if kinds else None, around == "yes")
+    host = ward.host(name)
     set_up_host(host)
+    if host.loss:
+        lose(host.loss)
     print("up", flush=True)
     for number, role in enumerate(host.roles):
         random = Random(f"{seed} {name} {number}")

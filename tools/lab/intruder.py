@@ -1,8 +1,9 @@
 """One attack, in its attacker's namespace; prints when it began and ended, as JSON.
 
-    python -m tools.lab.intruder SEED SECONDS METHODS NUMBER        (the laboratory starts it)
+    python -m tools.lab.intruder SEED SECONDS KINDS AROUND METHODS NUMBER        (the laboratory starts it)
 
-METHODS is as the laboratory was given it, or empty; NUMBER tells which of the plan's attacks this is.
+KINDS and METHODS are as the laboratory was given them, or empty; AROUND is "yes" where the ward has surroundings;
+NUMBER tells which of the plan's attacks this is.
 """
 
 import json
@@ -19,9 +20,10 @@ from tools.lab.namespaces import NoNamespaces, check_host
 _MARGIN, _SETTLES = 10, 0.3
 
 
-def main(seed: str, seconds: str, methods: str, number: str) -> None:
+def main(seed: str, seconds: str, kinds: str, around: str, methods: str, number: str) -> None:
     """Run an attack."""
-    ward = draw_ward(int(seed), float(seconds), methods.split(",") if methods else None)
+    asked, drawn = (text.split(",") if text else None for text in (methods, kinds))
+    ward = draw_ward(int(seed), float(seconds), asked, drawn, around == "yes")
     attack = ward.attacks[int(number)]
     signal.alarm(int(attack.seconds) + _MARGIN)
     check_host(ward.host(attack.attacker))

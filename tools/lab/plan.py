@@ -58,6 +58,7 @@ class Host:
         gateway: the address of the machine that it sends through, or none; its frames are seen twice, with other MAC
             addresses, as where a SPAN port shows both sides of a router.
         roles: what it does; an intruder's machine only waits for what is sent to it.
+        loss: the share of TCP segments that are lost on their way to it, after they were captured, as over radio.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Host:
     ipv6: bool = False
     gateway: str = ""
     roles: tuple[Role, ...] = ()
+    loss: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ class Ward:
         seconds: how long it is captured.
         network: the first three octets of its addresses, which have a mask of 24 bits.
         hosts, attacks: who is there, and what is done to them, in the order of time.
+        kinds: the kinds of devices that were asked for; empty for all.
+        surroundings: whether other machines stand around the medical ones.
+        seen_twice: whether each frame is captured twice, as where a SPAN port mirrors both sides of a switch.
     """
 
     seed: int
@@ -106,6 +111,9 @@ class Ward:
     network: str
     hosts: tuple[Host, ...]
     attacks: tuple[Attack, ...]
+    kinds: tuple[str, ...] = ()
+    seen_twice: bool = False
+    surroundings: bool = True
 
     def host(self, name: str) -> Host:
         """Return a host by its name."""

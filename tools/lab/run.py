@@ -42,16 +42,16 @@ def run(
     build_network(ward)
     folder.mkdir(parents=True, exist_ok=True)
     capture, labels = (folder / f"run-{ward.seed}.{kind}" for kind in ("pcap", "labels.json"))
-    hosts = {}
+    hosts, drawn = {}, _drawn(ward)
     for host in ward.hosts:
-        hosts[host.name] = start_in(host, "tools.lab.host", str(ward.seed), str(ward.seconds), host.name)
+        hosts[host.name] = start_in(host, "tools.lab.host", *drawn, host.name)
     for name, process in hosts.items():
         if process.stdout is None or process.stdout.readline() != "up\n":
             raise FailedRun(f"{name} did not come up: {_last_line(process)}")
     time.sleep(_SETTLES)
     said = f"{len(ward.hosts)} hosts on {ward.network}.0/24, {len(ward.attacks)} attacks in {ward.seconds:g} s"
     say(f"run {ward.seed}: {said}")
-    with Capture(SPAN, capture) as taken, _running(beside):
+    with Capture(SPAN, capture, ward.seen_twice) as taken, _running(beside):
         entries = _attack(ward, methods, say)
         for name, process in hosts.items():
             if process.poll() is not None:
@@ -64,6 +64,11 @@ def run(
     part.rename(labels)
     say(f"run {ward.seed}: {taken.frames} frames")
     return [capture, labels]
+
+
+def _drawn(ward: Ward) -> tuple[str, ...]:
+    """Return what a host's process draws the same ward from."""
+    return str(ward.seed), str(ward.seconds), ",".join(ward.kinds), "yes" if ward.surroundings else "no"
 
 
 @contextmanager
@@ -100,7 +105,7 @@ def _attack(ward: Ward, methods: Sequence[str] | None, say: Callable[[str], None
     for number, attack in enumerate(ward.attacks):
         time.sleep(max(0.0, began + attack.start - time.monotonic()))
         say(f"run {ward.seed}: {attack.method} from {attack.attacker}")
-        arguments = (str(ward.seed), str(ward.seconds), ",".join(methods or ()), str(number))
+        arguments = (*_drawn(ward), ",".join(methods or ()), str(number))
         process = start_in(ward.host(attack.attacker), "tools.lab.intruder", *arguments)
         said, failed = process.communicate()
         if process.returncode != 0:

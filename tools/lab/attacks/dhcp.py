@@ -15,4 +15,4 @@ def dhcp_starvation(scene: Scene) -> None:
         mac = bytes([scene.random.randrange(256) & 0xFC]) + scene.random.randbytes(5)
         asked = message(1, scene.random.getrandbits(32), mac, kind)
         packet = ipv4(_NOBODY, _EVERYBODY, UDP, udp(_NOBODY, _EVERYBODY, (68, 67), asked), scene.attacker.ttl)
-        scene.wire.send(ethernet(scene.attacker.mac, BROADCAST, _IPV4, packet))
+        scene.put(ethernet(scene.attacker.mac, BROADCAST, _IPV4, packet))

@@ -53,4 +53,4 @@ def malformed_packets(scene: Scene) -> None:
                 flags = random.choice((0x00, 0x3F, 0x29))
                 segment = tcp(own.address, victim.address, ports, flags, random.getrandbits(32))
                 packet = ipv4(own.address, victim.address, TCP, segment, own.ttl)
-        scene.wire.send(ethernet(own.mac, victim.mac, _IPV4, packet.ljust(46, b"\0")))
+        scene.put(ethernet(own.mac, victim.mac, _IPV4, packet.ljust(46, b"\0")))

@@ -71,7 +71,7 @@ def arp_sweep(scene: Scene) -> None:
     for turn in scene.turns():
         asked = f"{scene.ward.network}.{numbers[turn % len(numbers)]}"
         question = arp(1, scene.attacker.mac, scene.attacker.address, "00:00:00:00:00:00", asked)
-        scene.wire.send(ethernet(scene.attacker.mac, BROADCAST, _ARP, question.ljust(46, b"\0")))
+        scene.put(ethernet(scene.attacker.mac, BROADCAST, _ARP, question.ljust(46, b"\0")))
     time.sleep(0.1)
 
 

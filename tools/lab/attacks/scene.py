@@ -1,5 +1,6 @@
 """What an attack has at hand: who is who, how long and how fast it may go on, and a raw socket on its own interface."""
 
+import errno
 import socket
 import time
 from collections.abc import Iterator
@@ -29,7 +30,6 @@ class Scene:
         self.wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.wire.bind(("eth0", _EVERY_PROTOCOL))
         self._ends = time.monotonic() + attack.seconds
-        self._last = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +68,25 @@ class Scene:
             self.attacker.ttl,
             self.random.getrandbits(16),
         )
-        self.wire.send(ethernet(self.attacker.mac, target.mac, _IPV4, packet))
+        self.put(ethernet(self.attacker.mac, target.mac, _IPV4, packet))
+
+    def put(self, frame: bytes) -> None:
+        """Put a frame on the wire."""
+        put(self.wire, frame, self._ends)
+
+
+def put(wire: socket.socket, frame: bytes, until: float) -> None:
+    """Put a frame on the wire; while the interface's queue is full, wait, and after `until` (monotonic) leave it."""
+    while True:
+        try:
+            wire.send(frame)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            if time.monotonic() < until:
+                time.sleep(0.001)
+                continue
+        return
 
 
 def connect(scene: Scene) -> socket.socket:

@@ -45,7 +45,7 @@ def _stand_between(scene: Scene, alter: bool) -> None:
             if frame[:6] == own and frame[12:14] == _IPV4 and target in places:
                 if alter:
                     frame = altered(frame, scene.random)
-                scene.wire.send(places[target] + own + frame[12:])
+                scene.put(places[target] + own + frame[12:])
     for _ in range(2):  # heal, so that the ward goes on
         _claim(scene, None)
         time.sleep(0.05)
@@ -57,7 +57,7 @@ def _claim(scene: Scene, mac: str | None) -> None:
 
     def tell(told: Host, other: Host) -> None:
         answer = arp(2, mac or other.mac, other.address, told.mac, told.address)
-        scene.wire.send(ethernet(scene.attacker.mac, told.mac, _ARP, answer.ljust(46, b"\0")))
+        scene.put(ethernet(scene.attacker.mac, told.mac, _ARP, answer.ljust(46, b"\0")))
 
     tell(first, second)
     tell(second, first)

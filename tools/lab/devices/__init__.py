@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from tools.lab.devices import collector, dhcp, dicom, everyday, fhir, hl7, logins, modbus, mqtt
+from tools.lab.devices import collector, dhcp, dicom, everyday, fhir, hl7, joining, logins, media, modbus, mqtt, office
 
 #: A behaviour takes its settings, the host's own address, and its source of randomness. It raises OSError where its
 #: peer is away; it is then started again.
@@ -37,6 +37,18 @@ ROLES: dict[str, Behaviour] = {
     "sessions": everyday.sessions,
     "sink": everyday.sink,
     "stream": everyday.stream,
-    "restarts": everyday.restarts,
+    "restarts": joining.restarts,
+    "joins": joining.joins,
     "watcher": logins.watcher,
+    "rtsp_camera": media.rtsp_camera,
+    "recorder": media.recorder,
+    "caller": media.caller,
+    "web_server": office.web_server,
+    "browser": office.browser,
+    "transfer_server": office.transfer_server,
+    "transfers": office.transfers,
+    "polled": office.polled,
+    "polls": office.polls,
+    "outside": office.outside,
+    "route": office.route,
 }

@@ -1,4 +1,4 @@
-"""What machines of all kinds do besides their work: names, clocks, sessions, streams, restarts; and a gateway."""
+"""What machines of all kinds do besides their work: names, clocks, sessions, streams; and a gateway."""
 
 import contextlib
 import socket
@@ -9,15 +9,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tools.lab.devices.dhcp import DISCOVER, REQUEST, message
 from tools.lab.devices.service import receive, serve, wait
-from tools.lab.frames import BROADCAST, UDP, arp, ethernet, ipv4, octets_of, udp
+from tools.lab.frames import octets_of
 
 _ANSWER, _MULTICAST_DNS, _SSDP = b"\x81\x80", ("224.0.0.251", 5353), ("239.255.255.250", 1900)
 _SEARCH = b'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\nMX: 2\r\nST: ssdp:all\r\n\r\n'
 _LONGEST = 12_000
-_ARP, _IPV4 = 0x0806, 0x0800
-_EVERYBODY, _NOBODY = "255.255.255.255", "0.0.0.0"
 
 
 def gateway(settings: dict[str, Any], address: str, random: Random) -> None:
@@ -130,21 +127,3 @@ def sink(settings: dict[str, Any], address: str, random: Random) -> None:
         own.bind((address, settings["port"]))
         while True:
             own.recv(2048)
-
-
-def restarts(settings: dict[str, Any], address: str, random: Random) -> None:
-    """Join the network anew from time to time: ask for an address, ask whether it is free, announce it."""
-    mac = Path("/sys/class/net/eth0/address").read_text().strip()
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
-        wire.bind(("eth0", 0))
-        while True:
-            wait(settings, random)
-            transaction = random.getrandbits(32)
-            for kind in (*([DISCOVER] * random.randint(1, 3)), REQUEST):
-                asked = udp(_NOBODY, _EVERYBODY, (68, 67), message(1, transaction, octets_of(mac), kind))
-                wire.send(ethernet(mac, BROADCAST, _IPV4, ipv4(_NOBODY, _EVERYBODY, UDP, asked)))
-                time.sleep(random.uniform(0.05, 1))
-            for claimed in (_NOBODY, _NOBODY, address):
-                question = arp(1, mac, claimed, "00:00:00:00:00:00", address)
-                wire.send(ethernet(mac, BROADCAST, _ARP, question.ljust(46, b"\0")))
-                time.sleep(random.uniform(0.1, 1))

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -14,11 +15,29 @@ def write_whole(target: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; the file before is as it was.
     """
+    write_made(target, 0, lambda: content)
+
+
+def write_made(target: Path, most: int, make: Callable[[], bytes]) -> None:
+    """Make content and write it as `write_whole` does, once there is room for it.
+
+    Args:
+        target: the file.
+        most: how many bytes the content has at most; so many are reserved before it is made, as far as the file system
+            can do that, so that what may be made only once is not lost to a full disk.
+        make: makes the content.
+
+    Raises:
+        OSError: there is no room, and nothing was made; or it cannot be written.
+    """
     part = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            if most:
+                os.posix_fallocate(file.fileno(), 0, most)
+            file.write(make())
+            file.truncate()
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, target)

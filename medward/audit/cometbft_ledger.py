@@ -1,18 +1,23 @@
 """The ledgers of homes that CometBFT orders, verified block by block from the genesis and replayed once.
 
-As with PBFT (ledger_audit.py), what proves a block is its certificate, whoever keeps it: here the commit of more than
+As with PBFT (pbft_ledger.py), what proves a block is its certificate, whoever keeps it: here the commit of more than
 two thirds of the validators, who are those of the genesis for ever. A header certifies the state *before* its block, so
 the last block's state rests on the replay alone.
 """
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from medward.audit.findings import AuditResult, Finding
 from medward.audit.pbft_ledger import Replayed, Take, kind_and_author
-from medward.ledger.cometbft.light import header_hash, merkle_root, timestamp, verify_commit
+from medward.ledger.cometbft.light import (
+    data_hash,
+    genesis_validators,
+    header_hash,
+    merkle_root,
+    timestamp,
+    verify_commit,
+)
 from medward.ledger.cometbft.reading import StoredBlock, StoredChain
 from medward.ledger.errors import InvalidCertificate, InvalidSignature, LedgerError, NotCanonical
 from medward.ledger.execution import Execution
@@ -40,8 +45,9 @@ class CometAudit:
         document = json.loads(comet_genesis)
         self._chain_id = str(document["chain_id"])
         self._time = _milliseconds(document["genesis_time"])
-        self._validators = _order(document["validators"])
+        self._validators = genesis_validators(document)
         self._blocks: dict[int, StoredBlock] = {}
+        self._certified: set[tuple[str, int]] = set()
 
     def run(self, application: Application, take: Take) -> Replayed:
         """Verify everything and replay it; see `LedgerAudit.run`."""
@@ -62,7 +68,7 @@ class CometAudit:
                 block = chain.blocks.get(height)
                 if block is None or not self._verify(home, height, block):
                     continue
-                if _data_hash(block.transactions) != block.header["data_hash"]:
+                if data_hash(block.transactions) != block.header["data_hash"]:
                     altered.append((home, height))
                     continue
                 known = self._blocks.setdefault(height, block)
@@ -87,7 +93,9 @@ class CometAudit:
         if block.header != block.signed_header["header"]:
             self._problem("the header in the block is not the one that was certified", home, height)
             return False
-        before = self._chains[home].blocks.get(height - 1)
+        # Of one whose certificate is not valid that was told, and what it holds may be anything.
+        before = self._chains[home].blocks[height - 1] if (home, height - 1) in self._certified else None
+        self._certified.add((home, height))
         if before is not None and block.last_commit != before.signed_header["commit"]:
             self._problem(
                 "the commit that it has of the block before is another than is kept beside that", home, height
@@ -149,16 +157,6 @@ class CometAudit:
             self._findings.count("transactions", len(present))
         self._findings.count("checkpoints", max(execution.height - 1, 0))
         return execution.height
-
-
-def _order(validators: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the genesis validators as the RPC gives them: by power, then by address."""
-    found = [{**validator, "voting_power": validator["power"]} for validator in validators]
-    return sorted(found, key=lambda validator: (-int(validator["voting_power"]), validator["address"]))
-
-
-def _data_hash(transactions: Sequence[bytes]) -> str:
-    return merkle_root([hashlib.sha256(one).digest() for one in transactions]).hex().upper()
 
 
 def _milliseconds(text: str) -> int:

@@ -52,7 +52,7 @@ def homes_that_ran(homes: Mapping[str, Home], found: AuditResult) -> dict[str, H
     ran = {name: home for name, home in homes.items() if any((home.folder / place).exists() for place in left)}
     if not ran:
         return dict(homes)
-    for name in homes.keys() - ran.keys():
+    for name in sorted(homes.keys() - ran.keys()):
         what = "it has no ledger and no store: its node never ran, or somebody emptied it"
         found.remarks.append(Finding(what, name))
     return ran

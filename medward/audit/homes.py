@@ -297,7 +297,6 @@ def _audit_store(
         needed = round_blobs(past) | needed
     # A data set is its owner's alone to keep.
     needed |= data_blobs(history.state.data, _owners(homes))
-    stores.verify(found)
     stores.tell({**named, **needed}, needed, found)
 
 

@@ -62,7 +62,13 @@ def _read_comet(
         except (LedgerError, InvalidCard) as error:
             found.problems.append(Finding(str(error), name))
     lasts = {name: chain.last for name, chain in chains.items()}
-    return CometAudit(federation.genesis, federation.comet["genesis"], chains, found), lasts
+    try:
+        return CometAudit(federation.genesis, federation.comet["genesis"], chains, found), lasts
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        raise NodeError(
+            f"CometBFT's genesis in the federation file of {federation.name} is malformed, so that no block can be "
+            "checked: get federation.json anew"
+        ) from None
 
 
 def _in_use(home: Home) -> bool:

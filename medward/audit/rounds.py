@@ -29,7 +29,7 @@ from medward.federation.model.shared_model_format import MOST_BYTES, decode_mode
 from medward.federation.records import Record
 from medward.federation.round.exposure import Cohort, added, isolates
 from medward.federation.round.state import NextModel, Phase
-from medward.federation.rules import OLDEST_KEY, SURVEY
+from medward.federation.rules import OLDEST_KEY, SURVEY, unknowns
 from medward.federation.sums.encrypted import EncryptedSum
 from medward.federation.sums.interface import IntVector, SecureSum
 from medward.federation.sums.plain import PlainSum
@@ -107,7 +107,7 @@ def audit_cohorts(rounds: Mapping[int, PastRound], found: AuditResult) -> None:
     """Count once more what all sums tell together: a federation that decrypted too much is named.
 
     Of every sum whose cohort was fixed somebody may know the result, whatever became of its round. Sums of surveys
-    are of the same unknowns, and so are updates of the same model (exposure.py).
+    and of moments are of the same unknowns, and so are updates of the same model (exposure.py).
 
     Args:
         rounds: all of them.
@@ -116,7 +116,7 @@ def audit_cohorts(rounds: Mapping[int, PastRound], found: AuditResult) -> None:
     exposed: dict[str, tuple[Cohort, ...]] = {}
     for number, past in sorted(rounds.items()):
         now = past.now
-        of = SURVEY if now.task == "survey" else now.model
+        of = unknowns(now)
         known = exposed.get(of, ())
         found.count("cohorts")
         if now.known != known:

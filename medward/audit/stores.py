@@ -1,7 +1,6 @@
 """The stores of several homes, read and hashed, and then read as one."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from medward.audit.findings import AuditResult, Finding
@@ -89,7 +88,7 @@ class Stores:
         places: dict[bytes, tuple[str, str]] = {}
         if any(self._corrupt.values()):
             for name, what in named.items():
-                for cid in self._below(name):
+                for cid in self._below(name)[0]:
                     places.setdefault(cid.digest, (name, what))
         for home, corrupt in self._corrupt.items():
             for cid in corrupt:
@@ -119,11 +118,14 @@ class Stores:
         )
 
     def _is_whole(self, name: str) -> bool:
-        below = self._below(name)
-        return bool(below) and all(self._has(cid) for cid in below)
+        below, every = self._below(name)
+        return every and all(self._has(cid) for cid in below)
 
-    def _below(self, name: str) -> list[Cid]:
-        """Return the names of a blob's blocks, as far as the homes together tell; leaves are named, not read."""
+    def _below(self, name: str) -> tuple[list[Cid], bool]:
+        """Return the names of a blob's blocks, as far as the homes together tell, and whether these are all.
+
+        Leaves are named, not read.
+        """
 
         def get(cid: Cid) -> bytes:
             return b"" if cid.codec == RAW else get_inline(cid, self._block)
@@ -131,8 +133,12 @@ class Stores:
         try:
             root = Cid.parse(name)
         except StoreError:
-            return []
+            return [], False
         below = [root]
-        with suppress(StoreError):
-            below += [cid for cid, _ in walk(root, get) if cid != root]
-        return below
+        try:
+            for cid, _ in walk(root, get):
+                if cid != root:
+                    below.append(cid)
+        except StoreError:
+            return below, False
+        return below, True

@@ -25,6 +25,7 @@ _OF_A_HOME = {
     "participant": "the member's own secrets and notes",
     "data": "the member's own keys and data sets that it has not sent",
     "model": "a copy for use; the ledger's model is what is checked",
+    "model-versions": "copies for use; the ledger's model is what is checked",
     "ledger/keys": "the member's secret keys",
     "ledger/fresh": "it says only that the keys were never used",
     "ledger/nonce": "a count for the node itself",
@@ -82,7 +83,7 @@ def unchecked_files(
 def _in_home(home: Path, prefix: str, compared: Collection[str], below: str = "") -> Iterator[UncheckedFile]:
     for entry in _entries(home / below):
         place = f"{below}{entry.name}"
-        if prefix + place in compared or place in _READ:
+        if prefix + place in compared or (place in _READ and _is_plain(entry)):
             continue
         if below == "ledger/journal/" and entry.name in _JOURNAL and _is_plain(entry):
             continue

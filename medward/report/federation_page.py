@@ -274,7 +274,7 @@ def _times(log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         total = sum(report["seconds"].values())
         bar = [(a, s / total) for a, s in zip(activities, spent, strict=True) if s]
         rows.append({"round": report["round"], "task": report["task"], "spent": spent, "total": total, "bar": bar})
-    trained = [r["seconds"] for r in log if r["outcome"] == "final" and r["task"] == "train" and r["seconds"]]
+    trained = [r["seconds"] for r in log if r["outcome"] == "final" and r["task"] in ("train", "gram") and r["seconds"]]
     medians = {
         family: median(sum(spent.get(a, 0.0) for a in members) for spent in trained)
         for family, members in FAMILIES.items()
@@ -337,7 +337,7 @@ def _totals(log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "final": len(final),
         "void": len(log) - len(final),
         "surveys": sum(1 for report in final if report["task"] == "survey"),
-        "trained": sum(1 for report in final if report["task"] == "train"),
+        "trained": sum(1 for report in final if report["task"] in ("train", "gram")),
         "bytes_up": sum(report["bytes_up"] for report in log),
         "bytes_down": sum(report["bytes_down"] for report in log),
         "measured": [report["round"] for report in log if report["validation"]],

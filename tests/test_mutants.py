@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-KEPT = ROOT / "benchmarks" / "results" / "mutants.json"
+KEPT = ROOT / "tools" / "mutants" / "kept.json"
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ Every broken rule is a line; the exit status is 1 where there is one.
 - No public class or type has the name of another one.
 - No import of the project renames what it imports; of others', only by the custom of the field (`np`, `jnp`, ...).
 - No module's head begins with "What": it names the thing.
+- A module that does something has a test of its name: medward/a/b/c.py has tests/a/b/test_c.py or tests/a/test_c.py, or
+  test_b_c.py in one of these places.
 """
 
 import ast
@@ -72,6 +74,38 @@ def heads_without_a_name(modules: dict[Path, ast.Module]) -> Iterator[str]:
             yield f'{path} begins with "What": name the thing'
 
 
+def _is_empty(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Tell whether a function does nothing: it passes or raises, or only keeps its arguments as an `__init__` does."""
+    body = [node for node in function.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    if all(isinstance(node, ast.Pass | ast.Raise) for node in body):
+        return True
+    keeps = (
+        isinstance(n, ast.Assign | ast.AnnAssign) or (isinstance(n, ast.Expr) and "super" in ast.dump(n)) for n in body
+    )
+    return function.name == "__init__" and all(keeps)
+
+
+def _functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield the functions of a module and of its classes but protocols."""
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield inner
+        elif not isinstance(inner, ast.ClassDef) or not any("Protocol" in ast.dump(base) for base in inner.bases):
+            yield from _functions(inner)
+
+
+def untested_modules(root: Path, modules: dict[Path, ast.Module]) -> Iterator[str]:
+    """Yield a line for each module that does something and has no test of its name."""
+    for path, module in modules.items():
+        if path.stem.startswith("__") or all(map(_is_empty, _functions(module))):
+            continue
+        stem, rooms = path.stem.lstrip("_"), path.relative_to(root / "medward").parent.parts
+        places = [root.joinpath("tests", *rooms[:depth]) for depth in range(len(rooms), 0, -1)] or [root / "tests"]
+        names = (f"test_{stem}.py", f"test_{path.parent.name}_{stem}.py")
+        if not any((place / name).is_file() for place in places for name in names):
+            yield f"{path} has no test of its name: write {places[0].relative_to(root) / names[0]}"
+
+
 def broken_rules(root: Path) -> list[str]:
     """Return a line for each rule that the project under `root` breaks."""
     package = _modules(root / "medward")
@@ -81,6 +115,7 @@ def broken_rules(root: Path) -> list[str]:
         *names_that_stand_twice(package),
         *renamed_imports(everything),
         *heads_without_a_name(package),
+        *untested_modules(root, package),
     ]
 
 

@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from mutants_table import Mutant, read_table  # noqa: E402
 
-KEPT = ROOT / "benchmarks" / "results" / "mutants.json"
+KEPT = ROOT / "tools" / "mutants" / "kept.json"
 #: How many seeds of a campaign are run on a mutant.
 SEEDS = 40
 #: Seconds after which a test that hangs counts as failed.
@@ -52,6 +52,8 @@ PRELOADED: tuple[str, ...] = (
 )
 PRELOADED += ("equinox", "optax", "polars", "msgspec", "safetensors.numpy", "dag_cbor", "multiformats", "asyncio")
 PRELOADED += ("ssl", "sqlite3", "cryptography.hazmat.primitives.ciphers.aead")
+PRELOADED += ("scipy.linalg", "scipy.stats", "sklearn.ensemble", "sklearn.metrics", "joblib", "typer", "rich.progress")
+PRELOADED += ("starlette.applications", "httpx", "uvicorn", "prometheus_client")
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,16 @@ def misplaced(mutants: Sequence[Mutant], root: Path) -> list[str]:
 
 
 def copy_tree(to: Path) -> None:
-    """Copy what git tracks, as it lies here."""
+    """Copy what git tracks, as it lies here, and the kernels that were compiled beside it, which know their source."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in listed.decode().split("\0"):
         if name and (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to / name)
+    for kept in ROOT.glob("medward/**/__pycache__/*.nb[ci]"):
+        if (folder := to / kept.parent.relative_to(ROOT)).parent.is_dir():
+            folder.mkdir(exist_ok=True)
+            shutil.copy2(kept, folder)
 
 
 def run_tests(tree: Path, tests: Sequence[str], *options: str) -> tuple[int, str]:

@@ -1,4 +1,5 @@
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medward.whole_file import write_whole
+from medward.whole_file import write_made, write_whole
 
 WRITE_FOR_EVER = """
 import sys
@@ -58,3 +59,22 @@ def test_long_name_has_room_beside_it(tmp_path: Path) -> None:
     path = tmp_path / ("a" * 255)
     write_whole(path, b"1")
     assert path.read_bytes() == b"1"
+
+
+def test_content_that_is_made_once_is_not_made_where_there_is_no_room(tmp_path: Path) -> None:
+    target, made = tmp_path / "parts", []
+
+    def make() -> bytes:
+        made.append(1)
+        return b"opened"
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_made(target, 100_000, make)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (made, list(tmp_path.iterdir())) == ([], [])
+    write_made(target, 100_000, make)
+    assert (target.read_bytes(), list(tmp_path.iterdir())) == (b"opened", [target])

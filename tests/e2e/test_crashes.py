@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.round_campaign import Campaign
+from benchmarks.node.round_campaign import Campaign
 
 pytestmark = pytest.mark.processes
 

@@ -76,6 +76,7 @@ def test_class_that_a_hospital_lacks_counts_as_never_found(prepared: PreparedDat
     assert found["binary"] == judged["binary"]
 
 
+@pytest.mark.slow
 def test_worst_hospital_is_the_least_over_shares_with_both_kinds(
     prepared: PreparedData, models: list[SentinelModel]
 ) -> None:

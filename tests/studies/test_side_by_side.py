@@ -21,7 +21,7 @@ from medward.studies.side_by_side import ONE_THREAD, Source, _hired, run_studies
 from medward.studies.study import Study
 
 ROOT = Path(__file__).parents[2]
-ROWS = 4000
+ROWS = 2000
 Load = Callable[[int], tuple[Dataset, Flows]]
 
 
@@ -162,5 +162,5 @@ def test_several_failures_are_counted(tmp_path: Path) -> None:
 def test_worker_without_more_to_do_ends_in_silence() -> None:
     connection, process = _hired()
     connection.close()
-    process.join(60)
+    process.join(600)
     assert process.exitcode == 0  # an EOFError that nobody catches leaves 1

@@ -1,10 +1,11 @@
-"""Sphinx's settings for the documentation site, and the three things that Sphinx does not do by itself.
+"""Sphinx's settings for the documentation site, and the four things that Sphinx does not do by itself.
 
 The source folder is the whole repository, so a relative link such as ../spec/round.md leads to the same page on the
 site as it does where the repository is hosted. CONTRIBUTING.md has the command.
 """
 
 import posixpath
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from sphinx.application import Sphinx
 from medward import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
+LONG_WORD = 24  # letters
 
 project = "medward"
 author = copyright = "The medward authors"
@@ -43,6 +45,8 @@ add_module_names = False
 html_theme = "furo"
 html_title = f"medward {version}"
 html_copy_source = html_show_sourcelink = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 templates_path = ["templates"]
 html_additional_pages = {"index": "start.html"}
 
@@ -52,7 +56,23 @@ def add_commands(_app: Sphinx, document: str, source: list[str]) -> None:
     if document == "docs/site/command-line":
         command = [sys.executable, "-m", "typer", "medward.cli", "utils", "docs", "--name", "medward"]
         text = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-        source[0] += text.partition("\n")[2]  # the page has a title already
+        source[0] += _with_whole_sentences(text).partition("\n")[2]  # the page has a title already
+
+
+def _with_whole_sentences(text: str) -> str:
+    """Return the page with the whole first sentence of each command in the lists of commands, where Typer cuts it."""
+    first = dict(re.findall(r"^#+ `(medward[^`]*)`\n\n(.+?)\n\n", text, re.MULTILINE | re.DOTALL))
+    parent = ""
+
+    def whole(line: str) -> str:
+        nonlocal parent
+        if heading := re.match(r"#+ `(medward[^`]*)`", line):
+            parent = heading[1]
+        item = re.match(r"\* `([a-z-]+)`: .*\.\.\.$", line)
+        sentence = first.get(f"{parent} {item[1]}") if item else None
+        return line if item is None or sentence is None else f"* `{item[1]}`: {' '.join(sentence.split())}"
+
+    return "\n".join(map(whole, text.splitlines()))
 
 
 def keep_colons(_app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
@@ -70,8 +90,25 @@ def resolve_folders(app: Sphinx, doctree: nodes.document) -> None:
                 node.attributes.update(refdomain="doc", reftarget=readme, reftargetid=None)
 
 
+def break_long_words(_app: Sphinx, doctree: nodes.document) -> None:
+    """Let long names in tables break at their parts, each test on its line: they take all the room otherwise."""
+    for cell in doctree.findall(nodes.entry):
+        for text in [one for one in cell.findall(nodes.Text) if any(len(word) > LONG_WORD for word in one.split())]:
+            text.parent.replace(text, [made for word in re.split(r"( )", str(text)) for made in _broken(word)])
+
+
+def _broken(word: str) -> list[nodes.Node]:
+    """Return a word that may break after each of its parts, with the end of a line after it if it is a test's name."""
+    if len(word) <= LONG_WORD:
+        return [nodes.Text(word)]
+    parts = [nodes.Text(part) for part in re.split(r"(?<=[_/:])(?=[^_/:])", word)]
+    made = [node for part in parts for node in (part, nodes.raw("", "<wbr>", format="html"))]
+    return made[:-1] + ([nodes.raw("", "<br>", format="html")] if "::" in word else [])
+
+
 def setup(app: Sphinx) -> None:
     """Connect the functions above."""
     app.connect("source-read", add_commands)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
     app.connect("doctree-read", resolve_folders)
+    app.connect("doctree-read", break_long_words)

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 
 from medward.audit.findings import AuditResult, Finding
-from medward.audit.pbft_ledger import Replayed, Take, kind_and_author
+from medward.audit.pbft_ledger import Decode, Replayed, Take, kind_and_author
+from medward.federation.records import decode_record
 from medward.ledger.cometbft.light import (
     data_hash,
     genesis_validators,
@@ -35,12 +36,18 @@ class CometAudit:
         comet_genesis: CometBFT's genesis, as the federation file has it.
         chains: what each home's CometBFT has.
         found: takes what is found.
+        decode: returns the record that a payload holds.
     """
 
     def __init__(
-        self, genesis: Genesis, comet_genesis: str, chains: Mapping[str, StoredChain], found: AuditResult
+        self,
+        genesis: Genesis,
+        comet_genesis: str,
+        chains: Mapping[str, StoredChain],
+        found: AuditResult,
+        decode: Decode = decode_record,
     ) -> None:
-        self._genesis, self._chains, self._findings = genesis, chains, found
+        self._genesis, self._chains, self._findings, self._decode = genesis, chains, found, decode
         self._verifier = MemberVerifier()
         document = json.loads(comet_genesis)
         self._chain_id = str(document["chain_id"])
@@ -120,7 +127,7 @@ class CometAudit:
         if not places:
             self._problem("its transactions are not those that its header names", home, height)
         for place in places:
-            kind = kind_and_author(named[place], [self._genesis.membership])
+            kind = kind_and_author(named[place], [self._genesis.membership], self._decode)
             what = f"transaction {place + 1} of {len(stored)}{kind} was altered"
             self._problem(what, home, height)
 

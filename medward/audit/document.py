@@ -14,13 +14,14 @@ def document(audit: Audit) -> dict[str, Any]:
         guilty = {"guilty": list(one.guilty)} if one.guilty else {}
         return {**{key: value for key, value in places.items() if value is not None}, "what": one.what, **guilty}
 
+    what = "task" if audit.unit == "round" else "what"
     return {
         "folder": audit.of,
         "federation": audit.federation,
         "fingerprint": audit.fingerprint,
         "homes": list(audit.homes),
         "height": audit.height,
-        "rounds": [{"round": n, "task": task, "ended": ended} for n, task, ended in audit.outcomes],
+        audit.units: [{audit.unit: n, what: told, "ended": ended} for n, told, ended in audit.outcomes],
         "checks": {
             name: {
                 "checked": found.checked,

@@ -79,7 +79,7 @@ def read_federations(
 
     Raises:
         BadUsage: the homes belong to several federations.
-        NodeError: no file can be read, or the federation does not train.
+        NodeError: no file can be read.
     """
     read: dict[str, FederationFile] = {}
     for name, home in homes.items():
@@ -99,8 +99,6 @@ def read_federations(
             f"{folder} holds homes of several federations: {first} belongs to {chosen.name} ({chosen.fingerprint}), "
             f"{name} to {other.name} ({other.fingerprint}); audit the homes of each federation in a folder of their own"
         )
-    if chosen.application.name != "training":
-        raise NodeError(f"{chosen.name} runs '{chosen.application.name}'; an audit knows federations that train only")
     return chosen, read
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from medward.audit.cometbft_ledger import CometAudit
 from medward.audit.findings import AuditResult, Finding
-from medward.audit.pbft_ledger import LedgerAudit
+from medward.audit.pbft_ledger import Decode, LedgerAudit
 from medward.ledger.cometbft.reading import StoredChain, read_chain
 from medward.ledger.errors import LedgerError
 from medward.ledger.pbft.reading import JournalContent, read_journal
@@ -18,23 +18,24 @@ from medward.node.trial.ports import free_ports
 
 
 def read_ledgers(
-    homes: Mapping[str, Home], federation: FederationFile, found: AuditResult
+    homes: Mapping[str, Home], federation: FederationFile, decode: Decode, found: AuditResult
 ) -> tuple[LedgerAudit | CometAudit, Mapping[str, int]]:
     """Return what audits the ledgers of all homes, and the last height of each.
 
     Args:
         homes: by their names.
         federation: to which they belong.
+        decode: returns the record that a payload holds.
         found: takes what cannot be read.
 
     Raises:
         NodeError: CometBFT orders them, and a node runs, or there is no CometBFT here to read its blocks with.
     """
-    return (_read_comet if federation.engine == "cometbft" else _read_pbft)(homes, federation, found)
+    return (_read_comet if federation.engine == "cometbft" else _read_pbft)(homes, federation, decode, found)
 
 
 def _read_pbft(
-    homes: Mapping[str, Home], federation: FederationFile, found: AuditResult
+    homes: Mapping[str, Home], federation: FederationFile, decode: Decode, found: AuditResult
 ) -> tuple[LedgerAudit, Mapping[str, int]]:
     journals: dict[str, JournalContent] = {}
     for name, home in homes.items():
@@ -43,11 +44,11 @@ def _read_pbft(
         except LedgerError as error:
             found.problems.append(Finding(str(error), name))
     lasts = {name: max((*one.blocks, *one.altered), default=0) for name, one in journals.items()}
-    return LedgerAudit(federation.genesis, journals, found), lasts
+    return LedgerAudit(federation.genesis, journals, found, decode), lasts
 
 
 def _read_comet(
-    homes: Mapping[str, Home], federation: FederationFile, found: AuditResult
+    homes: Mapping[str, Home], federation: FederationFile, decode: Decode, found: AuditResult
 ) -> tuple[CometAudit, Mapping[str, int]]:
     chains: dict[str, StoredChain] = {}
     for name, home in homes.items():
@@ -63,7 +64,7 @@ def _read_comet(
             found.problems.append(Finding(str(error), name))
     lasts = {name: chain.last for name, chain in chains.items()}
     try:
-        return CometAudit(federation.genesis, federation.comet["genesis"], chains, found), lasts
+        return CometAudit(federation.genesis, federation.comet["genesis"], chains, found, decode), lasts
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
         raise NodeError(
             f"CometBFT's genesis in the federation file of {federation.name} is malformed, so that no block can be "

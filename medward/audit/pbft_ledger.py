@@ -30,6 +30,8 @@ from medward.ledger.types import Application, MemberUpdate, Transaction, TxResul
 
 #: Takes a transaction of a block and what became of it, in order.
 Take = Callable[[Executed, Transaction, TxResult], None]
+#: Returns the record that a payload holds, None where it holds none.
+Decode = Callable[[bytes], object | None]
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,13 @@ class Replayed:
     signed: Mapping[str, int] = field(default_factory=dict)
 
 
-def kind_and_author(encoded: bytes, memberships: Sequence[Membership]) -> str:
+def kind_and_author(encoded: bytes, memberships: Sequence[Membership], decode: Decode) -> str:
     """Return what a transaction is and whose, in commas, as far as it decodes."""
     try:
         transaction = decode_transaction(encoded)
     except NotCanonical:
         return ""
-    record = decode_record(transaction.payload)
+    record = decode(transaction.payload)
     kind = "an unknown record" if record is None else f"the record {type(record).__name__}"
     authors = (m.name for known in memberships for m in known.members if m.keys[0].data == transaction.client)
     return f", {kind} of {next(authors, 'a stranger')},"
@@ -66,10 +68,17 @@ class LedgerAudit:
         genesis: what the members agreed on before the first block.
         journals: what each home's journal holds.
         found: takes what is found.
+        decode: returns the record that a payload holds.
     """
 
-    def __init__(self, genesis: Genesis, journals: Mapping[str, JournalContent], found: AuditResult) -> None:
-        self._genesis, self._journals, self._findings = genesis, journals, found
+    def __init__(
+        self,
+        genesis: Genesis,
+        journals: Mapping[str, JournalContent],
+        found: AuditResult,
+        decode: Decode = decode_record,
+    ) -> None:
+        self._genesis, self._journals, self._findings, self._decode = genesis, journals, found, decode
         self._chain = genesis.chain
         self._verifier = MemberVerifier()
         self._memberships: list[Membership] = [genesis.membership]
@@ -197,7 +206,7 @@ class LedgerAudit:
                 pass
         if not places:
             return [f"its {count} transactions are not those that its header names"]
-        kinds = [kind_and_author(named[place], self._memberships) for place in places]
+        kinds = [kind_and_author(named[place], self._memberships, self._decode) for place in places]
         return [
             f"transaction {place + 1} of {count}{kind} was altered" for place, kind in zip(places, kinds, strict=True)
         ]

@@ -63,10 +63,15 @@ class Stores:
         except StoreError:
             return None
 
-    def stream(self, name: str) -> Iterator[bytes]:
-        """Yield a blob's bytes from the homes' blocks together; StoreError at a hole."""
+    def stream(self, name: str, limits: DagLimits | None = None) -> Iterator[bytes]:
+        """Yield a blob's bytes from the homes' blocks together; StoreError at a hole.
+
+        Args:
+            name: the blob's.
+            limits: how long it is; None for as long as its root says.
+        """
         root = Cid.parse(name)
-        limits = limits_of_root(root, get_inline(root, self._block))
+        limits = limits or limits_of_root(root, get_inline(root, self._block))
         return read_file(root, lambda cid: get_inline(cid, self._block), limits=limits)
 
     def size(self, name: str) -> int:

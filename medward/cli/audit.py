@@ -24,6 +24,10 @@ _LINES = {
     "keys": "{sealing keys} keys that shares were sealed to",
     "rounds": "{rounds} rounds: {commitments} commitments, {dealings} dealings, {complaints} complaints, "
     "{shown} shown, {answers} answers, {sums} sums decrypted anew, {models} models computed anew, {votes} votes",
+    "batches": "{batches} batches: {computed anew} computed anew, {results} results of members and {parts} "
+    "opened parts compared",
+    "tasks": "{tasks} tasks: {computed anew} computed anew, {results} results of members compared, {shares} shares, "
+    "{models} models made anew",
     "demo": "{files} files compared with what {signatures} members signed, {rounds} rounds of metrics.json, "
     "{model files} files of the model computed anew, {pages} pages made anew",
 }
@@ -38,14 +42,14 @@ def audit(
     node: NodeOption = None,
     token_file: TokenOption = None,
     certificate: CertificateOption = None,
-    only: int | None = typer.Option(None, "--round", help="Check dealings, sum and model of this one only."),
+    only: int | None = typer.Option(None, "--round", help="Check this round, batch or task only."),
     report: Path | None = typer.Option(
         None,
         help="Write a dated page to file: what was proved, who signed it, what was refused or not checked (.html).",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document on standard output."),
 ) -> None:
-    """Check everything that a federation's nodes have on disk: ledger, store, dealings, sums and models.
+    """Check everything that a federation's nodes have on disk: ledger, store, dealings, sums, models, encrypted scores.
 
     Of a demo's folder it also checks metrics.json, report.html and model/. It reads, changes nothing there and needs no
     key; of a node that runs elsewhere it gets a copy. What lies there and was not checked is listed as such.

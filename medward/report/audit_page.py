@@ -71,6 +71,29 @@ _GROUPS: dict[str, tuple[str, str, dict[str, str]]] = {
             "votes": "votes counted anew",
         },
     ),
+    "batches": (
+        "Are the encrypted scores what follows from the encrypted flows and models?",
+        "Every result, computed once more from what hospital and vendor encrypted, is the one that was opened. Only "
+        "the hospital sees the scores.",
+        {
+            "batches": "batches",
+            "computed anew": "computed anew",
+            "results": "results of members compared",
+            "parts": "opened parts looked at",
+        },
+    ),
+    "tasks": (
+        "Does each model follow from the encrypted rows?",
+        "Every result, computed once more from the encrypted rows, is the one that was opened, and every model follows "
+        "from the shares that its owners showed.",
+        {
+            "tasks": "tasks",
+            "computed anew": "computed anew",
+            "results": "results of members compared",
+            "shares": "shares",
+            "models": "models made anew",
+        },
+    ),
     "demo": (
         "Is what the demo tells the truth?",
         "metrics.json tells the ledger's rounds, the model is the one that the ledger leads to, report.html is the "
@@ -108,6 +131,20 @@ _KINDS = {
     "Retract": "to take back a wish to change the members",
     "Resume": "to go on after a stop",
     "Observe": "to observe, or to take part again",
+    "KeyPublished": "to publish a key to compute with",
+    "ModelOffered": "to offer an encrypted model",
+    "BatchAsked": "to have flows scored",
+    "ResultComputed": "to hand in the result of a batch",
+    "PartOpened": "to open a part of a result",
+    "BatchDeclined": "to decline a batch",
+    "PlanProposed": "to propose what rows are encrypted for",
+    "TableEncrypted": "to hand in encrypted rows",
+    "TaskAsked": "to have a model made of encrypted rows",
+    "ProductsComputed": "to hand in the result of a task",
+    "SharesCommitted": "to commit to shares of a result",
+    "SharesRevealed": "to show shares of a result",
+    "TaskDeclined": "to decline a task",
+    "TaskEnded": "to end a task whose time is over",
 }
 _MOST_HEIGHTS, _MOST_ROWS = 5, 2000
 
@@ -139,7 +176,7 @@ def write_audit_page(file: Path, audit: Audit, when: datetime, only: int | None 
         file: is replaced where it is there.
         audit: what was found.
         when: the audit ended, with a time zone.
-        only: the one round that was checked; None for all.
+        only: the one round, batch or task that was checked; None for all.
 
     Raises:
         OSError: it cannot be written.

@@ -4,9 +4,7 @@ The members' machines, their sums, stores, journals and signatures are the real 
 the test's, which holds everybody's keys and signs what a quorum would have signed.
 """
 
-import hashlib
 import io
-import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -48,30 +46,15 @@ from medward.federation.simulation.log import Entry
 from medward.federation.simulation.machines import Simulation, SimulationSettings
 from medward.federation.sums.interface import IntVector
 from medward.fhe.hybrid import HybridKey
-from medward.ledger.certificates import (
-    BlockHeader,
-    CertifiedBlock,
-    CheckpointBody,
-    CheckpointCertificate,
-    CommitCertificate,
-    Vote,
-    snapshot_digests,
-)
-from medward.ledger.encoding import digest, encode
-from medward.ledger.execution import Executed, Execution, transactions_root
 from medward.ledger.membership import Genesis
-from medward.ledger.pbft.effects import Append, BatchKept, SaveChunk, StoreBlock, StoreEvidence, StoreSnapshot
 from medward.ledger.pbft.identity import NodeIdentity
-from medward.ledger.pbft.messages import Evidence, Prepare, encode_message
-from medward.ledger.pbft.replica.checkpoints import SnapshotForm, extend_history
-from medward.ledger.pbft.runtime.journal import ReplicaJournal
-from medward.ledger.signatures import Domain, MemberSigner
-from medward.ledger.transactions import encode_transaction, sign_transaction
+from medward.ledger.signatures import MemberSigner
 from medward.node.home.folder import Home
 from medward.node.training.data import OwnSide, ParticipantSettings, own_side
 from medward.node.training.rules import agreement_parameters, read_agreement
 from medward.node.trial.founding import Seat, found_on_one_machine
 from medward.store.local import LocalStore, open_directory
+from tests.audit.certified_ledger import CertifiedLedger
 
 NAMES = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
 #: The round in which hospital-3 keeps its answer to itself, and the one in which hospital-1 attests what is not so:
@@ -82,35 +65,19 @@ OWNER, ROWS = "hospital-4", 1200
 TABLE = {"data": "ward", "rows": 2000, "rounds": 1, "seed": 1, "sites": 4, "bits": 8, "trial": True}
 
 
-class Ledger:
+class Ledger(CertifiedLedger):
     """A log whose entries are certified blocks; the simulation's clock is its time."""
 
     def __init__(self, genesis: Genesis, agreement: Agreement, signers: dict[str, MemberSigner]) -> None:
-        self.time = genesis.time / 1000
-        self.blocks: list[tuple[BlockHeader, bytes, Executed]] = []
-        self.snapshot: StoreSnapshot | None = None
         self._entries: list[Entry] = []
-        self._genesis, self._signers = genesis, signers
-        self._application = FederationApplication(agreement)
-        self._execution = Execution(self._application, genesis.time)
-        self._history = bytes(32)
-        self._nonces = dict.fromkeys(signers, 0)
+        self._federation = FederationApplication(agreement)
+        super().__init__(genesis, self._federation, signers)
 
     def append(self, record: Record, author: str) -> None:
         """Order a record in a block of its own."""
-        self._nonces[author] += 1
-        chain, height = self._genesis.chain, len(self.blocks) + 1
-        signed = sign_transaction(chain, self._signers[author], self._nonces[author], encode_record(record))
-        encoded = encode_transaction(signed)
-        root = transactions_root((encoded,))
-        header = BlockHeader(chain, 0, height, math.ceil(self.time * 1000), root, 1)
-        executed = self._execution.execute(header.time, [signed], header.epoch)
-        self._history = extend_history(self._history, header)
-        self.blocks.append((header, encoded, executed))
-        block = self._application.snapshot().block
-        self._entries.append(Entry(record, author, executed.block.time / 1000, block, header.epoch))
-        if height % self._genesis.parameters.checkpoint_interval == 0:
-            self.snapshot = self._checkpoint(height)
+        block = self.order(author, encode_record(record)).block
+        entry = Entry(record, author, block.time / 1000, self._federation.snapshot().block, block.epoch)
+        self._entries.append(entry)
 
     def read(self, start: int) -> list[Entry]:
         """Return the records from number `start` on."""
@@ -118,45 +85,6 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    def write(self, home: Home, without: str) -> None:
-        """Write what a replica keeps; the votes are those of all members but one."""
-        votes = [name for name in self._signers if name != without]
-        with ReplicaJournal.create(home.ledger / "journal", digest([self._genesis.chain, without])) as journal:
-            journal.write([StoreBlock(self._certified(*block, votes), block[2]) for block in self.blocks])
-            assert self.snapshot is not None
-            journal.write([self.snapshot])
-            if without == "hospital-1":
-                journal.write([StoreEvidence(self._evidence("hospital-4"))])
-                journal.write([Append(BatchKept(len(self.blocks) + 1, (b"a batch",)))])
-                journal.write([SaveChunk(hashlib.sha256(b"a part").digest(), b"a part")])
-            journal.sync()
-
-    def _certified(self, header: BlockHeader, encoded: bytes, _: Executed, votes: list[str]) -> CertifiedBlock:
-        domain = Domain(header.chain, "commit", 0, 0, header.height)
-        return CertifiedBlock(CommitCertificate(header, 0, self._votes(domain, header.digest(), votes)), (encoded,))
-
-    def _votes(self, domain: Domain, content: bytes, names: list[str]) -> tuple[Vote, ...]:
-        return tuple(Vote(name, self._signers[name].sign(domain, content)) for name in names)
-
-    def _checkpoint(self, height: int) -> StoreSnapshot:
-        members = self._genesis.membership
-        form = SnapshotForm(self._execution.snapshot().encode(), self._history, (members,), (), None)
-        data, chain = encode(form), self._genesis.chain
-        chunks = digest(snapshot_digests(data, self._genesis.parameters.chunk_bytes))
-        body = CheckpointBody(chain, 0, height, self._execution.summary, self._history, members.digest(), chunks)
-        votes = self._votes(Domain(chain, "checkpoint", 0, 0, height), body.digest(), list(NAMES[:3]))
-        return StoreSnapshot(CheckpointCertificate(body, votes), (), data)
-
-    def _evidence(self, name: str) -> Evidence:
-        """Return two prepares for one place, as only a liar signs them."""
-        domain = Domain(self._genesis.chain, "prepare", 0, 7, 3)
-        signed = [
-            Prepare(0, 7, 3, content, name, self._signers[name].sign(domain, content))
-            for content in (bytes(32), b"\x01" * 32)
-        ]
-        first, second = (encode_message(message) for message in signed)
-        return Evidence(name, first, second)
 
 
 class _Guessing(Hospital):
@@ -265,7 +193,7 @@ def found_homes(folder: Path) -> dict[str, Home]:
         for record in (*_data_records(store, agreement.name), *_missing_records(ledger)):
             ledger.append(record, OWNER)
     for name, home in homes.items():
-        ledger.write(home, name)
+        ledger.write(home, name, with_evidence=name == NAMES[0])
         if name != NAMES[0]:
             # One copy on the disk is enough: who alters a block writes it anew.
             shutil.copytree(homes[NAMES[0]].store, home.store, copy_function=os.link)

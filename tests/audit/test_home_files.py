@@ -7,6 +7,7 @@ import pytest
 
 from medward.audit.findings import AuditResult
 from medward.audit.home_files import audit_cards, homes_that_ran, plain_homes, read_federations
+from medward.audit.homes import audit
 from medward.errors import BadUsage
 from medward.ledger.membership import Membership
 from medward.node.errors import NodeError
@@ -65,10 +66,10 @@ def test_homes_whose_node_never_ran_are_told_in_their_order(ward: Path) -> None:
     assert [remark.home for remark in found.remarks] == ["south", "west"]
 
 
-def test_homes_of_two_federations_and_of_one_that_does_not_train_are_told(ward: Path, tmp_path: Path) -> None:
+def test_homes_of_two_federations_and_of_one_that_no_audit_knows_are_told(ward: Path, tmp_path: Path) -> None:
     homes = plain_homes(ward, AuditResult())
-    with pytest.raises(NodeError, match="runs 'bank'"):
-        read_federations(homes, ward, AuditResult())
+    with pytest.raises(NodeError, match="runs 'bank'; an audit knows federations that train, score or train on enc"):
+        audit(ward)
     found_on_one_machine(tmp_path / "other", "other", seats("east"), "bank")
     with pytest.raises(BadUsage, match=r"homes of several federations: north belongs to ward .* east to other"):
         read_federations({**homes, "east": Home(tmp_path / "other" / "east")}, ward, AuditResult())

@@ -67,6 +67,10 @@ class ComputingApplication(Application, Generic[S]):
     def state_of(self, members: tuple[str, ...], parts: Mapping[str, Any]) -> S:
         """Return the state of these mappings and counts, by name."""
 
+    def author(self, client: bytes) -> str | None:
+        """Return the member who speaks under a key, None for a stranger."""
+        return self._names.get(client)
+
     def check(self, transaction: Transaction) -> TxResult:
         """Refuse what cannot be read or comes from a stranger."""
         if self.decoded(transaction.payload) is None:

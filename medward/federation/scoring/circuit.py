@@ -30,7 +30,7 @@ from medward.fhe.computing.evaluation import (
     inner_product_plain,
     multiply,
 )
-from medward.fhe.computing.keys import SecretKey
+from medward.fhe.computing.keys import EvaluationKey, SecretKey
 from medward.fhe.computing.opening import OpenedResult
 
 
@@ -192,6 +192,29 @@ def evaluate(terms: ScoringTerms, flows: CiphertextVector, neurons: Iterable[Neu
     if next(coming, None) is not None:
         raise BadTerms("the model goes on after the last neuron of its terms")
     return [add(p, conjugate(m, keys)) for p, m in zip(outputs[::2], outputs[1::2], strict=True)]
+
+
+def scored_batch(
+    terms: ScoringTerms,
+    flows: Iterable[Ciphertext],
+    model: Iterable[Ciphertext],
+    hospital: EvaluationKey,
+    vendor: EvaluationKey,
+) -> list[Ciphertext]:
+    """Compute a batch's result from what its hospital and the vendor encrypted.
+
+    Args:
+        terms: of the offer.
+        flows: of the hospital.
+        model: of the vendor; each ciphertext is read once.
+        hospital, vendor: their evaluation keys.
+
+    Raises:
+        BadTerms: the flows or the model are none.
+    """
+    values = flows_of_batch(terms, flows, hospital.owner)
+    neurons = neurons_of_model(terms, model, vendor.owner)
+    return evaluate(terms, values, neurons, {key.owner: key for key in (hospital, vendor)})
 
 
 def _weighed(values: CiphertextVector, neuron: Neuron, total: float, keys: Keys) -> Ciphertext:

@@ -63,7 +63,7 @@ class ComputingBlobs:
         Raises:
             StoreError: nobody has it, or it is none; reading raises it, too.
         """
-        return io.BufferedReader(_Pieces(self._store.stream(Cid.parse(name), limits=file_up_to(most))))
+        return as_file(self._store.stream(Cid.parse(name), limits=file_up_to(most)))
 
     def release(self, names: Collection[str], spared: str | None = None) -> None:
         """Let go of blobs that nothing on record needs any more.
@@ -87,6 +87,11 @@ class ComputingBlobs:
             self._store.unpin(pin.cid, pin.label)
         if pins:
             self._store.collect_garbage()
+
+
+def as_file(pieces: Iterator[bytes]) -> BinaryIO:
+    """Return pieces of bytes as a file that is read in order."""
+    return io.BufferedReader(_Pieces(pieces))
 
 
 class _Pieces(io.RawIOBase):

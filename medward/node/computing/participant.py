@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from medward.errors import MedwardError, printable
+from medward.federation.computing.evaluation_keys import most_key_bytes, read_published_key
 from medward.federation.computing.preparation import MOST_BYTES
 from medward.federation.computing.records import MOST_REASON, ComputingState, KeyPublished
 from medward.federation.computing.work import ComputingWork
 from medward.federation.errors import FederationError
-from medward.fhe.computing.formats.keys import most_evaluation_key_bytes, read_evaluation_key, write_evaluation_key
+from medward.fhe.computing.formats.keys import write_evaluation_key
 from medward.fhe.computing.keys import EvaluationKey, SecretKey
 from medward.fhe.computing.parameters import ComputingParameters
 from medward.fhe.errors import BudgetSpent, FheError
@@ -40,18 +41,7 @@ S = TypeVar("S", bound=ComputingState)
 
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.3
-#: Conjugation, where it is asked for.
-_MOST_AUTOMORPHISMS = 1
 _MOST_KEYS = 4
-
-
-def most_key_bytes(parameters: ComputingParameters) -> int:
-    """Return the size that no evaluation key on record exceeds."""
-    return most_evaluation_key_bytes(parameters, _MOST_AUTOMORPHISMS)
-
-
-class WrongKey(FederationError):
-    """An evaluation key that is not the one on record."""
 
 
 class ComputingParticipant(Participant, Generic[S]):
@@ -234,9 +224,8 @@ class ComputingParticipant(Participant, Generic[S]):
         """
         published = state.keys[member].published
         if published.key not in self._keys:
-            key = read_evaluation_key(parameters, self._store.get(published.key, most_key_bytes(parameters)))
-            if key.owner != published.holder or key.label != self._host.chain:
-                raise WrongKey(f"the evaluation key of {member} is of another owner or federation")
+            data = self._store.get(published.key, most_key_bytes(parameters))
+            key = read_published_key(published, member, parameters, self._host.chain, data)
             while len(self._keys) >= _MOST_KEYS:  # each may take hundreds of megabytes
                 del self._keys[next(iter(self._keys))]
             self._keys[published.key] = key

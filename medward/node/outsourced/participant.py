@@ -8,13 +8,14 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from medward.federation.blobs import blob_name
+from medward.federation.computing.evaluation_keys import most_key_bytes
 from medward.federation.computing.preparation import MOST_BYTES
 from medward.federation.outsourced.answers import (
     blobs_of,
@@ -24,7 +25,7 @@ from medward.federation.outsourced.answers import (
     tasks_of,
 )
 from medward.federation.outsourced.application import outsourced_state
-from medward.federation.outsourced.circuit import encrypted_columns, owner_products
+from medward.federation.outsourced.circuit import encrypted_columns, product_list, write_owner_parts
 from medward.federation.outsourced.records import (
     OutsourcedState,
     OutsourcedTask,
@@ -39,13 +40,11 @@ from medward.federation.outsourced.records import (
 )
 from medward.federation.outsourced.terms import BadOutsourcing, OutsourcedTerms
 from medward.federation.outsourced.training import read_plan, trained_model
-from medward.fhe.arrays import Doubles, Integers
+from medward.fhe.arrays import Integers
 from medward.fhe.computing.formats.encrypted_tables import (
     most_parts_bytes,
     most_table_bytes,
     read_parts_of,
-    read_table,
-    write_parts,
     write_table,
 )
 from medward.fhe.computing.formats.opened_products import (
@@ -57,15 +56,13 @@ from medward.fhe.computing.formats.opened_products import (
     write_shares,
 )
 from medward.fhe.computing.inner_product_opening import ProductList, open_shares
-from medward.fhe.errors import MalformedEncoding
-from medward.fhe.ring.primes import balanced
 from medward.ledger.encoding import Structure, decode
 from medward.ledger.errors import NotCanonical
 from medward.ledger.types import Snapshot
 from medward.node.computing.blobs import ComputingBlobs
 from medward.node.computing.key import keep_opened
 from medward.node.computing.orders import NO_ARRAYS
-from medward.node.computing.participant import ComputingParticipant, most_key_bytes
+from medward.node.computing.participant import ComputingParticipant
 from medward.node.errors import NodeError
 from medward.node.interfaces import Host
 from medward.node.outsourced.folder import OutsourcedFolder
@@ -223,41 +220,24 @@ class OutsourcedParticipant(ComputingParticipant[OutsourcedState]):
         self._allow(terms)
 
         def computed() -> str:
-            constants, names = [0] * terms.numbers, []
             holders = holders_of(state, task)
-            for owner in holders.values():
-                kept = list[int]()
-                names.append(self._put_parts(state, number, owner, kept))
-                constants = [a + b for a, b in zip(constants, kept, strict=True)]
-            modulus = terms.products.modulus
-            balance = tuple(balanced(constant, modulus) for constant in constants)
-            products = ProductList(terms.products, tuple(holders), balance, tuple(names))
-            return self.blobs.put(write_product_list(products), f"task/{number}")
+            parts = [self._put_parts(state, number, owner) for owner in holders.values()]
+            return self.blobs.put(write_product_list(product_list(terms, list(holders), parts)), f"task/{number}")
 
         await self._say(ProductsComputed(number, await asyncio.to_thread(computed)))
 
-    def _put_parts(self, state: OutsourcedState, number: str, owner: str, constants: list[int]) -> str:
-        """Compute one owner's part of all products, and return the blob's name; coefficients 0 are appended."""
+    def _put_parts(self, state: OutsourcedState, number: str, owner: str) -> tuple[str, Sequence[int]]:
+        """Compute one owner's part of all products, and return the blob's name, and coefficients 0."""
         task, terms = state.tasks[number], self._terms(state, number)
-        table, holder = task.tables[task.owners.index(owner)], state.keys[owner].published.holder
+        table = task.tables[task.owners.index(owner)]
         key = self._evaluation_key(state, owner, terms.parameters)
-        most = most_table_bytes(terms.products, table.rows, terms.table_columns)
-        try:
-            coming = read_table(
-                *(self.blobs.stream(table.table, most), terms.products, holder, table.rows, terms.table_columns)
-            )
-            columns = list(coming)
-        except MalformedEncoding as error:
-            raise BadOutsourcing(f"the rows of {owner} are none: {error}") from None
+        content = self.blobs.stream(table.table, most_table_bytes(terms.products, table.rows, terms.table_columns))
+        constants: list[int] = []
 
-        def parts() -> Iterator[Doubles]:
-            for constant, part in owner_products(terms, columns, key):
-                constants.append(constant)
-                yield part
+        def write(file: BinaryIO) -> None:
+            constants.extend(write_owner_parts(file, content, terms, key, table.rows, owner))
 
-        return self.blobs.put_file(
-            lambda file: write_parts(file, terms.products, holder, parts(), terms.numbers), f"parts/{number}"
-        )
+        return self.blobs.put_file(write, f"parts/{number}"), constants
 
     async def _commit(self, state: OutsourcedState, number: str) -> None:
         """Open this owner's shares of what f + 1 members computed, keep them, and be bound to them."""

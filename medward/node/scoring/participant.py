@@ -8,7 +8,6 @@ is on disk before it is sent, and is sent again as it is.
 import asyncio
 import hashlib
 import io
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,9 @@ from medward.federation.scoring.answers import (
 )
 from medward.federation.scoring.application import scoring_state
 from medward.federation.scoring.circuit import (
-    evaluate,
     flow_ciphertexts,
-    flows_of_batch,
     model_ciphertexts,
-    neurons_of_model,
+    scored_batch,
     scored_network,
     scores_of,
     terms_of,
@@ -63,10 +60,6 @@ from medward.node.scoring.blobs import ScoringBlobs
 from medward.node.scoring.key_folder import KeyFolder
 from medward.whole_file import write_whole
 
-_LOG = logging.getLogger("medward.node")
-_LOOK_SECONDS = 0.3
-_MOST_KEY_BYTES = 1 << 30
-_MOST_KEYS = 3
 _NPY_HEADER = 256
 
 
@@ -168,16 +161,11 @@ class ScoringParticipant(ComputingParticipant[ScoringState]):
         self._allow(terms)
 
         def computed() -> str:
-            keys = {member: self._key_of(state, member, terms) for member in (offer.vendor, batch.hospital)}
-            holders = {key.owner: key for key in keys.values()}
-            flows = flows_of_batch(
-                terms,
-                self.blobs.ciphertexts(batch.asked.flows, terms, answers.most_flows_bytes(terms), input_only=True),
-                keys[batch.hospital].owner,
-            )
+            flows = self.blobs.ciphertexts(batch.asked.flows, terms, answers.most_flows_bytes(terms), input_only=True)
             model = self.blobs.ciphertexts(offer.offered.model, terms, answers.most_model_bytes(terms), input_only=True)
-            neurons = neurons_of_model(terms, model, keys[offer.vendor].owner)
-            return self.blobs.put_ciphertexts(evaluate(terms, flows, neurons, holders), terms, f"batch/{number}")
+            hospital, vendor = (self._key_of(state, name, terms) for name in (batch.hospital, offer.vendor))
+            result = scored_batch(terms, flows, model, hospital, vendor)
+            return self.blobs.put_ciphertexts(result, terms, f"batch/{number}")
 
         await self._say(ResultComputed(number, await asyncio.to_thread(computed)))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from medward.federation.computing.evaluation_keys import WrongKey
 from medward.federation.computing.records import (
     MOST_REASON,
     ContactSaid,
@@ -25,7 +26,7 @@ from medward.ledger.errors import TransactionRefused
 from medward.node.computing import participant
 from medward.node.computing.blobs import ComputingBlobs
 from medward.node.computing.key import OUTPUTS, ComputingKey
-from medward.node.computing.participant import ComputingParticipant, WrongKey
+from medward.node.computing.participant import ComputingParticipant
 from medward.node.computing.patience import MOST_TRIES
 from medward.node.errors import InvalidConfiguration, NodeError, Retired
 from medward.store.errors import BlockNotFound, InvalidCid, KuboUnavailable, LimitExceeded

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from medward.node.computing.settings import ComputingSettings
 from medward.node.errors import InvalidConfiguration
 from medward.node.home.configuration import Configuration, read_configuration, render
 from medward.node.training.data import ParticipantSettings
@@ -98,7 +99,8 @@ def test_every_key_that_is_taken_is_explained_and_no_other() -> None:
         table = re.match(r"`\[(\w+)\]`", cell)
         prefix = f"{table[1]}." if table else ""
         explained |= {prefix + key for key in re.findall(r"`(\w+)`", cell)}
-    taken = {f"participant.{field.name}" for field in msgspec.structs.fields(ParticipantSettings)}
+    kinds = (ParticipantSettings, ComputingSettings)
+    taken = {f"participant.{field.name}" for kind in kinds for field in msgspec.structs.fields(kind)}
     for field in msgspec.structs.fields(Configuration):
         if field.name != "participant":
             kind = field.type

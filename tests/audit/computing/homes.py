@@ -45,12 +45,12 @@ from medward.store.cid import Cid
 from medward.store.limits import file_up_to
 from medward.store.local import open_directory
 from tests.audit.certified_ledger import CertifiedLedger
-from tests.federation.outsourced import world as tasks
+from tests.federation.outsourced import world
 from tests.federation.outsourced.world import columns_of, toy_plan
 from tests.federation.scoring.world import Budget, some_inputs, some_network
 
 BATCH_TERMS = terms_of(some_network(), 256, for_tests=True)
-TASK_TERMS = tasks.TERMS
+TASK_TERMS = world.TERMS
 _MOST = file_up_to(1 << 28)
 
 

@@ -1,6 +1,7 @@
 """Three hospitals and a cloud, as processes: a model of encrypted rows, and none for lies, absence and old copies."""
 
 import asyncio
+import hashlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from medward.agents.sentinel.model import load_model
+from medward.audit.homes import audit
 from medward.federation.computing.preparation import write_preparation
 from medward.federation.outsourced.training import trained_model
 from medward.node.outsourced.folder import OutsourcedFolder
@@ -68,6 +70,18 @@ def test_model_comes_from_what_two_members_computed_and_all_owners_opened(tmp_pa
         await _by_command(world, tmp_path)
 
     run_federation(tmp_path / "ward", "outsourced", OWN, COMMAND, tell)
+    _audited(tmp_path / "ward")
+
+
+def _audited(folder: Path) -> None:
+    """An audit of the homes names the liar, and finds the model that the members have."""
+    found = audit(folder)
+    assert found.sound, "\n".join(map(str, found.problems))
+    assert found.groups["tasks"].guilty == {"cloud"}
+    weights = folder / "cloud" / "participant" / "outsourced" / "models" / "00000002" / "weights.safetensors"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    told = f"task 2 leads to the model whose weights.safetensors has the SHA-256 {digest}"
+    assert told in [remark.what for remark in found.groups["tasks"].remarks]
 
 
 async def _encrypted(world: World) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from medward.agents.sentinel.model import SentinelModel
 from medward.api.model import TrainedSentinel
+from medward.audit.homes import audit
 from medward.federation.scoring.records import MOST_WAITING
 from medward.flows.prepared import PreparedData
 from medward.node.scoring.key_folder import KeyFolder
@@ -86,6 +87,10 @@ def test_scores_come_from_what_two_members_computed_and_nothing_else_is_opened(
         await _set_back(world)
 
     run_federation(tmp_path / "score", "scoring", OWN, COMMAND, tell)
+    found = audit(tmp_path / "score")
+    assert found.sound, "\n".join(map(str, found.problems))
+    assert found.groups["batches"].guilty == {"cloud-a", "cloud-b"}
+    assert found.groups["batches"].checked["parts"] >= 2
 
 
 async def _honest(world: World, model: SentinelModel) -> None:

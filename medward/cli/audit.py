@@ -24,10 +24,10 @@ _LINES = {
     "keys": "{sealing keys} keys that shares were sealed to",
     "rounds": "{rounds} rounds: {commitments} commitments, {dealings} dealings, {complaints} complaints, "
     "{shown} shown, {answers} answers, {sums} sums decrypted anew, {models} models computed anew, {votes} votes",
-    "batches": "{batches} batches: {computed anew} computed anew, {results} results of members and {parts} "
-    "opened parts compared",
-    "tasks": "{tasks} tasks: {computed anew} computed anew, {results} results of members compared, {shares} shares, "
-    "{models} models made anew",
+    "batches": "{batches} batches under {keys} keys: {computed anew} computed anew, {results} results of "
+    "members and {parts} opened parts compared",
+    "tasks": "{tasks} tasks under {keys} keys: {computed anew} computed anew, {results} results of members "
+    "compared, {shares} shares, {models} models made anew",
     "demo": "{files} files compared with what {signatures} members signed, {rounds} rounds of metrics.json, "
     "{model files} files of the model computed anew, {pages} pages made anew",
 }

@@ -80,6 +80,7 @@ _GROUPS: dict[str, tuple[str, str, dict[str, str]]] = {
             "computed anew": "computed anew",
             "results": "results of members compared",
             "parts": "opened parts looked at",
+            "keys": "keys",
         },
     ),
     "tasks": (
@@ -92,6 +93,7 @@ _GROUPS: dict[str, tuple[str, str, dict[str, str]]] = {
             "results": "results of members compared",
             "shares": "shares",
             "models": "models made anew",
+            "keys": "keys",
         },
     ),
     "demo": (

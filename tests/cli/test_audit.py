@@ -7,6 +7,7 @@ import pytest
 
 from medward.errors import printable
 from medward.node.home.folder import Home
+from tests.audit.computing.homes import ScoringHomes
 from tests.audit.demo_folder import copied_homes, written_demo
 from tests.audit.homes import altered, found_homes, one_byte_altered
 from tests.cli.conftest import Run
@@ -47,6 +48,20 @@ def test_altered_document_ends_with_one_and_json_tells_where(medward: Run, folde
     assert done.document["checks"]["demo"]["problems"]
     assert done.document["demo"]["signed_by"] == list(done.document["homes"])
     assert {one["path"] for one in done.document["unchecked"]} >= {"hospital-1/token"}
+
+
+def test_federation_that_computes_is_audited_by_its_own_groups(medward: Run, tmp_path: Path) -> None:
+    homes = ScoringHomes(tmp_path / "homes")
+    homes.score()
+    page = tmp_path / "audit.html"
+    done = medward("audit", "--home", homes.write(), "--report", page)
+    assert done.code == 0, done.out + done.err
+    lines = [line for line in done.out.splitlines() if not line.startswith(("not checked", "remark"))]
+    assert [line.split()[0] for line in lines[1:]] == ["files", "ledger", "store", "batches", "verdict"]
+    assert lines[4] == (
+        "batches 1 batches under 2 keys: 1 computed anew, 2 results of members and 1 opened parts compared: all hold"
+    )
+    assert "Are the encrypted scores what follows" in page.read_text()
 
 
 @pytest.mark.slow

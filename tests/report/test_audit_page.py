@@ -1,15 +1,22 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
+from medward.audit.computing.batches import AuditedScoring
+from medward.audit.computing.federation import AuditedComputing
+from medward.audit.computing.tasks import AuditedOutsourcing
 from medward.audit.demo import DemoAudit
-from medward.audit.findings import Finding
+from medward.audit.findings import AuditResult, Finding
 from medward.audit.history import RefusedRecord
 from medward.audit.homes import Audit
 from medward.audit.unchecked import UncheckedFile
-from medward.report.audit_page import audit_page, write_audit_page
+from medward.federation.outsourced.records import OutsourcedRecord
+from medward.federation.records import Record
+from medward.federation.scoring.records import ScoringRecord
+from medward.report.audit_page import _KINDS, audit_page, write_audit_page
 from tests.report.test_federation_page import Elements
 
 WHEN = datetime(2026, 3, 9, 14, 5, 6, tzinfo=UTC)
@@ -69,6 +76,25 @@ def test_problems_and_the_guilty_are_named() -> None:
     assert "Not sound: 1 thing does not hold or cannot be checked." in words
     assert "round 3" in words
     assert "proved to have broken a rule, if no more members lied than the federation tolerates: b" in words
+
+
+@pytest.mark.parametrize("kind", [AuditedScoring, AuditedOutsourcing])
+def test_federation_that_computes_has_words_of_its_own(kind: type[AuditedComputing[Any, Any]]) -> None:
+    groups = {name: AuditResult() for name in ("files", "ledger", "store", *kind.groups)}
+    groups[kind.groups[0]].count("computed anew", 7)
+    found = an_audit(groups=groups, unit=kind.unit, outcomes=((1, "5 flows of north, offer 1", "opened"),))
+    words = words_of(found)
+    assert "7 computed anew" in words
+    assert "5 flows of north, offer 1" in words
+    assert "nothing is proved of the numbers in them" in words
+    assert "sealed data sets" not in words
+    assert f"but {kind.unit} 1" in words_of(found, only=1)
+
+
+@pytest.mark.parametrize("records", [Record, ScoringRecord, OutsourcedRecord])
+def test_every_kind_of_record_has_words(records: Any) -> None:
+    kinds = {kind.__name__ for kind in get_args(records)} - {"ContactSaid"}
+    assert kinds <= set(_KINDS)
 
 
 def test_keys_that_lie_beside_what_they_signed_are_told() -> None:

@@ -167,6 +167,11 @@ class AuditedComputing(AuditedFederation, Generic[S, W]):
         """Compute results again, compare those of the members with them, and check what was opened."""
         (group,) = self.groups
         blobs = AuditedBlobs(stores)
+        for member, known in sorted(self._state.keys.items()):
+            groups[group].count("keys")
+            if known.opened > known.published.outputs:
+                told = f"the key of {member} may open {known.published.outputs:,} outputs, and opened {known.opened:,}"
+                groups[group].remarks.append(Finding(told, name=known.published.key, guilty=(member,)))
         for number in (f"{one:08d}" for one in numbers):
             said(f"the {group}: {int(number)}")
             self._check(self._work(number), blobs, groups[group])

@@ -101,10 +101,10 @@ class ComputingHomes:
         self.store.unpin(Cid.parse(name), "audited")
         self.store.collect_garbage()
 
-    def publish(self, name: str, secret: SecretKey, *, conjugation: bool) -> None:
+    def publish(self, name: str, secret: SecretKey, outputs: int, *, conjugation: bool) -> None:
         self.secrets[name], key = secret, secret.evaluation_key(conjugation=conjugation)
         self.keys[name] = key
-        self.say(name, KeyPublished(self.put(write_evaluation_key(key)), secret.owner, 1024))
+        self.say(name, KeyPublished(self.put(write_evaluation_key(key)), secret.owner, outputs))
 
     def write(self) -> Path:
         """Write everything to all homes, and return their folder."""
@@ -119,10 +119,10 @@ class ComputingHomes:
 class ScoringHomes(ComputingHomes):
     """A vendor with an offer, a hospital, and two members that compute."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, outputs: int = 1024) -> None:
         super().__init__(folder, "scoring", ("vendor", "hospital", "cloud-a", "cloud-b"))
         for name in ("vendor", "hospital"):
-            self.publish(name, SecretKey(name, BATCH_TERMS.parameters, self.chain), conjugation=True)
+            self.publish(name, SecretKey(name, BATCH_TERMS.parameters, self.chain), outputs, conjugation=True)
         scored = scored_network(some_network(), BATCH_TERMS)
         self.model = self.put_all(model_ciphertexts(self.secrets["vendor"], scored, BATCH_TERMS))
         self.say("vendor", ModelOffered(self.model, self.put(b"how flows are prepared"), BATCH_TERMS))
@@ -176,7 +176,7 @@ class TaskHomes(ComputingHomes):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "outsourced", (*self.owners, "west"))
         for name in self.owners:
-            self.publish(name, SecretKey(name, TASK_TERMS.parameters, self.chain), conjugation=False)
+            self.publish(name, SecretKey(name, TASK_TERMS.parameters, self.chain), 1024, conjugation=False)
         self.plan = self.say("east", PlanProposed(self.put(write_preparation(toy_plan())), TASK_TERMS))
         for name in self.owners:
             self.say(name, TableEncrypted(self.plan, self.put(self.table(name)), len(columns_of(name))))

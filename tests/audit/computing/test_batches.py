@@ -76,6 +76,7 @@ def test_federation_in_which_no_more_lied_than_may_is_sound(found: Audit) -> Non
     assert found.sound, "\n".join(map(str, found.problems))
     assert found.groups["ledger"].checked["records"] == found.height - 1
     assert found.groups["batches"].checked == {
+        "keys": 2,
         "batches": 6,
         "computed anew": 4,
         "results": 10,
@@ -129,7 +130,7 @@ def test_ring_for_tests_is_told_of(found: Audit) -> None:
 
 def test_one_batch_is_checked_alone(lively: ScoringHomes) -> None:
     found = audit(lively.folder, only=2)
-    assert found.groups["batches"].checked == {"batches": 1, "computed anew": 1, "results": 3, "parts": 1}
+    assert found.groups["batches"].checked == {"keys": 2, "batches": 1, "computed anew": 1, "results": 3, "parts": 1}
     assert len(said(found)) == 1
     with pytest.raises(NodeError, match="the ledger has no batch 7; it has 6, from 1 on"):
         audit(lively.folder, only=7)
@@ -241,3 +242,12 @@ def test_key_that_was_made_for_another_federation_leads_to_no_result(tmp_path: P
 def test_every_blob_that_an_opened_batch_rests_on_must_be_there(found: Audit) -> None:
     offer, keys, opened = 2, 2, 4
     assert found.groups["store"].checked["blobs"] == offer + keys + 3 * opened
+
+
+def test_key_that_opened_more_than_it_may_is_told_of(tmp_path: Path) -> None:
+    homes = ScoringHomes(tmp_path / "homes", outputs=3)
+    homes.score()
+    homes.score(1)
+    found = audit(homes.write())
+    assert found.sound
+    assert said(found) == [("the key of vendor may open 3 outputs, and opened 4", ("vendor",))]

@@ -48,7 +48,14 @@ def test_opened_task_leads_to_the_model_of_all_rows_in_one_place(homes: TaskHome
     homes.open(number)
     found = audit(homes.write())
     assert found.sound, "\n".join(map(str, found.problems))
-    assert found.groups["tasks"].checked == {"tasks": 1, "computed anew": 1, "results": 3, "shares": 3, "models": 1}
+    assert found.groups["tasks"].checked == {
+        "keys": 3,
+        "tasks": 1,
+        "computed anew": 1,
+        "results": 3,
+        "shares": 3,
+        "models": 1,
+    }
     assert found.outcomes == ((1, "the rows of east, north, south, plan 1", "opened"),)
     plan = read_plan(write_preparation(toy_plan()), TASK_TERMS)
     rows = [len(columns_of(owner)) for owner in homes.owners]
@@ -127,7 +134,7 @@ def test_task_that_came_to_nothing_says_why_and_its_results_are_compared_all_the
         "north, south withheld the shares that all owners had committed to",
         "not over: too few members computed the same result",
     ]
-    assert found.groups["tasks"].checked == {"tasks": 3, "computed anew": 2, "results": 3}
+    assert found.groups["tasks"].checked == {"keys": 3, "tasks": 3, "computed anew": 2, "results": 3}
     assert [guilty for _, guilty in said(found) if guilty] == [("west",)]
 
 

@@ -236,6 +236,8 @@ def _look_beside_homes(
         # What a manifest does not list was compared where it could be made anew.
         made = {f"model/{name}" for name in ("weights.safetensors", "model.json")} | {"metrics.json", "report.html"}
         compared = audit.demo.listed | (made - audit.demo.unproved.keys()) | {"manifest.json"}
+    elif isinstance(audited, AuditedOutsourcing) and below:
+        compared = audited.compare_copy(folder, audit.groups["tasks"])
     named = unchecked_files(folder, below, compared, audit.demo.unproved)
     audit.unchecked = tuple(islice(named, MOST_NAMED))
     audit.unnamed = sum(1 for _ in named)

@@ -93,6 +93,7 @@ _GROUPS: dict[str, tuple[str, str, dict[str, str]]] = {
             "results": "results of members compared",
             "shares": "shares",
             "models": "models made anew",
+            "copies": "copies of a model compared",
             "keys": "keys",
         },
     ),

@@ -1,14 +1,16 @@
 """Training on encrypted rows: every task computed again from them, opened again, and its model made again."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from medward.audit.computing.blobs import AuditedBlobs, name_of_file
 from medward.audit.computing.federation import AuditedComputing, NoSuchResult, PastWork, named_keys
 from medward.audit.findings import AuditResult, Finding
 from medward.federation.blobs import blob_name
+from medward.federation.computing.application import ComputingApplication
 from medward.federation.computing.preparation import MOST_BYTES
 from medward.federation.computing.records import KeyPublished
 from medward.federation.outsourced.answers import check_products, holders_of, opened_numbers
@@ -32,6 +34,9 @@ from medward.fhe.computing.formats.opened_products import (
     write_product_list,
 )
 from medward.fhe.computing.inner_product_opening import OpenedShares, ProductList
+from medward.node.trial.manifest import MODEL, read_inside
+
+_MOST_MODEL = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,19 @@ class PastTask(PastWork):
 
 
 class AuditedOutsourcing(AuditedComputing[OutsourcedState, PastTask]):
-    """A federation that trains on encrypted rows; see `AuditedComputing`."""
+    """A federation that trains on encrypted rows; see `AuditedComputing`.
+
+    Attributes:
+        models: the files of the models that checked tasks led to, by the task's number.
+    """
 
     unit, groups = "task", ("tasks",)
     state_type = OutsourcedState
+
+    def __init__(self, make_application: Callable[[], ComputingApplication[OutsourcedState]], chain: bytes) -> None:
+        super().__init__(make_application, chain)
+        self.models: dict[str, Mapping[str, bytes]] = {}
+        self._checked: set[str] = set()
 
     def named_by(self, record: object, author: str) -> Iterator[tuple[str, str]]:
         """Yield (name, what it is) of the blobs that a record names."""
@@ -107,6 +121,7 @@ class AuditedOutsourcing(AuditedComputing[OutsourcedState, PastTask]):
         """Open a task's result again from the shares that its owners showed, and make the model that follows."""
         task, terms = work.task, work.plan.proposed.terms
         holders, what = holders_of(state, task), f"task {int(work.number)}"
+        self._checked.add(work.number)
         try:
             with self.reading(f"what was opened of {what}"):
                 most = most_product_list_bytes(terms.products, len(holders), terms.numbers)
@@ -131,8 +146,34 @@ class AuditedOutsourcing(AuditedComputing[OutsourcedState, PastTask]):
             found.remarks.append(Finding(str(error)))
             return
         found.count("models")
-        digest = hashlib.sha256(model.files()["weights.safetensors"]).hexdigest()
+        self.models[work.number] = model.files()
+        digest = hashlib.sha256(self.models[work.number]["weights.safetensors"]).hexdigest()
         found.remarks.append(Finding(f"{what} leads to the model whose weights.safetensors has the SHA-256 {digest}"))
+
+    def compare_copy(self, folder: Path, found: AuditResult) -> frozenset[str]:
+        """Compare the model that a demo left beside the homes with those that tasks lead to.
+
+        Args:
+            folder: of the homes.
+            found: takes what is found.
+
+        Returns:
+            The paths of the files that were compared; none where there is no such model, or not all tasks were checked.
+        """
+        there = (folder / MODEL).is_symlink() or (folder / MODEL).exists()
+        opened = {number for number, state in self.past.items() if state.tasks[number].opened}
+        if not there or not opened <= self._checked:
+            return frozenset()
+        paths = [f"{MODEL}/{name}" for name in ("model.json", "weights.safetensors")]
+        try:
+            files = {Path(path).name: read_inside(folder, path, _MOST_MODEL) for path in paths}
+        except OSError as error:
+            found.problems.append(Finding(f"{MODEL}: it cannot be read: {error.strerror or error}"))
+            return frozenset()
+        found.count("copies")
+        if files not in self.models.values():
+            found.problems.append(Finding(f"{MODEL}: no task leads to this model"))
+        return frozenset(paths)
 
     def _shares_of(
         self, owner: str, holder: str, work: PastTask, products: ProductList, blobs: AuditedBlobs

@@ -388,6 +388,7 @@ async def _trained(folder: Path) -> None:
         launcher.kill("hospital-4")
 
 
+@pytest.mark.processes
 def test_homes_of_real_nodes_are_sound_while_they_run_and_after_one_was_killed(tmp_path: Path) -> None:
     asyncio.run(_trained(tmp_path / "real"))
     found = audit(tmp_path / "real")

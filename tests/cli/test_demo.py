@@ -172,7 +172,7 @@ def _troubles(folder: Path) -> list[str]:
     return [line for line in lines if json.loads(line)["level"] != "info"]
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("courier", [(), ("--courier", "learned")])
 def test_four_nodes_train_the_model_that_a_simulation_trains(
     medward: Run, tmp_path: Path, courier: tuple[str, ...]

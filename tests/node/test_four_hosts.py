@@ -11,13 +11,13 @@ import pytest
 
 from tests.node.hosts import NAMES, Hosts, four_hosts
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 
 def well(row: dict[str, object], ledger: dict[str, object]) -> bool:
     found = row.get("ledger", {})
     assert isinstance(found, dict)
-    return row.get("problem") is None and all(found.get(key) == value for key, value in ledger.items())
+    return all(found.get(key) == value for key, value in ledger.items())
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_four_hospitals_exchange_cards_begin_a_federation_and_one_loses_its_netw
                     raise AssertionError(f"waited in vain until {what}: {row}\n{logs}")
                 time.sleep(0.2)
 
-    until("all four run", *NAMES, votes=True)
+    until("all four run", *NAMES, votes=True, has_quorum=True)
     assert dict(status("west")["store"])["peers"] == {  # type: ignore[call-overload]
         name: f"{hosts.address(name)}:7451" for name in NAMES if name != "west"
     }
@@ -72,10 +72,11 @@ def test_four_hospitals_exchange_cards_begin_a_federation_and_one_loses_its_netw
         "east", "federation", "join", "--home", str(tmp_path / "fifth"), f"--member=fifth={hosts.address('east')}:7550"
     )
     hosts.say("north", "federation", "admit", str(newcomer["card"]), "--home", str(homes["north"]))
+    # Once it counts, three of five are no quorum: the fifth never runs here, and nothing more is ordered.
     until("three go on", "north", "south", "east", epoch=1)
     assert dict(status("west")["ledger"])["epoch"] == 0  # type: ignore[call-overload]
     hosts.plug("west", "up")
-    until("the fourth caught up", *NAMES, epoch=1, votes=True)
+    until("the fourth caught up", *NAMES, epoch=1, votes=True, has_quorum=True)
 
     for name in NAMES:
         hosts.nodes[name].send_signal(signal.SIGTERM)

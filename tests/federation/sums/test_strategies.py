@@ -65,6 +65,7 @@ def test_any_strategies_of_f_members_together(members: int, data: st.DataObject)
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from([4, 7, 10, 13, 16]), st.data())
 def test_any_strategies_of_f_members_together_at_length(members: int, data: st.DataObject) -> None:

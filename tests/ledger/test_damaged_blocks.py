@@ -5,13 +5,14 @@ import contextlib
 import sqlite3
 import ssl
 
+import msgspec
 import pytest
 
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.messages import FetchBlocks, encode_message
 from medward.ledger.pbft.reading import read_journal
 from medward.ledger.pbft.runtime.transport import frame
-from tests.ledger.cluster import CHAIN
+from tests.ledger.cluster import CHAIN, TIMERS, Cluster
 from tests.ledger.workload import Workload, assert_agreement, new_client
 
 NAMES = ["h0", "h1", "h2", "h3"]
@@ -74,6 +75,15 @@ def damage(cluster, name, how):
 def is_whole(cluster, name):
     content = read_journal(cluster.folder(name) / "journal")
     return not content.damage and not content.altered
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Four replicas that fetch blocks however far behind they are: who takes over a later state holds no old block."""
+    made = Cluster(tmp_path, 4, timers=msgspec.structs.replace(TIMERS, transfer_gap=1_000_000))
+    made.start_all()
+    yield made
+    made.stop()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Owners with keys in a small ring, which is insecure and fast, and what their ciphertexts should hold."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def small(levels: int = 3, scale_bits: int = 45, digit: int = 2, degree: int = 1
     return computing_parameters(degree, scale_bits, levels, digit, for_tests=True)
 
 
-@lru_cache(maxsize=8)
+@cache
 def owners(count: int, parameters: ComputingParameters | None = None) -> Owners:
     parameters = parameters or small()
     made = [SecretKey(name, parameters, LABEL) for name in NAMES[:count]]

@@ -119,9 +119,12 @@ class AuditedOutsourcing(AuditedComputing[OutsourcedState, PastTask]):
 
     def check_opened(self, state: OutsourcedState, work: PastTask, blobs: AuditedBlobs, found: AuditResult) -> None:
         """Open a task's result again from the shares that its owners showed, and make the model that follows."""
+        self._open_again(state, work, blobs, found)
+        self._checked.add(work.number)  # and not where a blob was missing
+
+    def _open_again(self, state: OutsourcedState, work: PastTask, blobs: AuditedBlobs, found: AuditResult) -> None:
         task, terms = work.task, work.plan.proposed.terms
         holders, what = holders_of(state, task), f"task {int(work.number)}"
-        self._checked.add(work.number)
         try:
             with self.reading(f"what was opened of {what}"):
                 most = most_product_list_bytes(terms.products, len(holders), terms.numbers)

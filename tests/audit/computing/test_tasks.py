@@ -182,3 +182,17 @@ def test_model_beside_the_homes_is_compared_with_the_one_that_follows(homes: Tas
     weights.unlink()
     (problem,) = audit(folder).problems
     assert problem.what.startswith("model: it cannot be read: ")
+
+
+def test_model_beside_the_homes_is_not_called_false_where_a_blob_is_missing(homes: TaskHomes) -> None:
+    number = homes.ask()
+    homes.compute(number, "north", "west")
+    homes.open(number)
+    shares = dict(homes.state.tasks[number].commitments)["south"]
+    homes.forget(shares)
+    folder = homes.write()
+    toy_plan().save(folder / "model")
+    found = audit(folder)
+    assert [one.name for one in found.problems] == [shares]
+    assert "copies" not in found.groups["tasks"].checked
+    assert [one for one in found.unchecked if one.path.startswith("model")]

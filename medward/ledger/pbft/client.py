@@ -32,7 +32,7 @@ from medward.ledger.pbft.client_protocol import (
 )
 from medward.ledger.pbft.identity import pinned_context
 from medward.ledger.pbft.runtime.client_service import CLIENT_FRAME
-from medward.ledger.pbft.runtime.transport import frame, read_frame
+from medward.ledger.pbft.runtime.transport import frame, note_end, read_frame
 from medward.ledger.signatures import MemberVerifier, Signer
 from medward.ledger.transactions import MAX_TREE, encode_transaction, sign_transactions
 from medward.ledger.types import Member, Receipt
@@ -142,7 +142,9 @@ class _Connection:
         try:
             while True:
                 self._hear(self.member.name, await read_frame(reader))
-        except (OSError, asyncio.IncompleteReadError, NotCanonical):
+        except OSError:
+            await note_end(writer)
+        except (asyncio.IncompleteReadError, NotCanonical):
             pass
         finally:
             writer.close()

@@ -25,10 +25,12 @@ from medward.ledger.pbft.client_protocol import (
     SubmitTransactions,
     WatchTransactions,
 )
+from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.signatures import Domain, MemberSigner
 from medward.ledger.snapshots import MapSnapshot
 from medward.ledger.transactions import decode_transaction
 from medward.ledger.types import Member, Receipt, TxResult
+from tests.streams import Ends, reset
 
 
 def members_nowhere(count):
@@ -298,3 +300,26 @@ def test_no_nonce_is_sent_that_the_ledger_would_take_for_an_old_one():
         assert sum(isinstance(one, LedgerError) for one in outcomes) == 5
 
     asyncio.run(story())
+
+
+def test_replica_that_resets_the_connection_leaves_no_traceback(tmp_path):
+    async def story():
+        calls = asyncio.Queue()
+        keys = NodeIdentity.create(tmp_path / "keys")
+        server = await asyncio.start_server(
+            lambda _, writer: calls.put_nowait(writer), "127.0.0.1", 0, ssl=keys.server_context()
+        )
+        member = keys.member("h0", 0, f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        client = PbftClient(Genesis("test", 0, ChainParameters(), (member,)), SIGNERS["h4"], patience=0.05)
+        submitting = asyncio.create_task(client.submit(b"a", give_up=5))
+        called = await calls.get()
+        ends = Ends()
+        reset(called)
+        async with server:
+            await calls.get()
+        await client.close()
+        with pytest.raises(LedgerError, match="hung up"):
+            await submitting
+        return ends.asked_for
+
+    assert asyncio.run(story()) == [True]

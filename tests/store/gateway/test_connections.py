@@ -8,6 +8,7 @@ import httpcore
 import pytest
 
 from medward.store.gateway.connections import open_pool
+from tests.streams import Ends, reset
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 WAIT = {"timeout": {"connect": 5.0, "read": 0.2, "write": 5.0, "pool": 5.0}}
@@ -96,3 +97,16 @@ def test_place_where_nobody_listens_is_told() -> None:
 
     with pytest.raises(httpcore.ConnectError):
         asyncio.run(run())
+
+
+def test_reset_is_told_once_and_not_by_asyncio_too() -> None:
+    ends = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        ends.append(Ends())
+        reset(writer)
+
+    with pytest.raises(httpcore.ReadError, match="reset"):
+        asked(answer)
+    assert [end.asked_for for end in ends] == [[True]]

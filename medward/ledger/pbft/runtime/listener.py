@@ -11,6 +11,7 @@ from medward.admission.door import NO_ROOM, Door
 from medward.admission.rooms import Place, Room, network
 from medward.ledger.errors import NotCanonical
 from medward.ledger.pbft.identity import CLIENT_PROTOCOL
+from medward.ledger.pbft.runtime.transport import note_end
 from medward.ledger.types import Member
 
 _STRANGERS, _EXPECTED, _ANONYMOUS, _MEMBERS = 48, 48, 64, 128
@@ -160,7 +161,9 @@ class Listener:
         except TimeoutError:
             # What it does not read would keep a connection that is closed politely.
             writer.transport.abort()
-        except (OSError, asyncio.IncompleteReadError, NotCanonical, asyncio.CancelledError):
+        except OSError:
+            await note_end(writer)
+        except (asyncio.IncompleteReadError, NotCanonical, asyncio.CancelledError):
             # Cancelled only when the whole process ends; asyncio's streams would print a traceback for it.
             pass
         finally:

@@ -5,6 +5,7 @@ Losing messages is allowed: PBFT sends again what matters. What waits to be read
 """
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
@@ -21,6 +22,7 @@ _BUFFERED = 2**20
 _BACKLOG_BYTES = 8 * 2**20
 _RETRY = (0.05, 1.0)
 _SILENCE_MILLISECONDS = 10_000
+_NOTING = 0.1  # seconds; an end is known before its error is raised
 
 
 class BadFrame(NotCanonical):
@@ -43,6 +45,16 @@ async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> by
     if length > limit:
         raise BadFrame(f"a frame of {length} bytes is over the limit of {limit}")
     return await reader.readexactly(length)
+
+
+async def note_end(writer: asyncio.StreamWriter) -> None:
+    """Take note of why a connection failed, after its error; asyncio logs with a traceback what nobody asks for.
+
+    A connection that has not failed is left as it is, after a moment.
+    """
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(_NOTING):
+            await writer.wait_closed()
 
 
 class Outgoing:
@@ -111,6 +123,8 @@ class Outgoing:
                 await self._keep(reader, writer)
             except (OSError, TimeoutError, ValueError, OverflowError):
                 # An address that cannot be called, such as one without a port, is the peer's own harm.
+                if writer is not None:
+                    await note_end(writer)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _RETRY[1])
             finally:

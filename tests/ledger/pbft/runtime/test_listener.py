@@ -9,6 +9,7 @@ from medward.ledger.pbft.client_protocol import (
     StateQuery,
 )
 from tests.ledger.pbft.runtime.port import Port, asked, live, rooms
+from tests.streams import Ends, reset
 
 
 def test_anonymous_clients_have_few_places_and_a_member_has_its_own(tmp_path: Path) -> None:
@@ -49,5 +50,23 @@ def test_anonymous_client_that_says_nothing_is_hung_up_on(tmp_path: Path) -> Non
         assert idle[0].at_eof() or await idle[0].read() == b""
         assert half[0].at_eof() or await half[0].read() == b""
         await asked(useful, StateQuery("a"))
+
+    live(port, story)
+
+
+def test_caller_that_resets_its_connection_leaves_no_traceback(tmp_path: Path) -> None:
+    port = Port(tmp_path, lambda _: QueryAnswer(None), rooms())
+
+    async def story() -> None:
+        _, asking = called = await port.call_as_member(asking=True)
+        await asked(called, StateQuery("a"))
+        _, voting = await port.call_as_member(asking=False)
+        while not port.replicas:
+            await asyncio.sleep(0.01)
+        ends = Ends()
+        reset(asking)
+        reset(voting)
+        await asyncio.sleep(0.3)
+        assert ends.asked_for == [True, True]
 
     live(port, story)

@@ -1,6 +1,7 @@
 """Frames and the connection to one peer: lengths are bounded, nobody's address or silence costs more than its own."""
 
 import asyncio
+import ssl
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from medward.ledger.pbft.identity import NodeIdentity
 from medward.ledger.pbft.messages import MAX_FRAME
 from medward.ledger.pbft.runtime.transport import BadFrame, Outgoing, end_task, frame, read_frame
+from tests.streams import Ends, reset
 
 
 def fed(data: bytes) -> asyncio.StreamReader:
@@ -102,3 +104,30 @@ def test_task_that_swallows_a_cancellation_is_ended_all_the_same() -> None:
         return task.done()
 
     assert asyncio.run(end())
+
+
+def test_peer_that_resets_the_connection_is_called_again_without_a_traceback(tmp_path: Path) -> None:
+    async def story() -> list[bool]:
+        calls: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_frame(reader)
+            await calls.put(writer)
+
+        context = NodeIdentity.create(tmp_path / "keys").server_context()
+        context.verify_mode = ssl.CERT_NONE
+        server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+        connection = outgoing(tmp_path, f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        connection.send(b"first")
+        called = await calls.get()
+        ends = Ends()
+        reset(called)
+        connection.send(b"second")
+        async with server, asyncio.timeout(20):
+            while calls.empty():
+                connection.send(b"again")
+                await asyncio.sleep(0.05)
+        await connection.close()
+        return ends.asked_for
+
+    assert asyncio.run(story()) == [True]

@@ -17,7 +17,8 @@ class Ends:
     """How the connections end that are open when this is made."""
 
     def __init__(self) -> None:
-        streams = [one for one in gc.get_objects() if isinstance(one, asyncio.StreamReaderProtocol)]
+        # Not `isinstance`, which asks a weak proxy for the class of what may be gone.
+        streams = [one for one in gc.get_objects() if issubclass(type(one), asyncio.StreamReaderProtocol)]
         self._ends = [one._closed for one in streams if not one._closed.done()]  # type: ignore[attr-defined]
 
     @property

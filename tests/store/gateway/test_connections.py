@@ -11,10 +11,13 @@ from medward.store.gateway.connections import open_pool
 from tests.streams import Ends, reset
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-WAIT = {"timeout": {"connect": 5.0, "read": 0.2, "write": 5.0, "pool": 5.0}}
 
 
-def asked(answer: Answer, times: int = 1) -> tuple[list[bytes], int]:
+def waiting(read: float) -> dict[str, dict[str, float]]:
+    return {"timeout": {"connect": 5.0, "read": read, "write": 5.0, "pool": 5.0}}
+
+
+def asked(answer: Answer, times: int = 1, wait: float = 0.2) -> tuple[list[bytes], int]:
     """Ask a peer some times over one pool; return what came, and how many connections that took."""
     connections = 0
 
@@ -31,7 +34,8 @@ def asked(answer: Answer, times: int = 1) -> tuple[list[bytes], int]:
         port = server.sockets[0].getsockname()[1]
         async with server, open_pool(None, 4) as pool:
             return [
-                (await pool.request("GET", f"http://127.0.0.1:{port}/", extensions=WAIT)).content for _ in range(times)
+                (await pool.request("GET", f"http://127.0.0.1:{port}/", extensions=waiting(wait))).content
+                for _ in range(times)
             ]
 
     return asyncio.run(run()), connections
@@ -93,7 +97,7 @@ def test_place_where_nobody_listens_is_told() -> None:
         server.close()
         await server.wait_closed()
         async with open_pool(None, 4) as pool:
-            await pool.request("GET", f"http://127.0.0.1:{port}/", extensions=WAIT)
+            await pool.request("GET", f"http://127.0.0.1:{port}/", extensions=waiting(5.0))
 
     with pytest.raises(httpcore.ConnectError):
         asyncio.run(run())
@@ -108,5 +112,5 @@ def test_reset_is_told_once_and_not_by_asyncio_too() -> None:
         reset(writer)
 
     with pytest.raises(httpcore.ReadError, match="reset"):
-        asked(answer)
+        asked(answer, wait=10.0)
     assert [end.asked_for for end in ends] == [[True]]

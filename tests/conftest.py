@@ -1,6 +1,4 @@
-import gc
 import os
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are processors: tests wait for a fifth of their time."""
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, Any, Any]:
-    """Keep the garbage collector from thousands of tests and modules, which stay to the end.
-
-    It took a twentieth of the time.
-    """
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.enable()
-        gc.collect()
-        gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

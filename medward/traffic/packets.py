@@ -85,7 +85,7 @@ class PacketBatch:
     A source may use the octets' memory again for its next batch: whoever needs packets longer copies them.
 
     Args:
-        octets: uint8, memory that holds all frames.
+        octets: uint8, memory that holds all frames; the batch has a view of it that cannot be written to.
         offset: int64 [packets], where each frame begins in `octets`.
         captured: int64 [packets], octets of each frame that were captured.
         wire: int64 [packets], octets that each frame had on the wire, at least `captured` in a sound capture.
@@ -99,6 +99,14 @@ class PacketBatch:
     wire: NDArray[np.int64]
     time: NDArray[np.int64]
     link: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        # The kernels are compiled for each kind of array, and memory that may be written to is another kind: with both,
+        # all of the meter was compiled twice.
+        if self.octets.flags.writeable:
+            octets = self.octets.view()
+            octets.flags.writeable = False
+            object.__setattr__(self, "octets", octets)
 
     def __len__(self) -> int:
         return len(self.offset)

@@ -15,6 +15,7 @@ from medward.ledger.pbft.runtime.transport import frame
 from tests.ledger.cluster import CHAIN, TIMERS, Cluster
 from tests.ledger.workload import Workload, assert_agreement, new_client
 
+pytestmark = pytest.mark.processes
 NAMES = ["h0", "h1", "h2", "h3"]
 #: Below the first checkpoints, so that no restart reads it.
 OLD = 3
@@ -86,9 +87,7 @@ def cluster(tmp_path):
     made.stop()
 
 
-@pytest.mark.parametrize(
-    "how", [flip_batch, *(pytest.param(how, marks=pytest.mark.slow) for how in (flip_certificate, lose_batch))]
-)
+@pytest.mark.parametrize("how", [flip_batch, flip_certificate, lose_batch])
 def test_damaged_old_block_is_mended_from_the_others_and_stops_nobody(cluster, how):
     async def story():
         workload = Workload(cluster, 11)

@@ -20,7 +20,7 @@ from medward.ledger.types import MemberUpdate
 from tests.ledger.cluster import TIMERS, Cluster
 from tests.ledger.workload import Workload, assert_agreement, new_client
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 # Long beside anything that a busy machine may add: bounds in time-outs are then bounds of the protocol.
 TIMEOUT = 4.0
 

@@ -26,6 +26,7 @@ from medward.ledger.types import MemberUpdate
 from tests.ledger.cluster import CHAIN, DEATHS, TIMERS, Cluster
 from tests.ledger.workload import Workload, assert_agreement, new_client
 
+pytestmark = pytest.mark.processes
 NAMES = ["h0", "h1", "h2", "h3"]
 
 
@@ -48,12 +49,10 @@ def test_kill_9_under_load_loses_nothing_and_the_history_is_linearizable(cluster
     asyncio.run(kill_and_restart(cluster, 3, seed=1))
 
 
-@pytest.mark.slow
 def test_twenty_kill_9_under_load(cluster):
     asyncio.run(kill_and_restart(cluster, 20, seed=2))
 
 
-@pytest.mark.slow
 def test_death_at_each_point_around_an_fsync_loses_nothing(cluster):
     async def story():
         workload, random = Workload(cluster, 9), Random(9)

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from medward.bench.ledger.certificate import Certificate
+from medward.bench.programs import output_of
 from medward.bench.rows import BenchmarkRow, Progress
 from medward.store.cid import Cid
 from medward.store.errors import KuboUnavailable, StoreError
@@ -148,9 +149,7 @@ def _memory(where: Path, source: LocalStore, peer: Peer, identity: TlsIdentity) 
 
 
 def _peak_mebibytes(*arguments: object) -> float:
-    command = [sys.executable, "-m", "medward.bench.store.memory_program", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return max(float(done.stdout), 0.1)
+    return max(float(output_of("the store's memory", "medward.bench.store.memory_program", *arguments)), 0.1)
 
 
 @contextmanager

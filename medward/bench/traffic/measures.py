@@ -6,12 +6,11 @@ places for as many. Others write their flows nowhere (Argus) or with their defau
 """
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
+from medward.bench.programs import output_of
 from medward.bench.rows import BenchmarkRow, Progress
 from medward.bench.traffic.generation import write_flood, write_ward
 from medward.bench.traffic.others import OtherMeter, Spent, installed_meters
@@ -86,14 +85,5 @@ def _rate_rows(
 
 
 def _measure_ours(capture: Path, inspect: bool, flows: int = MeterSettings.flows) -> Spent:
-    program = [
-        sys.executable,
-        "-m",
-        "medward.bench.traffic.meter_program",
-        str(capture),
-        str(flows),
-        str(int(inspect)),
-    ]
-    done = subprocess.run(program, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    found = json.loads(output_of("the meter", "medward.bench.traffic.meter_program", capture, flows, int(inspect)))
     return Spent(found["seconds"], found["mebibytes"])

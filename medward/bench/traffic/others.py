@@ -4,11 +4,10 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from medward.errors import MedwardError
+from medward.bench.programs import output_of
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,8 @@ class OtherMeter:
         folder.mkdir()
         places = {"CAPTURE": str(capture), "FOLDER": str(folder)}
         words = [places.get(word, word) for word in self.command]
-        program = [sys.executable, "-m", "medward.bench.traffic.spent_program", *words]
-        done = subprocess.run(program, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode != 0:
-            last = done.stderr.strip().splitlines()[-1:] or ["it says nothing"]
-            raise MedwardError(f"{self.name} failed on {capture}: {last[0]}; remove it, or mend its installation.")
-        return Spent(**json.loads(done.stdout))
+        what, advice = f"{self.name} on {capture}", f"remove {self.name}, or mend its installation"
+        return Spent(**json.loads(output_of(what, "medward.bench.traffic.spent_program", *words, advice=advice)))
 
 
 def installed_meters() -> list[OtherMeter]:

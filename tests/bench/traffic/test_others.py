@@ -13,7 +13,7 @@ from medward.errors import MedwardError
 
 def test_a_meter_that_fails_is_told_of(tmp_path: Path) -> None:
     failing = OtherMeter("Other 1.0", (sys.executable, "-c", "raise SystemExit('no such option')"))
-    with pytest.raises(MedwardError, match=r"Other 1.0 failed on .*: no such option"):
+    with pytest.raises(MedwardError, match=r"Other 1.0 on .* could not be measured: .*no such option"):
         failing.measure(tmp_path / "x.pcap", tmp_path / "logs")
 
 
@@ -79,12 +79,14 @@ def test_a_meter_gets_the_capture_and_a_folder_that_is_empty_each_time(tmp_path:
 
 
 def test_a_meter_that_fails_in_silence_is_told_of_too(tmp_path: Path) -> None:
-    with pytest.raises(MedwardError, match=r"Other 1.0 failed on .*x.pcap: it says nothing; remove it"):
+    with pytest.raises(
+        MedwardError, match=r"Other 1.0 on .*x.pcap could not be measured: .* \(it said nothing\); remove Other 1.0"
+    ):
         OtherMeter("Other 1.0", ("/bin/sh", "-c", "kill -9 $$")).measure(tmp_path / "x.pcap", tmp_path / "logs")
 
 
 def test_last_words_that_are_no_text_are_told_as_far_as_they_are(tmp_path: Path) -> None:
-    with pytest.raises(MedwardError, match=r"Other 1.0 failed on .*: \ufffdno disk"):
+    with pytest.raises(MedwardError, match=r"Other 1.0 on .* could not be measured: .*\ufffdno disk"):
         OtherMeter("Other 1.0", ("/bin/sh", "-c", "printf '\\377no disk' >&2; exit 1")).measure(
             tmp_path / "x.pcap", tmp_path / "logs"
         )

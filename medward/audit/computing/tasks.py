@@ -120,7 +120,7 @@ class AuditedOutsourcing(AuditedComputing[OutsourcedState, PastTask]):
     def check_opened(self, state: OutsourcedState, work: PastTask, blobs: AuditedBlobs, found: AuditResult) -> None:
         """Open a task's result again from the shares that its owners showed, and make the model that follows."""
         self._open_again(state, work, blobs, found)
-        self._checked.add(work.number)  # and not where a blob was missing
+        self._checked.add(work.number)  # not reached where a blob is missing
 
     def _open_again(self, state: OutsourcedState, work: PastTask, blobs: AuditedBlobs, found: AuditResult) -> None:
         task, terms = work.task, work.plan.proposed.terms

@@ -76,8 +76,8 @@ class _AsyncioStream(httpcore.AsyncNetworkStream):
 
     async def aclose(self) -> None:
         self._writer.transport.abort()
-        # Its end is awaited, and why it ended is passed over: who read or wrote was told, and what nobody asks for
-        # asyncio writes to standard error with a traceback.
+        # An error of the connection was told to who read or wrote. Where nobody asks how it ended, asyncio logs the
+        # error again, with a traceback.
         with contextlib.suppress(OSError):
             async with asyncio.timeout(_CLOSING):
                 await self._writer.wait_closed()

@@ -48,9 +48,9 @@ async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> by
 
 
 async def note_end(writer: asyncio.StreamWriter) -> None:
-    """Take note of why a connection failed, after its error; asyncio logs with a traceback what nobody asks for.
+    """Ask how a connection ended whose error was told; where nobody asks, asyncio logs it again, with a traceback.
 
-    A connection that has not failed is left as it is, after a moment.
+    One that is still open is left as it is, after a moment.
     """
     with contextlib.suppress(OSError):
         async with asyncio.timeout(_NOTING):

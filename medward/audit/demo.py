@@ -1,8 +1,8 @@
 """A demo's files beside its nodes' homes, checked against the ledger and against what its members signed.
 
     manifest.json   signatures of a quorum of the members; then the digest of every file that it lists
-    metrics.json    its rounds and terms, against the records on the ledger
-    model/          computed anew from the ledger's last shared model, and compared byte for byte
+    metrics.json    its rounds or tasks and its terms, against the records on the ledger
+    model/          computed anew from what the ledger led to, and compared byte for byte
     report.html     made anew from metrics.json, and compared byte for byte
 
 Measures, seconds and bytes stand on no ledger: of these the signatures alone say that they are as they were written.
@@ -13,18 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medward import __version__
-from medward.audit.findings import AuditResult, Finding, Read
-from medward.audit.history import History
-from medward.federation.errors import FederationError
-from medward.federation.model.plan import TrainingPlan
-from medward.federation.model.shared_model_format import MOST_BYTES, decode_model
+from medward.audit.findings import AuditResult, Finding
 from medward.ledger.membership import Membership
 from medward.node.errors import NodeError
-from medward.node.training.round_log import summary
-from medward.node.trial.final_model import final_model
 from medward.node.trial.manifest import (
     DOCUMENTS,
     MANIFEST,
@@ -36,12 +30,36 @@ from medward.node.trial.manifest import (
     read_inside,
     read_manifest,
 )
-from medward.node.trial.trial import SHARED_KEYS
-from medward.store.limits import file_up_to
 
 #: Makes `report.html` of `metrics.json` (medward/report/federation_page.py, which is above this layer).
 MakePage = Callable[[dict[str, Any]], bytes]
+#: The files of a model.
+MODEL_FILES = ("model.json", "weights.safetensors")
 _MOST_METRICS = 2**26
+
+
+@dataclass(frozen=True)
+class DemoTruth:
+    """What a federation's ledger and homes say of what its demo must have written.
+
+    Args:
+        unit: what its work comes in.
+        work: number -> what `metrics.json` must say of the round or task of that number, of all that are over.
+        facts: what `metrics.json` must say besides, by its keys.
+        model: the files of the model that the work led to, by their names; None where there is none to compare with.
+        unknown: why no model can be compared, where that is no fault; empty otherwise.
+    """
+
+    unit: Literal["round", "task"]
+    work: Mapping[Any, Mapping[str, Any]]
+    facts: Mapping[str, Any]
+    model: Mapping[str, bytes] | None
+    unknown: str = ""
+
+    @property
+    def log(self) -> str:
+        """The key of `metrics.json` that tells of the work, an entry each, in order."""
+        return f"{self.unit}s_log"
 
 
 @dataclass(frozen=True)
@@ -50,18 +68,14 @@ class DemoTerms:
 
     Args:
         fingerprint: of the federation.
-        history: what the ledger says.
         memberships: of every epoch.
-        plan: what was trained, None where no home tells.
-        read: gives a blob.
+        truth: what the demo must have written.
         make_page: makes report.html anew; None where nobody can.
     """
 
     fingerprint: str
-    history: History
     memberships: Sequence[Membership]
-    plan: TrainingPlan | None
-    read: Read
+    truth: DemoTruth
     make_page: MakePage | None
 
 
@@ -99,16 +113,16 @@ def audit_demo(folder: Path, homes: Sequence[str], terms: DemoTerms, found: Audi
     told = DemoAudit()
     if not is_demo(folder):
         return told
-    told.unproved[METRICS] = "its rounds are compared with the ledger; its measures, seconds and bytes are not"
+    truth = terms.truth
+    told.unproved[METRICS] = f"its {truth.unit}s are compared with the ledger; its measures, seconds and bytes are not"
     told.keys_here = tuple(home for home in homes if (folder / home / "ledger" / "keys" / "signing.key").exists())
     manifest = _check_manifest(folder, terms, told, found)
     if manifest is not None:
         _compare_files(folder, homes, manifest, found)
         told.listed = frozenset(manifest.files)
-    model = _computed_model(terms, found)
-    _check_model(folder, model, found)
-    document = _read_metrics(folder, found)
-    if document is not None and _check_metrics(document, terms, model, found):
+    _check_model(folder, truth, told, found)
+    document = _read_metrics(folder, truth, found)
+    if document is not None and _check_metrics(document, truth, found):
         _check_page(folder, document, terms, told, found)
     told.unproved = {path: why for path, why in told.unproved.items() if path not in told.listed}
     return told
@@ -185,29 +199,14 @@ def _compare_files(folder: Path, homes: Sequence[str], manifest: DemoManifest, f
 # The model.
 
 
-def _computed_model(terms: DemoTerms, found: AuditResult) -> Mapping[str, bytes] | None:
-    """Return the files of the model that follows from the ledger's last one; None where there is none."""
-    state = terms.history.state
-    content = terms.read(state.model, file_up_to(MOST_BYTES))
-    if content is None or terms.plan is None:
-        return None  # which the groups `store` and `files` say
-    try:
-        shared = decode_model(terms.plan, content)
-        if shared.round < 1:
-            return None
-        agreed = state.agreement
-        return final_model(shared, len(agreed.members), agreed.protect, state.model).files()
-    except FederationError as error:
-        _problem(found, MODEL, f"no model follows from the ledger's last shared model: {error}")
-        return None
-
-
-def _check_model(folder: Path, computed: Mapping[str, bytes] | None, found: AuditResult) -> None:
-    if computed is None:
-        if (folder / MODEL).exists():
+def _check_model(folder: Path, truth: DemoTruth, told: DemoAudit, found: AuditResult) -> None:
+    if truth.model is None:
+        if truth.unknown:
+            told.unproved |= {f"{MODEL}/{name}": truth.unknown for name in MODEL_FILES}
+        elif (folder / MODEL).exists():
             _problem(found, MODEL, "the ledger and the stores here lead to no model that it could be compared with")
         return
-    for name, content in sorted(computed.items()):
+    for name, content in sorted(truth.model.items()):
         path = f"{MODEL}/{name}"
         try:
             same = read_inside(folder, path, len(content)) == content
@@ -223,7 +222,7 @@ def _check_model(folder: Path, computed: Mapping[str, bytes] | None, found: Audi
 # The metrics.
 
 
-def _read_metrics(folder: Path, found: AuditResult) -> dict[str, Any] | None:
+def _read_metrics(folder: Path, truth: DemoTruth, found: AuditResult) -> dict[str, Any] | None:
     try:
         document = json.loads(read_inside(folder, METRICS, _MOST_METRICS))
     except OSError as error:
@@ -232,44 +231,39 @@ def _read_metrics(folder: Path, found: AuditResult) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         _problem(found, METRICS, "is no JSON document")
         return None
-    log = document.get("rounds_log") if isinstance(document, dict) else None
+    log = document.get(truth.log) if isinstance(document, dict) else None
     if not isinstance(log, list) or not all(isinstance(entry, dict) for entry in log):
-        _problem(found, METRICS, "is no document of `medward demo`: it tells of no rounds")
+        _problem(found, METRICS, f"is no document of `medward demo`: it tells of no {truth.unit}s")
         return None
     return dict(document)
 
 
-def _check_metrics(
-    document: Mapping[str, Any], terms: DemoTerms, model: Mapping[str, bytes] | None, found: AuditResult
-) -> bool:
-    """Compare rounds and terms with the ledger; return whether they hold."""
+def _check_metrics(document: Mapping[str, Any], truth: DemoTruth, found: AuditResult) -> bool:
+    """Compare rounds or tasks, and terms, with the ledger; return whether they hold."""
     before = len(found.problems)
-    rounds = terms.history.rounds
-    expected: dict[str, Any] = {"sites": len(terms.history.state.agreement.members)}
-    expected |= {"protect": terms.history.state.agreement.protect}
-    if terms.plan is not None:
-        schema = terms.plan.space.schema
-        expected |= {"rounds": terms.plan.rounds, "seed": terms.plan.seed}
-        expected |= {"data": schema.dataset, "synthetic": schema.synthetic}
-    if model is not None:
-        expected["model_name"] = json.loads(model["model.json"])["weights"]
+    expected = dict(truth.facts)
+    if truth.model is not None:
+        expected["model_name"] = json.loads(truth.model["model.json"])["weights"]
     for key, value in expected.items():
         if document.get(key) != value or type(document.get(key)) is not type(value):
             _problem(found, METRICS, f"{key} is not {value!r}, which the ledger and the plan say")
-    numbers = [entry.get("round") for entry in document["rounds_log"]]
-    ended = [number for number, past in sorted(rounds.items()) if past.now.over]
-    if numbers != ended:
-        _problem(found, METRICS, f"it does not tell of the ledger's {len(ended)} rounds, each once and in order")
+    log = document[truth.log]
+    if [entry.get(truth.unit) for entry in log] != list(truth.work):
+        _problem(
+            found, METRICS, f"it does not tell of the ledger's {len(truth.work)} {truth.unit}s, each once and in order"
+        )
         return False
-    for entry, number in zip(document["rounds_log"], ended, strict=True):
-        told = summary(rounds[number].now)
-        told["model"] = told["model"] or ""
-        right = json.loads(json.dumps({key: told[key] for key in SHARED_KEYS}))
-        wrong = [key for key in SHARED_KEYS if entry.get(key) != right[key]]
-        found.count("rounds")
+    for entry, (number, told) in zip(log, truth.work.items(), strict=True):
+        right = json.loads(json.dumps(told))
+        wrong = [key for key in right if entry.get(key) != right[key]]
+        found.count(f"{truth.unit}s")
         if wrong:
             what = f"{METRICS}: it says other {', '.join(wrong)} than the ledger"
-            found.problems.append(Finding(what, round=number))
+            found.problems.append(
+                Finding(what, round=number)
+                if truth.unit == "round"
+                else Finding(f"{what} of {truth.unit} {int(number)}")
+            )
     return len(found.problems) == before
 
 

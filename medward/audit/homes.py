@@ -9,12 +9,15 @@ A federation that trains (training.py):
     data      sealed_data.py                sealed data sets are what is on record of them
     keys      rounds.audit_sealing_keys     the keys that shares were sealed to
     rounds    rounds.audit_round            dealings, complaints, cohorts, answers, sums, models, votes
-    demo      demo.py                       what a demo wrote beside its nodes' homes
 
 One whose members compute on ciphertexts (computing/):
 
     batches   batches.py                    encrypted scores, computed again
     tasks     tasks.py                      sums of encrypted rows, computed again and opened again
+
+Of a demo that trains, in rounds or on encrypted rows:
+
+    demo      demo.py                       what it wrote beside its nodes' homes
 
 What lies there and is not checked is listed (unchecked.py). What that proves, and what it cannot: docs/audit.md.
 """
@@ -31,7 +34,7 @@ from pathlib import Path
 
 from medward.audit.computing.batches import AuditedScoring
 from medward.audit.computing.tasks import AuditedOutsourcing
-from medward.audit.demo import DemoAudit, DemoTerms, MakePage, audit_demo, is_demo
+from medward.audit.demo import MODEL_FILES, DemoAudit, DemoTerms, MakePage, audit_demo, is_demo
 from medward.audit.findings import AuditResult, Finding
 from medward.audit.history import History, RefusedRecord
 from medward.audit.home_files import audit_cards, homes_that_ran, plain_homes, read_federations
@@ -50,6 +53,7 @@ from medward.node.home.federation_file import FederationFile
 from medward.node.home.folder import Home
 from medward.node.outsourced.rules import OutsourcedRules
 from medward.node.scoring.rules import ScoringRules
+from medward.node.trial.manifest import MANIFEST, METRICS, MODEL, REPORT
 from medward.store.errors import StoreError
 
 
@@ -226,18 +230,15 @@ def _look_beside_homes(
     """Check what a demo wrote beside the homes, and list what nobody checked."""
     below = () if folder in (home.folder for home in homes.values()) else tuple(homes)
     compared: frozenset[str] = frozenset()
-    if isinstance(audited, AuditedTraining) and below:
-        if is_demo(folder):
-            said("what the demo wrote")
-            terms = DemoTerms(
-                *(audit.fingerprint, audited.history, replayed.memberships, audited.plan, stores.read, make_page)
-            )
+    if below and is_demo(folder):
+        said("what the demo wrote")
+        truth = audited.truth(stores.read, audit.groups.get("demo", AuditResult()))
+        if truth is not None:
+            terms = DemoTerms(audit.fingerprint, replayed.memberships, truth, make_page)
             audit.demo = audit_demo(folder, below, terms, audit.groups["demo"])
-        # What a manifest does not list was compared where it could be made anew.
-        made = {f"model/{name}" for name in ("weights.safetensors", "model.json")} | {"metrics.json", "report.html"}
-        compared = audit.demo.listed | (made - audit.demo.unproved.keys()) | {"manifest.json"}
-    elif isinstance(audited, AuditedOutsourcing) and below:
-        compared = audited.compare_copy(folder, audit.groups["tasks"])
+            # What a manifest does not list was compared where it could be made anew.
+            made = {f"{MODEL}/{name}" for name in MODEL_FILES} | {METRICS, REPORT}
+            compared = audit.demo.listed | (made - audit.demo.unproved.keys()) | {MANIFEST}
     named = unchecked_files(folder, below, compared, audit.demo.unproved)
     audit.unchecked = tuple(islice(named, MOST_NAMED))
     audit.unnamed = sum(1 for _ in named)

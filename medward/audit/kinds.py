@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar
 
-from medward.audit.findings import AuditResult, Finding
+from medward.audit.demo import DemoTruth
+from medward.audit.findings import AuditResult, Finding, Read
 from medward.audit.history import RefusedRecord
 from medward.audit.stores import Stores
 from medward.ledger.execution import Executed
@@ -77,6 +78,15 @@ class AuditedFederation(ABC):
             groups: take what is found.
             said: is told what is being checked.
         """
+
+    def truth(self, read: Read, found: AuditResult) -> DemoTruth | None:
+        """Return, after everything was checked, what a demo of it must have written; None where no demo has this kind.
+
+        Args:
+            read: gives a blob.
+            found: takes what stands in the way.
+        """
+        return None
 
     def refusals(self) -> tuple[Finding, ...]:
         """Return, in sentences, the records that changed nothing."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from medward.audit.demo import DemoTruth
 from medward.audit.findings import AuditResult, Finding, Read
 from medward.audit.history import History, PastRound
 from medward.audit.kinds import AuditedFederation
@@ -20,14 +21,21 @@ from medward.audit.sealed_data import audit_data, data_blobs
 from medward.audit.stores import Stores
 from medward.errors import MedwardError
 from medward.federation.application import REFUSED, FederationApplication, encode_state
+from medward.federation.errors import FederationError
 from medward.federation.model.plan import TrainingPlan, plan_digest
+from medward.federation.model.shared_model_format import MOST_BYTES, decode_model
 from medward.federation.records import Record, decode_record
 from medward.federation.rules import Agreement
 from medward.ledger.execution import Executed
 from medward.ledger.types import Transaction, TxResult
 from medward.node.home.folder import Home
 from medward.node.training.data import plan_candidates, read_settings
+from medward.node.training.round_log import summary
 from medward.node.training.rules import read_agreement
+from medward.node.trial.final_model import final_model
+from medward.node.trial.manifest import MODEL
+from medward.node.trial.trial import SHARED_KEYS
+from medward.store.limits import file_up_to
 
 
 class AuditedTraining(AuditedFederation):
@@ -94,6 +102,38 @@ class AuditedTraining(AuditedFederation):
             needed = round_blobs(past) | needed
         needed |= data_blobs(self.history.state.data, members)
         return {**self._named, **needed}, needed
+
+    def truth(self, read: Read, found: AuditResult) -> DemoTruth:
+        """Return what a demo of it must have written."""
+        state = self.history.state
+        facts: dict[str, object] = {"sites": len(state.agreement.members), "protect": state.agreement.protect}
+        if self.plan is not None:
+            schema = self.plan.space.schema
+            facts |= {"rounds": self.plan.rounds, "seed": self.plan.seed}
+            facts |= {"data": schema.dataset, "synthetic": schema.synthetic}
+        work = {}
+        for number, past in sorted(self.history.rounds.items()):
+            if past.now.over:
+                told = summary(past.now)
+                work[number] = {key: told[key] for key in SHARED_KEYS} | {"model": told["model"] or ""}
+        return DemoTruth("round", work, facts, self._last_model(read, found))
+
+    def _last_model(self, read: Read, found: AuditResult) -> Mapping[str, bytes] | None:
+        """Return the files of the model that follows from the ledger's last one; None where there is none."""
+        state = self.history.state
+        content = read(state.model, file_up_to(MOST_BYTES))
+        if content is None or self.plan is None:
+            return None  # which the groups `store` and `files` say
+        try:
+            shared = decode_model(self.plan, content)
+            if shared.round < 1:
+                return None
+            agreed = state.agreement
+            return final_model(shared, len(agreed.members), agreed.protect, state.model).files()
+        except FederationError as error:
+            what = f"{MODEL}: no model follows from the ledger's last shared model: {error}"
+            found.problems.append(Finding(what))
+            return None
 
     def check(
         self,

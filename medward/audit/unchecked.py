@@ -75,7 +75,7 @@ def unchecked_files(
         if entry.name in homes:
             yield from _in_home(folder / entry.name, f"{entry.name}/", compared)
         elif entry.name == "model" or entry.name in parents:
-            yield from _others(entry, entry.name, compared, {})
+            yield from _others(entry, entry.name, compared, reasons)
         elif entry.name not in compared:
             yield _named(entry, entry.name, {**_OF_A_DEMO, **reasons})
 
@@ -107,8 +107,9 @@ def _others(
             yield _named(folder, path, reasons)
         return
     for entry in _entries(Path(folder.path)):
-        if f"{path}/{entry.name}" not in compared:
-            yield _named(entry, f"{path}/{entry.name}", {f"{path}/{entry.name}": reasons.get(path, _UNKNOWN)})
+        whole = f"{path}/{entry.name}"
+        if whole not in compared:
+            yield _named(entry, whole, {whole: reasons.get(whole, reasons.get(path, _UNKNOWN))})
 
 
 def _no_blocks(folder: Path, prefix: str) -> Iterator[UncheckedFile]:

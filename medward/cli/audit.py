@@ -27,9 +27,9 @@ _LINES = {
     "batches": "{batches} batches under {keys} keys: {computed anew} computed anew, {results} results of "
     "members and {parts} opened parts compared",
     "tasks": "{tasks} tasks under {keys} keys: {computed anew} computed anew, {results} results of members "
-    "compared, {shares} shares, {models} models made anew, {copies} copies compared",
-    "demo": "{files} files compared with what {signatures} members signed, {rounds} rounds of metrics.json, "
-    "{model files} files of the model computed anew, {pages} pages made anew",
+    "compared, {shares} shares, {models} models made anew",
+    "demo": "{files} files compared with what {signatures} members signed, {rounds} rounds and {tasks} tasks of "
+    "metrics.json, {model files} files of the model computed anew, {pages} pages made anew",
 }
 _MOST_REMARKS = 20
 _MOST_UNCHECKED = 40

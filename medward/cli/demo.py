@@ -119,7 +119,7 @@ def demo(
     (out / MANIFEST).unlink(missing_ok=True)
     document = _finished(prepared, words, outcome, began)
     document["options"] |= {"simulate": simulate} if simulate else {"store": store, "ledger": ledger}
-    document["cautions"] = list(cautions)
+    document["cautions"] = [*cautions, *_useless(document)]
     document["hospitals"] = outcome.per_hospital()
     say("writing the report")
     write_report(out, document)
@@ -145,12 +145,16 @@ class _Words:
 
 @dataclass
 class _Outcome:
-    """What a federation led to; `sign` lets its members sign the files of the folder, where it has any members."""
+    """What a federation led to, in rounds or in tasks on encrypted rows.
+
+    `sign` lets its members sign the files of the folder, where it has any members.
+    """
 
     model: "SentinelModel"
     rounds_log: Sequence[dict[str, Any]]
     per_hospital: Callable[[], list[dict[str, Any]]]
     sign: Callable[[], None] = lambda: None
+    tasks_log: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass
@@ -295,11 +299,16 @@ def _outsourced(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Ou
     """Run a federation that trains on encrypted rows, as processes."""
     from medward.agents.sentinel.recipe import recipe_of
     from medward.federation.simulation.training import FederatedTraining
+    from medward.node.trial.manifest import write_manifest
 
     recipe = recipe_of(prepared.dataset.name)
     shares = FederatedTraining(prepared, recipe, replace(words.options, protect="aggregate"))
-    model = run_trial(prepared, shares.shares, words.options, words.out, words.engines, bars.step)
-    return _Outcome(model, [], lambda: _per_hospital(shares, model))
+    found = run_trial(prepared, shares.shares, words.options, words.out, words.engines, bars.step)
+    return _Outcome(
+        *(found.model, [], lambda: _per_hospital(shares, found.model)),
+        sign=lambda: write_manifest(words.out, found.homes, list(found.homes)),
+        tasks_log=[found.task],
+    )
 
 
 def _validated(prepared: "PreparedData", model: "SentinelModel") -> dict[str, float]:
@@ -334,8 +343,22 @@ def _finished(prepared: "PreparedData", words: _Words, outcome: _Outcome, began:
         document["options"]["closed-form"] = True
         del document["options"]["rounds"]
     document["rounds_log"] = list(outcome.rounds_log)
+    if outcome.tasks_log:
+        document["tasks_log"] = list(outcome.tasks_log)
     document["classes"] = list(result.classes)
     return document
+
+
+def _useless(document: Mapping[str, Any]) -> Sequence[str]:
+    """Return, as a sentence, whether the model is of no use: decisions cost as much as those of who never alerts."""
+    confusion = document["metrics"]["multiclass"]["confusion"]
+    attacks = sum(map(sum, confusion[1:])) / sum(map(sum, confusion))
+    if document["expected_cost"] < attacks:
+        return ()
+    return (
+        f"a decision of this model costs {document['expected_cost']:.4f} on the test rows, and a detector that never "
+        f"alerts costs {attacks:.4f}: the model is of no use; train on more rows, in more rounds or with more features",
+    )
 
 
 def _unused(options: "Options") -> Sequence[tuple[str, bool]]:
@@ -417,4 +440,6 @@ def _print_summary(document: dict[str, Any], title: str) -> None:
     Console().print(table)
     if document["protect"] == "none":
         errors().print("Updates were summed in the open (protect = none).")
+    for caution in _useless(document):
+        errors().print(f"caution: {caution}", markup=False)
     Console(soft_wrap=True).print(f"model   {document['model']}\nreport  {document['report']}\n{document['seconds']} s")

@@ -93,19 +93,19 @@ _GROUPS: dict[str, tuple[str, str, dict[str, str]]] = {
             "results": "results of members compared",
             "shares": "shares",
             "models": "models made anew",
-            "copies": "copies of a model compared",
             "keys": "keys",
         },
     ),
     "demo": (
         "Is what the demo tells the truth?",
-        "metrics.json tells the ledger's rounds, the model is the one that the ledger leads to, report.html is the "
-        "page of metrics.json, and no listed file of the demo changed since the members signed. Measures, seconds and "
-        "bytes stand on no ledger: of these, only the signatures speak.",
+        "metrics.json tells the rounds or tasks of the ledger, the model is the one that the ledger leads to, "
+        "report.html is the page of metrics.json, and no listed file of the demo changed since the members signed. "
+        "Measures, seconds and bytes stand on no ledger: of these, only the signatures speak.",
         {
             "files": "files compared with what was signed",
             "signatures": "valid signatures",
             "rounds": "rounds of metrics.json compared",
+            "tasks": "tasks of metrics.json compared",
             "model files": "files of the model computed anew",
             "pages": "pages made anew",
         },

@@ -61,9 +61,10 @@ def write_report(out: Path, document: dict[str, Any]) -> None:
 
     Args:
         out: the folder; made where it is missing.
-        document: what `medward demo` measured, with the rounds' reports as `rounds_log`; for each hospital of
-            `hospitals` its name, rows, attack_share and classes, and test_rows and its measures where there are some;
-            and as `classes` the names of the confusion matrix's rows and columns, of which the first is the benign one.
+        document: what `medward demo` measured, with the rounds' reports as `rounds_log` and, of training on encrypted
+            rows, what the ledger says of its tasks as `tasks_log`; for each hospital of `hospitals` its name, rows,
+            attack_share and classes, and test_rows and its measures where there are some; and as `classes` the names of
+            the confusion matrix's rows and columns, of which the first is the benign one.
 
     Raises:
         OSError: a file cannot be written.
@@ -112,7 +113,7 @@ def _environment() -> Environment:
 def _render(document: dict[str, Any], hospitals: Sequence[Mapping[str, Any]], classes: Sequence[str] | None) -> str:
     names = [str(hospital["hospital"]) for hospital in hospitals]
     matrix = None if classes is None else _matrix(document["metrics"]["multiclass"]["confusion"], classes)
-    log = document["rounds_log"]
+    log, tasks = document["rounds_log"], document.get("tasks_log", [])
     return (
         _environment()
         .get_template("federation.html.j2")
@@ -124,12 +125,13 @@ def _render(document: dict[str, Any], hospitals: Sequence[Mapping[str, Any]], cl
             figures=[] if matrix is None else _figures(document, matrix),
             matrix=matrix,
             charts=_charts(log),
-            hospitals=_hospitals(hospitals, log),
+            hospitals=_hospitals(hospitals, log, tasks),
             rounds=_rounds(log, names),
+            tasks=_tasks(tasks),
             times=_times(log),
             known_activities=ACTIVITIES,
             rounds_shown=ROUNDS_SHOWN,
-            totals=_totals(log),
+            totals=_totals(log, tasks),
             command=_command(document),
             audit_command=_audit_command(document),
             evaluate_command=["medward", "evaluate", "--model", shlex.quote(document["model"]), "--data", "FILE"],
@@ -248,16 +250,19 @@ def _charts(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"caption": caption, "svg": svg} for caption, svg in better if svg is not None]
 
 
-def _hospitals(hospitals: Sequence[Mapping[str, Any]], log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _hospitals(
+    hospitals: Sequence[Mapping[str, Any]], log: Sequence[Mapping[str, Any]], tasks: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """The hospitals with the sums they were part of; the worst by macro-F1 is marked unless all are alike."""
     measured = {f1 for hospital in hospitals if (f1 := hospital.get("macro_f1")) is not None}
     worst = min(measured) if len(measured) > 1 else None
     measures = dict.fromkeys(("test_rows", "macro_f1", "attack_recall", "false_alarm_rate"))
+    sums = [report["cohort"] for report in log] + [task["rows"] for task in tasks if not task["ended"]]
     return [
         {
             **measures,
             **hospital,
-            "sums": sum(1 for report in log if hospital["hospital"] in report["cohort"]),
+            "sums": sum(1 for members in sums if hospital["hospital"] in members),
             "worst": worst is not None and hospital.get("macro_f1") == worst,
         }
         for hospital in hospitals
@@ -330,11 +335,28 @@ def _named(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _totals(log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _tasks(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Tasks on encrypted rows: whose rows, who computed what was opened, and what each put into the store."""
+    kinds = (("encrypted rows", "tables"), ("result", "results"), ("shares", "shares"))
+    return [
+        {
+            "number": int(task["task"]),
+            "rows": task["rows"],
+            "computed": [member for member, result in task["results"].items() if result == task["result"]],
+            "others": [member for member, result in task["results"].items() if result != task["result"]],
+            "ended": task["ended"],
+            "blobs": [(f"{what} of {member}", name) for what, key in kinds for member, name in task[key].items()],
+        }
+        for task in tasks
+    ]
+
+
+def _totals(log: Sequence[Mapping[str, Any]], tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     final = [report for report in log if report["outcome"] == "final"]
     return {
         "rounds": len(log),
         "final": len(final),
+        "sums": len(final) + sum(1 for task in tasks if not task["ended"]),
         "void": len(log) - len(final),
         "surveys": sum(1 for report in final if report["task"] == "survey"),
         "trained": sum(1 for report in final if report["task"] in ("train", "gram")),

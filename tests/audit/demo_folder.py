@@ -7,7 +7,7 @@ no ledger knows them anyway.
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from medward import __version__
 from medward.agents.metrics import measures
 from medward.agents.sentinel.model import SentinelModel
 from medward.audit.demo import DemoTerms
+from medward.audit.findings import AuditResult
 from medward.audit.homes import read_history
 from medward.audit.stores import Stores, open_blocks
+from medward.audit.training import AuditedTraining
 from medward.federation.model.plan import TrainingPlan, plan_digest
 from medward.federation.model.shared_model_format import MOST_BYTES, decode_model
 from medward.node.home.folder import Home
@@ -77,26 +79,35 @@ def model_of(folder: Path) -> tuple[str, SentinelModel]:
 
 
 def document_of(folder: Path, model_name: str) -> dict[str, Any]:
-    y = np.repeat(np.arange(3), (80, 15, 5)).astype(np.int32)
     log = []
     for _, past in sorted(read_history(folder).rounds.items()):
         told = summary(past.now)
         entry = {key: told[key] for key in SHARED_KEYS}
         measured: dict[str, Any] = {"seconds": {"train": 1.5}, "bytes_up": 10, "bytes_down": 20, "validation": None}
         log.append(entry | measured)
+    told = {"data": "ward", "synthetic": True, "sites": 4, "protect": "aggregate", "seed": 1, "rounds_log": log}
+    return made_up_document(folder, NAMES, told | {"model_name": model_name})
+
+
+def made_up_document(folder: Path, names: Sequence[str], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a demo's document: what is told, and measures that are made up."""
+    y = np.repeat(np.arange(3), (80, 15, 5)).astype(np.int32)
     rows = {"rows": 100, "attack_share": 0.2, "classes": 3}
     return {
-        **{"data": "ward", "synthetic": True, "protocol": "honest", "sites": 4, "rounds": 1, "partition": "blocks"},
-        **{"protect": "aggregate", "seed": 1, "rows": {"train": 1400, "validation": 300, "test": 100}},
+        **{"protocol": "honest", "rounds": 1, "partition": "blocks"},
+        **{"rows": {"train": 1400, "validation": 300, "test": 100}},
         **{"metrics": measures(y, y, y.astype(np.float32), CLASSES), "expected_cost": 0.0, "escalation_rate": 0.1},
-        **{"model": str(folder / "model"), "report": str(folder / "report.html"), "model_name": model_name},
-        **{"seconds": 3.0, "options": {"ledger": "pbft"}, "rounds_log": log, "classes": list(CLASSES)},
-        **{"version": __version__, "hospitals": [{"hospital": name, **rows} for name in NAMES]},
+        **{"model": str(folder / "model"), "report": str(folder / "report.html")},
+        **{"seconds": 3.0, "options": {"ledger": "pbft"}, "classes": list(CLASSES)},
+        **{"version": __version__, "hospitals": [{"hospital": name, **rows} for name in names]},
+        **told,
     }
 
 
 def terms_of(folder: Path, stores: Stores) -> DemoTerms:
     """Return what an audit knows of the federation before it looks at the demo's files."""
     federation = Home(folder / NAMES[0]).federation()
-    memberships = [federation.genesis.membership]
-    return DemoTerms(federation.fingerprint, read_history(folder), memberships, plan_of(folder), stores.read, page_of)
+    audited = AuditedTraining(federation.application.parameters, [Home(folder / name) for name in NAMES])
+    audited.history = read_history(folder)
+    truth = audited.truth(stores.read, AuditResult())
+    return DemoTerms(federation.fingerprint, [federation.genesis.membership], truth, page_of)

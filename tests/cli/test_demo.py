@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from medward.cli.demo import _useless
 from medward.ledger.cometbft.process import find_program
 from tests.cli.conftest import Run
 from tests.store.conftest import kubo_program
@@ -238,3 +239,27 @@ def test_four_nodes_make_the_model_in_closed_form_of_a_simulation_and_the_audit_
     assert pair[0]["weights"] == pair[1]["weights"] == simulated.document["model_name"]
     audit = medward("audit", "--home", tmp_path / "nodes", "--json")
     assert audit.code == 0, audit.out + audit.err
+
+
+@pytest.mark.processes
+def test_demo_on_encrypted_rows_is_signed_and_the_audit_checks_all_that_it_wrote(medward: Run, tmp_path: Path) -> None:
+    words = ("demo", "--closed-form", "--protect", "outsourced", "--sites", 3, "--rows", 6000, "--json")
+    done = medward(*words, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    (task,) = done.document["tasks_log"]
+    assert set(task["rows"]) == {"hospital-1", "hospital-2", "hospital-3"}
+    assert "1 task on encrypted rows" in (tmp_path / "out" / "report.html").read_text()
+    found = medward("audit", "--home", tmp_path / "out", "--json")
+    assert found.code == 0, found.out + found.err
+    checked = found.document["checks"]["demo"]["checked"]
+    assert (checked["signatures"], checked["tasks"], checked["model files"], checked["pages"]) == (3, 1, 2, 1)
+    beside = [one["path"] for one in found.document["unchecked"] if not one["path"].startswith("node-")]
+    assert beside == []
+
+
+def test_model_that_costs_more_than_never_alerting_is_called_of_no_use() -> None:
+    confusion = [[90, 0], [10, 0]]
+    document = {"metrics": {"multiclass": {"confusion": confusion}}, "expected_cost": 0.1}
+    (told,) = _useless(document)
+    assert "costs 0.1000 on the test rows, and a detector that never alerts costs 0.1000" in told
+    assert _useless(document | {"expected_cost": 0.099}) == ()

@@ -203,6 +203,38 @@ def test_hospital_that_was_in_no_sum_is_told(tmp_path: Path) -> None:
     assert "1 in no sum" in text
 
 
+def test_task_on_encrypted_rows_is_told_in_place_of_rounds(tmp_path: Path) -> None:
+    names = [f"hospital-{n}" for n in (1, 2, 3)]
+    task: dict[str, Any] = {
+        "task": "00000002",
+        "plan": "00000001",
+        "rows": dict.fromkeys(names, 1333),
+        "tables": {name: f"bafktable-{name}" for name in names},
+        "results": {"hospital-2": "bafkresult", "hospital-1": "bafklie", "hospital-3": "bafkresult"},
+        "result": "bafkresult",
+        "shares": {name: f"bafkshares-{name}" for name in names},
+        "ended": None,
+    }
+    document = a_document([], protect="outsourced", rounds=1, tasks_log=[task])
+    page = written(tmp_path, document)
+    words = Elements(page).words()
+    assert "none; 1 task on encrypted rows" in words
+    assert "each on rows of its own, which left it encrypted." in words
+    assert "hospital-1 1,333, hospital-2 1,333, hospital-3 1,333" in words
+    assert "hospital-2, hospital-3; hospital-1 otherwise" in words
+    assert "In how many of the 1 sums" not in words
+    assert "in how many of the 1 sums it took part" in words
+    for untrue in ("in no sum", "0 rounds", "training round"):
+        assert untrue not in words
+    for name in ("bafktable-hospital-3", "bafklie", "bafkshares-hospital-1"):
+        assert name in words
+    assert 'id="rounds"' not in page
+    void = a_document([], rounds=1, tasks_log=[task | {"ended": "<b>nobody</b> computed it", "result": None}])
+    words = Elements(written(tmp_path, void)).words()
+    assert "void: <b>nobody</b> computed it" in words
+    assert "3 in no sum" in words
+
+
 def test_rounds_fold_only_when_there_are_many(tmp_path: Path) -> None:
     for count, folded in ((12, False), (13, True)):
         page = written(tmp_path, a_document([a_round(n) for n in range(count)]))

@@ -165,7 +165,7 @@ class AuditedComputing(AuditedFederation, Generic[S, W]):
         self, numbers: Sequence[int], stores: Stores, groups: Mapping[str, AuditResult], said: Callable[[str], None]
     ) -> None:
         """Compute results again, compare those of the members with them, and check what was opened."""
-        (group,) = self.groups
+        group = self.groups[0]
         blobs = AuditedBlobs(stores)
         for member, known in sorted(self._state.keys.items()):
             groups[group].count("keys")

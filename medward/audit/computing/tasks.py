@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from medward.agents.sentinel.model import SentinelModel
 from medward.audit.computing.blobs import AuditedBlobs, name_of_file
 from medward.audit.computing.federation import AuditedComputing, NoSuchResult, PastWork, named_keys
-from medward.audit.findings import AuditResult, Finding
+from medward.audit.demo import DemoTruth
+from medward.audit.findings import AuditResult, Finding, Read
 from medward.federation.blobs import blob_name
 from medward.federation.computing.application import ComputingApplication
 from medward.federation.computing.preparation import MOST_BYTES
@@ -34,9 +35,7 @@ from medward.fhe.computing.formats.opened_products import (
     write_product_list,
 )
 from medward.fhe.computing.inner_product_opening import OpenedShares, ProductList
-from medward.node.trial.manifest import MODEL, read_inside
-
-_MOST_MODEL = 1 << 26
+from medward.node.outsourced.telling import told_of_ledger
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,15 @@ class AuditedOutsourcing(AuditedComputing[OutsourcedState, PastTask]):
     """A federation that trains on encrypted rows; see `AuditedComputing`.
 
     Attributes:
-        models: the files of the models that checked tasks led to, by the task's number.
+        models: those that checked tasks led to, by the task's number.
     """
 
-    unit, groups = "task", ("tasks",)
+    unit, groups = "task", ("tasks", "demo")
     state_type = OutsourcedState
 
     def __init__(self, make_application: Callable[[], ComputingApplication[OutsourcedState]], chain: bytes) -> None:
         super().__init__(make_application, chain)
-        self.models: dict[str, Mapping[str, bytes]] = {}
+        self.models: dict[str, SentinelModel] = {}
         self._checked: set[str] = set()
 
     def named_by(self, record: object, author: str) -> Iterator[tuple[str, str]]:
@@ -149,34 +148,28 @@ class AuditedOutsourcing(AuditedComputing[OutsourcedState, PastTask]):
             found.remarks.append(Finding(str(error)))
             return
         found.count("models")
-        self.models[work.number] = model.files()
-        digest = hashlib.sha256(self.models[work.number]["weights.safetensors"]).hexdigest()
+        self.models[work.number] = model
+        digest = hashlib.sha256(model.files()["weights.safetensors"]).hexdigest()
         found.remarks.append(Finding(f"{what} leads to the model whose weights.safetensors has the SHA-256 {digest}"))
 
-    def compare_copy(self, folder: Path, found: AuditResult) -> frozenset[str]:
-        """Compare the model that a demo left beside the homes with those that tasks lead to.
-
-        Args:
-            folder: of the homes.
-            found: takes what is found.
-
-        Returns:
-            The paths of the files that were compared; none where there is no such model, or not all tasks were checked.
-        """
-        there = (folder / MODEL).is_symlink() or (folder / MODEL).exists()
-        opened = {number for number, state in self.past.items() if state.tasks[number].opened}
-        if not there or not opened <= self._checked:
-            return frozenset()
-        paths = [f"{MODEL}/{name}" for name in ("model.json", "weights.safetensors")]
-        try:
-            files = {Path(path).name: read_inside(folder, path, _MOST_MODEL) for path in paths}
-        except OSError as error:
-            found.problems.append(Finding(f"{MODEL}: it cannot be read: {error.strerror or error}"))
-            return frozenset()
-        found.count("copies")
-        if files not in self.models.values():
-            found.problems.append(Finding(f"{MODEL}: no task leads to this model"))
-        return frozenset(paths)
+    def truth(self, read: Read, found: AuditResult) -> DemoTruth:
+        """Return what a demo of it must have written: its tasks, and the model of the last one that was opened."""
+        tasks = {number: state.tasks[number] for number, state in sorted(self.past.items())}
+        work = {number: told_of_ledger(task) for number, task in tasks.items() if task.closed}
+        facts: dict[str, Any] = {"protect": "outsourced", "rounds": 1, "rounds_log": []}
+        last = max((number for number, task in tasks.items() if task.opened), default="")
+        if not last:
+            return DemoTruth("task", work, facts, None)
+        plan = self.past[last].plans[tasks[last].asked.plan]
+        facts |= {"sites": len(tasks[last].owners), "seed": plan.proposed.terms.seed}
+        if last not in self._checked:
+            why = f"task {int(last)}, which it must follow from, was not checked"
+            return DemoTruth("task", work, facts, None, unknown=why)
+        model = self.models.get(last)
+        if model is None:
+            return DemoTruth("task", work, facts, None)
+        schema = model.space.schema
+        return DemoTruth("task", work, facts | {"data": schema.dataset, "synthetic": schema.synthetic}, model.files())
 
     def _shares_of(
         self, owner: str, holder: str, work: PastTask, products: ProductList, blobs: AuditedBlobs

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from medward.agents.sentinel.model import SentinelModel
     from medward.agents.sentinel.recipe import Recipe
     from medward.federation.outsourced.terms import OutsourcedTerms
     from medward.federation.simulation.training import Options
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from medward.flows.scaling import Scaler
     from medward.node.api.client import NodeClient
     from medward.node.outsourced.folder import OutsourcedFolder
+    from medward.node.trial.outsourced import OutsourcedOutcome
 
 #: The application of such a federation, and what it does.
 _KIND = ("outsourced", "trains on encrypted rows")
@@ -271,8 +271,8 @@ def run_trial(
     out: Path,
     engines: tuple[Any, Any],
     on_step: "Callable[[str], None]",
-) -> "SentinelModel":
-    """Run a federation of nodes on this machine that trains on encrypted rows, and return its model.
+) -> "OutsourcedOutcome":
+    """Run a federation of nodes on this machine that trains on encrypted rows, and return what came of it.
 
     The scaling is what surveys of all hospitals' rows would sum to, byte for byte; it is computed in this process.
 

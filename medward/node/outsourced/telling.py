@@ -8,6 +8,9 @@ import msgspec
 from medward.federation.outsourced.records import OutsourcedState, OutsourcedTask
 from medward.node.outsourced.folder import OutsourcedFolder
 
+#: What `told_of_ledger` tells.
+TOLD_OF_LEDGER = ("plan", "rows", "tables", "results", "result", "shares", "ended")
+
 
 def told_of_plans(state: OutsourcedState) -> Sequence[Mapping[str, Any]]:
     """Return the plans, the latest first, each with who has encrypted how many rows for it."""
@@ -24,6 +27,19 @@ def told_of_plans(state: OutsourcedState) -> Sequence[Mapping[str, Any]]:
     ]
 
 
+def told_of_ledger(task: OutsourcedTask) -> Mapping[str, Any]:
+    """Return what the ledger says of a task that is over, the same at every member; None in what it never came to."""
+    return {
+        "plan": task.asked.plan,
+        "rows": {owner: table.rows for owner, table in zip(task.owners, task.tables, strict=True)},
+        "tables": {owner: table.table for owner, table in zip(task.owners, task.tables, strict=True)},
+        "results": dict(task.results),
+        "result": task.agreed or None,
+        "shares": dict(task.commitments),
+        "ended": task.ended or None,
+    }
+
+
 def told_of_task(state: OutsourcedState, number: str, folder: OutsourcedFolder) -> Mapping[str, Any]:
     """Return where a task stands, and its model's folder where this member has made it.
 
@@ -38,9 +54,8 @@ def told_of_task(state: OutsourcedState, number: str, folder: OutsourcedFolder) 
         what = f"opened, but no model: {refused.read_text().strip()}"
     return {
         "task": number,
-        "plan": task.asked.plan,
+        **told_of_ledger(task),
         "owners": list(task.owners),
-        "results": dict(task.results),
         "state": what,
         "closed": task.closed,
         "model": str(model) if (model / "model.json").exists() else None,

@@ -5,6 +5,7 @@ As in the other trial, whoever runs it sees everything; each node has its own ke
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from medward.fhe.arrays import Integers
 from medward.node.computing.rules import computing_parameters_of
 from medward.node.errors import NodeError
 from medward.node.home.configuration import LedgerEngine, StoreEngine
+from medward.node.home.folder import Home
 from medward.node.outsourced.folder import OutsourcedFolder
 from medward.node.outsourced.orders import carried_out, leave_plan, leave_rows, leave_task
+from medward.node.outsourced.telling import TOLD_OF_LEDGER
 from medward.node.trial import earlier_run
 from medward.node.trial.launcher import Launcher
 from medward.node.trial.trial import PREFIX
@@ -25,6 +28,21 @@ from medward.node.trial.trial import PREFIX
 _LOOK_SECONDS = 0.5
 #: Milliseconds that a leader may leave a request: on a machine that all nodes share, a slow one is not a bad one.
 _REQUEST_TIMEOUT = 10_000
+
+
+@dataclass(frozen=True)
+class OutsourcedOutcome:
+    """What a trial led to.
+
+    Args:
+        model: of all rows.
+        task: what the ledger says of the task that it comes from, with its number.
+        homes: the members', by name; their nodes have ended.
+    """
+
+    model: SentinelModel
+    task: Mapping[str, Any]
+    homes: Mapping[str, Home]
 
 
 class OutsourcedTrial:
@@ -64,8 +82,8 @@ class OutsourcedTrial:
         terms: OutsourcedTerms,
         columns: Mapping[str, Integers],
         on_step: Callable[[str], None],
-    ) -> SentinelModel:
-        """Run the nodes until the hospitals have opened the moments of their rows, and return the model.
+    ) -> OutsourcedOutcome:
+        """Run the nodes until the hospitals have opened the moments of their rows, and return what came of it.
 
         Args:
             launcher: the nodes.
@@ -92,8 +110,9 @@ class OutsourcedTrial:
             on_step("others compute with encrypted rows")
             asked = leave_task(self._own(launcher, first), plan, self._names, MOST_DEADLINE)
             number = await self._until(launcher, lambda: carried_out(self._own(launcher, first), asked))
-            await self._until(launcher, lambda: self._opened(launcher, number, on_step))
-            return load_model(self._own(launcher, first).models / number)
+            task = await self._until(launcher, lambda: self._opened(launcher, number, on_step))
+            model = load_model(self._own(launcher, first).models / number)
+        return OutsourcedOutcome(model, task, launcher.homes)
 
     def _own(self, launcher: Launcher, name: str) -> OutsourcedFolder:
         return OutsourcedFolder(launcher.homes[name].participant)
@@ -101,14 +120,15 @@ class OutsourcedTrial:
     def _plan_is_known(self, launcher: Launcher, name: str, plan: str) -> bool:
         return any(one["plan"] == plan for one in launcher.client(name).get("/models"))
 
-    def _opened(self, launcher: Launcher, number: str, on_step: Callable[[str], None]) -> bool:
-        found = [one for one in launcher.client(self._names[0]).get("/rounds") if one["task"] == number]
-        if not found:
-            return False
-        on_step(found[0]["state"])
-        if found[0]["closed"] and ("void" in found[0]["state"] or "no model" in found[0]["state"]):
-            raise NodeError(f"the hospitals opened nothing: {found[0]['state']}")
-        return found[0]["model"] is not None
+    def _opened(self, launcher: Launcher, number: str, on_step: Callable[[str], None]) -> Mapping[str, Any] | None:
+        """Return what is on record of a task, once its model is made."""
+        found = next((one for one in launcher.client(self._names[0]).get("/rounds") if one["task"] == number), None)
+        if found is None:
+            return None
+        on_step(found["state"])
+        if found["closed"] and ("void" in found["state"] or "no model" in found["state"]):
+            raise NodeError(f"the hospitals opened nothing: {found['state']}")
+        return {key: found[key] for key in ("task", *TOLD_OF_LEDGER)} if found["model"] else None
 
     async def _until(self, launcher: Launcher, ask: Callable[[], Any]) -> Any:
         """Ask again and again, and return the first answer that is one."""

@@ -19,7 +19,6 @@ from medward.federation.outsourced.training import read_plan, trained_model
 from medward.fhe.computing.formats.opened_products import read_shares, write_shares
 from medward.fhe.computing.inner_product_opening import OpenedShares
 from tests.audit.computing.homes import TASK_TERMS, TaskHomes
-from tests.audit.homes import altered, one_byte_altered
 from tests.federation.outsourced.world import columns_of, plain_numbers, toy_plan
 
 FOR_TESTS = "task 1 is of a ring that is not secure, which is for tests alone"
@@ -161,38 +160,3 @@ def test_rows_that_are_none_lead_to_no_result(homes: TaskHomes) -> None:
     assert told.startswith("west handed in a result of task 1 that does not follow from what is on record, although")
     assert "the rows of south are none" in told
     assert guilty == ("west",)
-
-
-def test_model_beside_the_homes_is_compared_with_the_one_that_follows(homes: TaskHomes) -> None:
-    number = homes.ask()
-    homes.compute(number, "north", "west")
-    homes.open(number)
-    folder = homes.write()
-    plan = read_plan(write_preparation(toy_plan()), TASK_TERMS)
-    rows = [len(columns_of(owner)) for owner in homes.owners]
-    trained_model(plan, TASK_TERMS, plain_numbers(*homes.owners), rows).save(folder / "model")
-    found = audit(folder)
-    assert found.sound, "\n".join(map(str, found.problems))
-    assert found.groups["tasks"].checked["copies"] == 1
-    assert not [one for one in found.unchecked if one.path.startswith("model")]
-    weights = folder / "model" / "weights.safetensors"
-    with altered(weights, one_byte_altered(weights.read_bytes(), 1000)):
-        (problem,) = audit(folder).problems
-    assert problem.what == "model: no task leads to this model"
-    weights.unlink()
-    (problem,) = audit(folder).problems
-    assert problem.what.startswith("model: it cannot be read: ")
-
-
-def test_model_beside_the_homes_is_not_called_false_where_a_blob_is_missing(homes: TaskHomes) -> None:
-    number = homes.ask()
-    homes.compute(number, "north", "west")
-    homes.open(number)
-    shares = dict(homes.state.tasks[number].commitments)["south"]
-    homes.forget(shares)
-    folder = homes.write()
-    toy_plan().save(folder / "model")
-    found = audit(folder)
-    assert [one.name for one in found.problems] == [shares]
-    assert "copies" not in found.groups["tasks"].checked
-    assert [one for one in found.unchecked if one.path.startswith("model")]

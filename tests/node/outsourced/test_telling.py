@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from medward.federation.outsourced.records import OutsourcedState, OutsourcedTask, TableEncrypted, TaskAsked
 from medward.node.outsourced.folder import OutsourcedFolder
-from medward.node.outsourced.telling import told_of_plans, told_of_task
+from medward.node.outsourced.telling import TOLD_OF_LEDGER, told_of_ledger, told_of_plans, told_of_task
 
 MEMBERS = ("east", "north", "south", "west")
 OWNERS = MEMBERS[:3]
@@ -60,3 +60,20 @@ def test_model_is_told_once_it_is_whole_and_so_is_why_there_is_none(tmp_path: Pa
 
 def test_no_plan_is_told_of_where_there_is_none() -> None:
     assert list(told_of_plans(OutsourcedState(MEMBERS, {}, {}, {}, {}))) == []
+
+
+def test_what_the_ledger_says_of_a_task_holds_all_its_blobs_and_nothing_of_the_member(tmp_path: Path) -> None:
+    opened = replace(COMMITTED, revealed=OWNERS)
+    assert told_of_ledger(opened) == {
+        "plan": "00000001",
+        "rows": dict.fromkeys(OWNERS, 9),
+        "tables": dict.fromkeys(OWNERS, "b" * 59),
+        "results": {"north": "result-one", "west": "result-one"},
+        "result": "result-one",
+        "shares": dict.fromkeys(OWNERS, "shares"),
+        "ended": None,
+    }
+    assert tuple(told_of_ledger(opened)) == TOLD_OF_LEDGER
+    assert set(TOLD_OF_LEDGER) <= set(told(opened, OutsourcedFolder(tmp_path)))
+    void = told_of_ledger(replace(TASK, ended="nobody computed it"))
+    assert (void["result"], void["shares"], void["ended"]) == (None, {}, "nobody computed it")

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medward.agents.sentinel.model import SentinelModel
 from medward.federation.computing.preparation import write_preparation
 from medward.ledger.encoding import decode
 from medward.node.errors import NodeError
 from medward.node.home.private_files import make_private_folder
 from medward.node.outsourced.folder import OutsourcedFolder
 from medward.node.outsourced.orders import PlanFile, TaskFile
+from medward.node.outsourced.telling import TOLD_OF_LEDGER
 from medward.node.trial import earlier_run, outsourced
-from medward.node.trial.outsourced import OutsourcedTrial
+from medward.node.trial.outsourced import OutsourcedOutcome, OutsourcedTrial
 from tests.federation.outsourced.world import COHORT, PLAN, TERMS, toy_plan
 
 NUMBER = "00000001"
@@ -63,9 +63,10 @@ class Nodes:
         if state == "opened":
             toy_plan().save(folder)
         over = state == "opened" or "void" in state or "no model" in state
+        known = dict.fromkeys(TOLD_OF_LEDGER) | {"rows": dict.fromkeys(COHORT, 2)}
         return [
             {"task": "00000009", "state": "void: another's", "closed": True, "model": None},
-            {"task": NUMBER, "state": state, "closed": over, "model": str(folder) if folder.exists() else None},
+            {"task": NUMBER, "state": state, "closed": over, "model": str(folder) if folder.exists() else None} | known,
         ]
 
     def _carry_out(self) -> None:
@@ -83,11 +84,11 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     return Nodes(tmp_path)
 
 
-def run(nodes: Nodes, told: list[str]) -> SentinelModel:
+def run(nodes: Nodes, told: list[str]) -> OutsourcedOutcome:
     trial = OutsourcedTrial(Path("nowhere"), COHORT, "embedded", "pbft")
     columns = {name: np.full((2, 3), number) for number, name in enumerate(COHORT)}
 
-    async def story() -> SentinelModel:
+    async def story() -> OutsourcedOutcome:
         preparation, launcher = write_preparation(toy_plan()), nodes
         return await asyncio.wait_for(
             trial.run(launcher, preparation, TERMS, columns, told.append),  # type: ignore[arg-type]
@@ -99,8 +100,11 @@ def run(nodes: Nodes, told: list[str]) -> SentinelModel:
 
 def test_first_member_asks_and_each_encrypts_its_own_rows(nodes: Nodes) -> None:
     told: list[str] = []
-    model = run(nodes, told)
-    assert model.files() == toy_plan().files()
+    outcome = run(nodes, told)
+    assert outcome.model.files() == toy_plan().files()
+    # What the ledger says of the task, and nothing that is the first member's own.
+    assert outcome.task == {"task": NUMBER, **dict.fromkeys(TOLD_OF_LEDGER), "rows": dict.fromkeys(COHORT, 2)}
+    assert set(outcome.homes) == set(COHORT)
     assert nodes.entered == 0, "the nodes were stopped"
     (asker, plan), *rows, (last, task) = nodes.orders
     assert asker == last == COHORT[0]

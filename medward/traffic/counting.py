@@ -17,6 +17,7 @@ from medward.traffic.devices import (
     known_device,
 )
 from medward.traffic.flows import OPEN, RESET, find_flow, flow_tag, follow_tcp, side_of
+from medward.traffic.hashing import scattered
 from medward.traffic.inspection import inspect_payload
 from medward.traffic.owners import SAME, SECOND_HAND, change_owner
 from medward.traffic.packets import (
@@ -289,9 +290,11 @@ def _count_ip(
 def _peers_are_known(state: Any, flow: Any, side: int, sender: int, receiver: int) -> bool:
     """Tell whether these devices' sketches have this side of a flow in this tick already, and note that they will.
 
-    The mark has seven bits: where another device forwards a flow's packets, one time in 128 it is taken for the first.
+    The mark has seven bits: where another device forwards a flow's packets, it is taken for the first in one tick of
+    128. In which ones is scattered, so that nobody is overlooked for longer.
     """
-    mark = 0x80 | ((state.tick ^ (37 * sender) ^ (101 * receiver)) & 0x7F)
+    ends = (np.uint64(sender) << np.uint64(53)) ^ (np.uint64(receiver) << np.uint64(42))
+    mark = 0x80 | np.int64(scattered(ends ^ np.uint64(state.tick)) >> np.uint64(57))
     before = flow.seen_0 if side == 0 else flow.seen_1
     if side == 0:
         flow.seen_0 = mark

@@ -65,8 +65,13 @@ def fingerprint3(state: Any, a: np.uint64, b: np.uint64, c: np.uint64) -> np.uin
 
 @compiled
 def _mix(first: np.uint64, second: np.uint64) -> np.uint64:
-    found = (first & ~_LOW) | (second >> _HALF_WORD)
-    found = (found ^ (found >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    found = (found ^ (found >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    found ^= found >> np.uint64(33)
+    found = scattered((first & ~_LOW) | (second >> _HALF_WORD))
     return np.uint64(1) if found == 0 else found
+
+
+@compiled
+def scattered(word: np.uint64) -> np.uint64:
+    """Return MurmurHash3's finaliser of a word: a bijection in which every bit depends on all bits of the word."""
+    word = (word ^ (word >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    word = (word ^ (word >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return word ^ (word >> np.uint64(33))

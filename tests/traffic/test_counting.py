@@ -2,10 +2,13 @@
 
 import struct
 
+import numpy as np
 import pytest
 
 from medward.bench.traffic import generation
+from medward.traffic.counting import _peers_are_known
 from medward.traffic.packets import ACK, FIN, RST, SYN
+from medward.traffic.tables import FLOW, STATE, TICK_NANOSECONDS
 from tests.traffic.captures import BEGIN, Timed
 from tests.traffic.test_meter import mac, metered, one
 
@@ -61,3 +64,18 @@ def test_later_fragment_has_no_ports_and_is_counted_all_the_same() -> None:
     row = one([(BEGIN, bytes(frame))], 2)
     assert row["packets_up"] == 1
     assert row["fragments_up"] == 1
+
+
+def test_who_forwards_a_flow_is_taken_for_its_sender_now_and_then_and_never_for_long() -> None:
+    """Whatever places the devices have in their table, their marks on a flow differ in most ticks."""
+    state, flow = np.zeros(1, STATE)[0], np.zeros(1, FLOW)[0]
+    taken = []
+    for sender, router, receiver in np.random.default_rng(3).integers(0, 1024, (300, 3)).tolist():
+        taken.append(0)
+        for tick in range(890_000_000, 890_000_128):
+            state["tick"], flow["last"] = tick, tick * TICK_NANOSECONDS
+            _peers_are_known(state, flow, 0, sender, router)
+            taken[-1] += _peers_are_known(state, flow, 0, router, receiver)
+            assert _peers_are_known(state, flow, 0, router, receiver), "a mark stays for its tick"
+    assert 0.5 < np.mean(taken) < 1.5
+    assert max(taken) < 10

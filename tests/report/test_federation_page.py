@@ -222,9 +222,8 @@ def test_task_on_encrypted_rows_is_told_in_place_of_rounds(tmp_path: Path) -> No
     assert "each on rows of its own, which left it encrypted." in words
     assert "hospital-1 1,333, hospital-2 1,333, hospital-3 1,333" in words
     assert "hospital-2, hospital-3; hospital-1 otherwise" in words
-    assert "In how many of the 1 sums" not in words
-    assert "in how many of the 1 sums it took part" in words
-    for untrue in ("in no sum", "0 rounds", "training round"):
+    assert "in how many sums, of 1, it took part" in words
+    for untrue in ("in no sum", "0 rounds", "training round", "Learning over the rounds", "learning curves"):
         assert untrue not in words
     for name in ("bafktable-hospital-3", "bafklie", "bafkshares-hospital-1"):
         assert name in words

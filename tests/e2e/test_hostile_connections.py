@@ -128,7 +128,6 @@ def test_four_nodes_train_among_two_thousand_hostile_connections(tmp_path: Path)
     memory: dict[str, int] = {}
     quiet = undisturbed_memory(tmp_path / "quiet")
     run(tmp_path / "crowded", MANY_ROUNDS, tell, command=COMMAND)
-    # Each was answered before the client gave up; how fast, benchmarks/node/hostile_connections.py measures.
-    assert waits
+    assert max(waits) < 5
     assert max(files) < FILES
     assert max(memory.values()) - quiet < 64 * 2**20

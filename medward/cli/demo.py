@@ -82,7 +82,7 @@ def demo(
     from medward.ledger.membership import MAX_MEMBERS
     from medward.node.trial import earlier_run
     from medward.node.trial.manifest import MANIFEST
-    from medward.report.federation_page import write_report
+    from medward.report.federation_page import caution_of, write_report
 
     rounds = 1 if closed_form else rounds
     options = Options(
@@ -119,7 +119,10 @@ def demo(
     (out / MANIFEST).unlink(missing_ok=True)
     document = _finished(prepared, words, outcome, began)
     document["options"] |= {"simulate": simulate} if simulate else {"store": store, "ledger": ledger}
-    document["cautions"] = [*cautions, *_useless(document)]
+    useless = caution_of(document)
+    for caution in useless:
+        errors().print(f"caution: {caution}", markup=False)
+    document["cautions"] = [*cautions, *useless]
     document["hospitals"] = outcome.per_hospital()
     say("writing the report")
     write_report(out, document)
@@ -349,18 +352,6 @@ def _finished(prepared: "PreparedData", words: _Words, outcome: _Outcome, began:
     return document
 
 
-def _useless(document: Mapping[str, Any]) -> Sequence[str]:
-    """Return, as a sentence, whether the model is of no use: decisions cost as much as those of who never alerts."""
-    confusion = document["metrics"]["multiclass"]["confusion"]
-    attacks = sum(map(sum, confusion[1:])) / sum(map(sum, confusion))
-    if document["expected_cost"] < attacks:
-        return ()
-    return (
-        f"a decision of this model costs {document['expected_cost']:.4f} on the test rows, and a detector that never "
-        f"alerts costs {attacks:.4f}: the model is of no use; train on more rows, in more rounds or with more features",
-    )
-
-
 def _unused(options: "Options") -> Sequence[tuple[str, bool]]:
     """Return the options that mean nothing where they are 0, and whether they are."""
     return ("budget", not options.budget), ("features", not options.features)
@@ -440,6 +431,4 @@ def _print_summary(document: dict[str, Any], title: str) -> None:
     Console().print(table)
     if document["protect"] == "none":
         errors().print("Updates were summed in the open (protect = none).")
-    for caution in _useless(document):
-        errors().print(f"caution: {caution}", markup=False)
     Console(soft_wrap=True).print(f"model   {document['model']}\nreport  {document['report']}\n{document['seconds']} s")

@@ -234,6 +234,25 @@ def _always_normal(benign: float | None, classes: int) -> dict[str, float | None
     }
 
 
+def caution_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return, as a sentence, whether a model is of no use: it costs as much as a detector that never alerts.
+
+    Args:
+        document: see `write_report`.
+
+    Returns:
+        Nothing where the model costs less, or no test row is an attack.
+    """
+    matrix = _matrix(document["metrics"]["multiclass"]["confusion"], document["classes"])
+    silent = _always_normal(matrix["benign_share"], matrix["present"])["cost"]
+    if not silent or document["expected_cost"] < silent:
+        return ()
+    return (
+        f"a decision of this model costs {document['expected_cost']:.4f} on the test rows, and a detector that never "
+        f"alerts costs {silent:.4f}: the model is of no use; train on more rows, in more rounds or with more features",
+    )
+
+
 def _charts(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     numbers = [report["round"] for report in log]
     void = [report["round"] for report in log if report["outcome"] != "final"]

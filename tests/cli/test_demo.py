@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from medward.cli.demo import _useless
 from medward.ledger.cometbft.process import find_program
 from tests.cli.conftest import Run
 from tests.store.conftest import kubo_program
@@ -255,11 +254,3 @@ def test_demo_on_encrypted_rows_is_signed_and_the_audit_checks_all_that_it_wrote
     assert (checked["signatures"], checked["tasks"], checked["model files"], checked["pages"]) == (3, 1, 2, 1)
     beside = [one["path"] for one in found.document["unchecked"] if not one["path"].startswith("node-")]
     assert beside == []
-
-
-def test_model_that_costs_more_than_never_alerting_is_called_of_no_use() -> None:
-    confusion = [[90, 0], [10, 0]]
-    document = {"metrics": {"multiclass": {"confusion": confusion}}, "expected_cost": 0.1}
-    (told,) = _useless(document)
-    assert "costs 0.1000 on the test rows, and a detector that never alerts costs 0.1000" in told
-    assert _useless(document | {"expected_cost": 0.099}) == ()

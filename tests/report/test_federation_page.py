@@ -10,7 +10,7 @@ import pytest
 
 from medward.agents.metrics import measures
 from medward.report.charts import Curve, draw_curves
-from medward.report.federation_page import breakable, page_of, seconds, share, size, write_report
+from medward.report.federation_page import breakable, caution_of, page_of, seconds, share, size, write_report
 
 CLASSES = ("benign", "scan", "flood")
 VOID = ("meta", "wbr")
@@ -219,7 +219,7 @@ def test_task_on_encrypted_rows_is_told_in_place_of_rounds(tmp_path: Path) -> No
     page = written(tmp_path, document)
     words = Elements(page).words()
     assert "none; 1 task on encrypted rows" in words
-    assert "each on rows of its own, which left it encrypted." in words
+    assert "together in 1 task, each on rows of its own, which left the hospital encrypted." in words
     assert "hospital-1 1,333, hospital-2 1,333, hospital-3 1,333" in words
     assert "hospital-2, hospital-3; hospital-1 otherwise" in words
     assert "in how many sums, of 1, it took part" in words
@@ -232,6 +232,17 @@ def test_task_on_encrypted_rows_is_told_in_place_of_rounds(tmp_path: Path) -> No
     words = Elements(written(tmp_path, void)).words()
     assert "void: <b>nobody</b> computed it" in words
     assert "3 in no sum" in words
+
+
+def test_model_that_costs_as_much_as_never_alerting_is_called_of_no_use() -> None:
+    document = a_document([]) | {"classes": ["benign", "scan"], "expected_cost": 0.1}
+    document["metrics"] = {"multiclass": {"confusion": [[90, 0], [10, 0]]}}
+    (told,) = caution_of(document)
+    assert "costs 0.1000 on the test rows, and a detector that never alerts costs 0.1000" in told
+    assert caution_of(document | {"expected_cost": 0.099}) == ()
+    # Where there is no attack, never alerting is right, and nothing is learned of the model.
+    document["metrics"] = {"multiclass": {"confusion": [[100, 0], [0, 0]]}}
+    assert caution_of(document) == ()
 
 
 def test_rounds_fold_only_when_there_are_many(tmp_path: Path) -> None:

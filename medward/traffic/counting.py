@@ -84,6 +84,14 @@ def count_packet(tables: Tables, octets: NDArray[np.uint8], header: Any) -> None
 
 
 @compiled
+def pass_over(state: Any, header: Any) -> None:
+    """Note a copy of a frame that is counted already."""
+    state.packets += 1
+    state.octets += header.wire
+    state.copies += 1
+
+
+@compiled
 def _count_all(state: Any, header: Any) -> None:
     state.packets += 1
     state.octets += header.wire

@@ -96,7 +96,8 @@ class BoughtEvidence:
     Args:
         values: float32 [windows, columns], the expensive columns as an inspecting meter gives them; NaN where nothing
             of a window's device is kept.
-        octets: int64 [windows], octets of payload that were looked into for each, which is its price.
+        octets: int64 [windows], octets of payload that were looked into for each, which is its price. Those of a copy
+            that the capture shows of a frame are among them: it takes looking to know it.
     """
 
     values: NDArray[np.float32]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.traffic.compilation import compiled
+from medward.traffic.compilation import compiled, load_eight
 
 #: The most 32-bit words that are hashed together: two 128-bit addresses, two ports, a protocol and a kind.
 WORDS = 10
@@ -61,6 +61,37 @@ def fingerprint3(state: Any, a: np.uint64, b: np.uint64, c: np.uint64) -> np.uin
         first += (key[2 * i] + y) * (key[2 * i + 1] + x)
         second += (key[_HALF + 2 * i] + y) * (key[_HALF + 2 * i + 1] + x)
     return _mix(first, second)
+
+
+@compiled
+def hash_octets(state: Any, octets: NDArray[np.uint8], begin: int, end: int) -> tuple[np.uint64, np.uint64]:
+    """Return two words that stand for the octets from `begin` to `end`; a fingerprint of both is to be taken.
+
+    NH (Black and others, UMAC, CRYPTO 1999) of groups of 80 octets, which two different groups share with a
+    probability of 2^-32, chained by multiplication with a word of the key; and the last octets, up to seven.
+    """
+    key = state.key
+    factor = key[KEY_WORDS - 1] | np.uint64(1)
+    word = np.uint64(end - begin)
+    at = begin
+    while at + 80 <= end:
+        group = np.uint64(0)
+        for k in range(10):
+            x = load_eight(octets, np.uintp(at + 8 * k))
+            group += (key[2 * k] + (x & _LOW)) * (key[2 * k + 1] + (x >> _HALF_WORD))
+        word = (word ^ group) * factor
+        word ^= word >> _HALF_WORD
+        at += 80
+    k = 0
+    while at + 8 <= end:
+        x = load_eight(octets, np.uintp(at))
+        word += (key[2 * k] + (x & _LOW)) * (key[2 * k + 1] + (x >> _HALF_WORD))
+        at += 8
+        k += 1
+    rest = np.uint64(0)
+    for place in range(at, end):
+        rest = (rest << np.uint64(8)) | np.uint64(octets[place])
+    return word, rest
 
 
 @compiled

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.traffic import sums
-from medward.traffic.compilation import compiled, load_eight
-from medward.traffic.hashing import KEY_WORDS, fingerprint3
+from medward.traffic.compilation import compiled
+from medward.traffic.hashing import fingerprint3, hash_octets
 from medward.traffic.packets import SYN, TCP
 from medward.traffic.protocols import (
     inspect_dicom,
@@ -135,44 +135,12 @@ def _add_entropy(histogram: NDArray[np.int32], octets: NDArray[np.uint8], begin:
 
 
 @compiled
-def hash_octets(state: Any, octets: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
-    """Return a keyed hash of some octets.
-
-    NH (Black and others, UMAC, CRYPTO 1999) of groups of 80 octets, which two different groups share with a
-    probability of 2^-32, chained by multiplication with a word of the key.
-    """
-    key = state.key
-    low = np.uint64(0xFFFFFFFF)
-    by = np.uint64(32)
-    factor = key[KEY_WORDS - 1] | np.uint64(1)
-    word = np.uint64(end - begin)
-    at = begin
-    while at + 80 <= end:
-        group = np.uint64(0)
-        for k in range(10):
-            x = load_eight(octets, np.uintp(at + 8 * k))
-            group += (key[2 * k] + (x & low)) * (key[2 * k + 1] + (x >> by))
-        word = (word ^ group) * factor
-        word ^= word >> by
-        at += 80
-    k = 0
-    while at + 8 <= end:
-        x = load_eight(octets, np.uintp(at))
-        word += (key[2 * k] + (x & low)) * (key[2 * k + 1] + (x >> by))
-        at += 8
-        k += 1
-    rest = np.uint64(0)
-    for place in range(at, end):
-        rest = (rest << np.uint64(8)) | np.uint64(octets[place])
-    return fingerprint3(state, _SEGMENT, rest, word)
-
-
-@compiled
 def _was_rewritten(
     state: Any, segments: NDArray[Any], octets: NDArray[np.uint8], header: Any, tag: np.uint64, side: int
 ) -> bool:
     """Tell whether the segment was seen in the last ten seconds with as many octets but others, and remember it."""
-    content = hash_octets(state, octets, header.payload, header.payload + header.payload_captured)
+    word, rest = hash_octets(state, octets, header.payload, header.payload + header.payload_captured)
+    content = fingerprint3(state, _SEGMENT, rest, word)
     name = fingerprint3(state, _SEGMENT, tag, (np.uint64(header.sequence) << np.uint64(1)) | np.uint64(side))
     segment = segments[np.int64(name & np.uint64(len(segments) - 1))]
     length = np.int64(header.payload_captured)

@@ -19,12 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.traffic.columns import COLUMNS, TICK_SECONDS, plan
+from medward.traffic.copies import COPY_WITHIN
 from medward.traffic.devices import BY_IPV4, BY_MAC
 from medward.traffic.hashing import random_key
 from medward.traffic.packets import HEADERS, PacketBatch
 from medward.traffic.parsing import parse_into
 from medward.traffic.tables import COUNTERS, TICK_NANOSECONDS, empty_tables
 from medward.traffic.windows import IDENTITY, close, step
+
+#: The share of copies among packets from which they are told of: a few come in every capture.
+COPIES_TOLD = 0.01
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,9 @@ class MeterCounters:
     """What a meter has seen, and what it had to forget.
 
     Args:
-        packets: packets counted.
+        packets: packets that were shown, copies among them.
         octets: their octets on the wire.
+        copies: packets passed over as copies of a frame that was shown just before (medward/traffic/copies.py).
         windows: rows handed out.
         flows: flows begun.
         flows_evicted: flows forgotten before their end, for want of a place.
@@ -79,6 +84,7 @@ class MeterCounters:
 
     packets: int
     octets: int
+    copies: int
     windows: int
     flows: int
     flows_evicted: int
@@ -105,7 +111,13 @@ class MeterCounters:
             "unknown_links": "packets were of a link type that the meter does not read, and were passed over",
             "joined": "frames had been joined by the interface, so sizes are wrong; switch off GRO and LRO",
         }
-        return [f"{getattr(self, name)} {text}." for name, text in told.items() if getattr(self, name)]
+        sentences = [f"{getattr(self, name)} {text}." for name, text in told.items() if getattr(self, name)]
+        if self.copies >= COPIES_TOLD * self.packets > 0:
+            sentences.append(
+                f"{self.copies} of {self.packets} packets were copies of frames that the capture had shown at most "
+                f"{COPY_WITHIN / 1e6:g} ms before, as mirror ports do, and were passed over."
+            )
+        return sentences
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,9 @@ CUT_SHORT, MALFORMED, UNKNOWN_LINK = 1, 2, 4
 #: What the headers of one packet say. MAC addresses are 48-bit integers, IPv4 addresses stand in the low 32 bits of
 #: `source_low` and `target_low`. For ARP, `source_low` and `target_low` are the protocol addresses, `arp_mac` the
 #: sender's hardware address and `source_port` the operation. For ICMP, `source_port` and `target_port` are type and
-#: code. `payload` is the place in the batch's octets behind the last header that was understood, `payload_captured`
-#: and `payload_length` are how much of it was captured and how long the packet says it is, in octets.
+#: code. `network` is the place in the batch's octets behind the link header and its tags, or the frame's end where
+#: there is nothing. `payload` is that behind the last header that was understood, `payload_captured` and
+#: `payload_length` are how much of it was captured and how long the packet says it is, in octets.
 HEADERS = np.dtype(
     [
         ("time", np.int64),
@@ -55,6 +56,7 @@ HEADERS = np.dtype(
         ("source_low", np.uint64),
         ("target_high", np.uint64),
         ("target_low", np.uint64),
+        ("network", np.int64),
         ("payload", np.int64),
         ("payload_captured", np.int32),
         ("payload_length", np.int32),

@@ -73,6 +73,7 @@ def parse_into(
         record = headers[i]
         record.time = time[i]
         record.wire = min(max(wire[i], captured[i]), 0x7FFFFFFF)
+        record.network = end
         record.payload = end
         _parse_link(octets, at, end, link[i], record)
         left = at + record.wire - record.payload
@@ -151,6 +152,7 @@ def _parse_bare_ip(octets: NDArray[np.uint8], at: int, end: int, record: Any) ->
     if at >= end:
         record.trouble |= CUT_SHORT
         return
+    record.network = at
     version = octets[at] >> 4
     if version == 4:
         record.ether_type = ETHER_IPV4
@@ -172,6 +174,7 @@ def _parse_network(octets: NDArray[np.uint8], at: int, end: int, ether_type: int
         at += 4
     record.ether_type = ether_type
     record.kind = OTHER
+    record.network = at
     record.payload = at
     record.payload_captured = end - at
     record.payload_length = end - at

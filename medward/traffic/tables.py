@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medward.traffic.compilation import compiled
+from medward.traffic.copies import COPY_PLACES, SHOWN
 from medward.traffic.hashing import KEY_WORDS
 from medward.traffic.sums import OTHER_SERVICE, PORTS, SUMS
 
@@ -78,8 +79,9 @@ SEGMENT = np.dtype([("tag", np.uint64), ("content", np.uint64), ("time", np.int6
 
 #: What a meter counts, see medward.traffic.meter.MeterCounters.
 COUNTERS = (
-    "packets", "octets", "windows", "flows", "flows_evicted", "devices", "devices_evicted", "addresses_evicted",
-    "no_device", "late", "clock_steps", "cut_short", "malformed", "unknown_links", "fragments", "joined",
+    "packets", "octets", "copies", "windows", "flows", "flows_evicted", "devices", "devices_evicted",
+    "addresses_evicted", "no_device", "late", "clock_steps", "cut_short", "malformed", "unknown_links", "fragments",
+    "joined",
 )  # fmt: skip
 
 #: The rest of a meter's state: the present tick, if there is one, and how many devices were seen in it; whether devices
@@ -114,6 +116,7 @@ class Tables(NamedTuple):
         active: int32 [device places + 1], the places of the devices of this tick.
         owner_tags, owners: uint64 and OWNER [address places].
         segments: SEGMENT [segment places].
+        shown: SHOWN [COPY_PLACES], frames of the last milliseconds.
         services: uint8 [65536], the service of each port.
         histogram: int32 [256], scratch that is zero between packets.
         view_words, view_bits: float64 and uint64 [words of a record], one memory: scratch for one view.
@@ -132,6 +135,7 @@ class Tables(NamedTuple):
     owner_tags: NDArray[np.uint64]
     owners: NDArray[Any]
     segments: NDArray[Any]
+    shown: NDArray[Any]
     services: NDArray[np.uint8]
     histogram: NDArray[np.int32]
     view_words: NDArray[np.float64]
@@ -170,6 +174,7 @@ def empty_tables(
         owner_tags=np.zeros(addresses, np.uint64),
         owners=np.zeros(addresses, OWNER),
         segments=np.zeros(segments, SEGMENT),
+        shown=np.zeros(COPY_PLACES, SHOWN),
         services=services,
         histogram=np.zeros(256, np.int32),
         view_words=view,

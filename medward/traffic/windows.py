@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from medward.traffic.columns import How
 from medward.traffic.compilation import compiled
-from medward.traffic.counting import count_packet
+from medward.traffic.copies import is_copy
+from medward.traffic.counting import count_packet, pass_over
 from medward.traffic.sums import NUMBERS, SKETCH_WORDS, place
 from medward.traffic.tables import NEVER, TICK_NANOSECONDS, TICKS, Tables
 
@@ -81,7 +82,10 @@ def step(
                     _forget_ticks(tables.devices)
             else:
                 state.late += 1
-        count_packet(tables, octets, headers[i])
+        if is_copy(state, tables.shown, octets, headers[i]):
+            pass_over(state, headers[i])
+        else:
+            count_packet(tables, octets, headers[i])
     return len(headers), written
 
 

@@ -9,9 +9,9 @@ _EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
 
 
 def parse_ethernet(frame: bytes, wire: int) -> dict[str, Any]:
-    """Return the fields of HEADERS that a frame tells, without `time`, `wire` and the place of the payload."""
+    """Return the fields of HEADERS that a frame tells, without `time`, `wire` and the places in its octets."""
     out: dict[str, Any] = dict.fromkeys(packets.HEADERS.names or (), 0)
-    for name in ("time", "wire", "payload"):
+    for name in ("time", "wire", "network", "payload"):
         del out[name]
     if len(frame) < 14:
         out["trouble"] = packets.CUT_SHORT

@@ -1,6 +1,7 @@
 """The table of devices: one that is there is found again, and of too many the least used one goes."""
 
 from medward.bench.traffic import generation
+from medward.traffic.copies import COPY_WITHIN
 from medward.traffic.meter import MeterSettings
 from tests.traffic.captures import BEGIN, SECOND, Timed
 from tests.traffic.test_meter import mac, metered
@@ -9,7 +10,7 @@ FEW = MeterSettings(16, 16, 16, 16, inspect=False)
 
 
 def sent(host: int, at: int, count: int = 1) -> list[Timed]:
-    return [(BEGIN + at + k, generation.udp(host, 3, (40000, 9999), b"x")) for k in range(count)]
+    return [(BEGIN + at + 2 * COPY_WITHIN * k, generation.udp(host, 3, (40000, 9999), b"x")) for k in range(count)]
 
 
 def test_device_that_is_silent_for_ticks_is_the_same_one_afterwards() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from medward.bench.traffic import generation
+from medward.traffic.copies import COPY_WITHIN
 from medward.traffic.flows import IDLE
 from medward.traffic.hashing import fixed_key
 from medward.traffic.meter import Meter, MeterSettings
@@ -32,7 +33,8 @@ def flows_of(packets: Sequence[Timed], settings: MeterSettings = SMALL) -> int:
 
 
 def in_turn(*frames: bytes) -> list[Timed]:
-    return [(BEGIN + 1000 * number, frame) for number, frame in enumerate(frames)]
+    # So far apart that an equal frame is no copy of the one before.
+    return [(BEGIN + 2 * COPY_WITHIN * number, frame) for number, frame in enumerate(frames)]
 
 
 def test_both_directions_are_one_flow_and_other_ends_protocols_and_kinds_are_others() -> None:

@@ -198,7 +198,7 @@ def test_arp_sweep_and_claims_show_in_cheap_columns() -> None:
     sweep = [(BEGIN + host * 10**6, generation.arp(9, host, 1)) for host in range(10, 110)]
     assert one(sweep, 9)["arp_targets"] == pytest.approx(100, rel=0.15)
     talk = (BEGIN - 6 * SECOND, generation.udp(3, 4, (4000, 53), b"x"))
-    claims = [(BEGIN + number * 10**6, generation.arp(9, 4, 2, claimed=3)) for number in range(1, 4)]
+    claims = [(BEGIN + number * 3_000_000, generation.arp(9, 4, 2, claimed=3)) for number in range(1, 4)]
     rows = metered([talk, *claims, (BEGIN + 10**7, generation.udp(3, 4, (4000, 53), b"x"))])
     tick = BEGIN // (2 * SECOND)
     attacker, victim = rows[tick, mac(9)], rows[tick, mac(3)]

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medward.bench.traffic import generation
+from medward.traffic.copies import COPY_WITHIN
 from tests.traffic.captures import BEGIN, SECOND, Timed
 from tests.traffic.test_meter import one
 
@@ -18,7 +19,7 @@ def sent(payloads: list[int], hops: list[int] | None = None) -> list[Timed]:
         data = bytearray(frame)
         if hops is not None:
             data[14 + 8] = hops[number % len(hops)]
-        out.append((BEGIN + number * 1_000_000, bytes(data)))
+        out.append((BEGIN + 2 * COPY_WITHIN * number, bytes(data)))
     return out
 
 

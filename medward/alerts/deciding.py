@@ -14,15 +14,15 @@ from medward.agents.sentinel.model import SentinelModel
 from medward.alerts.errors import UnusableModel
 from medward.flows.schema import Group
 from medward.traffic.columns import COLUMNS
-from medward.traffic.evidence import BoughtEvidence
 from medward.traffic.meter import WindowTable
+from medward.traffic.payload.evidence import BoughtEvidence
 
 #: After so many allowed windows a new one counts little for what is usual.
 _MEMORY = 1000
 
 
 class EvidenceSource(Protocol):
-    """Whoever sells the evidence of windows, such as `medward.traffic.evidence.buy_evidence` over a ring."""
+    """Whoever sells the evidence of windows, such as `medward.traffic.payload.evidence.buy_evidence` over a ring."""
 
     def __call__(self, windows: NDArray[np.void]) -> BoughtEvidence:
         """Return the evidence of windows of one tick, IDENTITY [windows]."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from medward.agents.sentinel.model import SentinelModel
 from medward.alerts.alert import Watch
-from medward.traffic.evidence import EvidenceRing, buy_evidence
 from medward.traffic.meter import Meter, MeterSettings, WindowTable, compile_meter, meter_windows
 from medward.traffic.packets import PacketBatch
+from medward.traffic.payload.evidence import EvidenceRing, buy_evidence
 from medward.traffic.sources.capture import read_capture
 from medward.traffic.sources.ring import InterfaceRing
 

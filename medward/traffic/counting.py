@@ -18,7 +18,6 @@ from medward.traffic.devices import (
 )
 from medward.traffic.flows import OPEN, RESET, find_flow, flow_tag, follow_tcp, side_of
 from medward.traffic.hashing import scattered
-from medward.traffic.inspection import inspect_payload
 from medward.traffic.owners import SAME, SECOND_HAND, change_owner
 from medward.traffic.packets import (
     ACK,
@@ -38,6 +37,7 @@ from medward.traffic.packets import (
     UNKNOWN_LINK,
     WHOLE,
 )
+from medward.traffic.payload.inspection import inspect_payload
 from medward.traffic.tables import NEVER, TICK_NANOSECONDS, TICKS, Tables
 
 #: Octets of payload below which a packet is small, and of a whole flow below which it is short.

@@ -11,7 +11,7 @@ from medward.alerts.errors import UnusableModel
 from medward.alerts.incidents import IncidentReport
 from medward.alerts.techniques import threat_of
 from medward.traffic.columns import TICK_SECONDS
-from medward.traffic.evidence import buy_evidence
+from medward.traffic.payload.evidence import buy_evidence
 from tests.alerts.hand_made import CLASSES, FORGER, SCANNER, SERVER, foreign_schema, hand_made_model, ward
 from tests.alerts.test_deciding import windows_of
 

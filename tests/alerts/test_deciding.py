@@ -7,8 +7,8 @@ from medward.alerts.deciding import DecidedWindow, WindowDecider
 from medward.alerts.errors import UnusableModel
 from medward.alerts.reasons import reasons_for
 from medward.flows.datasets import CICIOMT, MEDWARD_FLOW
-from medward.traffic.evidence import BoughtEvidence, EvidenceRing, buy_evidence
 from medward.traffic.meter import Meter, MeterSettings, WindowTable
+from medward.traffic.payload.evidence import BoughtEvidence, EvidenceRing, buy_evidence
 from tests.alerts.hand_made import CLASSES, FORGER, MONITOR, SCANNER, SERVER, foreign_schema, hand_made_model, ward
 from tests.traffic.captures import Timed, batch
 

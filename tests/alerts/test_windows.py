@@ -10,9 +10,9 @@ import pytest
 from medward.alerts.errors import UnusableModel
 from medward.alerts.windows import BEHIND_NANOSECONDS, compile_watch, windows_of_capture, windows_of_interface
 from medward.traffic.errors import TrafficError
-from medward.traffic.evidence import EvidenceRing
 from medward.traffic.meter import Meter, MeterSettings, WindowTable
 from medward.traffic.packets import PacketBatch
+from medward.traffic.payload.evidence import EvidenceRing
 from medward.traffic.sources.ring import InterfaceRing
 from tests.alerts.hand_made import foreign_schema, hand_made_model, ward
 from tests.traffic.captures import BEGIN, SECOND, batch, pcap

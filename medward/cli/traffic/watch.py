@@ -20,8 +20,8 @@ from medward.errors import BadUsage
 if TYPE_CHECKING:
     from medward.agents.sentinel.model import SentinelModel
     from medward.alerts.alert import Watch
-    from medward.traffic.evidence import EvidenceRing
     from medward.traffic.meter import Meter, WindowTable
+    from medward.traffic.payload.evidence import EvidenceRing
     from medward.traffic.sources.ring import InterfaceRing
 
 _TELL_SECONDS = 60.0
@@ -68,8 +68,8 @@ def watch(
     from medward.alerts.alert import Watch
     from medward.alerts.alert_file import AlertFile
     from medward.alerts.lines import FORMATS
-    from medward.traffic.evidence import EvidenceRing, buy_evidence
     from medward.traffic.meter import Meter, MeterSettings
+    from medward.traffic.payload.evidence import EvidenceRing, buy_evidence
 
     say(f"reading {model}")
     trained = open_model(model)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from medward.bench.traffic import generation
-from medward.traffic.inspection import SAMPLE, SAMPLES
 from medward.traffic.meter import MeterSettings
 from medward.traffic.packets import ACK, PSH
+from medward.traffic.payload.inspection import SAMPLE, SAMPLES
 from tests.traffic.captures import BEGIN, Timed
 from tests.traffic.test_meter import one
 

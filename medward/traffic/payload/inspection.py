@@ -12,7 +12,7 @@ from medward.traffic import sums
 from medward.traffic.compilation import compiled
 from medward.traffic.hashing import fingerprint3, hash_octets
 from medward.traffic.packets import SYN, TCP
-from medward.traffic.protocols import (
+from medward.traffic.payload.protocols import (
     inspect_dicom,
     inspect_ftp,
     inspect_hl7,

@@ -5,9 +5,9 @@ import pytest
 
 from medward.bench.traffic import generation
 from medward.traffic.columns import COLUMNS
-from medward.traffic.evidence import EvidenceRing, buy_evidence
 from medward.traffic.hashing import fixed_key
 from medward.traffic.meter import Meter, MeterSettings, WindowTable
+from medward.traffic.payload.evidence import EvidenceRing, buy_evidence
 from tests.traffic.captures import BEGIN, SECOND, Timed, batch
 
 EXPENSIVE = [i for i, (measure, _) in enumerate(COLUMNS.values()) if measure.payload]

@@ -28,8 +28,10 @@ _FRAME = np.uint64(5 << 48)  # above the 48 bits of a MAC address
 def is_copy(state: Any, shown: NDArray[Any], octets: NDArray[np.uint8], header: Any) -> bool:
     """Tell whether a frame is a copy of one that was shown just before; remember it where it is not.
 
+    The hash of its payload is left in `content` of the state, for those who look into payload.
+
     Args:
-        state: STATE, whose key is used.
+        state: STATE, whose key is used and whose `content` is written.
         shown: SHOWN [COPY_PLACES].
         octets: uint8, the batch's memory.
         header: HEADERS of the frame.
@@ -37,9 +39,11 @@ def is_copy(state: Any, shown: NDArray[Any], octets: NDArray[np.uint8], header: 
     end = header.payload + header.payload_captured
     if end <= header.network:
         return False  # nothing of it was understood
-    word, rest = hash_octets(state, octets, header.network, end)
+    headers = hash_octets(state, octets, header.network, header.payload)
+    state.content = hash_octets(state, octets, header.payload, end)
     sender, receiver = np.uint64(header.source_mac), np.uint64(header.target_mac)
-    tag = fingerprint(state, _FRAME | sender, receiver, np.uint64(header.ether_type), rest, word)
+    kind = np.uint64(header.ether_type)
+    tag = fingerprint(state, _FRAME | sender, receiver, kind, headers, state.content)
     frame = shown[np.int64(tag & np.uint64(len(shown) - 1))]
     after = header.time - frame.time  # less than 0 where the capture has them out of order
     if frame.tag == tag and -COPY_WITHIN <= after <= COPY_WITHIN and frame.copies < COPIES_MOST:

@@ -24,6 +24,8 @@ from medward.traffic.compilation import compiled, load_eight
 WORDS = 10
 _HALF = WORDS + 1
 KEY_WORDS = 2 * _HALF
+#: What is hashed where it is octets and no words.
+_OCTETS = np.uint64(4)
 _LOW, _HALF_WORD = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -64,11 +66,11 @@ def fingerprint3(state: Any, a: np.uint64, b: np.uint64, c: np.uint64) -> np.uin
 
 
 @compiled
-def hash_octets(state: Any, octets: NDArray[np.uint8], begin: int, end: int) -> tuple[np.uint64, np.uint64]:
-    """Return two words that stand for the octets from `begin` to `end`; a fingerprint of both is to be taken.
+def hash_octets(state: Any, octets: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+    """Return a keyed hash of the octets from `begin` to `end`.
 
     NH (Black and others, UMAC, CRYPTO 1999) of groups of 80 octets, which two different groups share with a
-    probability of 2^-32, chained by multiplication with a word of the key; and the last octets, up to seven.
+    probability of 2^-32, chained by multiplication with a word of the key.
     """
     key = state.key
     factor = key[KEY_WORDS - 1] | np.uint64(1)
@@ -91,7 +93,7 @@ def hash_octets(state: Any, octets: NDArray[np.uint8], begin: int, end: int) -> 
     rest = np.uint64(0)
     for place in range(at, end):
         rest = (rest << np.uint64(8)) | np.uint64(octets[place])
-    return word, rest
+    return fingerprint3(state, _OCTETS, rest, word)
 
 
 @compiled

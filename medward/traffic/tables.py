@@ -85,7 +85,8 @@ COUNTERS = (
 )  # fmt: skip
 
 #: The rest of a meter's state: the present tick, if there is one, and how many devices were seen in it; whether devices
-#: are known by IP address, and whether payload is looked into; the key of the hash; the counters.
+#: are known by IP address, and whether payload is looked into; the key of the hash; the hash of the payload of the
+#: packet at hand (medward/traffic/copies.py); the counters.
 STATE = np.dtype(
     [
         ("running", np.int64),
@@ -94,6 +95,7 @@ STATE = np.dtype(
         ("by_address", np.int64),
         ("inspect", np.int64),
         ("key", np.uint64, KEY_WORDS),
+        ("content", np.uint64),
         *((name, np.int64) for name in COUNTERS),
     ]
 )

@@ -75,6 +75,46 @@ def test_check_that_is_not_there_once_is_named(tool, small_tree):
     assert tool.misplaced(twice, small_tree) == ["size: two mutants of shop.py have this name"]
 
 
+def verdict_on(tool, mutant, root, *, killed=True):
+    return tool.Verdict(mutant.name, mutant.rule, mutant.file, killed, digest=tool.digest(mutant, root))
+
+
+@pytest.mark.parametrize("changes", ["the row", "the file", "the test", "it survived", "nothing was kept"])
+def test_mutant_of_which_anything_changed_since_it_was_kept_is_due(tool, small_tree, changes):
+    one, other = mutant(tool, "if size > 3:", "if False:"), mutant(tool, "!= 'red'", "!= 'blue'", "colour")
+    kept = [verdict_on(tool, one, small_tree), verdict_on(tool, other, small_tree)]
+    assert tool.changed([one, other], kept, small_tree) == []
+    due = [one, other]
+    if changes == "the row":
+        one = mutant(tool, "if size > 3:", "if True:")
+        due = [one]
+    elif changes == "it survived":
+        kept[0], due = verdict_on(tool, one, small_tree, killed=False), [one]
+    elif changes == "nothing was kept":
+        kept, due = kept[1:], [one]
+    else:
+        path = small_tree / ("shop.py" if changes == "the file" else "test_shop.py")
+        path.write_text(path.read_text() + "\n")
+    assert tool.changed([one, other], kept, small_tree) == due
+
+
+def test_each_commit_draws_others_and_the_same_commit_the_same(tool):
+    table = tool.read_table()
+    draws = [{m.name + m.file for m in tool.drawn(table, f"commit {number}", 3)} for number in range(30)]
+    assert all(len(table) / 5 < len(draw) < len(table) / 2 for draw in draws)
+    assert set.union(*draws) == {m.name + m.file for m in table}
+    assert tool.drawn(table, "commit 1", 3) == tool.drawn(table, "commit 1", 3)
+    assert tool.drawn(table, "commit 1", 1) == list(table)
+
+
+def test_what_is_kept_of_some_stands_beside_what_was_kept_of_the_others(tool, small_tree):
+    one, other = mutant(tool, "if size > 3:", "if False:"), mutant(tool, "!= 'red'", "!= 'blue'", "colour")
+    gone = mutant(tool, "return", "pass", "is in the table no more")
+    kept = [verdict_on(tool, m, small_tree, killed=False) for m in (gone, other, one)]
+    new = verdict_on(tool, one, small_tree)
+    assert tool.together([one, other], kept, [new]) == [new, kept[1]]
+
+
 def test_the_kept_run_is_of_the_table_and_killed_all(tool):
     kept = json.loads(KEPT.read_text(encoding="utf-8"))
     assert [(m["file"], m["name"]) for m in kept["mutants"]] == [(m.file, m.name) for m in tool.read_table()]

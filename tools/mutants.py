@@ -1,16 +1,22 @@
 """Take one safety check after the other out of the code, and see that a test or a simulated campaign notices.
 
-    python tools/mutants.py --quick          each mutant with its named tests alone; what CI runs
-    python tools/mutants.py --keep           tests, and the campaigns for SEEDS seeds; writes what came of it
-    python tools/mutants.py --only N3 ...    those alone whose name, rule or file contains one of these words
+    python tools/mutants.py --quick            each mutant with its named tests alone; before a release
+    python tools/mutants.py --quick --part 3   those that changed since they were kept, and a third; what CI runs
+    python tools/mutants.py --keep             tests, and the campaigns for SEEDS seeds; writes what came of it
+    python tools/mutants.py --only N3 ...      those alone whose name, rule or file contains one of these words
 
 The checks, with the rule that each enforces, are in the folder `mutants`. Each is taken out in a copy of the tree, two
 copies at a time. The last line is `mutants: K killed of N`; the exit status is 1 unless all are killed, and where the
 tests fail on the tree as it is, or a check is not found in its file exactly once.
+
+What is kept has a digest for each mutant: of its row, of its file and of the files of its tests. With `--part N` those
+run whose digest is another now, or that were never kept; of the others those whose SHA-256 of `COMMIT FILE NAME` is a
+multiple of N, so that another commit runs others, and whoever has the commit knows which.
 """
 
 import argparse
 import contextlib
+import hashlib
 import importlib
 import json
 import os
@@ -23,7 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -66,6 +72,7 @@ class Verdict:
         test: the first test that failed, or "" where all passed.
         seed: the first seed at which the campaign found a violation; None where it found none, or none was run.
         trouble: why it could not be judged.
+        digest: of what it was judged on, as `digest` has it.
     """
 
     name: str
@@ -75,6 +82,7 @@ class Verdict:
     test: str = ""
     seed: int | None = None
     trouble: str = ""
+    digest: str = ""
 
     def __str__(self) -> str:
         found = [self.test] if self.test else []
@@ -96,6 +104,35 @@ def misplaced(mutants: Sequence[Mutant], root: Path) -> list[str]:
     keys = [(mutant.file, mutant.name) for mutant in mutants]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     return found + [f"{name}: two mutants of {file} have this name" for file, name in twice]
+
+
+def digest(mutant: Mutant, root: Path) -> str:
+    """Return a digest of a mutant's row, of its file, and of the files of its tests."""
+    found = hashlib.sha256(json.dumps(asdict(mutant)).encode())
+    for path in sorted({mutant.file, *(test.partition("::")[0] for test in mutant.tests)}):
+        found.update(hashlib.sha256((root / path).read_bytes()).digest())
+    return found.hexdigest()[:16]
+
+
+def changed(mutants: Sequence[Mutant], kept: Sequence[Verdict], root: Path) -> list[Mutant]:
+    """Return the mutants that were never kept as killed, or of which something is not what it was then."""
+    known = {(verdict.file, verdict.name): verdict.digest for verdict in kept if verdict.killed}
+    return [mutant for mutant in mutants if known.get((mutant.file, mutant.name)) != digest(mutant, root)]
+
+
+def drawn(mutants: Sequence[Mutant], commit: str, part: int) -> list[Mutant]:
+    """Return about one mutant of so many, each commit others."""
+    return [
+        mutant
+        for mutant in mutants
+        if int(hashlib.sha256(f"{commit} {mutant.file} {mutant.name}".encode()).hexdigest(), 16) % part == 0
+    ]
+
+
+def together(table: Sequence[Mutant], kept: Sequence[Verdict], new: Sequence[Verdict]) -> list[Verdict]:
+    """Return the verdicts on a table, in its order: the new ones, and what was kept of the others."""
+    known = {(verdict.file, verdict.name): verdict for verdict in (*kept, *new)}
+    return [known[mutant.file, mutant.name] for mutant in table if (mutant.file, mutant.name) in known]
 
 
 def copy_tree(to: Path) -> None:
@@ -208,6 +245,24 @@ def _in_own_tree(folder: Path, seeds: int, mutant: Mutant) -> Verdict:
     return verdict
 
 
+def _selected(options: argparse.Namespace, table: Sequence[Mutant], kept: Sequence[Verdict]) -> list[Mutant]:
+    """Return the mutants that the command line asks for, and say how many of how many these are."""
+    named = [m for m in table if any(word in f"{m.file} {m.rule}: {m.name}" for word in options.only)]
+    if options.part == 1:
+        return named
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    commit = found.stdout.strip()
+    new = changed(named, kept, ROOT)
+    others = [mutant for mutant in named if mutant not in new]
+    share = drawn(others, commit, options.part)
+    print(
+        f"{len(new) + len(share)} of {len(table)} mutants run: {len(new)} new or changed since they were kept, and "
+        f"{len(share)} of the {len(others)} others, one in {options.part} by commit {commit[:12]}",
+        flush=True,
+    )
+    return [mutant for mutant in named if mutant in new or mutant in share]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run what the command line asks for; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -215,31 +270,43 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--only", nargs="+", default=[""], metavar="WORD", help="mutants with such a name, rule or file"
     )
+    parser.add_argument("--part", type=int, default=1, metavar="N", help="what changed, and one in N of the others")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds of a campaign on each mutant")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
-    parser.add_argument("--keep", action="store_true", help=f"write what was found to {KEPT.name}")
+    parser.add_argument("--keep", action="store_true", help=f"write what was found to {KEPT.name}, beside the others")
     options = parser.parse_args(arguments)
     began = time.monotonic()
-    mutants = [m for m in read_table() if any(word in f"{m.file} {m.rule}: {m.name}" for word in options.only)]
-    if wrong := misplaced(mutants, ROOT):
+    table = read_table()
+    if wrong := misplaced(table, ROOT):
         print(*wrong, sep="\n")
         return 1
-    seeds = 0 if options.quick else options.seeds
+    before = json.loads(KEPT.read_text(encoding="utf-8"))
+    kept = [Verdict(**row) for row in before["mutants"]]
+    mutants = _selected(options, table, kept)
+    whole, seeds = len(mutants) == len(table), 0 if options.quick else options.seeds
+    if options.keep and not whole and seeds != before["seeds"]:
+        parser.error(f"the others were kept with --seeds {before['seeds']}; keep some with as many, or all")
+    # Kernels are compiled anew in the copies, and run for a moment.
+    os.environ.setdefault("NUMBA_OPT", "1")
     with tempfile.TemporaryDirectory(prefix="medward-mutants-") as name:
         folder = Path(name)
         copy_tree(folder / "first")
         with ProcessPoolExecutor(1, initializer=_prepare) as pool:
             tests = sorted({test for mutant in mutants for test in mutant.tests})
-            status, failed = pool.submit(run_tests, folder / "first", tests).result()
+            status, failed = pool.submit(run_tests, folder / "first", tests).result() if tests else (0, "")
         if status:
             print(f"the tests fail on the tree as it is: {failed}")
             return 1
+        digests = [digest(mutant, folder / "first") for mutant in mutants]
         with ProcessPoolExecutor(options.jobs, initializer=_prepare) as pool:
             verdicts = list(pool.map(partial(_in_own_tree, folder, seeds), mutants))
     killed = sum(verdict.killed for verdict in verdicts)
     if options.keep:
-        kept = {"seeds": seeds, "seconds": round(time.monotonic() - began), "mutants": [asdict(v) for v in verdicts]}
-        KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        verdicts = [replace(verdict, digest=of) for verdict, of in zip(verdicts, digests, strict=True)]
+        everything = together(table, kept, verdicts)
+        took = round(time.monotonic() - began) if whole else before["seconds"]
+        told = {"seeds": seeds, "seconds": took, "mutants": [asdict(verdict) for verdict in everything]}
+        KEPT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     print(f"mutants: {killed} killed of {len(verdicts)}")
     return 0 if killed == len(verdicts) else 1
 

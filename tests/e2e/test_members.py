@@ -56,9 +56,9 @@ ROUNDS = 300
 
 
 def neighbouring_ports(count: int) -> int:
-    """Return the first of so many free ports in a row, below those that the system gives out by itself."""
+    """Return the first of so many free ports in a row, below those that nodes of other tests are given."""
     for _ in range(1000):
-        first = random.randrange(15_000, 30_000)
+        first = random.randrange(15_000, 20_000 - count)
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             for port in range(first, first + count):
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))

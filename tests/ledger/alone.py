@@ -12,7 +12,7 @@ from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft.runtime.engine import NodeSettings, PbftEngine, prepare_folder
 from medward.ledger.signatures import MemberSigner
 from medward.ledger.transactions import sign_transaction
-from tests.ledger.cluster import free_ports
+from medward.node.trial.ports import free_ports
 
 
 def ledger_of_one(folder: Path, **options: Any) -> PbftEngine:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,17 +23,10 @@ from medward.ledger.pbft.runtime.journal import ReplicaJournal
 from medward.ledger.pbft.runtime.transport import Outgoing
 from medward.ledger.pbft.runtime.witness import Witness
 from medward.ledger.types import Member
+from medward.node.trial.ports import free_ports
 
 CHAIN = ChainParameters(checkpoint_interval=16, log_window=64, in_flight=8)
 TIMERS = Parameters(request_timeout=1000, status_interval=200, fetch_timeout=500, transfer_gap=64)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 class Cluster:

@@ -16,7 +16,7 @@ from medward.ledger.errors import InvalidCertificate, TransactionRefused
 from medward.ledger.execution import Execution
 from medward.ledger.signatures import MemberSigner
 from medward.ledger.transactions import sign_transaction
-from tests.ledger.cluster import free_ports
+from medward.node.trial.ports import free_ports
 
 PROGRAM = find_program()
 CHAIN = hashlib.sha256(b"a comet chain").digest()

@@ -41,9 +41,12 @@ def test_no_history_with_f_liars_changes_the_members_against_the_honest() -> Non
 
 
 @pytest.mark.slow
-def test_a_thousand_histories_with_f_liars_change_no_members_against_the_honest() -> None:
-    """Threat T1, the campaign."""
-    assert play(range(1000, 2000), steps=200)["changes"] > 2500
+@pytest.mark.parametrize(
+    "seeds", [range(1000, 1250), pytest.param(range(1250, 2000), marks=pytest.mark.release)], ids=["250", "750"]
+)
+def test_no_longer_history_with_f_liars_changes_the_members_against_the_honest(seeds: range) -> None:
+    """Threat T1, the campaign: a quarter of its thousand histories, and the others before a release."""
+    assert play(seeds, steps=200)["changes"] > 2.5 * len(seeds)
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,11 @@ def test_no_seed_breaks_a_promise_of_the_federation(first):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", [16, pytest.param(66, marks=pytest.mark.release)])
-def test_no_seed_of_the_longer_run_breaks_a_promise_of_the_federation(first):
-    for seed in range(first, first + 50):
+@pytest.mark.parametrize(
+    ("first", "last"), [(16, 31), *(pytest.param(*seeds, marks=pytest.mark.release) for seeds in ((32, 65), (66, 115)))]
+)
+def test_no_seed_of_the_longer_run_breaks_a_promise_of_the_federation(first, last):
+    for seed in range(first, last + 1):
         assert run_seed(seed).height > 0
 
 

@@ -37,7 +37,7 @@ def test_sizes_and_estimates_of_the_page_are_those_of_the_sets() -> None:
 
 
 def test_bounds_in_the_table_are_those_of_the_code() -> None:
-    """Those that need no keys; all of the table is printed again by a slow test."""
+    """Those that need no keys; all of the table is printed again before a release."""
     table = _cells(_part("bounds"))
     for column, arguments in enumerate(_tables().SETS):
         model = noise.noise_model(computing_parameters(*arguments))
@@ -49,6 +49,7 @@ def test_bounds_in_the_table_are_those_of_the_code() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_table_is_what_its_script_prints() -> None:
     """Bounds exactly; what is measured has fresh keys each time, and moves by a little."""
     script = ROOT / "benchmarks" / "fhe" / "computing_tables.py"

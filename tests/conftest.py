@@ -1,3 +1,5 @@
+import importlib.util
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ settings.load_profile("medward")
 
 ROOT = Path(__file__).resolve().parent.parent
 DROPPING = memory.Dropping()
+QUICK_TO_COMPILE = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 PEAKS = pytest.StashKey[dict[str, int]]()
 
 
@@ -32,9 +35,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if (cache := getattr(config, "cache", None)) is not None:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("jax")))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    # What is trained here is small, and compiling it without optimisation takes a third less of its time.
     if _is_fast_tier(config):
-        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        # What is trained here is small: compiling it without optimisation takes a third less of the time, and by XLA's
+        # older way of joining operations another third less, and a quarter less of the memory.
+        os.environ.setdefault("XLA_FLAGS", " ".join(flag for flag in QUICK_TO_COMPILE if _is_known_to_xla(flag)))
+        # Those of the meter take a seventh of the time so. They are kept apart: a user's commands take what lies beside
+        # the source, and numba does not tell by its name how well that was optimised.
+        if cache is not None and "NUMBA_OPT" not in os.environ:
+            os.environ["NUMBA_OPT"] = "1"
+            os.environ.setdefault("NUMBA_CACHE_DIR", str(cache.mkdir("numba")))
     # The compilers' threads would each have a heap of their own, of which little is given back; workers inherit it.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 
@@ -76,6 +85,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def _is_fast_tier(config: pytest.Config) -> bool:
     """Tell whether the tests are those of everyday: the slower tiers have whole campaigns and federations to hold."""
     return "not slow" in config.option.markexpr
+
+
+def _is_known_to_xla(flag: str) -> bool:
+    """Tell whether the XLA that is installed has a flag: at one that it has not it ends the process."""
+    name = flag.removeprefix("--").partition("=")[0].encode()
+    for folder in getattr(importlib.util.find_spec("jaxlib"), "submodule_search_locations", None) or ():
+        for path in Path(folder).glob("*.so"):
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as library:
+                if library.find(name) >= 0:
+                    return True
+    return False
 
 
 @pytest.fixture(scope="session", autouse=True)

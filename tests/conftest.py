@@ -39,11 +39,6 @@ def pytest_configure(config: pytest.Config) -> None:
         # What is trained here is small: compiling it without optimisation takes a third less of the time, and by XLA's
         # older way of joining operations another third less, and a quarter less of the memory.
         os.environ.setdefault("XLA_FLAGS", " ".join(flag for flag in QUICK_TO_COMPILE if _is_known_to_xla(flag)))
-        # Those of the meter take a seventh of the time so. They are kept apart: a user's commands take what lies beside
-        # the source, and numba does not tell by its name how well that was optimised.
-        if cache is not None and "NUMBA_OPT" not in os.environ:
-            os.environ["NUMBA_OPT"] = "1"
-            os.environ.setdefault("NUMBA_CACHE_DIR", str(cache.mkdir("numba")))
     # The compilers' threads would each have a heap of their own, of which little is given back; workers inherit it.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 

@@ -286,8 +286,6 @@ def main(arguments: Sequence[str]) -> int:
     whole, seeds = len(mutants) == len(table), 0 if options.quick else options.seeds
     if options.keep and not whole and seeds != before["seeds"]:
         parser.error(f"the others were kept with --seeds {before['seeds']}; keep some with as many, or all")
-    # Kernels are compiled anew in the copies, and run for a moment.
-    os.environ.setdefault("NUMBA_OPT", "1")
     with tempfile.TemporaryDirectory(prefix="medward-mutants-") as name:
         folder = Path(name)
         copy_tree(folder / "first")

@@ -55,6 +55,7 @@ def _told_to_run_again(folder: Path) -> list[str]:
     return shlex.split(command.partition(" --out ")[0])[1:]
 
 
+@pytest.mark.slow
 def test_table_names_the_data_synthetic_and_the_sum_open(medward: Run, tmp_path: Path) -> None:
     done = medward("demo", *SMALL, "--out", tmp_path, "--silent", "hospital-2", "--protect", "none")
     assert done.code == 0

@@ -1,5 +1,6 @@
 """A shared model's bytes are those of the first release, in every stage, and what nobody wrote is refused."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -37,7 +38,13 @@ STAGES = (
 )
 
 
-def stages(plan: TrainingPlan) -> Iterator[SharedModel]:
+@functools.cache
+def stages() -> tuple[SharedModel, ...]:
+    """Return the stages of PLAN, which take a while to make."""
+    return tuple(_stages(PLAN))
+
+
+def _stages(plan: TrainingPlan) -> Iterator[SharedModel]:
     """Yield the stages that sums of drawn numbers lead to; the first weights count up, so that no draw matters."""
     draw = np.random.default_rng(5)
 
@@ -58,7 +65,7 @@ def stages(plan: TrainingPlan) -> Iterator[SharedModel]:
 
 
 def test_bytes_of_every_stage_are_those_of_the_first_release() -> None:
-    digests = tuple(hashlib.sha256(encode_model(shared)).hexdigest()[:16] for shared in stages(PLAN))
+    digests = tuple(hashlib.sha256(encode_model(shared)).hexdigest()[:16] for shared in stages())
     assert digests == STAGES
 
 
@@ -68,14 +75,14 @@ def test_plan_is_named_as_in_the_first_release() -> None:
 
 
 def test_every_stage_is_read_as_it_was_written() -> None:
-    for shared in stages(PLAN):
+    for shared in stages():
         read = decode_model(PLAN, encode_model(shared))
         assert type(read) is type(shared)
         assert encode_model(read) == encode_model(shared)
 
 
 def test_stage_that_does_not_fit_its_step_is_refused() -> None:
-    survey, *_, trained = stages(PLAN)
+    survey, *_, trained = stages()
     with pytest.raises(FederationError, match="no weights at step 3, after the surveys"):
         decode_model(PLAN, encode_model(replace(survey, step=3)))
     with pytest.raises(FederationError, match="weights at step 2, before the surveys were over"):
@@ -83,7 +90,7 @@ def test_stage_that_does_not_fit_its_step_is_refused() -> None:
 
 
 def test_vectors_of_different_lengths_are_refused() -> None:
-    *_, trained = stages(PLAN)
+    *_, trained = stages()
     with pytest.raises(FederationError, match="differ in length"):
         decode_model(PLAN, encode_model(replace(trained, momentum=np.zeros(3, np.float32))))
 
@@ -119,7 +126,7 @@ def _rewritten(shared: SharedModel, head: dict[str, Any], arrays: Any) -> bytes:
     ],
 )
 def test_head_whose_numbers_no_federation_comes_to_is_refused(head: dict[str, Any]) -> None:
-    *_, trained = stages(PLAN)
+    *_, trained = stages()
     with pytest.raises(FederationError, match="The shared model is damaged"):
         decode_model(PLAN, _rewritten(trained, head, {}))
 
@@ -148,7 +155,7 @@ def test_head_whose_numbers_no_federation_comes_to_is_refused(head: dict[str, An
 )
 def test_arrays_that_do_not_fit_each_other_are_refused(stage: int, arrays: dict[str, Any]) -> None:
     with pytest.raises(FederationError, match=r"The shared model is damaged|nothing can be learned"):
-        decode_model(PLAN, _rewritten(list(stages(PLAN))[stage], {}, arrays))
+        decode_model(PLAN, _rewritten(stages()[stage], {}, arrays))
 
 
 def test_there_is_no_model_before_the_surveys_are_over() -> None:

@@ -34,6 +34,7 @@ def test_no_seed_of_the_longer_run_breaks_a_promise_of_the_federation(first, las
         assert run_seed(seed).height > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", sorted(LIES))
 def test_f_members_with_any_lie_are_survived(lie):
     outcome = run_seed(1, 4, lie)

@@ -102,7 +102,7 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_operation_is_within_its_bound_which_is_close(operation: Operation, count: int) -> None:
     world = owners(count)
     _check(world, *operation(world))

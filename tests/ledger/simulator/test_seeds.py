@@ -56,9 +56,12 @@ def test_restarts_around_the_end_of_an_epoch_hold_nobody_up(seed):
     run_seed(seed)
 
 
+@pytest.mark.parametrize(
+    "runs", [((1, 4), (2, 5)), pytest.param(((3, 7), (4, 4)), marks=pytest.mark.slow)], ids=["fewer", "more"]
+)
 @pytest.mark.parametrize("kind", sorted(BEHAVIOURS))
-def test_f_liars_of_every_kind_are_survived(kind):
-    for seed, members in ((1, 4), (2, 5), (3, 7), (4, 4)):
+def test_f_liars_of_every_kind_are_survived(kind, runs):
+    for seed, members in runs:
         outcome = run_seed(seed, members, kind)
         assert outcome.liars == (kind,) * ((members - 1) // 3)
 

@@ -99,6 +99,7 @@ class FederatedTraining:
         self._temporary = TemporaryDirectory(prefix="medward-")
         self._journals = (home or Path(self._temporary.name)) / "journals"
         self._blobs = RoundBlobs(open_directory(home / "store") if home else in_memory())
+        self._last: SharedModel | None = None
         self._simulation = self._simulate(first_model(self.plan))
 
     @property
@@ -109,7 +110,7 @@ class FederatedTraining:
     @property
     def shared(self) -> SharedModel:
         """What the members share now."""
-        return self._simulation.shared
+        return self._simulation.shared if self._last is None else self._last
 
     def run(
         self,
@@ -138,7 +139,7 @@ class FederatedTraining:
         return self.model()
 
     def resume(self, folder: Path) -> None:
-        """Take up a run from its checkpoint.
+        """Take up a run from its checkpoint; of a run that is finished, take its last model.
 
         Raises:
             FederationError: there is none, it is damaged, or it is of a run with other options.
@@ -147,7 +148,12 @@ class FederatedTraining:
         self.reports = list(state.reports)
         for hospital, carried in zip(self._hospitals, state.carried, strict=True):
             hospital.carried = carried
-        self._simulation = self._simulate(decode_model(self.plan, state.model))
+        shared = decode_model(self.plan, state.model)
+        if shared.done:
+            # A federation begins with a round to run, and here none is left.
+            self._last = shared
+        else:
+            self._simulation = self._simulate(shared)
 
     def model(self) -> SentinelModel:
         """Return the model to put on guard."""

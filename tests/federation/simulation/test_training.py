@@ -226,6 +226,18 @@ def test_resumed_run_ends_as_an_uninterrupted_one(federation: Start, tmp_path: P
     assert [report.round for report in resumed.reports] == list(range(resumed.plan.steps))
 
 
+def test_finished_run_is_resumed_with_its_model_and_no_more_rounds(federation: Start, tmp_path: Path) -> None:
+    whole = federation(rounds=1)
+    model = whole.run(tmp_path, _quiet)
+    resumed = federation(rounds=1)
+    resumed.resume(tmp_path)
+    assert resumed.shared.done
+    more: list[RoundReport] = []
+    assert resumed.run(tmp_path, more.append).name == model.name
+    assert more == []
+    assert resumed.reports == whole.reports
+
+
 def _refusing(training: FederatedTraining, times: int) -> FederatedTraining:
     """Let all hospitals refuse the first so many models that are proposed for the second round of training."""
     for hospital in training.hospitals:

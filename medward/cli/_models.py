@@ -28,14 +28,21 @@ def refuse_no_model(path: Path) -> None:
 
 
 def open_model(path: Path) -> "SentinelModel":
-    """Read a model's folder.
+    """Read the folder of a Sentinel, which buys evidence and alerts; other networks only tell classes apart.
 
     Raises:
         BadModel: it is none, or damaged; the sentence says what it is instead.
     """
-    from medward.agents.sentinel.model import load_model
+    from medward.agents.networks.interface import DESCRIPTION
+    from medward.agents.sentinel.model import BadModel, load_model
 
     refuse_no_model(path)
+    if (path / DESCRIPTION).is_file():
+        raise BadModel(
+            f"{path} holds a plain network or one of your own ({DESCRIPTION}), and this command needs a Sentinel, such "
+            "as `medward train` writes: `medward evaluate` measures a plain network, and in Python "
+            "medward.load_model reads both, whose `predict` decides."
+        )
     return load_model(path)
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from medward.agents.networks.plain import PlainNetwork
 from medward.agents.sentinel.model import BadModel
 from medward.cli._models import open_model, refuse_no_model
+from tests.api.test_network import OwnNetwork, trained
+from tests.cli.conftest import Run
 
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 
@@ -71,6 +74,19 @@ def test_what_is_no_model_is_told_apart(tmp_path: Path, make: Callable[[Path], P
         with pytest.raises(BadModel, match=told) as caught:
             read(given)
         assert str(caught.value).startswith(f"{given} ")
+
+
+@pytest.mark.parametrize("network", [PlainNetwork(hidden=5), OwnNetwork(hidden=5)])
+def test_folder_of_another_network_is_told_with_what_reads_it(
+    medward: Run, tmp_path: Path, network: PlainNetwork
+) -> None:
+    trained(network).save(tmp_path)
+    refuse_no_model(tmp_path)
+    done = medward("detect", "--model", tmp_path, "--flows", tmp_path / "network.json")
+    assert done.code == 1
+    assert f"{tmp_path} holds a plain network or one of your own (network.json)" in done.sentence
+    for reader in ("`medward evaluate`", "medward.load_model"):
+        assert reader in done.sentence
 
 
 def test_folder_with_a_description_is_taken_for_a_model(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def demo(
         with progress() as bars:
             outcome = run(prepared, words, _Progress(bars, rounds))
     except KeyboardInterrupt:
-        raise Stopped(f"stopped; the same command with --resume goes on where this run in {out} was") from None
+        raise Stopped(f"stopped; {_how_to_go_on(words, simulate)}") from None
     say("measuring the model on test rows")
     # What an earlier run's members signed is not what this one writes.
     (out / MANIFEST).unlink(missing_ok=True)
@@ -214,6 +214,31 @@ class _Progress:
         return f"{self.done} of {self.rounds} training rounds are done"
 
 
+def _how_to_go_on(words: _Words, simulate: bool) -> str:
+    """Say what the user of an interrupted run can do, as a clause: nothing is named that would then be refused."""
+    from medward.federation.errors import FederationError
+    from medward.federation.simulation import checkpoint
+    from medward.federation.simulation.machines import member_names
+    from medward.node.errors import NodeError
+    from medward.node.trial import earlier_run
+    from medward.node.trial.trial import homes_of
+
+    out, options = words.out, words.options
+    try:
+        if simulate:
+            checkpoint.load(out / "checkpoint", options.text())
+        elif options.protect != "outsourced":
+            homes_of(out, member_names(options.sites))
+        else:
+            raise NodeError("a task on encrypted rows is not taken up again")
+    except (FederationError, NodeError):
+        if earlier_run.replaceable(out):
+            return f"nothing in {out} can be resumed: the same command with --force begins anew"
+        # Homes without a mark: the run was interrupted while it made them, and they may be anybody's.
+        return f"nothing in {out} can be resumed: name another folder with --out to begin anew"
+    return f"the same command with --resume goes on where this run in {out} was"
+
+
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
     if value not in allowed:
         raise BadUsage(f"--{option} takes {', '.join(allowed)}, not {value}.")
@@ -223,11 +248,16 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
 def _simulated(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Outcome:
     """Run the federation in this process."""
     from medward.agents.sentinel.recipe import recipe_of
+    from medward.federation.simulation import checkpoint
     from medward.federation.simulation.training import FederatedTraining
 
     training = FederatedTraining(prepared, recipe_of(prepared.dataset.name), words.options, words.out)
     if words.resume:
         training.resume(words.out / "checkpoint")
+        if training.shared.done:
+            errors().print(f"the run in {words.out} is finished: its report is written anew", markup=False)
+    else:
+        checkpoint.forget(words.out / "checkpoint")
 
     def on_round(report: Any) -> None:
         if training.shared.round >= 1 and report.outcome == "final":

@@ -1,17 +1,32 @@
 """`medward demo`: the JSON that others rely on, the files, the refusals."""
 
 import html
+import importlib
 import json
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from medward.cli import _console
+from medward.cli._console import QUIET
+from medward.errors import BadUsage
+from medward.federation.model.shared_model_format import encode_model
+from medward.federation.simulation import checkpoint
+from medward.federation.simulation.checkpoint import Checkpoint
+from medward.federation.simulation.training import FederatedTraining
 from medward.ledger.cometbft.process import find_program
+from medward.node.trial import earlier_run
+from medward.node.trial.earlier_run import MARK
+from medward.node.trial.outsourced import OutsourcedTrial
+from medward.node.trial.trial import Trial
+from medward.store.local import in_memory
 from tests.cli.conftest import Run
 from tests.store.conftest import kubo_program
 
@@ -151,6 +166,127 @@ def test_interrupted_demo_says_how_to_go_on(tmp_path: Path) -> None:
     assert said.splitlines()[-1] == (
         f"medward: stopped; the same command with --resume goes on where this run in {tmp_path} was"
     )
+
+
+def test_first_line_of_progress_comes_before_the_work(
+    medward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So soon that nobody wonders whether the command works, though other commands wait two seconds."""
+    told = []
+
+    def open_data(*_: object, **__: object) -> None:
+        until = time.monotonic() + 10
+        while not (told and told[-1]) and time.monotonic() < until:
+            told.append(capsys.readouterr().err)
+        raise BadUsage("these data will do")
+
+    monkeypatch.delenv(QUIET)
+    monkeypatch.setattr(_console, "_FIRST_SECONDS", 60.0)
+    monkeypatch.setattr(importlib.import_module("medward.cli.demo"), "open_data", open_data)
+    done = medward("demo", *SMALL, "--out", tmp_path)
+    assert "these data will do" in done.err
+    assert told[-1].startswith("a federation of 4 hospitals begins (")
+
+
+def _quiet(*_: object) -> None:
+    return
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+RESUME = "the same command with --resume goes on where this run in {} was"
+ANEW = "nothing in {} can be resumed: the same command with --force begins anew"
+
+
+@pytest.fixture
+def stores_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder's store is one process's until that ends, and here several runs of a folder share a process."""
+    monkeypatch.setattr("medward.federation.simulation.training.open_directory", lambda _: in_memory())
+
+
+@pytest.fixture
+def interrupted(medward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return a function that runs a demo, which is interrupted, and returns the clause on what to do then."""
+    # The real one would end the tests.
+    monkeypatch.setattr("os._exit", sys.exit)
+
+    def run(*words: object) -> str:
+        done = medward("demo", "--rows", 4000, "--rounds", 2, "--out", tmp_path, *words)
+        assert done.code == 130, done.err
+        start, _, clause = done.err.splitlines()[-1].partition("; ")
+        assert start == "medward: stopped"
+        return clause.replace(str(tmp_path), "{}")
+
+    return run
+
+
+@pytest.mark.usefixtures("stores_of_their_own")
+def test_simulation_without_a_checkpoint_is_begun_anew(
+    interrupted: Callable[..., str], medward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--simulate", "--protect", "none")
+    monkeypatch.setattr(FederatedTraining, "run", _interrupt)
+    assert interrupted(*words) == ANEW
+    # What is not advised is refused, and what is advised works.
+    refused = medward("demo", "--rows", 4000, "--rounds", 2, "--out", tmp_path, *words, "--resume")
+    assert (refused.code, "no checkpoint to resume: start with --force" in refused.sentence) == (1, True)
+    assert interrupted(*words, "--force") == ANEW
+
+
+@pytest.mark.usefixtures("stores_of_their_own")
+def test_simulation_with_a_checkpoint_is_resumed_and_a_new_one_never_from_it(
+    interrupted: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--simulate", "--protect", "none")
+
+    def run(self: FederatedTraining, folder: Path, *_: object) -> None:
+        state = Checkpoint(self.options.text(), [], [None] * 4, encode_model(self.shared))
+        checkpoint.save(state, folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FederatedTraining, "run", run)
+    assert interrupted(*words) == RESUME
+    monkeypatch.setattr(FederatedTraining, "run", _interrupt)
+    assert interrupted(*words, "--resume") == RESUME
+    assert interrupted(*words, "--force") == ANEW
+
+
+def test_nodes_are_resumed_once_all_have_homes(
+    interrupted: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trial, "run", _interrupt)
+    assert interrupted() == RESUME
+    assert interrupted("--resume") == RESUME
+    # As a run leaves it that is interrupted while it makes the homes.
+    (tmp_path / MARK).unlink()
+    (tmp_path / "node-hospital-4" / "federation.json").unlink()
+    monkeypatch.setattr(earlier_run, "make_room", _quiet)
+    monkeypatch.setattr(Trial, "found", _interrupt)
+    assert interrupted() == "nothing in {} can be resumed: name another folder with --out to begin anew"
+
+
+def test_demo_on_encrypted_rows_is_begun_anew(interrupted: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("--closed-form", "--protect", "outsourced", "--sites", 3)
+    monkeypatch.setattr(OutsourcedTrial, "run", _interrupt)
+    assert interrupted(*words) == ANEW
+    assert interrupted(*words, "--force") == ANEW
+
+
+@pytest.mark.usefixtures("stores_of_their_own")
+def test_finished_run_is_resumed_without_a_round_and_its_report_is_written_anew(medward: Run, tmp_path: Path) -> None:
+    words = ("demo", *SMALL, "--closed-form", "--features", 16, "--protect", "none", "--out", tmp_path, "--json")
+    first = medward(*words)
+    assert first.code == 0, first.err
+    # As if the run had been killed after its last round.
+    (tmp_path / "report.html").unlink()
+    again = medward(*words, "--resume")
+    assert again.code == 0, again.err
+    assert f"the run in {tmp_path} is finished: its report is written anew" in again.err
+    assert again.document["model_name"] == first.document["model_name"]
+    assert again.document["rounds_log"] == first.document["rounds_log"]
+    assert (tmp_path / "report.html").exists()
 
 
 @pytest.mark.slow

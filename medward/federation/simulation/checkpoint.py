@@ -49,6 +49,11 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     write_whole(folder / "state", b"".join(len(part).to_bytes(8, "little") + part for part in parts))
 
 
+def forget(folder: Path) -> None:
+    """Remove the checkpoint of an earlier run, so that nobody takes it for one of the run that begins now."""
+    (folder / "state").unlink(missing_ok=True)
+
+
 def load(folder: Path, options: str) -> Checkpoint:
     """Read a checkpoint.
 
@@ -58,7 +63,9 @@ def load(folder: Path, options: str) -> Checkpoint:
     try:
         content = (folder / "state").read_bytes()
     except FileNotFoundError:
-        raise FederationError(f"{folder} holds no checkpoint to resume: start without --resume.") from None
+        raise FederationError(
+            f"{folder} holds no checkpoint to resume: start with --force in place of --resume."
+        ) from None
     try:
         encoded, carried, model = _parts(content)
         head = json.loads(encoded)

@@ -45,12 +45,11 @@ def make_room(folder: Path, force: bool) -> None:
             "another folder"
         )
     homes, fingerprint = _marked(folder)
-    for home in (folder, *folder.iterdir()):
-        if Home(home).configuration_file.exists() and not (home.name in homes and _is_of(home, fingerprint)):
-            raise NodeError(
-                f"{home} is a node's home that no demo made here; nothing was removed: name another folder with --out, "
-                "or move the home away"
-            )
+    if (home := _home_of_others(folder)) is not None:
+        raise NodeError(
+            f"{home} is a node's home that no demo made here; nothing was removed: name another folder with --out, "
+            "or move the home away"
+        )
     for name in homes:
         # Whoever wrote the mark may have named another folder of the user's.
         if _is_of(folder / name, fingerprint):
@@ -60,6 +59,20 @@ def make_room(folder: Path, force: bool) -> None:
             shutil.rmtree(folder / name, ignore_errors=True)
     for name in (MARK, _FEDERATION, MANIFEST) if homes else (MANIFEST,):
         (folder / name).unlink(missing_ok=True)
+
+
+def replaceable(folder: Path) -> bool:
+    """Whether `make_room` may remove what an earlier run left in a folder, where the user says so."""
+    return _home_of_others(folder) is None
+
+
+def _home_of_others(folder: Path) -> Path | None:
+    """Return a node's home in a folder that no demo is known to have made there."""
+    homes, fingerprint = _marked(folder)
+    for home in (folder, *(folder.iterdir() if folder.exists() else ())):
+        if Home(home).configuration_file.exists() and not (home.name in homes and _is_of(home, fingerprint)):
+            return home
+    return None
 
 
 def _marked(folder: Path) -> tuple[list[str], str]:

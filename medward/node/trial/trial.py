@@ -113,11 +113,7 @@ class Trial:
         Raises:
             NodeError: there is none in the folder.
         """
-        homes = {name: Home(self.folder / f"{PREFIX}{name}") for name in self.options.names}
-        missing = [str(home.folder) for home in homes.values() if not home.federation_file.exists()]
-        if missing:
-            raise NodeError(f"there is no checkpoint to resume: {missing[0]} is no home; start without --resume")
-        return Launcher(homes)
+        return Launcher(homes_of(self.folder, self.options.names))
 
     async def run(
         self,
@@ -191,6 +187,19 @@ class Trial:
                 self._models = {name: decode_model(self.plan, content)}
                 break
         return self._models.get(name)
+
+
+def homes_of(folder: Path, names: Sequence[str]) -> dict[str, Home]:
+    """Return the homes of a trial that was begun before, by member.
+
+    Raises:
+        NodeError: one is missing, or was not made to its end.
+    """
+    homes = {name: Home(folder / f"{PREFIX}{name}") for name in names}
+    missing = [str(home.folder) for home in homes.values() if not home.federation_file.exists()]
+    if missing:
+        raise NodeError(f"there is no checkpoint to resume: {missing[0]} is no home; start without --resume")
+    return homes
 
 
 def _merge(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,10 +1,16 @@
 """`medward audit`: what it prints, the page it writes, its exit codes, and what it refuses."""
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from medward.audit import homes as audited
+from medward.audit.homes import Audit, MakePage
+from medward.cli import _console
+from medward.cli._console import QUIET
 from medward.errors import printable
 from medward.node.home.folder import Home
 from tests.audit.computing.homes import ScoringHomes
@@ -50,11 +56,44 @@ def test_altered_document_ends_with_one_and_json_tells_where(medward: Run, folde
     assert {one["path"] for one in done.document["unchecked"]} >= {"hospital-1/token"}
 
 
-def test_federation_that_computes_is_audited_by_its_own_groups(medward: Run, tmp_path: Path) -> None:
-    homes = ScoringHomes(tmp_path / "homes")
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The homes of a federation that scored a batch."""
+    homes = ScoringHomes(tmp_path_factory.mktemp("scored") / "homes")
     homes.score()
+    return homes.write()
+
+
+def test_audit_says_what_it_checks_while_it_checks_it(
+    medward: Run, scored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit, told = audited.audit, list[str]()
+
+    def slow_audit(home: Path, only: int | None, said: Callable[[str], None], page: MakePage) -> Audit:
+        """Audit, but wait at every step for its line of progress."""
+
+        def said_and_heard(what: str) -> None:
+            said(what)
+            until, line = time.monotonic() + 10, ""
+            while f"checking {what} (" not in line:
+                assert time.monotonic() < until, f"nothing was told of {what}"
+                line += capsys.readouterr().err
+            told.append(what)
+
+        return audit(home, only, said_and_heard, page)
+
+    monkeypatch.setattr(audited, "audit", slow_audit)
+    monkeypatch.delenv(QUIET)
+    for name in ("_FIRST_SECONDS", "_TELL_SECONDS", "_LOOK_SECONDS"):
+        monkeypatch.setattr(_console, name, 0.01)
+    assert medward("audit", "--home", scored).code == 0
+    assert told[:2] == ["the ledger and the blocks of the stores", "the store"]
+    assert "the batches: 1" in told
+
+
+def test_federation_that_computes_is_audited_by_its_own_groups(medward: Run, scored: Path, tmp_path: Path) -> None:
     page = tmp_path / "audit.html"
-    done = medward("audit", "--home", homes.write(), "--report", page)
+    done = medward("audit", "--home", scored, "--report", page)
     assert done.code == 0, done.out + done.err
     lines = [line for line in done.out.splitlines() if not line.startswith(("not checked", "remark"))]
     assert [line.split()[0] for line in lines[1:]] == ["files", "ledger", "store", "batches", "verdict"]

@@ -12,6 +12,8 @@ from medward.cli._console import QUIET, end_narration, errors, narration, progre
 from tests.cli.conftest import Run
 
 LONG = 60.0
+#: As every command has them, before `impatient` changes them.
+FIRST, TELL, LOOK = _console._FIRST_SECONDS, _console._TELL_SECONDS, _console._LOOK_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,19 @@ def heard(capsys: pytest.CaptureFixture[str]) -> Callable[[str, int], str]:
         return told
 
     return listen
+
+
+def test_first_word_comes_after_two_seconds_and_no_silence_is_longer_than_five() -> None:
+    """The tutorial promises five seconds. A line is due at a look, so a look's time comes on top."""
+    assert FIRST <= 2
+    assert max(FIRST, TELL) + LOOK < 5
+
+
+def test_what_will_take_long_is_told_at_once(monkeypatch: pytest.MonkeyPatch, heard: Callable[[str, int], str]) -> None:
+    monkeypatch.setattr(_console, "_FIRST_SECONDS", 2 * LONG)
+    with narration():
+        say("a federation begins", at_once=True)
+        assert "a federation begins (" in heard("a federation begins", 1)
 
 
 def test_long_steps_are_told_in_lines_that_change_nothing_on_a_terminal(heard: Callable[[str, int], str]) -> None:

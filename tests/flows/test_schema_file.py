@@ -47,6 +47,14 @@ def test_file_says_what_every_column_means() -> None:
     assert schema_of(dataset.text.encode(), "its own text") == schema_of(GOOD.encode(), "here")
 
 
+@pytest.mark.parametrize("line", ['time = "when"\n', 'device = "who"\n'])
+def test_without_a_time_or_a_device_there_is_no_history(line: str) -> None:
+    """Rows of nobody, or in no order, have nothing before them that could be remembered."""
+    assert line in GOOD
+    dataset = dataset_of(schema_of(GOOD.replace(line, "").encode(), "here"))
+    assert not dataset.schema.history
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [

@@ -16,7 +16,7 @@ from medward.audit.unchecked import UncheckedFile
 from medward.federation.outsourced.records import OutsourcedRecord
 from medward.federation.records import Record
 from medward.federation.scoring.records import ScoringRecord
-from medward.report.audit_page import _KINDS, audit_page, write_audit_page
+from medward.report.audit_page import _GROUPS, _KINDS, audit_page, write_audit_page
 from tests.report.test_federation_page import Elements
 
 WHEN = datetime(2026, 3, 9, 14, 5, 6, tzinfo=UTC)
@@ -56,6 +56,18 @@ def test_groups_that_checked_nothing_say_so_and_prove_nothing() -> None:
     assert answers["data"] == "Nothing to check."
     assert "All hold." in answers["ledger"]
     assert set(answers) >= {"files", "ledger", "store", "data", "keys", "rounds", "demo"}
+
+
+def test_what_a_group_proves_is_said_where_it_holds_and_nowhere_else() -> None:
+    proved = {name: sentence for name, (_, sentence, _) in _GROUPS.items()}
+    assert proved["ledger"].startswith("A quorum of the members signed every block")
+    for name in ("files", "ledger", "store", "data", "keys", "rounds", "demo"):
+        found = an_audit(groups={name: AuditResult()})
+        assert proved[name] not in words_of(found)
+        found.groups[name].count("anything", 1)
+        assert proved[name] in words_of(found)
+        found.groups[name].problems.append(Finding("it is not so"))
+        assert proved[name] not in words_of(found)
 
 
 def _page() -> str:

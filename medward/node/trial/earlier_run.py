@@ -69,7 +69,8 @@ def replaceable(folder: Path) -> bool:
 def _home_of_others(folder: Path) -> Path | None:
     """Return a node's home in a folder that no demo is known to have made there."""
     homes, fingerprint = _marked(folder)
-    for home in (folder, *(folder.iterdir() if folder.exists() else ())):
+    places: list[Path] = [folder, *(folder.iterdir() if folder.exists() else ())]
+    for home in places:
         if Home(home).configuration_file.exists() and not (home.name in homes and _is_of(home, fingerprint)):
             return home
     return None

@@ -10,7 +10,7 @@ from medward.cli._console import print_json, say
 from medward.cli._data import SCHEMA_HELP
 from medward.cli._models import MODEL_HELP, open_model
 from medward.cli._options import HomeOption, JsonOption
-from medward.cli.computing.member import client_of, compute_for_others, wait_for
+from medward.cli.computing.member import client_of, compute_for_others, kept_order, wait_for
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
@@ -370,9 +370,9 @@ def _carried_out(client: "NodeClient", folder: "OutsourcedFolder", order: Path) 
     """Wait until the node has carried out an order, and return the number that it got.
 
     Raises:
-        MedwardError: the node put it aside.
+        MedwardError: the node put it aside; or the node is gone, or the quorum.
     """
     from medward.node.outsourced.orders import carried_out
 
-    wait_for(client, "the node", lambda: not order.exists())
+    wait_for(client, "the node", lambda: not order.exists(), kept_order("medward outsource list"))
     return carried_out(folder, order) or ""

@@ -10,7 +10,16 @@ import typer
 from medward.cli._console import print_json, say, waiting
 from medward.cli._models import MODEL_HELP, open_model
 from medward.cli._options import HomeOption, JsonOption
-from medward.cli.computing.member import LOOK_SECONDS, client_of, compute_for_others, wait_for, wait_until_carried_out
+from medward.cli.computing.member import (
+    LOOK_SECONDS,
+    RUN_AGAIN,
+    QuorumWatch,
+    client_of,
+    compute_for_others,
+    kept_order,
+    wait_for,
+    wait_until_carried_out,
+)
 from medward.errors import BadUsage, MedwardError
 
 if TYPE_CHECKING:
@@ -49,7 +58,7 @@ def offer(model: Annotated[Path, typer.Option("--model", help=MODEL_HELP)], *, h
         trained.save(waits)
         (waits / "ready").write_text("")
         say("the node encrypts the model", at_once=True)
-        wait_until_carried_out(client, folder.folder, waits)
+        wait_until_carried_out(client, folder.folder, waits, kept_order("medward score list"))
         found = client.get("/models")
     typer.echo(f"offer {found[0]['offer']} is on record" if len(found) > known else "the offer is on record")
 
@@ -178,6 +187,7 @@ def _scores(folder: "KeyFolder", client: "NodeClient", number: str) -> "NDArray[
     import numpy as np
 
     scores, refused = folder.scores / f"{number}.npy", folder.scores / f"{number}.refused"
+    watch = QuorumWatch(RUN_AGAIN)
     with waiting(f"the scores of batch {number}"):
         while not scores.exists():
             if refused.exists():
@@ -187,6 +197,7 @@ def _scores(folder: "KeyFolder", client: "NodeClient", number: str) -> "NDArray[
                 raise MedwardError(f"batch {number} gave way to a newer one; have its flows scored again")
             if told["closed"] and not told["answered"]:
                 raise MedwardError(f"batch {number} gets no answer: {told['state']}")
+            watch.look(client.get("/status"))
             time.sleep(LOOK_SECONDS)
     found: NDArray[np.float64] = np.load(scores, allow_pickle=False)
     return found

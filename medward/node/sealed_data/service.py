@@ -4,12 +4,14 @@
     withdraw  Withdraw is ordered -> the label falls -> the blocks are collected
     publish   the public key -> the store -> DataKey is ordered
 
-`take` is begun again after a crash for whatever still lies in data/unsent; each of its steps may be done twice.
+`take` is begun again after a crash for whatever still lies in data/unsent; each of its steps may be done twice. What
+the ledger does not order in time goes on after the caller was told so, until the node stops.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from medward.errors import MedwardError
@@ -32,6 +34,8 @@ from medward.store.limits import file_of, file_up_to
 LABEL = "data"
 _LOG = logging.getLogger("medward.node")
 _MOST_BYTES = 2**32  # of another member's sealed data
+_ORDER_SECONDS = 100.0  # as long as a change of the members is waited for
+_STARTED_AGAIN = "the node goes on once the ledger does; if it is started again before, run the same command again"
 _SCHEMAS = {dataset.schema.digest: name for name, dataset in DATASETS.items()}
 
 
@@ -45,6 +49,7 @@ class SealedDataService:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._folder = DataFolder(host.data)
+        self._going_on: set[asyncio.Task[None]] = set()
 
     def listed(self) -> Sequence[Mapping[str, Any]]:
         """Return the data sets that are on record, as JSON values, the latest first."""
@@ -91,7 +96,7 @@ class SealedDataService:
             try:
                 _LOG.info("data that were sealed before are kept now: %s", await self.take(name))
             except MedwardError as error:
-                _LOG.warning("the sealed data %s cannot be kept: %s", self._folder.folder / "unsent" / name, error)
+                _LOG.warning("the sealed data %s are not on record: %s", self._folder.folder / "unsent" / name, error)
 
     async def take(self, name: str) -> str:
         """Put sealed data that wait into the store and on record; return their CID."""
@@ -101,19 +106,31 @@ class SealedDataService:
         self._check_own(header.origin)
         cid = await asyncio.to_thread(self._host.store.add_file, path, pin=LABEL)
         record = SealedData(str(cid), header.origin.schema, header.origin.rows, header.readers)
+        how = "the sealed data are kept and go on record once the ledger goes on; do not seal them a second time"
+        await self._in_time(self._put_on_record(record, cid, path), how)
+        return record.data
+
+    async def _put_on_record(self, record: SealedData, cid: Cid, path: Path) -> None:
         if record.data not in self._on_record().sets:
             try:
                 await self._order(record)
             except NodeError:
-                await asyncio.to_thread(self._let_go, cid)
-                path.unlink(missing_ok=True)
-                raise
+                # An earlier attempt may have been ordered meanwhile: then it is the second that is refused.
+                if record.data not in self._on_record().sets:
+                    await asyncio.to_thread(self._let_go, cid)
+                    path.unlink(missing_ok=True)
+                    raise
         path.unlink(missing_ok=True)
-        return record.data
 
     async def _withdraw(self, name: str) -> None:
-        cid = self._cid_of(name)
-        await self._order(Withdraw(name))
+        await self._in_time(self._take_off_record(self._cid_of(name)), _STARTED_AGAIN)
+
+    async def _take_off_record(self, cid: Cid) -> None:
+        try:
+            await self._order(Withdraw(str(cid)))
+        except NodeError:
+            if str(cid) in self._on_record().sets:
+                raise
         await asyncio.to_thread(self._let_go, cid)
 
     async def _fetch(self, name: str) -> None:
@@ -124,7 +141,7 @@ class SealedDataService:
         key = await asyncio.to_thread(self._folder.key)
         cid = str(await asyncio.to_thread(self._host.store.add, key.public, pin=LABEL))
         if self._on_record().keys.get(self._host.name) != cid:
-            await self._order(DataKey(cid))
+            await self._in_time(self._order(DataKey(cid)), _STARTED_AGAIN)
         return cid
 
     async def _key_of(self, member: str) -> bytes:
@@ -134,6 +151,23 @@ class SealedDataService:
         public = await asyncio.to_thread(self._host.store.read, Cid.parse(name), file_of(PUBLIC_BYTES))
         await asyncio.to_thread(self._host.store.pin, Cid.parse(name), LABEL)
         return public
+
+    async def _in_time(self, ordering: Coroutine[Any, Any, None], how_it_goes_on: str) -> None:
+        """Wait for an order and what follows from it, but not for ever: without a quorum nothing is ordered.
+
+        The order is not taken back then. It may be with other members already, and what follows from it must follow.
+        """
+        task = asyncio.create_task(ordering)
+        self._going_on.add(task)
+        task.add_done_callback(self._going_on.discard)
+        done, _ = await asyncio.wait({task}, timeout=_ORDER_SECONDS)
+        if not done:
+            task.add_done_callback(_tell_failure)
+            raise NodeError(
+                f"the ledger ordered nothing within {_ORDER_SECONDS:.0f} s, see `medward federation status`; nothing "
+                f"is lost: {how_it_goes_on}"
+            )
+        await task
 
     async def _order(self, record: DataRecord) -> None:
         state = self._state()
@@ -173,3 +207,8 @@ class SealedDataService:
         if state is None:
             raise NodeError("the node does not know yet how the federation stands; try again in a moment")
         return decode_state(state)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        _LOG.warning("what the ledger did not order in time came to nothing: %s", failure)

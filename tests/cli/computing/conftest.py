@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,11 @@ from medward.node.trial.founding import Seat, found_on_one_machine
 from medward.node.trial.ports import free_ports
 
 Homes = Callable[[str], dict[str, Path]]
+
+_PEERS = {name: {"heard_seconds": seconds} for name, seconds in (("b", 0.4), ("c", 80.0), ("d", 90.0))}
+#: What a node of four says while two are silent, and what it says else.
+NO_QUORUM: dict[str, Any] = {"ledger": {"has_quorum": False, "in_reach": 2, "quorum": 3, "peers": _PEERS}}
+QUORUM: dict[str, Any] = {"ledger": {"has_quorum": True, "in_reach": 3, "quorum": 3, "peers": {}}}
 
 
 @pytest.fixture

@@ -1,18 +1,28 @@
 """The part that `medward score` and `medward outsource` share: whose node is asked, and waiting for what it does."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medward.cli.computing import member
-from medward.cli.computing.member import client_of, compute_for_others, wait_for, wait_until_carried_out
+from medward.cli.computing.member import (
+    NO_QUORUM_SECONDS,
+    RUN_AGAIN,
+    QuorumWatch,
+    client_of,
+    compute_for_others,
+    wait_for,
+    wait_until_carried_out,
+)
 from medward.errors import BadUsage, MedwardError
 from medward.node.api.client import NodeClient
 from medward.node.computing.orders import refusal_of
 from medward.node.errors import NodeError
 from medward.node.home.configuration import add_participant, read_configuration
-from tests.cli.computing.conftest import Homes
+from tests.cli.computing.conftest import NO_QUORUM, QUORUM, Homes
 from tests.store.hostile import Exchange, hostile_peer
 
 
@@ -26,13 +36,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(member, "LOOK_SECONDS", 0.001)
 
 
-def answering(change: Callable[[], object] = lambda: None) -> Callable[[Exchange], None]:
+def answering(change: Callable[[], object] = lambda: None, status: Any = QUORUM) -> Callable[[Exchange], None]:
     """Return a node that answers, and does something at each request."""
 
     def answer(request: Exchange) -> None:
         change()
         request.begin(content_type="application/json")
-        request.send(b"{}")
+        request.send(json.dumps(status).encode())
 
     return answer
 
@@ -109,3 +119,44 @@ def test_order_that_was_put_aside_is_told_in_the_words_of_the_node_and_once(tmp_
             wait_until_carried_out(client, tmp_path, order)
         wait_until_carried_out(client, tmp_path, order)
     assert list(tmp_path.iterdir()) == []
+
+
+def looks(*told: tuple[float, dict[str, Any]]) -> None:
+    """Let a command look at what its node says, at these seconds."""
+    now = [0.0]
+    watch = QuorumWatch(RUN_AGAIN, lambda: now[0])
+    for now[0], status in told:
+        watch.look(status)
+
+
+def test_waiting_ends_after_a_minute_without_a_quorum_and_the_silent_are_named() -> None:
+    looks((5.0, NO_QUORUM), (5.0 + NO_QUORUM_SECONDS - 1, NO_QUORUM))
+    with pytest.raises(NodeError) as ended:
+        looks((5.0, NO_QUORUM), (35.0, NO_QUORUM), (5.0 + NO_QUORUM_SECONDS, NO_QUORUM))
+    assert str(ended.value) == (
+        "no quorum for 60 s: 2 of 4 members are in reach and 3 are needed, so nothing is ordered; not heard of: c, d; "
+        "nothing is lost: run the same command again once enough members are back"
+    )
+
+
+def test_what_takes_hours_is_waited_for_while_a_quorum_comes_back_within_a_minute() -> None:
+    looks(*((60.0 * minute, QUORUM) for minute in range(600)))
+    looks(*((30.0 * half, QUORUM if half % 3 == 2 else NO_QUORUM) for half in range(600)))
+    looks(*((60.0 * minute, status) for minute in range(600) for status in ({}, {"ledger": {"engine": "cometbft"}})))
+
+
+def test_command_that_waits_for_its_node_ends_without_a_quorum_and_its_order_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member, "NO_QUORUM_SECONDS", 0.01)
+    order = tmp_path / "order"
+    order.write_text("rows")
+    left = iter(range(60))
+    # A command that waits for ever meets what is no status in the end, and fails.
+    node_without_a_quorum = answering(lambda: next(left), NO_QUORUM)
+    with hostile_peer(node_without_a_quorum) as node, NodeClient(node.peer.url, "token") as client:
+        with pytest.raises(NodeError, match=r"not heard of: c, d; nothing is lost: run the same command again"):
+            wait_for(client, "what is never ordered", lambda: False)
+        with pytest.raises(NodeError, match=r"not heard of: c, d; it stays"):
+            wait_until_carried_out(client, tmp_path, order, "it stays")
+    assert order.read_text() == "rows"

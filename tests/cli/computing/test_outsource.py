@@ -1,15 +1,19 @@
 """`medward outsource` where it cannot work: one sentence, and nothing left behind."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from medward.cli.computing import member, outsource
 from medward.cli.computing.outsource import lines_of
+from medward.node.api.client import NodeClient
 from medward.node.outsourced.folder import OutsourcedFolder
 from medward.node.outsourced.telling import told_of_plans, told_of_task
-from tests.cli.computing.conftest import Homes
+from tests.cli.computing.conftest import NO_QUORUM, Homes
 from tests.cli.conftest import Run
 from tests.federation.outsourced.world import COHORT, columns_of, encrypted_ward
+from tests.store.hostile import Exchange, hostile_peer
 
 
 @pytest.fixture
@@ -66,3 +70,25 @@ def test_plans_and_tasks_are_told_in_lines(tmp_path: Path) -> None:
         "this member computes, and holds the rows of east",
         "this member's key may still open 1023 tasks",
     ]
+
+
+def test_command_ends_without_a_quorum_and_its_order_stays_with_the_node(
+    medward: Run, homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member, "NO_QUORUM_SECONDS", 0.01)
+    left = iter(range(20))
+
+    def answer(request: Exchange) -> None:
+        # A command that waits for ever meets no node any more in the end.
+        if next(left, None) is not None:
+            request.begin(content_type="application/json")
+            request.send(json.dumps([{"plan": "3"}] if request.path == "/models" else NO_QUORUM).encode())
+
+    with hostile_peer(answer) as node:
+        monkeypatch.setattr(outsource, "_client", lambda _: NodeClient(node.peer.url, "token"))
+        done = medward("outsource", "train", "--home", homes["outsourced"])
+    assert (done.code, done.out) == (1, "")
+    assert "2 of 4 members are in reach and 3 are needed, so nothing is ordered; not heard of: c, d" in done.sentence
+    assert "nothing is lost: the order stays with the node" in done.sentence
+    assert "do not give it a second time, `medward outsource list` shows it then" in done.sentence
+    assert len(list((homes["outsourced"] / "participant").rglob("*.task"))) == 1

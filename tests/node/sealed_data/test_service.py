@@ -19,6 +19,7 @@ from medward.ledger.types import Block, Member, Receipt
 from medward.node import interfaces
 from medward.node.errors import NodeError
 from medward.node.interfaces import Host, LedgerEvent
+from medward.node.sealed_data import service
 from medward.node.sealed_data.folder import DataFolder
 from medward.node.sealed_data.service import LABEL, SealedDataService
 from medward.store.cid import Cid
@@ -30,15 +31,21 @@ SCHEMA = DATASETS["ward"].schema.digest
 
 
 class Seen(interfaces.Ledger):
-    """A member's view of a log that orders at once; it may stop to answer, as a node does that is killed."""
+    """A member's view of a log that orders at once; it may stop to answer, as a node does that is killed.
+
+    Without a quorum it orders nothing until there is one.
+    """
 
     def __init__(self, log: Ledger, name: str) -> None:
         self.log, self.name = log, name
         self.dead = False
+        self.quorum: asyncio.Event | None = None
 
     async def submit(self, payload: bytes) -> Receipt:
         if self.dead:
             raise ConnectionError("killed")
+        if self.quorum is not None:
+            await self.quorum.wait()
         [result] = self.log.order((self.name, payload)).results
         if result.code:
             raise TransactionRefused(result.data.decode(), result.code)
@@ -184,3 +191,66 @@ def test_only_what_is_on_record_is_fetched(world: World) -> None:
         world.do("a", fetch=str(Cid.of(b"anything")))
     cid = world.do("a", take=world.write("a"))["data"]
     assert world.do("b", fetch=cid) == {"data": cid}
+
+
+def do_without_a_quorum(world: World, monkeypatch: pytest.MonkeyPatch, **wanted: str) -> str:
+    """Have something done by a while no quorum is in reach, and then bring it back; return what was said."""
+    monkeypatch.setattr(service, "_ORDER_SECONDS", 0.01)
+
+    async def run() -> str:
+        quorum = world.seen["a"].quorum = asyncio.Event()
+        height = world.log.height
+        with pytest.raises(NodeError) as refusal:
+            async with asyncio.timeout(20):
+                await world.service("a").do(wanted)
+        assert world.log.height == height
+        quorum.set()
+        # What was begun goes on by itself, in a task of the service.
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+        return str(refusal.value)
+
+    said = asyncio.run(run())
+    assert said.startswith("the ledger ordered nothing within ")
+    assert "nothing is lost" in said
+    return said
+
+
+def test_data_sealed_without_a_quorum_are_kept_and_go_on_record_once_it_is_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record may be with other members when the command ends: without its blob it would name nothing."""
+    said = do_without_a_quorum(world, monkeypatch, take=world.write("a", b"patients"))
+    assert "do not seal them a second time" in said
+    [one] = world.service("a").listed()
+    assert world.store.has(Cid.parse(one["data"]))
+    assert world.folders["a"].all_unsent() == []
+
+
+def test_data_withdrawn_without_a_quorum_leave_once_it_is_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    cid = world.do("a", take=world.write("a"))["data"]
+    assert "run the same command again" in do_without_a_quorum(world, monkeypatch, withdraw=cid)
+    assert list(world.service("a").listed()) == []
+    assert world.store.usage().blocks == 0
+
+
+def test_key_published_without_a_quorum_is_known_once_it_is_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "run the same command again" in do_without_a_quorum(world, monkeypatch, publish="key")
+    assert bytes.fromhex(world.do("b", key_of="a")["key"]) == world.folders["a"].key().public
+
+
+def test_data_that_two_attempts_put_on_record_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A participant that is made anew takes what another attempt has handed in, and one of both is refused."""
+    monkeypatch.setattr(service, "_ORDER_SECONDS", 20.0)
+    waiting = world.write("a", b"patients")
+
+    async def run() -> None:
+        quorum = world.seen["a"].quorum = asyncio.Event()
+        attempts = [asyncio.create_task(world.service("a").take(waiting)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        quorum.set()
+        assert len({*await asyncio.gather(*attempts)}) == 1
+
+    asyncio.run(run())
+    [one] = world.service("a").listed()
+    assert world.store.has(Cid.parse(one["data"]))
+    assert [str(pin.cid) for pin in world.store.pins(LABEL)] == [one["data"]]

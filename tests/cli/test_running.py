@@ -1,12 +1,14 @@
 """What is asked of running nodes, and what is said of them: also where none runs, and where one says what is not so."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from medward.cli import _console
 from medward.cli.running import _show
 from medward.node.home.cards import read_card
 from medward.node.ledger.wishes import told
@@ -31,11 +33,13 @@ class Node:
         self.refusal: str | None = None
         self.asked: list[Any] = []
         self.url = ""
+        self.seconds = 0.0
 
     def answer(self, request: Exchange) -> None:
         if request.command == "POST":
             body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
             self.asked.append(json.loads(body) if body else request.path)
+        time.sleep(self.seconds)
         request.begin(200 if self.refusal is None else 403, content_type="application/json")
         found = self.answers.get(request.path) if self.refusal is None else {"error": self.refusal}
         request.send(json.dumps(found).encode())
@@ -213,6 +217,22 @@ def test_what_was_ordered_is_told_with_its_height(ask: Ask, node: Node, trial: P
     assert node.asked[1:] == [{"remove": "south"}, {"retract": "south"}, {"leave": True}, "/resume"]
     told = ask("admit", trial / "h2" / "card.json", "--fingerprint", fingerprint, "--json").document
     assert told == {"height": 7, "member": "north", "card_fingerprint": card.fingerprint}
+
+
+def test_command_that_waits_for_the_ledger_says_so(
+    ask: Ask, node: Node, trial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(_console.QUIET)
+    for seconds in ("_FIRST_SECONDS", "_TELL_SECONDS", "_LOOK_SECONDS"):
+        monkeypatch.setattr(_console, seconds, 0.01)
+    node.answers |= {"/members": {"height": 7, "member": "north"}, "/resume": {"height": 8, "member": "north"}}
+    node.answers["/resume"]["needed"] = 2
+    node.seconds = 0.3
+    card = trial / "h2" / "card.json"
+    for words in (("admit", card), ("remove", "south"), ("retract", "south"), ("leave",), ("resume",)):
+        done = ask(*words)
+        assert done.code == 0
+        assert "waiting for the ledger to order it (" in done.err
 
 
 def test_card_of_another_fingerprint_is_sent_to_nobody(ask: Ask, node: Node, trial: Path) -> None:

@@ -1,12 +1,20 @@
 """The metrics of a node, as Prometheus reads them, and the same in words."""
 
-from typing import Any
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from medward.cli.running import _show
 from medward.node.api.metrics import NodeCollector, render_metrics
+from medward.node.api.server import ApiServer
+from medward.node.interfaces import Participant
+from medward.node.ledger.pbft import Consensus
+from medward.node.node import Node
+from medward.node.refused_requests import RefusedRequests
 from medward.node.store.disk_space import disk_warnings
+from medward.node.supervision import Restarts
 
 PEER = {"heard_seconds": 0.4, "clock_ahead_seconds": 0.0, "height": 9}
 
@@ -60,6 +68,48 @@ def test_rounds_model_and_disk_are_told() -> None:
         "medward_disk_free_bytes 3.221225472e+09",
         "medward_ledger_quorum 1.0",
         'medward_peer_heard_seconds{peer="b"} 0.4',
+    }
+
+
+def without_a_quorum() -> dict[str, Any]:
+    """What a node of four says of itself while two are silent."""
+    told = status()
+    silent = PEER | {"heard_seconds": 70.0}
+    told["ledger"] |= {"has_quorum": False, "in_reach": 2, "peers": {"b": PEER, "c": silent, "d": silent}}
+    return told
+
+
+class Metered(Node):
+    """A node of which nothing is there but what it says of itself, and what works out whether that is well."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told = told
+        self._phase = "running"
+        self._participant = cast(Participant, object())
+        self._consensus = cast(Consensus, SimpleNamespace(failure=lambda: None))
+        self._api = cast(ApiServer, SimpleNamespace(guard=SimpleNamespace(refused={})))
+        self._refused_requests = RefusedRequests()
+        self._restarts = Restarts()
+
+    async def status(self) -> dict[str, Any]:
+        return self._told | {"problem": self._problem(self._told["ledger"])}
+
+
+@pytest.mark.parametrize(("told", "healthy"), [(status(), "1.0"), (without_a_quorum(), "0.0")])
+def test_node_is_healthy_only_while_a_quorum_is_in_reach(told: dict[str, Any], healthy: str) -> None:
+    assert f"medward_healthy {healthy}" in asyncio.run(Metered(told).metrics()).decode().splitlines()
+
+
+def test_clocks_are_told_with_their_sign() -> None:
+    """Operators alert on them: a sign the wrong way round sends them to the wrong hospital."""
+    told = status()
+    ahead, unknown = PEER | {"clock_ahead_seconds": 2.5}, PEER | {"clock_ahead_seconds": None}
+    told["ledger"] |= {"clock_off_seconds": -300.0, "peers": {"b": ahead, "c": PEER, "d": unknown}}
+    clocks = {line for line in lines_of(told) if "clock" in line and not line.startswith("#")}
+    assert clocks == {
+        'medward_peer_clock_ahead_seconds{peer="b"} 2.5',
+        'medward_peer_clock_ahead_seconds{peer="c"} 0.0',
+        "medward_ledger_clock_off_seconds -300.0",
     }
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from medward.node.ledger.reach import clock_warnings, no_quorum, problem_of, silence_warnings
+from medward.node.ledger.reach import SILENCE_SECONDS, clock_warnings, no_quorum, problem_of, silence_warnings
 
 
 def ledger(heard: dict[str, float], ahead: dict[str, float | None] | None = None, **fields: Any) -> dict[str, Any]:
@@ -14,6 +14,16 @@ def ledger(heard: dict[str, float], ahead: dict[str, float | None] | None = None
     reached = 1 + sum(seconds <= 5 for seconds in heard.values())
     told = {"peers": peers, "in_reach": reached, "quorum": 3, "has_quorum": reached >= 3, "clock_drift_seconds": 10.0}
     return told | fields
+
+
+def test_lost_quorum_is_told_of_within_ten_seconds() -> None:
+    """A member that dies may have spoken just before: it is silent from then on, and whoever looks sees it then.
+
+    Twice the silence is within the ten seconds that operators are promised, even if a look takes as long again.
+    """
+    assert 2 * SILENCE_SECONDS <= 10
+    just_silent = SILENCE_SECONDS + 0.1
+    assert no_quorum(ledger({"b": 0.4, "c": just_silent, "d": just_silent})) is not None
 
 
 def test_two_of_four_out_of_reach_are_named() -> None:

@@ -1,14 +1,18 @@
 """What a node has kept already, it does not reckon again when it comes back."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from medward.agents.sentinel.model import load_model
 from medward.node.training.outcomes import Outcomes
 from medward.node.training.round_history import RoundHistory
 from tests.node.training.test_model_folder import ModelFolder, SentinelModel, model, of_round
+from tests.node.training.test_participant import Part
 
 __all__ = ["model"]
 
@@ -71,3 +75,29 @@ def test_round_that_ended_while_nobody_took_the_time_has_no_age(home: Path) -> N
 def test_damaged_history_costs_nothing_but_the_ages(tmp_path: Path) -> None:
     (tmp_path / "rounds.jsonl").mkdir()
     assert Outcomes(SimpleNamespace(), RoundHistory(tmp_path), None).told(1.0)["last_final_round"] is None  # type: ignore[arg-type]
+
+
+def test_model_is_kept_after_every_final_round_and_not_at_the_end_alone(tmp_path: Path, model: SentinelModel) -> None:
+    """A hospital uses the model of the last round while the next one goes on, for hours."""
+
+    async def for_use(name: str, *_: object) -> SentinelModel:
+        return of_round(model, int(name[1:]))
+
+    async def validation(_: SentinelModel) -> None:
+        return None
+
+    bench: Any = SimpleNamespace(for_use=for_use, validation=validation)
+    kept = Outcomes(bench, RoundHistory(tmp_path), tmp_path / "model")
+    over: list[dict[str, Any]] = []
+
+    def rounds() -> Sequence[dict[str, Any]]:
+        return over[::-1]
+
+    for number in range(3):
+        state = state_after(number, f"m{number}")
+        state.membership, state.agreement = SimpleNamespace(names=("north",)), SimpleNamespace(protect="none")
+        state.next = SimpleNamespace(task="train")  # so that the plan is not fulfilled
+        over.append({"round": number, "outcome": "final", "task": "train", "model": state.model})
+        asyncio.run(Part(state, _outcomes=kept, rounds=rounds).see_a_block())
+        assert load_model(tmp_path / "model").provenance.round == number
+        assert [one["round"] for one in RoundHistory(tmp_path).rounds()] == [*range(number + 1)]

@@ -1,18 +1,26 @@
 """A node that trains: what it keeps, what it tells."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import pytest
 
+from medward.federation.application import FederationSnapshot
 from medward.federation.model.hospital import Carried
 from medward.federation.model.survey import first_model
+from medward.federation.participant import FederationMember
 from medward.federation.records import Attest, Submit
 from medward.federation.round.state import AnswerAudit, Phase, Round
 from medward.federation.terms import Terms
-from medward.node.errors import InvalidConfiguration
+from medward.ledger.types import Block
+from medward.node.errors import InvalidConfiguration, NodeError
+from medward.node.interfaces import Host, Ordered
+from medward.node.training import participant
 from medward.node.training.data import ParticipantSettings, own_side, read_settings
 from medward.node.training.files import TrainingFiles
 from medward.node.training.recent_models import RecentModels
@@ -113,3 +121,42 @@ def test_round_log_goes_on_where_a_node_comes_back_in_the_middle_of_a_round() ->
     (told,) = log.told({"round/00000004": msgspec.msgpack.encode(ended(4))}.get)
     assert told["phases"] == {"answering": 5.0}
     assert told["seconds"] == {"wait": 2.0}
+
+
+class Part(participant.TrainingParticipant):
+    """A participant of which nothing is there but the ledger's state, and what the test gives it."""
+
+    def __init__(self, state: Any, **parts: Any) -> None:
+        self._machine = cast(FederationMember, SimpleNamespace(state=state))
+        self._tasks = set()
+        self._failure = None
+        vars(self).update(parts)
+
+    async def see_a_block(self) -> None:
+        """Take an event of the ledger, and see what it began to its end."""
+        snapshot = FederationSnapshot.__new__(FederationSnapshot)
+        await self._take(Ordered(cast(Block, SimpleNamespace(transactions=())), (), snapshot))
+        await asyncio.gather(*self._tasks)
+
+    async def _in_turn(self, *_: object) -> None:
+        """Leave the machine alone: the state is the test's."""
+
+    async def _let_go(self) -> None:
+        """Keep every blob."""
+
+
+def test_federation_that_cannot_order_that_it_goes_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(participant, "_ORDER_SECONDS", 0.01)
+
+    async def never(_: bytes) -> None:
+        await asyncio.Event().wait()
+
+    host = cast(Host, SimpleNamespace(name="north", ledger=SimpleNamespace(submit=never)))
+    part = Part(SimpleNamespace(stopped="three rounds led to nothing", resuming=()), _host=host)
+
+    async def run() -> None:
+        async with asyncio.timeout(20):
+            await part.resume()
+
+    with pytest.raises(NodeError, match=r"the ledger ordered nothing within .*, and may still do"):
+        asyncio.run(run())

@@ -49,7 +49,7 @@ def seal(home: Home, client: NodeClient, path: Path, schema: bytes, rows: int, o
         others: members who can open it, too.
 
     Raises:
-        MedwardError: it cannot be done, and why; nothing is on record then, or the node finishes it when it starts.
+        MedwardError: it cannot be done, and why; nothing is on record then, or the node finishes it later.
     """
     name, folder = home.card().name, DataFolder(home.data)
     readers = {name: folder.key().public}

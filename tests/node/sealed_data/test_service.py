@@ -254,3 +254,18 @@ def test_data_that_two_attempts_put_on_record_are_kept(world: World, monkeypatch
     [one] = world.service("a").listed()
     assert world.store.has(Cid.parse(one["data"]))
     assert [str(pin.cid) for pin in world.store.pins(LABEL)] == [one["data"]]
+
+
+def test_data_that_are_withdrawn_twice_at_once_are_gone(world: World) -> None:
+    cid = world.do("a", take=world.write("a"))["data"]
+
+    async def run() -> None:
+        quorum = world.seen["a"].quorum = asyncio.Event()
+        attempts = [asyncio.create_task(world.service("a").do({"withdraw": cid})) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        quorum.set()
+        assert await asyncio.gather(*attempts) == [{"data": cid}] * 2
+
+    asyncio.run(run())
+    assert list(world.service("a").listed()) == []
+    assert world.store.usage().blocks == 0

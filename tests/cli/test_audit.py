@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medward.audit.homes import Audit, MakePage
+from medward.audit.homes import Audit, MakePage, audit
 from medward.cli import _console
 from medward.cli._console import QUIET
 from medward.errors import printable
@@ -66,7 +66,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_audit_says_what_it_checks_while_it_checks_it(
     medward: Run, scored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    audit, told = medward.audit.homes.audit, list[str]()
+    told: list[str] = []
 
     def slow_audit(home: Path, only: int | None, said: Callable[[str], None], page: MakePage) -> Audit:
         """Audit, but wait at every step for its line of progress."""
@@ -81,7 +81,7 @@ def test_audit_says_what_it_checks_while_it_checks_it(
 
         return audit(home, only, said_and_heard, page)
 
-    monkeypatch.setattr(medward.audit.homes, "audit", slow_audit)
+    monkeypatch.setattr("medward.audit.homes.audit", slow_audit)
     monkeypatch.delenv(QUIET)
     for name in ("_FIRST_SECONDS", "_TELL_SECONDS", "_LOOK_SECONDS"):
         monkeypatch.setattr(_console, name, 0.01)

@@ -28,8 +28,9 @@ from medward.federation.simulation.machines import RoundReport
 from medward.federation.simulation.training import FederatedTraining, Options
 from medward.federation.sums.interface import IntVector, SumTerms
 from medward.federation.sums.plain import PlainSum
-from medward.flows.prepared import PreparedData
-from tests.agents.conftest import RECIPE
+from medward.flows.datasets import Cut, Dataset
+from medward.flows.prepared import PreparedData, prepare
+from tests.agents.conftest import RECIPE, SCHEMA, toy_flows
 from tests.federation.conftest import Start
 
 
@@ -236,6 +237,18 @@ def test_finished_run_is_resumed_with_its_model_and_no_more_rounds(federation: S
     assert resumed.run(tmp_path, more.append).name == model.name
     assert more == []
     assert resumed.reports == whole.reports
+
+
+@pytest.mark.slow
+@pytest.mark.release
+def test_a_hundred_hospitals_train_in_one_process_and_each_round_is_told() -> None:
+    """More than the 64 who hold keys where sums are encrypted; here they are in the open."""
+    prepared = prepare(Dataset(SCHEMA, home="nowhere", cut=Cut.BLOCKS, block_rows=20), toy_flows(4000, 0), "honest", 0)
+    training = FederatedTraining(prepared, RECIPE, Options(sites=100, rounds=2, protect="none", seed=1))
+    told: list[tuple[str, str, int]] = []
+    training.run(None, lambda report: told.append((report.task, report.outcome, len(report.cohort))))
+    assert [task for task, *_ in told][-2:] == ["train", "train"]
+    assert {(outcome, cohort) for _, outcome, cohort in told} == {("final", 100)}
 
 
 def _refusing(training: FederatedTraining, times: int) -> FederatedTraining:

@@ -109,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("run", "inside", "send", "table"))
     parser.add_argument("--model", default="")
-    for name, value in (("rate", 100_000), ("seconds", 60), ("ring", 64), ("repeats", 1)):
+    for name, value in (("rate", 100_000), ("seconds", 60), ("ring", 128), ("repeats", 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--keep", action="store_true", help=f"also write {KEPT.name}")
     options = parser.parse_args()

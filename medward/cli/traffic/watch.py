@@ -46,7 +46,7 @@ def watch(
         None, help="The file that alerts are appended to, made with its folder; without it, standard output."
     ),
     devices: DeviceKey = typer.Option(DeviceKey.MAC, help="What devices are known by, as in the model's tables."),
-    ring: int = typer.Option(64, min=2, max=4096, help="MiB of the ring that takes an interface's bursts."),
+    ring: int = typer.Option(128, min=2, max=4096, help="MiB of the ring that takes an interface's bursts."),
 ) -> None:
     """Watch traffic with a trained model, and write a line for each alert.
 

@@ -80,7 +80,7 @@ class InterfaceRing:
         CaptureDenied: there is no such interface, capturing is not permitted, or its frames cannot be read.
     """
 
-    def __init__(self, interface: str, mebibytes: int = 64) -> None:
+    def __init__(self, interface: str, mebibytes: int = 128) -> None:
         self.interface = interface
         self._blocks = max(mebibytes * (1 << 20) // BLOCK, 2)
         self._received = self._dropped = 0

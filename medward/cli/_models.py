@@ -40,8 +40,8 @@ def open_model(path: Path) -> "SentinelModel":
     if (path / DESCRIPTION).is_file():
         raise BadModel(
             f"{path} holds a plain network or one of your own ({DESCRIPTION}), and this command needs a Sentinel, such "
-            "as `medward train` writes: `medward evaluate` measures a plain network, and in Python "
-            "medward.load_model reads both, whose `predict` decides."
+            "as `medward train` writes. `medward evaluate` measures a plain network; in Python, "
+            "medward.load_model reads networks of both kinds, and their `predict` decides."
         )
     return load_model(path)
 

@@ -17,7 +17,7 @@ from medward.node.home.federation_file import FederationFile, check_distinct
 from medward.node.home.folder import Home
 from medward.node.interfaces import Rules, StateReader
 from medward.node.ledger.pbft import Consensus, check_not_replaced
-from medward.node.ledger.submitter import Submitter
+from medward.node.ledger.submitter import Submitter, in_time
 from medward.node.store.blobs import NodeStore
 from medward.store.errors import StoreError
 from medward.store.gateway.peer import Peer
@@ -25,7 +25,6 @@ from medward.store.gateway.peer import Peer
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.5
 _RECONNECT_SECONDS = 30.0
-_ORDER_SECONDS = 100.0
 
 
 class MembershipWatcher:
@@ -169,15 +168,9 @@ class MembershipWatcher:
     async def _order(self, payloads: Sequence[bytes], submitter: Submitter) -> int:
         """Hand payloads in, one after the other; return the height of the last."""
         height = 0
-        try:
-            async with asyncio.timeout(_ORDER_SECONDS):
-                for payload in payloads:
-                    height = (await submitter.submit(payload)).height
-        except TimeoutError:
-            raise NodeError(
-                f"the ledger ordered nothing within {_ORDER_SECONDS:.0f} s; look at `medward federation status`, "
-                "the change may still be ordered"
-            ) from None
+        async with in_time("the change may still be ordered"):
+            for payload in payloads:
+                height = (await submitter.submit(payload)).height
         return height
 
     async def _follow(self, members: Sequence[Member], contacts: Mapping[str, Contact]) -> None:

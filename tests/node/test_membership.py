@@ -9,18 +9,15 @@ from typing import Any, cast
 import pytest
 
 from medward.ledger.types import Receipt
-from medward.node import membership
 from medward.node.api import client
 from medward.node.errors import NodeError
 from medward.node.home.cards import Card, Contact
 from medward.node.home.folder import Home
 from medward.node.interfaces import Rules
 from medward.node.ledger.pbft import Consensus
-from medward.node.ledger.submitter import Submitter
+from medward.node.ledger.submitter import ORDER_SECONDS, Submitter
 from medward.node.membership import MembershipWatcher, _can_be_called
-from medward.node.sealed_data import service
 from medward.node.store.blobs import NodeStore
-from medward.node.training import participant
 from medward.node.trial.founding import Seat, found_on_one_machine
 from medward.node.trial.ports import free_ports
 
@@ -85,7 +82,7 @@ Change = Callable[[MembershipWatcher, Card, Submitter], Awaitable[Any]]
 def test_change_that_is_not_ordered_in_time_is_told_so(
     founded: dict[str, Home], monkeypatch: pytest.MonkeyPatch, change: Change
 ) -> None:
-    monkeypatch.setattr(membership, "_ORDER_SECONDS", 0.01)
+    monkeypatch.setattr("medward.node.ledger.submitter.ORDER_SECONDS", 0.01)
     cards = {name: home.card() for name, home in founded.items()}
     consensus = SimpleNamespace(members=[cards[name].member for name in ("north", "south")])
     rules = SimpleNamespace(change_members=lambda *_: [b"change"], retract_wish=lambda _: b"retract")
@@ -111,5 +108,4 @@ def test_change_that_is_not_ordered_in_time_is_told_so(
 
 def test_time_out_of_an_order_ends_before_that_of_the_command() -> None:
     """Else the command says that the node does not answer, where it is the ledger that orders nothing."""
-    assert membership._ORDER_SECONDS == participant._ORDER_SECONDS == service._ORDER_SECONDS
-    assert membership._ORDER_SECONDS < client._ORDER_SECONDS < client._DATA_SECONDS
+    assert ORDER_SECONDS < client._ORDER_SECONDS < client._DATA_SECONDS

@@ -8,6 +8,8 @@ and no more are under way at once than the window holds.
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from medward.ledger.errors import LedgerError, NotCanonical, TransactionRefused
@@ -16,6 +18,7 @@ from medward.ledger.pbft.replica.requests import BUSY
 from medward.ledger.signatures import Signer
 from medward.ledger.transactions import sign_transaction
 from medward.ledger.types import Engine, Receipt, Transaction
+from medward.node.errors import NodeError
 from medward.node.home.private_files import write_private
 
 _LOG = logging.getLogger("medward.node")
@@ -23,6 +26,27 @@ _RESERVED = 1024
 _AT_ONCE = NONCE_WINDOW // 2
 _ASK_AGAIN_SECONDS = 10.0
 _BUSY_SECONDS = (0.05, 2.0)
+#: For so long whoever asked for an order is kept waiting: without a quorum nothing is ordered.
+ORDER_SECONDS = 100.0
+
+
+@asynccontextmanager
+async def in_time(otherwise: str) -> AsyncIterator[None]:
+    """Wait for the ledger in here for ORDER_SECONDS at most.
+
+    Args:
+        otherwise: the end of the sentence if that was not enough: what becomes of what was handed in.
+
+    Raises:
+        NodeError: it was not enough; what was waited for is cancelled, unless it is shielded.
+    """
+    try:
+        async with asyncio.timeout(ORDER_SECONDS):
+            yield
+    except TimeoutError:
+        raise NodeError(
+            f"the ledger ordered nothing within {ORDER_SECONDS:.0f} s, see `medward federation status`; {otherwise}"
+        ) from None
 
 
 class Nonces:

@@ -26,6 +26,7 @@ from medward.flows.datasets import DATASETS
 from medward.ledger.errors import TransactionRefused
 from medward.node.errors import NodeError
 from medward.node.interfaces import Host
+from medward.node.ledger.submitter import in_time
 from medward.node.sealed_data.folder import DataFolder
 from medward.store.cid import Cid
 from medward.store.errors import StoreError
@@ -34,7 +35,6 @@ from medward.store.limits import file_of, file_up_to
 LABEL = "data"
 _LOG = logging.getLogger("medward.node")
 _MOST_BYTES = 2**32  # of another member's sealed data
-_ORDER_SECONDS = 100.0  # as long as a change of the members is waited for
 _STARTED_AGAIN = "the node goes on once the ledger does; if it is started again before, run the same command again"
 _SCHEMAS = {dataset.schema.digest: name for name, dataset in DATASETS.items()}
 
@@ -160,14 +160,12 @@ class SealedDataService:
         task = asyncio.create_task(ordering)
         self._going_on.add(task)
         task.add_done_callback(self._going_on.discard)
-        done, _ = await asyncio.wait({task}, timeout=_ORDER_SECONDS)
-        if not done:
-            task.add_done_callback(_tell_failure)
-            raise NodeError(
-                f"the ledger ordered nothing within {_ORDER_SECONDS:.0f} s, see `medward federation status`; nothing "
-                f"is lost: {how_it_goes_on}"
-            )
-        await task
+        try:
+            async with in_time(f"nothing is lost: {how_it_goes_on}"):
+                await asyncio.shield(task)
+        finally:
+            if not task.done():
+                task.add_done_callback(_tell_failure)
 
     async def _order(self, record: DataRecord) -> None:
         state = self._state()

@@ -51,6 +51,7 @@ from medward.ledger.errors import LedgerError, TransactionRefused
 from medward.ledger.types import Block
 from medward.node.errors import NodeError, NotCertified
 from medward.node.interfaces import FINISHED, HOW_TO_RESUME, Host, Ordered, Participant, Restored
+from medward.node.ledger.submitter import in_time
 from medward.node.ledger.wishes import log_wishes, told
 from medward.node.sealed_data.service import SealedDataService
 from medward.node.training.data import read_settings
@@ -67,7 +68,6 @@ from medward.store.limits import DagLimits, file_up_to
 
 _LOG = logging.getLogger("medward.node")
 _LOOK_SECONDS = 0.25
-_ORDER_SECONDS = 100.0
 #: What tells a sum, or a part of one: it is shown only where a quorum agreed on what it answers.
 _SHOWN = (Submit, Show, Answer, Respond, Complain)
 
@@ -153,14 +153,8 @@ class TrainingParticipant(Participant):
             raise NodeError("the federation has not stopped; there is nothing to resume")
         if name in state.resuming:
             raise NodeError(f"{name} has said already that the federation goes on; other members must say it too")
-        try:
-            async with asyncio.timeout(_ORDER_SECONDS):
-                receipt = await self._host.ledger.submit(encode_record(Resume()))
-        except TimeoutError:
-            raise NodeError(
-                f"the ledger ordered nothing within {_ORDER_SECONDS:.0f} s, and may still do; look at "
-                "`medward federation status`"
-            ) from None
+        async with in_time("the record that the federation goes on may still be ordered"):
+            receipt = await self._host.ledger.submit(encode_record(Resume()))
         return {"ordered": True, "height": receipt.height, "member": name, "needed": state.terms.faulty + 1}
 
     def status(self) -> Mapping[str, Any]:

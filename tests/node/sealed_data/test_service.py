@@ -19,7 +19,6 @@ from medward.ledger.types import Block, Member, Receipt
 from medward.node import interfaces
 from medward.node.errors import NodeError
 from medward.node.interfaces import Host, LedgerEvent
-from medward.node.sealed_data import service
 from medward.node.sealed_data.folder import DataFolder
 from medward.node.sealed_data.service import LABEL, SealedDataService
 from medward.store.cid import Cid
@@ -195,7 +194,7 @@ def test_only_what_is_on_record_is_fetched(world: World) -> None:
 
 def do_without_a_quorum(world: World, monkeypatch: pytest.MonkeyPatch, **wanted: str) -> str:
     """Have something done by a while no quorum is in reach, and then bring it back; return what was said."""
-    monkeypatch.setattr(service, "_ORDER_SECONDS", 0.01)
+    monkeypatch.setattr("medward.node.ledger.submitter.ORDER_SECONDS", 0.01)
 
     async def run() -> str:
         quorum = world.seen["a"].quorum = asyncio.Event()
@@ -240,7 +239,7 @@ def test_key_published_without_a_quorum_is_known_once_it_is_back(world: World, m
 
 def test_data_that_two_attempts_put_on_record_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A participant that is made anew takes what another attempt has handed in, and one of both is refused."""
-    monkeypatch.setattr(service, "_ORDER_SECONDS", 20.0)
+    monkeypatch.setattr("medward.node.ledger.submitter.ORDER_SECONDS", 20.0)
     waiting = world.write("a", b"patients")
 
     async def run() -> None:

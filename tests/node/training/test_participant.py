@@ -146,7 +146,7 @@ class Part(participant.TrainingParticipant):
 
 
 def test_federation_that_cannot_order_that_it_goes_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(participant, "_ORDER_SECONDS", 0.01)
+    monkeypatch.setattr("medward.node.ledger.submitter.ORDER_SECONDS", 0.01)
 
     async def never(_: bytes) -> None:
         await asyncio.Event().wait()
@@ -158,5 +158,7 @@ def test_federation_that_cannot_order_that_it_goes_on_says_so(monkeypatch: pytes
         async with asyncio.timeout(20):
             await part.resume()
 
-    with pytest.raises(NodeError, match=r"the ledger ordered nothing within .*, and may still do"):
+    with pytest.raises(
+        NodeError, match=r"ordered nothing within .* that the federation goes on may still be ordered"
+    ):
         asyncio.run(run())

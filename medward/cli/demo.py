@@ -216,27 +216,36 @@ class _Progress:
 
 def _how_to_go_on(words: _Words, simulate: bool) -> str:
     """Say what the user of an interrupted run can do, as a clause: nothing is named that would then be refused."""
+    from medward.node.trial import earlier_run
+
+    out = words.out
+    if _can_be_resumed(words, simulate):
+        return f"the same command with --resume goes on where this run in {out} was"
+    if earlier_run.replaceable(out):
+        return f"nothing in {out} can be resumed: the same command with --force begins anew"
+    # Homes without a mark: the run was interrupted while it made them, and they may be anybody's.
+    return f"nothing in {out} can be resumed: name another folder with --out to begin anew"
+
+
+def _can_be_resumed(words: _Words, simulate: bool) -> bool:
+    """Tell whether --resume would take up what lies in the folder."""
     from medward.federation.errors import FederationError
     from medward.federation.simulation import checkpoint
     from medward.federation.simulation.machines import member_names
     from medward.node.errors import NodeError
-    from medward.node.trial import earlier_run
     from medward.node.trial.trial import homes_of
 
     out, options = words.out, words.options
+    if options.protect == "outsourced":
+        return False
     try:
         if simulate:
             checkpoint.load(out / "checkpoint", options.text())
-        elif options.protect != "outsourced":
-            homes_of(out, member_names(options.sites))
         else:
-            raise NodeError("a task on encrypted rows is not taken up again")
+            homes_of(out, member_names(options.sites))
     except (FederationError, NodeError):
-        if earlier_run.replaceable(out):
-            return f"nothing in {out} can be resumed: the same command with --force begins anew"
-        # Homes without a mark: the run was interrupted while it made them, and they may be anybody's.
-        return f"nothing in {out} can be resumed: name another folder with --out to begin anew"
-    return f"the same command with --resume goes on where this run in {out} was"
+        return False
+    return True
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:

@@ -74,7 +74,7 @@ def load(folder: Path, options: str) -> Checkpoint:
         sites = json.loads(head["options"])["sites"]
         hospitals = [_read_carried(arrays, number) for number in range(sites)]
     except (ValueError, TypeError, KeyError, SafetensorError):
-        raise FederationError(f"{folder / 'state'} is damaged: start without --resume.") from None
+        raise FederationError(f"{folder / 'state'} is damaged: start with --force in place of --resume.") from None
     if head["options"] != options:
         raise FederationError(f"{folder} is of a run with other options: use the same ones, or leave out --resume.")
     return Checkpoint(options, reports, hospitals, model)

@@ -45,7 +45,7 @@ def make_room(folder: Path, force: bool) -> None:
             "another folder"
         )
     homes, fingerprint = _marked(folder)
-    if (home := _home_of_others(folder)) is not None:
+    if (home := _home_of_others(folder, homes, fingerprint)) is not None:
         raise NodeError(
             f"{home} is a node's home that no demo made here; nothing was removed: name another folder with --out, "
             "or move the home away"
@@ -63,12 +63,11 @@ def make_room(folder: Path, force: bool) -> None:
 
 def replaceable(folder: Path) -> bool:
     """Whether `make_room` may remove what an earlier run left in a folder, where the user says so."""
-    return _home_of_others(folder) is None
+    return _home_of_others(folder, *_marked(folder)) is None
 
 
-def _home_of_others(folder: Path) -> Path | None:
-    """Return a node's home in a folder that no demo is known to have made there."""
-    homes, fingerprint = _marked(folder)
+def _home_of_others(folder: Path, homes: Sequence[str], fingerprint: str) -> Path | None:
+    """Return a node's home in a folder that is none of those that a demo marked as its own."""
     places: list[Path] = [folder, *(folder.iterdir() if folder.exists() else ())]
     for home in places:
         if Home(home).configuration_file.exists() and not (home.name in homes and _is_of(home, fingerprint)):

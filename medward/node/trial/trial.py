@@ -198,7 +198,9 @@ def homes_of(folder: Path, names: Sequence[str]) -> dict[str, Home]:
     homes = {name: Home(folder / f"{PREFIX}{name}") for name in names}
     missing = [str(home.folder) for home in homes.values() if not home.federation_file.exists()]
     if missing:
-        raise NodeError(f"there is no checkpoint to resume: {missing[0]} is no home; start without --resume")
+        raise NodeError(
+            f"there is no checkpoint to resume: {missing[0]} is no home; start with --force in place of --resume"
+        )
     return homes
 
 

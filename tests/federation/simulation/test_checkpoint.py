@@ -106,7 +106,7 @@ WIDE = safetensors.numpy.save({"step.0": np.arange(2), "before.0": np.zeros(2), 
     ],
 )
 def test_file_that_is_no_checkpoint_is_damaged_and_that_is_said(tmp_path: Path, parts: tuple[bytes, ...]) -> None:
-    with pytest.raises(FederationError, match=r"state is damaged: start without --resume\.$"):
+    with pytest.raises(FederationError, match=r"state is damaged: start with --force in place of --resume\.$"):
         load(_written(tmp_path, *parts), OPTIONS)
 
 

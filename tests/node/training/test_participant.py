@@ -158,7 +158,5 @@ def test_federation_that_cannot_order_that_it_goes_on_says_so(monkeypatch: pytes
         async with asyncio.timeout(20):
             await part.resume()
 
-    with pytest.raises(
-        NodeError, match=r"ordered nothing within .* that the federation goes on may still be ordered"
-    ):
+    with pytest.raises(NodeError, match=r"ordered nothing within .* that the federation goes on may still be ordered"):
         asyncio.run(run())

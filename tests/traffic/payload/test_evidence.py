@@ -62,9 +62,10 @@ def windows_of(packets: list[Timed], inspect: bool, ring: EvidenceRing | None = 
     return [*tables, *meter.finish()]
 
 
-def test_bought_evidence_is_what_inspecting_everything_tells() -> None:
+@pytest.mark.parametrize("times", [1, 2], ids=["shown once", "shown twice"])
+def test_bought_evidence_is_what_inspecting_everything_tells(times: int) -> None:
     packets = [(round(time * 1e6) * 1000, frame) for time, frame in generation.ward(6000)]
-    packets = [packet for packet in packets if packet[0] < packets[0][0] + 9 * SECOND]
+    packets = [packet for packet in packets if packet[0] < packets[0][0] + 9 * SECOND for _ in range(times)]
     ring = EvidenceRing()
     cheap, all_of_it = windows_of(packets, False, ring), windows_of(packets, True)
     assert np.isnan(cheap[0].values[:, EXPENSIVE]).all()

@@ -1,10 +1,15 @@
 """Which federations a node can run."""
 
+import subprocess
+import sys
+
 import pytest
 
 from medward.node.applications import PROGRAMS, program_of
 from medward.node.bank import BankRules, Watcher
 from medward.node.errors import NodeError
+
+PARTS = ("rules", "participant")
 
 
 def test_program_is_found_by_the_name_in_the_federation_file() -> None:
@@ -20,3 +25,15 @@ def test_unknown_program_is_refused_with_those_that_are_known(name: str) -> None
         match=f"runs '{name}', and this version of medward runs bank or outsourced or scoring or training; upgrade",
     ):
         program_of(name)
+
+
+def test_no_program_waits_for_what_only_judges_or_chooses() -> None:
+    """scikit-learn, and the SciPy that it loads, take a second to load and 60 MiB in every node."""
+    parts = [f"medward.node.{program}.{part}" for program in PROGRAMS if program != "bank" for part in PARTS]
+    code = f"""
+import sys
+import {", ".join(["medward.node.process", *parts])}
+print("jax" in sys.modules, set(("sklearn", "scipy.stats")) & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "True set()", done.stderr

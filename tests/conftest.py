@@ -1,6 +1,7 @@
 import importlib.util
 import mmap
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from medward.cli._console import QUIET
 from medward.node.trial import ports
 from tests import memory
+from tools.run_tests import PART
 
 # A busy machine is no defect: no property has a deadline, and how long an example takes to draw says nothing.
 # The same examples each time, so that a change is judged by what it changes; MEDWARD_EXPLORE=1 draws others.
@@ -33,8 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[QUIET] = "1"
     # What JAX compiles for one worker, or before it is dropped, is compiled once; the next run finds it too.
     if (cache := getattr(config, "cache", None)) is not None:
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("jax")))
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        _keep_compiled(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("jax"))))
     if _is_fast_tier(config):
         # What is trained here is small: compiling it without optimisation takes a third less of the time, and by XLA's
         # older way of joining operations another third less, and a quarter less of the memory.
@@ -77,6 +78,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"memory: {sentence}", red=True)
 
 
+def _keep_compiled(folder: str) -> None:
+    """Let JAX keep what it compiles in this folder, here and in all processes that tests start."""
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    # It has read the environment already where pytest was given a folder whose conftest.py imports it.
+    if (jax := sys.modules.get("jax")) is not None:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
 def _is_fast_tier(config: pytest.Config) -> bool:
     """Tell whether the tests are those of everyday: the slower tiers have whole campaigns and federations to hold."""
     return "not slow" in config.option.markexpr
@@ -95,10 +105,13 @@ def _is_known_to_xla(flag: str) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def ports_of_its_own() -> None:
-    """Give each of several workers a part of the ports: a node that is stopped for a while finds its own free again."""
-    worker, workers = os.environ.get("PYTEST_XDIST_WORKER"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if worker is not None:
-        ports._PORTS = ports._PORTS[int(worker.removeprefix("gw")) :: workers]
+    """Give each of several processes a part of the ports: a node that is stopped a while finds its own free again."""
+    if (which := os.environ.get(PART)) is not None:
+        number, many = map(int, which.split("/"))
+    else:
+        number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        many = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports._PORTS = ports._PORTS[number::many]
 
 
 @pytest.fixture(scope="session")

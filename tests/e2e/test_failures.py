@@ -13,8 +13,8 @@ import pytest
 from medward.federation.round.rules import FOUND_WORSE
 from tests.e2e.faulty_node import ASKED_FOR
 from tests.e2e.plan import AFTER_POISON, FRUITLESS, HOLDERS, LOSING, POISON, SETTLED, TOO_FEW, TOO_FEW_ANSWERS, Plan
-from tests.e2e.troubles import ROUNDS, Told, Troubles, look_back
-from tests.e2e.ward import NAMES, PATIENT, Ward, run, undisturbed
+from tests.e2e.troubles import ROUNDS, Told, Troubles, compile_ahead, look_back
+from tests.e2e.ward import PATIENT, Ward, run
 
 pytestmark = pytest.mark.processes
 
@@ -26,8 +26,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     found, folder = Told(plan), Path(tmp_path_factory.mktemp("troubles"))
     spare = folder / "spare"
     spare.mkdir()
-    if plan.names != NAMES:
-        undisturbed(1, request.param)  # compiles what the nodes train
+    compile_ahead(plan)
 
     async def tell(ward: Ward) -> None:
         await Troubles(ward, found, spare).live()

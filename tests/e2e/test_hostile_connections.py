@@ -9,7 +9,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import msgspec
 import pytest
 
 from medward.node.api.client import NodeClient
+from medward.node.errors import NodeError
 from tests.e2e.crowd import Plan
 from tests.e2e.ward import NAMES, Ward, run
 
@@ -78,12 +78,14 @@ def open_files(ward: Ward) -> dict[str, int]:
     return {name: len(list(Path(f"/proc/{ward.launcher.pid(name)}/fd").iterdir())) for name in ward.names}
 
 
-def ask_status(ward: Ward, name: str) -> float:
-    """Return the seconds until a node's status is there, over a new connection."""
-    begun = time.monotonic()
-    with NodeClient.of_home(ward.launcher.homes[name]) as client:
-        client.get("/status")
-    return time.monotonic() - begun
+def answered(ward: Ward, name: str) -> bool:
+    """Say whether a node tells its own people its status over a new connection, before their program gives up."""
+    try:
+        with NodeClient.of_home(ward.launcher.homes[name]) as client:
+            client.get("/status")
+    except NodeError:
+        return False
+    return True
 
 
 def undisturbed_memory(folder: Path) -> int:
@@ -99,7 +101,7 @@ def undisturbed_memory(folder: Path) -> int:
 
 
 def test_four_nodes_train_among_two_thousand_hostile_connections(tmp_path: Path) -> None:
-    waits: list[float] = []
+    answers: list[bool] = []
     files: list[int] = []
 
     async def tell(ward: Ward) -> None:
@@ -107,7 +109,7 @@ def test_four_nodes_train_among_two_thousand_hostile_connections(tmp_path: Path)
             begun = max(len(ward.rounds(name)) for name in NAMES)
 
             def trained() -> bool:
-                waits.extend(ask_status(ward, name) for name in NAMES)
+                answers.extend(answered(ward, name) for name in NAMES)
                 files.extend(open_files(ward).values())
                 return all(len(ward.rounds(name)) >= begun + 3 for name in NAMES)
 
@@ -128,6 +130,6 @@ def test_four_nodes_train_among_two_thousand_hostile_connections(tmp_path: Path)
     memory: dict[str, int] = {}
     quiet = undisturbed_memory(tmp_path / "quiet")
     run(tmp_path / "crowded", MANY_ROUNDS, tell, command=COMMAND)
-    assert max(waits) < 5
+    assert all(answers)
     assert max(files) < FILES
     assert max(memory.values()) - quiet < 64 * 2**20

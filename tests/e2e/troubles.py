@@ -22,7 +22,7 @@ from medward.audit.homes import audit
 from medward.federation.blobs import blob_name
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.model.shared_model_format import encode_model
-from medward.federation.model.survey import first_model
+from medward.federation.model.survey import Survey, first_model
 from medward.federation.records import Commitment
 from medward.federation.round.rules import FOUND_WORSE
 from medward.node.errors import NodeError
@@ -31,7 +31,7 @@ from medward.node.home.folder import Home
 from medward.node.trial.launcher import NODE_COMMAND
 from medward.store.local import open_directory
 from tests.e2e.faulty_node import unsaid
-from tests.e2e.plan import Plan
+from tests.e2e.plan import FRUITLESS, Plan
 from tests.e2e.ward import PATIENT, Rounds, Ward, own_sides
 from tests.node.hosts import MEDWARD
 
@@ -381,6 +381,22 @@ class Troubles:
         ]
         assert all(one == first for one in others)
         return first
+
+
+def compile_ahead(plan: Plan) -> None:
+    """Have JAX compile what the nodes will train, once and not in each of them.
+
+    Whose surveys are missing decides the inputs of the model, so the surveys are those of the plan.
+    """
+    sides = own_sides(ROUNDS, len(plan.names))
+    model: SharedModel = first_model(sides[0].plan)
+    number = FRUITLESS
+    while isinstance(model, Survey):
+        losing = plan.losing(number)
+        counted = [side for name, side in zip(plan.names, sides, strict=True) if name not in losing]
+        model = model.advance(np.sum([side.hospital.work(model, number) for side in counted], axis=0))
+        number += 1
+    sides[0].hospital.work(model, number)
 
 
 def _said_without_a_home(folder: Path) -> str:

@@ -2,6 +2,7 @@ import importlib.util
 import mmap
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,17 @@ def _is_known_to_xla(flag: str) -> bool:
 @pytest.fixture(scope="session", autouse=True)
 def ports_of_its_own() -> None:
     """Give each of several processes a part of the ports: a node that is stopped a while finds its own free again."""
-    if (which := os.environ.get(PART)) is not None:
+    ports._PORTS = ports_of(ports._PORTS, os.environ)
+
+
+def ports_of(all_ports: range, environment: Mapping[str, str]) -> range:
+    """Return the ports of a process of tests, which knows from its environment that it is one of several."""
+    if (which := environment.get(PART)) is not None:
         number, many = map(int, which.split("/"))
     else:
-        number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        many = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    ports._PORTS = ports._PORTS[number::many]
+        number = int(environment.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        many = int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return all_ports[number::many]
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
 """The fast tests are run in parts: every test file stands in just one, and what any part fails the whole run fails."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ports_of
 from tools import run_tests
 
 ROOT = Path(__file__).parents[1]
@@ -71,20 +70,14 @@ def test_run_without_a_test_fails(project: Path, monkeypatch: pytest.MonkeyPatch
     assert run_tests.main(["-p", "no:cacheprovider", "-k", "none of them"]) == 1
 
 
-def test_part_has_ports_of_its_own(tmp_path: Path) -> None:
-    asks = (
-        "from medward.node.trial import ports\n\ndef test_ports() -> None:\n    raise ValueError(f'{ports._PORTS}')\n"
-    )
-    (tmp_path / "test_asks.py").write_text(asks)
-    told = set()
-    for which in ("0/2", "1/2"):
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-n", "0", f"--rootdir={tmp_path}", str(tmp_path)],
-            cwd=ROOT,
-            env={"PATH": "", run_tests.PART: which},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        told |= {line for line in done.stdout.splitlines() if line.startswith("E ") and "range(" in line}
-    assert len(told) == 2
+@pytest.mark.parametrize(
+    "environments",
+    [
+        [{run_tests.PART: f"{number}/3"} for number in range(3)],
+        [{"PYTEST_XDIST_WORKER": f"gw{number}", "PYTEST_XDIST_WORKER_COUNT": "3"} for number in range(3)],
+        [{}],
+    ],
+)
+def test_each_process_of_tests_has_ports_of_its_own(environments: list[dict[str, str]]) -> None:
+    found = [port for environment in environments for port in ports_of(range(100, 130), environment)]
+    assert sorted(found) == list(range(100, 130))

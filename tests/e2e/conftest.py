@@ -1,4 +1,4 @@
-"""What all federations here train is compiled once, before any deadline runs; tests/conftest.py says where it is kept."""
+"""What all federations here train is compiled once, before any deadline runs; tests/conftest.py says where to."""
 
 import pytest
 

@@ -189,6 +189,7 @@ def test_visits_are_bounded_where_any_length_is_accepted_too() -> None:
     assert blocks.reads <= 5000
 
 
+@pytest.mark.slow
 def test_links_fields_and_items_without_a_bound_are_all_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     def block_of(bomb: Bomb) -> bytes:
         blocks = MemoryBlocks()

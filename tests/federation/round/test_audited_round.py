@@ -73,6 +73,7 @@ def test_answers_of_which_no_set_fits_are_audited_and_the_sum_is_exact(federatio
     assert encode_model(training.shared) == encode_model(plain.shared)
 
 
+@pytest.mark.slow
 def test_dealer_silent_in_the_audit_makes_the_round_void_and_is_named(federation: Start) -> None:
     training = federation(sites=17, rounds=1, protect="aggregate")
     _watched(training, silent=frozenset({("hospital-9", Respond)}))

@@ -78,11 +78,16 @@ def open_files(ward: Ward) -> dict[str, int]:
     return {name: len(list(Path(f"/proc/{ward.launcher.pid(name)}/fd").iterdir())) for name in ward.names}
 
 
-def answered(ward: Ward, name: str) -> bool:
-    """Say whether a node tells its own people its status over a new connection, before their program gives up."""
+def ask_status(ward: Ward, name: str) -> None:
+    """Ask a node for its status over a new connection, as its own people do."""
+    with NodeClient.of_home(ward.launcher.homes[name]) as client:
+        client.get("/status")
+
+
+def answers(ward: Ward, name: str) -> bool:
+    """Say whether a node tells its status before its people's program gives up."""
     try:
-        with NodeClient.of_home(ward.launcher.homes[name]) as client:
-            client.get("/status")
+        ask_status(ward, name)
     except NodeError:
         return False
     return True
@@ -101,7 +106,7 @@ def undisturbed_memory(folder: Path) -> int:
 
 
 def test_four_nodes_train_among_two_thousand_hostile_connections(tmp_path: Path) -> None:
-    answers: list[bool] = []
+    answered: list[bool] = []
     files: list[int] = []
 
     async def tell(ward: Ward) -> None:
@@ -109,7 +114,7 @@ def test_four_nodes_train_among_two_thousand_hostile_connections(tmp_path: Path)
             begun = max(len(ward.rounds(name)) for name in NAMES)
 
             def trained() -> bool:
-                answers.extend(answered(ward, name) for name in NAMES)
+                answered.extend(answers(ward, name) for name in NAMES)
                 files.extend(open_files(ward).values())
                 return all(len(ward.rounds(name)) >= begun + 3 for name in NAMES)
 
@@ -130,6 +135,6 @@ def test_four_nodes_train_among_two_thousand_hostile_connections(tmp_path: Path)
     memory: dict[str, int] = {}
     quiet = undisturbed_memory(tmp_path / "quiet")
     run(tmp_path / "crowded", MANY_ROUNDS, tell, command=COMMAND)
-    assert all(answers)
+    assert all(answered)
     assert max(files) < FILES
     assert max(memory.values()) - quiet < 64 * 2**20

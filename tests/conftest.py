@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from medward.cli._console import QUIET
 from medward.node.trial import ports
 from tests import memory
-from tools.run_tests import PART
+from tools.run_tests import PART, at_once
 
 # A busy machine is no defect: no property has a deadline, and how long an example takes to draw says nothing.
 # The same examples each time, so that a change is judged by what it changes; MEDWARD_EXPLORE=1 draws others.
@@ -47,8 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are processors: tests wait for a fifth of their time."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+    """As many as there are parts at once in the run of all tests."""
+    return at_once()
 
 
 @pytest.hookimpl(trylast=True)

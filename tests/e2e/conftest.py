@@ -1,4 +1,4 @@
-"""What all federations here train is compiled once, before any deadline runs; tests/conftest.py says where to."""
+"""What all federations here train is compiled once, before any deadline runs, and kept where tests/conftest.py says."""
 
 import pytest
 

@@ -19,13 +19,13 @@ def most_telling(scaler: Scaler, x: NDArray[np.float32], y: NDArray[np.int32], m
         most: how many numbers, indicators and flags may be kept.
         seed: what rows and trees are drawn from.
     """
-    # A second of every node's start, which selects nothing.
-    from sklearn.ensemble import ExtraTreesClassifier  # noqa: PLC0415
-
     many = len(scaler.numbers)
     inputs = many + len(scaler.indicators) + len(scaler.flags)
     if inputs <= most:
         return scaler
+    # Here and not above: loading it takes a second, and every node loads this module, whether it chooses inputs or not.
+    from sklearn.ensemble import ExtraTreesClassifier  # noqa: PLC0415
+
     rows = np.random.default_rng([seed, 0x7E11]).permutation(len(x))[:_ROWS]
     encoded = np.delete(scaler.encode(x[rows]), np.arange(many, 2 * many), axis=1)  # without what is present
     trees = ExtraTreesClassifier(40, max_depth=14, random_state=seed, n_jobs=1).fit(encoded, y[rows])

@@ -13,7 +13,7 @@ TrafficKernel = TypeVar("TrafficKernel", bound=Callable[..., Any])
 
 
 #: None of it allocates, so it is compiled without numba's counting of references, which took much of the time.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
 
 
 def compiled(function: TrafficKernel) -> TrafficKernel:
@@ -31,7 +31,7 @@ def compiled_in_place(function: TrafficKernel) -> TrafficKernel:
     A call hands over each array as seven numbers: where all tables are handed on packet by packet, calls took two
     fifths of the time.
     """
-    return _compiled(function, _OPTIONS | {"forceinline": True})
+    return _compiled(function, _OPTIONS | {"forceinline": True, "no_cpython_wrapper": True})
 
 
 def _compiled(function: TrafficKernel, options: dict[str, Any]) -> TrafficKernel:

@@ -106,7 +106,7 @@ def _count_all(state: Any, header: Any) -> None:
 def _find_devices(tables: Tables, header: Any) -> tuple[int, int]:
     """Return the places of the sender and the receiver; that of no device for a group or an address of nobody."""
     state, tags, devices = tables.state[0], tables.device_tags, tables.devices
-    records, active = tables.sums, tables.active
+    bits, active = tables.bits, tables.active
     nobody = len(tags)
     by_mac = state.by_address == 0 and header.has_mac
     kinds = (0, 0)
@@ -132,11 +132,11 @@ def _find_devices(tables: Tables, header: Any) -> tuple[int, int]:
             continue
         if kind == BY_MAC:
             mac = header.source_mac if k == 0 else header.target_mac
-            place = find_device_of_mac(state, tables.places, tags, devices, records, active, mac)
+            place = find_device_of_mac(state, tables.places, tags, devices, bits, active, mac)
         else:
             high = header.source_high if k == 0 else header.target_high
             low = header.source_low if k == 0 else header.target_low
-            place = find_device(state, tags, devices, records, active, kind, high, low)
+            place = find_device(state, tags, devices, bits, active, kind, high, low)
         if k == 0:
             sender = place
         else:
@@ -188,7 +188,7 @@ def _owner_before(tables: Tables, header: Any, kind: int, mac: int, sender: int)
         return before
     if state.by_address:
         return len(tables.device_tags)
-    return known_device(state, tables.device_tags, tables.devices, tables.sums, tables.active, before)
+    return known_device(state, tables.device_tags, tables.devices, tables.bits, tables.active, before)
 
 
 @compiled

@@ -29,7 +29,7 @@ def find_device_of_mac(
     places: NDArray[np.int32],
     tags: NDArray[np.uint64],
     devices: NDArray[Any],
-    sums: NDArray[Any],
+    bits: NDArray[np.uint64],
     active: NDArray[np.int32],
     mac: int,
 ) -> int:
@@ -40,9 +40,9 @@ def find_device_of_mac(
     entry = np.int64((np.uint64(mac) * _SPREAD) >> _SPREAD_BITS) & (len(places) - 1)
     place = int(places[entry])
     if devices[place].kind == BY_MAC and devices[place].low == np.uint64(mac):
-        begin_tick(state, devices, sums, active, place)
+        begin_tick(state, devices, bits, active, place)
         return place
-    place = find_device(state, tags, devices, sums, active, BY_MAC, np.uint64(0), np.uint64(mac))
+    place = find_device(state, tags, devices, bits, active, BY_MAC, np.uint64(0), np.uint64(mac))
     places[entry] = place
     return place
 
@@ -52,7 +52,7 @@ def find_device(
     state: Any,
     tags: NDArray[np.uint64],
     devices: NDArray[Any],
-    sums: NDArray[Any],
+    bits: NDArray[np.uint64],
     active: NDArray[np.int32],
     kind: int,
     high: np.uint64,
@@ -79,7 +79,7 @@ def find_device(
         device.address_kind = 0
         device.owner_kind = 0
         state.devices += 1
-    begin_tick(state, devices, sums, active, place)
+    begin_tick(state, devices, bits, active, place)
     return place
 
 
@@ -88,7 +88,7 @@ def known_device(
     state: Any,
     tags: NDArray[np.uint64],
     devices: NDArray[Any],
-    sums: NDArray[Any],
+    bits: NDArray[np.uint64],
     active: NDArray[np.int32],
     mac: int,
 ) -> int:
@@ -96,19 +96,21 @@ def known_device(
     place = find(tags, fingerprint3(state, _DEVICE | np.uint64(BY_MAC), np.uint64(0), np.uint64(mac)))
     if place < 0:
         return len(tags)
-    begin_tick(state, devices, sums, active, place)
+    begin_tick(state, devices, bits, active, place)
     return place
 
 
 @compiled
-def begin_tick(state: Any, devices: NDArray[Any], sums: NDArray[Any], active: NDArray[np.int32], place: int) -> None:
-    """Make the sums of a device ready for this tick, where they are not."""
+def begin_tick(state: Any, devices: NDArray[Any], bits: NDArray[np.uint64], active: NDArray[np.int32], place: int) -> None:
+    """Make the sums of a device, whose words are `bits`, ready for this tick, where they are not."""
     device = devices[place]
     row = state.tick % TICKS
     if device.stamps[row] == state.tick:
         return
     device.stamps[row] = state.tick
-    sums[place, row] = sums[len(sums) - 1, 0]
+    # Word by word: a record that is assigned as a whole is taken apart into octets by LLVM, which took it 4 s a caller.
+    for k in range(bits.shape[2]):
+        bits[place, row, k] = bits[len(bits) - 1, 0, k]
     device.tick = state.tick
     device.ticks += 1
     if device.listed == 0:

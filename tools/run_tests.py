@@ -21,16 +21,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = (
     ("tests/traffic",),
     ("tests/fhe",),
-    ("tests/store",),
-    ("tests/ledger",),
+    ("tests/store", "tests/ledger"),
     ("tests/flows",),
     ("tests/cli",),
     ("tests/federation/round", "tests/federation/simulation", "tests/federation/model"),
     ("tests/*",),
     ("tests/federation/*",),
-    ("tests/audit",),
+    ("tests/audit", "tests/node"),
     ("tests/agents",),
-    ("tests/node",),
 )
 #: Tells a part's process which of all it is, as `2/12`: each has ports of its own.
 PART = "MEDWARD_TESTS_PART"

@@ -98,6 +98,13 @@ def test_mutant_of_which_anything_changed_since_it_was_kept_is_due(tool, small_t
     assert tool.changed([one, other], kept, small_tree) == due
 
 
+def test_tests_are_shared_out_once_each_and_those_of_a_file_stay_together(tool):
+    tests = ["a.py::one", "b.py::one", "b.py::two", "c.py"]
+    assert tool.shared_out(tests, 2) == [tests[:1], tests[1:]]
+    assert tool.shared_out(tests[:2], 3) == [tests[:1], tests[1:2]]
+    assert tool.shared_out([], 2) == []
+
+
 def test_each_commit_draws_others_and_the_same_commit_the_same(tool):
     table = tool.read_table()
     draws = [{m.name + m.file for m in tool.drawn(table, f"commit {number}", 3)} for number in range(30)]

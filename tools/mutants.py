@@ -135,6 +135,13 @@ def together(table: Sequence[Mutant], kept: Sequence[Verdict], new: Sequence[Ver
     return [known[mutant.file, mutant.name] for mutant in table if (mutant.file, mutant.name) in known]
 
 
+def shared_out(tests: Sequence[str], jobs: int) -> list[list[str]]:
+    """Return tests in at most so many shares, of which none is empty: those of a file stay together."""
+    files = sorted({test.partition("::")[0] for test in tests})
+    shares = [files[len(files) * job // jobs : len(files) * (job + 1) // jobs] for job in range(jobs)]
+    return [[test for test in tests if test.partition("::")[0] in share] for share in shares if share]
+
+
 def copy_tree(to: Path) -> None:
     """Copy what git tracks, as it lies here, and the kernels that were compiled beside it, which know their source."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
@@ -289,14 +296,13 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="medward-mutants-") as name:
         folder = Path(name)
         copy_tree(folder / "first")
-        with ProcessPoolExecutor(1, initializer=_prepare) as pool:
-            tests = sorted({test for mutant in mutants for test in mutant.tests})
-            status, failed = pool.submit(run_tests, folder / "first", tests).result() if tests else (0, "")
-        if status:
-            print(f"the tests fail on the tree as it is: {failed}")
-            return 1
+        shares = shared_out(sorted({test for mutant in mutants for test in mutant.tests}), options.jobs)
         digests = [digest(mutant, folder / "first") for mutant in mutants]
         with ProcessPoolExecutor(options.jobs, initializer=_prepare) as pool:
+            outcomes = list(pool.map(partial(run_tests, folder / "first"), shares))
+            if failures := [failed for status, failed in outcomes if status]:
+                print(f"the tests fail on the tree as it is: {', '.join(failures)}")
+                return 1
             verdicts = list(pool.map(partial(_in_own_tree, folder, seeds), mutants))
     killed = sum(verdict.killed for verdict in verdicts)
     if options.keep:

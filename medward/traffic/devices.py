@@ -101,7 +101,9 @@ def known_device(
 
 
 @compiled
-def begin_tick(state: Any, devices: NDArray[Any], bits: NDArray[np.uint64], active: NDArray[np.int32], place: int) -> None:
+def begin_tick(
+    state: Any, devices: NDArray[Any], bits: NDArray[np.uint64], active: NDArray[np.int32], place: int
+) -> None:
     """Make the sums of a device, whose words are `bits`, ready for this tick, where they are not."""
     device = devices[place]
     row = state.tick % TICKS

@@ -21,7 +21,12 @@ def compiled(function: Kernel) -> Kernel:
     A read-only installation in an account without a home has none; there the code is compiled in every process.
     Reassociation and contraction of floating-point operations stay off: the kernels' exactness depends on it.
     """
-    options: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "boundscheck": False, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {
+        "error_model": "numpy",
+        "fastmath": False,
+        "boundscheck": False,
+        "no_cfunc_wrapper": True,
+    }
     try:
         kernel: Kernel = njit(cache=True, **options)(function)
     except RuntimeError:

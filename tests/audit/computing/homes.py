@@ -175,6 +175,7 @@ class TaskHomes(ComputingHomes):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "outsourced", (*self.owners, "west"))
+        self._parts: dict[str, list[tuple[str, list[int]]]] = {}
         for name in self.owners:
             self.publish(name, SecretKey(name, TASK_TERMS.parameters, self.chain), 1024, conjugation=False)
         self.plan = self.say("east", PlanProposed(self.put(write_preparation(toy_plan())), TASK_TERMS))
@@ -191,15 +192,19 @@ class TaskHomes(ComputingHomes):
         return self.say("east", TaskAsked(self.plan, self.owners, 600_000))
 
     def result(self, number: str, *, lie: int = 0) -> bytes:
-        """What follows from a task; with a lie, one number is another."""
-        parts = []
-        for owner, table in zip(self.owners, self.state.tasks[number].tables, strict=True):
-            file, content = io.BytesIO(), io.BytesIO(self.get(table.table))
-            constants = list(write_owner_parts(file, content, TASK_TERMS, self.keys[owner], table.rows, owner))
-            constants[0] += lie
-            parts.append((self.put(file.getvalue()), constants))
+        """What follows from a task; with a lie, one number of each owner's is another."""
+        if number not in self._parts:
+            self._parts[number] = [
+                self._parts_of(*one) for one in zip(self.owners, self.state.tasks[number].tables, strict=True)
+            ]
+        parts = [(name, [first + lie, *others]) for name, (first, *others) in self._parts[number]]
         holders = sorted(secret.owner for secret in self.secrets.values())
         return write_product_list(product_list(TASK_TERMS, holders, parts))
+
+    def _parts_of(self, owner: str, table: TableEncrypted) -> tuple[str, list[int]]:
+        file, content = io.BytesIO(), io.BytesIO(self.get(table.table))
+        constants = list(write_owner_parts(file, content, TASK_TERMS, self.keys[owner], table.rows, owner))
+        return self.put(file.getvalue()), constants
 
     def compute(self, number: str, *members: str, lie: int = 0) -> str:
         name = self.put(self.result(number, lie=lie))

@@ -17,20 +17,20 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Folders of tests that run together; `*` is all of a folder that no part names. The kernels that most others need are
-#: compiled by the first two, once, and of the others those that take longest come first.
+#: compiled by the first two, once; of the others those that take longest come first.
 PARTS = (
     ("tests/traffic",),
     ("tests/fhe",),
     ("tests/store", "tests/ledger"),
-    ("tests/flows",),
+    ("tests/audit", "tests/node"),
+    ("tests/*",),
     ("tests/cli",),
     ("tests/federation/round", "tests/federation/simulation", "tests/federation/model"),
-    ("tests/*",),
     ("tests/federation/*",),
-    ("tests/audit", "tests/node"),
     ("tests/agents",),
+    ("tests/flows",),
 )
-#: Tells a part's process which of all it is, as `2/12`: each has ports of its own.
+#: Tells a part's process which of all it is, as `2/10`: each has ports of its own.
 PART = "MEDWARD_TESTS_PART"
 #: What pytest returns where a part has no test that the arguments ask for.
 _NO_TESTS = 5

@@ -274,6 +274,7 @@ def test_demo_on_encrypted_rows_is_begun_anew(interrupted: Callable[..., str], m
     assert interrupted(*words, "--force") == ANEW
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stores_of_their_own")
 def test_finished_run_is_resumed_without_a_round_and_its_report_is_written_anew(medward: Run, tmp_path: Path) -> None:
     words = ("demo", *SMALL, "--closed-form", "--features", 16, "--protect", "none", "--out", tmp_path, "--json")

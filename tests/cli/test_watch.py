@@ -181,7 +181,8 @@ print(json.dumps({"code": watch.wait(), "err": rest, "held": held, "sent": len(p
 
 
 @pytest.mark.skipif(not namespaces_allowed(), reason="network namespaces are not allowed here")
-@pytest.mark.parametrize("end", ["stop", pytest.param("down", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["stop", "down"])
 def test_interface_is_watched_without_privileges(model: Path, tmp_path: Path, end: str) -> None:
     out = tmp_path / "eve.json"
     words = namespace(sys.executable, "-c", PLAY, out, model, end)

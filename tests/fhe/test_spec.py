@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("script", "page"),
     [
-        ("fhe/parameters.py", "spec/scheme.md"),
+        pytest.param("fhe/parameters.py", "spec/scheme.md", marks=pytest.mark.slow),
         ("fhe/tables.py", "docs/encryption.md"),
         ("fhe/scaling.py", "docs/scaling.md"),
     ],

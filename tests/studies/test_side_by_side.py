@@ -159,6 +159,7 @@ def test_several_failures_are_counted(tmp_path: Path) -> None:
     assert str(caught.value) == "ward, seed 1, majority: The ward is closed; 1 more of 4 runs failed."
 
 
+@pytest.mark.slow
 def test_worker_without_more_to_do_ends_in_silence() -> None:
     connection, process = _hired()
     connection.close()

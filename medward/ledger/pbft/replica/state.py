@@ -220,9 +220,9 @@ class ReplicaState:
     @property
     def voting(self) -> bool:
         """Whether this replica, with the key it holds, is a member of the present epoch and may vote (M3, J5)."""
-        member = self.membership.member(self.name)
         if self.halted is not None or not self.confirmed:
             return False
+        member = self.membership.member(self.name)
         return member is not None and member.keys == self.signer.public_keys
 
     @property

@@ -29,7 +29,8 @@ def compiled_in_place(function: TrafficKernel) -> TrafficKernel:
     """Compile `function` as `compiled` does, into whatever calls it.
 
     A call hands over each array as seven numbers: where all tables are handed on packet by packet, calls took two
-    fifths of the time.
+    fifths of the time. It is for kernels to call alone: a call from Python, for which nothing is compiled, ends the
+    process.
     """
     return _compiled(function, _OPTIONS | {"forceinline": True, "no_cpython_wrapper": True})
 

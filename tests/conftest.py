@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from medward.cli._console import QUIET
+from medward.cli._console import ONE_XLA_THREAD, QUIET
 from medward.node.trial import ports
 from tests import memory
 from tools.run_tests import PART, at_once
@@ -26,9 +26,9 @@ settings.load_profile("medward")
 
 ROOT = Path(__file__).resolve().parent.parent
 DROPPING = memory.Dropping()
-# XLA's older way of joining operations: what is trained in tests is small, and most of its time is compiling. And
-# one thread, as the command line has it.
-XLA_FLAGS = ("--xla_cpu_use_fusion_emitters=false", "--xla_cpu_multi_thread_eigen=false")
+# XLA's older way of joining operations, which compiles faster, as most of the time of small models is compiling; and
+# one thread for each operation, as commands have it.
+XLA_FLAGS = ("--xla_cpu_use_fusion_emitters=false", ONE_XLA_THREAD)
 PEAKS = pytest.StashKey[dict[str, int]]()
 
 
@@ -39,8 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # What JAX compiles for one worker, or before it is dropped, is compiled once; the next run finds it too.
     if (cache := getattr(config, "cache", None)) is not None:
         _keep_compiled(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("jax"))))
-    # Without any optimisation, compiling takes half of the time, and of the memory three quarters. What trains for long
-    # needs some: ensembles then take half, and networks over sequences two thirds, of what full optimisation takes.
+    # The fast tests compile without any optimisation. What trains longer in the others needs a little: with none,
+    # networks over sequences took twice as long, and with all of it, ensembles did.
     flags = (f"--xla_backend_optimization_level={0 if _is_fast_tier(config) else 1}", *XLA_FLAGS)
     os.environ.setdefault("XLA_FLAGS", " ".join(flag for flag in flags if _is_known_to_xla(flag)))
     # The compilers' threads would each have a heap of their own, of which little is given back; workers inherit it.

@@ -23,6 +23,8 @@ from medward.errors import printable
 
 QUIET = "MEDWARD_QUIET"
 """The environment's variable that leaves lines of progress out, for what runs from a timetable."""
+#: Has XLA use one thread for each operation.
+ONE_XLA_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _FIRST_SECONDS, _TELL_SECONDS, _LOOK_SECONDS = 2.0, 3.0, 0.1
 _MOST_LETTERS = 300
 
@@ -175,4 +177,4 @@ def use_one_thread_per_operation() -> None:
 
     Hospitals train side by side on the cores instead. A user's own XLA_FLAGS win.
     """
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    os.environ.setdefault("XLA_FLAGS", ONE_XLA_THREAD)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 TrafficKernel = TypeVar("TrafficKernel", bound=Callable[..., Any])
 
 
-#: None of it allocates, so it is compiled without numba's counting of references, which took much of the time.
+#: None of it allocates, so it is compiled without numba's counting of references, which took much of the time. Nobody
+#: calls a kernel from C, so none gets what that needs.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
 
 
@@ -29,10 +30,9 @@ def compiled_in_place(function: TrafficKernel) -> TrafficKernel:
     """Compile `function` as `compiled` does, into whatever calls it.
 
     A call hands over each array as seven numbers: where all tables are handed on packet by packet, calls took two
-    fifths of the time. It is for kernels to call alone: a call from Python, for which nothing is compiled, ends the
-    process.
+    fifths of the time.
     """
-    return _compiled(function, _OPTIONS | {"forceinline": True, "no_cpython_wrapper": True})
+    return _compiled(function, _OPTIONS | {"forceinline": True})
 
 
 def _compiled(function: TrafficKernel, options: dict[str, Any]) -> TrafficKernel:

@@ -5,7 +5,6 @@ that it is not the length that gives them away.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 from medward.store.blocks import Blocks
 from medward.store.cid import DAG_CBOR, DAG_PB, IDENTITY, RAW, Cid
@@ -186,23 +185,11 @@ BOMBS: tuple[Callable[[Put], Cid], ...] = (
 
 def plant(bomb: Callable[[Put], Cid], blocks: Blocks) -> Cid:
     """Put a bomb's blocks into a store and return its root."""
-    root, made = _blocks_of(bomb) if bomb in BOMBS and bomb is not too_long else _make(bomb)
     with blocks.writer() as writer:
-        for cid, block in made:
+
+        def put(block: bytes, codec: int) -> Cid:
+            cid = Cid.of(block, codec)
             writer.put(cid, block)
-    return root
+            return cid
 
-
-def _make(bomb: Callable[[Put], Cid]) -> tuple[Cid, list[tuple[Cid, bytes]]]:
-    made = []
-
-    def put(block: bytes, codec: int) -> Cid:
-        cid = Cid.of(block, codec)
-        made.append((cid, block))
-        return cid
-
-    return bomb(put), made
-
-
-#: Making a bomb costs more than meeting it, and each is met by several tests; all but the longest together take 23 MB.
-_blocks_of = lru_cache(maxsize=None)(_make)
+        return bomb(put)

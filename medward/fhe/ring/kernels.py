@@ -25,7 +25,7 @@ def compiled(function: Kernel) -> Kernel:
         "error_model": "numpy",
         "fastmath": False,
         "boundscheck": False,
-        "no_cfunc_wrapper": True,
+        "no_cfunc_wrapper": True,  # nobody calls a kernel from C
     }
     try:
         kernel: Kernel = njit(cache=True, **options)(function)

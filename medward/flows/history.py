@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from medward.flows.schema import Column, Flows, Schema
+from medward.machine_code import kernel
 
 # Memories of about 1, 6 and 25 rows: inside one attack run, across one run, and the device's normal behaviour.
 RATES = (0.5, 0.15, 0.04)
@@ -140,7 +140,7 @@ def streams_of(flows: Flows) -> NDArray[np.int32] | None:
     return flows.device
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _remember(  # type: ignore[no-untyped-def]  # pragma: no cover
     x, slot, order, remembered, events, log_keep, means, last, since, seen, when
 ):

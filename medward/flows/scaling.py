@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from medward.flows.errors import FlowsError
 from medward.flows.schema import Column
 from medward.flows.sketch import _END, Grid, column_counts, values_of
+from medward.machine_code import kernel
 
 QUANTILES = 129
 # The standard kind clips there: what lies further out is told apart by nothing that a training row taught.
@@ -217,7 +217,7 @@ def ascend(rows: NDArray[np.float32], counts: NDArray[np.int64]) -> bool:
     return bool((np.diff(rows, axis=1) > 0)[counted].all())
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _encode(x, numbers, indicators, flags, knots, knot_count, mean, scale, quantile, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     many, ones = len(numbers), len(indicators)
     for i in range(len(x)):
@@ -238,7 +238,7 @@ def _encode(x, numbers, indicators, flags, knots, knot_count, mean, scale, quant
             out[i, 2 * many + ones + k] = 1.0 if np.isnan(x[i, flags[k]]) else 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def place_among(value, knots, count):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Where `value` stands among ascending knots: 0 at the first, 1 at the last, linear between two."""
     if count < 2 or value <= knots[0]:
@@ -251,7 +251,7 @@ def place_among(value, knots, count):  # type: ignore[no-untyped-def]  # pragma:
     return np.float32((low + part) / (count - 1))
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def bin_of(value, edges, count):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The bin, of `count` ascending ones, that `value` falls into; the first or last where it lies outside."""
     low, high = 0, count

@@ -10,8 +10,9 @@ so that two machines never disagree on which side of it a value falls.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from medward.machine_code import kernel
 
 # float32 values ordered as int32 keys; one key in 2**22 is one (sign, exponent, leading mantissa bit).
 _COARSE_SHIFT = 22
@@ -104,7 +105,7 @@ def _refined(edges: NDArray[np.int64], counts: NDArray[np.int64], cells: int) ->
     return np.concatenate(out)
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _halvings(weight, width, cells):  # type: ignore[no-untyped-def]  # pragma: no cover
     """How often each cell is halved: greedily, the heaviest piece first, while the budget lasts."""
     depth = np.zeros(len(weight), np.int64)

@@ -1,46 +1,38 @@
 """How the kernels of this part are compiled, and a load that numba lacks."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-TrafficKernel = TypeVar("TrafficKernel", bound=Callable[..., Any])
-
+from medward.machine_code import Kernel, kernel
 
 #: None of it allocates, so it is compiled without numba's counting of references, which took much of the time. Nobody
 #: calls a kernel from C, so none gets what that needs.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
 
 
-def compiled(function: TrafficKernel) -> TrafficKernel:
-    """Compile `function` to machine code on first use, and keep the result on disk where that is possible.
+def compiled(function: Kernel) -> Kernel:
+    """Compile `function` as `machine_code.kernel` does.
 
-    A read-only installation in an account without a home has no place for it; there each process compiles anew.
     Kernels release the lock of the interpreter, so that a capture is metered beside other work.
     """
-    return _compiled(function, _OPTIONS)
+    found: Kernel = kernel(**_OPTIONS)(function)
+    return found
 
 
-def compiled_in_place(function: TrafficKernel) -> TrafficKernel:
+def compiled_in_place(function: Kernel) -> Kernel:
     """Compile `function` as `compiled` does, into whatever calls it.
 
     A call hands over each array as seven numbers: where all tables are handed on packet by packet, calls took two
     fifths of the time.
     """
-    return _compiled(function, _OPTIONS | {"forceinline": True})
-
-
-def _compiled(function: TrafficKernel, options: dict[str, Any]) -> TrafficKernel:
-    try:
-        kernel: TrafficKernel = njit(cache=True, **options)(function)
-    except RuntimeError:
-        kernel = njit(cache=False, **options)(function)
-    return kernel
+    found: Kernel = kernel(**_OPTIONS, forceinline=True)(function)
+    return found
 
 
 def _define_load(_typing: Any, octets: Any, _at: Any) -> Any:

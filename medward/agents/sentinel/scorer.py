@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from medward.flows.history import FeatureSpace
 from medward.flows.scaling import FARTHEST_SD, Scaler, ascend, bin_of, place_among
 from medward.flows.schema import Group
+from medward.machine_code import kernel
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def _layers(weights: Weights, highest_cost: float) -> _Layers:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
     x, bought, numbers, indicators, flags, quantile, knots, edges, below, slope, matrices, biases, highest, squares
 ):
@@ -309,7 +309,7 @@ def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
     return q, suspicion, value
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _clip(now):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Clip the network's inputs to [0, 1] in place."""
     for i in range(len(now)):
@@ -317,7 +317,7 @@ def _clip(now):  # type: ignore[no-untyped-def]  # pragma: no cover
             now[i, m] = min(max(now[i, m], np.float32(0.0)), np.float32(1.0))
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _inputs_of(  # type: ignore[no-untyped-def]  # pragma: no cover
     x, numbers, indicators, flags, quantile, knots, edges, below, slope, width
 ):
@@ -328,7 +328,7 @@ def _inputs_of(  # type: ignore[no-untyped-def]  # pragma: no cover
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _square(h):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Square both complex halves of each quaternion in place; the four parts lie in quarters."""
     quarter = len(h) // 4
@@ -338,7 +338,7 @@ def _square(h):  # type: ignore[no-untyped-def]  # pragma: no cover
             h[m], h[m + quarter] = re * re - im * im, np.float32(2.0) * re * im
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _encode(  # type: ignore[no-untyped-def]  # pragma: no cover  # noqa: PLR0912
     x, bought, inputs, tables, out
 ):

@@ -2,36 +2,26 @@
 
 import platform
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+from medward.machine_code import Kernel, kernel
 
 _DOUBLE = ir.DoubleType()
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Compile `function` to machine code on first use, and keep the result on disk where that is possible.
+    """Compile `function` as `machine_code.kernel` does, so that it computes exactly what is written.
 
-    numba looks for a writable place: NUMBA_CACHE_DIR, the package's own `__pycache__`, then the user's cache folder.
-    A read-only installation in an account without a home has none; there the code is compiled in every process.
     Reassociation and contraction of floating-point operations stay off: the kernels' exactness depends on it.
     """
-    options: dict[str, Any] = {
-        "error_model": "numpy",
-        "fastmath": False,
-        "boundscheck": False,
-        "no_cfunc_wrapper": True,  # nobody calls a kernel from C
-    }
-    try:
-        kernel: Kernel = njit(cache=True, **options)(function)
-    except RuntimeError:
-        kernel = njit(cache=False, **options)(function)
-    return kernel
+    # Nobody calls a kernel from C.
+    found: Kernel = kernel(error_model="numpy", fastmath=False, boundscheck=False, no_cfunc_wrapper=True)(function)
+    return found
 
 
 def _define_fma(_typing: Any, _x: Any, _y: Any, _z: Any) -> Any:

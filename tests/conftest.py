@@ -25,15 +25,27 @@ settings.register_profile(
 settings.load_profile("medward")
 
 ROOT = Path(__file__).resolve().parent.parent
-DROPPING = memory.Dropping()
 # XLA's older way of joining operations, which compiles faster, as most of the time of small models is compiling; and
 # one thread for each operation, as commands have it.
 XLA_FLAGS = ("--xla_cpu_use_fusion_emitters=false", ONE_XLA_THREAD)
 PEAKS = pytest.StashKey[dict[str, int]]()
+DROPPING = pytest.StashKey[memory.Dropping]()
+# Files whose tests take longest, longest first: runs of the slower tiers begin with them, so that none of them is still
+# under way when the other workers have nothing left to do.
+LONGEST = (
+    *("e2e/test_failures.py", "e2e/test_members.py", "e2e/test_crashes.py", "e2e/test_four_hosts.py"),
+    *("cli/test_demo.py", "e2e/test_hostile_connections.py", "lab/test_run.py", "e2e/test_sealed_data.py"),
+    *("e2e/test_mixed_hospitals.py", "node/outsourced/test_processes.py", "e2e/test_cometbft.py"),
+    *("e2e/test_full_store.py", "studies/test_side_by_side.py", "federation/simulation/test_training.py"),
+    *("fhe/test_campaign.py", "federation/scoring/test_full_size.py", "federation/test_membership_histories.py"),
+    *("api/test_page.py", "fhe/ring/test_ring.py"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[PEAKS] = {}
+    fast = _is_fast_tier(config)
+    config.stash[DROPPING] = memory.Dropping(memory.PLENTY if fast else memory.PLENTY_IN_SLOWER_TIERS)
     # Tests compare what commands say on standard error; how long they take on a busy machine is not part of it.
     os.environ[QUIET] = "1"
     # What JAX compiles for one worker, or before it is dropped, is compiled once; the next run finds it too.
@@ -41,10 +53,22 @@ def pytest_configure(config: pytest.Config) -> None:
         _keep_compiled(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.mkdir("jax"))))
     # The fast tests compile without any optimisation. What trains longer in the others needs a little: with none,
     # networks over sequences took twice as long, and with all of it, ensembles did.
-    flags = (f"--xla_backend_optimization_level={0 if _is_fast_tier(config) else 1}", *XLA_FLAGS)
+    flags = (f"--xla_backend_optimization_level={0 if fast else 1}", *XLA_FLAGS)
     os.environ.setdefault("XLA_FLAGS", " ".join(flag for flag in flags if _is_known_to_xla(flag)))
     # The compilers' threads would each have a heap of their own, of which little is given back; workers inherit it.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first; workers take them so with `--no-loadscope-reorder`."""
+    if not _is_fast_tier(config):
+        items.sort(key=lambda item: longest_first(item.path))
+
+
+def longest_first(file: Path) -> int:
+    """Return what to sort a file of tests by."""
+    name = os.path.relpath(file, ROOT / "tests")
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -54,8 +78,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown() -> None:
-    DROPPING.drop()
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    item.config.stash[DROPPING].drop()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 LIMIT = 1024  # MiB; a process that passes it is told of
 # Above this, what was compiled for earlier tests is dropped: a test that trains takes up to 400 MiB more meanwhile.
 PLENTY = 600
+# In the slower tiers, which have no limit: compiling anew for each file took a tenth of the time of what trains.
+PLENTY_IN_SLOWER_TIERS = 1500
 # So much must have come since: what cannot be given back must not have all compiled anew after each test.
 WORTH_IT = 120
 # After so much more, freed memory is given back to the system, which takes milliseconds: the C library keeps what large
@@ -25,9 +27,14 @@ def of_this_process(field: str) -> int:
 
 
 class Dropping:
-    """Gives memory back that tests have freed, and drops what JAX has compiled, where this process holds much of it."""
+    """Gives memory back that tests have freed, and drops what JAX has compiled, where this process holds much of it.
 
-    def __init__(self) -> None:
+    Args:
+        plenty: in MiB, what is much.
+    """
+
+    def __init__(self, plenty: int = PLENTY) -> None:
+        self._plenty = plenty
         self._trimmed = self._left = 0
 
     def drop(self) -> bool:
@@ -37,7 +44,7 @@ class Dropping:
             return False
         _give_back()
         size = self._trimmed = of_this_process("VmRSS")
-        if "jax" not in sys.modules or size < max(PLENTY, self._left + WORTH_IT):
+        if "jax" not in sys.modules or size < max(self._plenty, self._left + WORTH_IT):
             return False
         _drop_compiled()
         self._trimmed = self._left = of_this_process("VmRSS")

@@ -1,10 +1,13 @@
-"""The fast tests are run in parts: every test file stands in just one, and what any part fails the whole run fails."""
+"""The fast tests are run in parts: every test file stands in just one, and what any part fails the whole run fails.
+
+Runs of the slower tests begin with the files that take longest.
+"""
 
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ports_of
+from tests.conftest import LONGEST, longest_first, ports_of
 from tools import run_tests
 
 ROOT = Path(__file__).parents[1]
@@ -81,3 +84,11 @@ def test_run_without_a_test_fails(project: Path, monkeypatch: pytest.MonkeyPatch
 def test_each_process_of_tests_has_ports_of_its_own(environments: list[dict[str, str]]) -> None:
     found = [port for environment in environments for port in ports_of(range(100, 130), environment)]
     assert sorted(found) == list(range(100, 130))
+
+
+def test_files_that_take_longest_come_first_and_the_others_keep_their_order() -> None:
+    assert all((ROOT / "tests" / name).is_file() for name in LONGEST)
+    others = ["store/test_disk.py", "agents/test_batching.py"]
+    names = [others[0], LONGEST[2], others[1], LONGEST[0]]
+    found = sorted(names, key=lambda name: longest_first(ROOT / "tests" / name))
+    assert found == [LONGEST[0], LONGEST[2], *others]

@@ -30,7 +30,7 @@ def functions_of(file: str) -> dict[str, bool]:
         for inner in node.body if isinstance(node, ast.ClassDef) else [node]:
             if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
                 name = f"{node.name}.{inner.name}" if isinstance(node, ast.ClassDef) else inner.name
-                found[name] = any("njit" in ast.unparse(decorator) for decorator in inner.decorator_list)
+                found[name] = any(ast.unparse(one).startswith("kernel(") for one in inner.decorator_list)
     return found
 
 

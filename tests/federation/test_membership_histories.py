@@ -42,10 +42,10 @@ def test_no_history_with_f_liars_changes_the_members_against_the_honest() -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "seeds", [range(1000, 1250), pytest.param(range(1250, 2000), marks=pytest.mark.release)], ids=["250", "750"]
+    "seeds", [range(1000, 1125), pytest.param(range(1125, 2000), marks=pytest.mark.release)], ids=["125", "875"]
 )
 def test_no_longer_history_with_f_liars_changes_the_members_against_the_honest(seeds: range) -> None:
-    """Threat T1, the campaign: a quarter of its thousand histories, and the others before a release."""
+    """Threat T1, the campaign: an eighth of its thousand histories, and the others before a release."""
     assert play(seeds, steps=200)["changes"] > 2.5 * len(seeds)
 
 

@@ -143,7 +143,8 @@ def test_two_of_four_signers_prove_nothing(folder: Path) -> None:
     assert problems_of(folder) == ["manifest.json: 2 of the members signed it; a quorum of 3 is needed to believe it"]
 
 
-@pytest.mark.parametrize("signed", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("signed", [True, False])
 def test_model_is_not_called_false_where_a_blob_of_its_task_is_missing(tmp_path: Path, signed: bool) -> None:
     demo = TaskDemo(tmp_path / "homes")
     shares = dict(demo.task.commitments)["south"]
@@ -163,6 +164,7 @@ def test_model_is_not_called_false_where_a_blob_of_its_task_is_missing(tmp_path:
         assert named == {"model/model.json": why, "model/weights.safetensors": why}
 
 
+@pytest.mark.slow
 def test_model_of_another_task_than_the_one_that_is_checked_is_named_as_not_checked(tmp_path: Path) -> None:
     demo = TaskDemo(tmp_path / "homes")
     later = demo.homes.ask()

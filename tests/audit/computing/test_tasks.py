@@ -112,6 +112,7 @@ def test_more_liars_than_may_make_a_problem(homes: TaskHomes) -> None:
     assert problem.guilty == ("north", "west")
 
 
+@pytest.mark.slow
 def test_task_that_came_to_nothing_says_why_and_its_results_are_compared_all_the_same(homes: TaskHomes) -> None:
     declined = homes.ask()
     homes.say("west", ProductsComputed(declined, homes.put(b"no result")))

@@ -61,6 +61,7 @@ def _kinds(seen: Sequence[Record]) -> Iterator[type]:
     yield from dict.fromkeys(type(record) for record in seen)
 
 
+@pytest.mark.slow
 def test_answers_of_which_no_set_fits_are_audited_and_the_sum_is_exact(federation: Start) -> None:
     training, plain = (federation(sites=17, rounds=1, protect=how) for how in ("aggregate", "none"))
     seen = _watched(training)

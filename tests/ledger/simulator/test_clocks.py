@@ -142,6 +142,7 @@ def test_all_clocks_set_back_let_the_ledger_go_on_at_the_time_that_it_has():
     assert views(world) == {0}
 
 
+@pytest.mark.slow
 def test_messages_that_take_longer_than_the_drift_allows_stop_nothing():
     chain = ChainParameters(clock_drift=1_000)
     world = running(chain=chain, timers=Parameters())

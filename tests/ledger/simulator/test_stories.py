@@ -154,6 +154,7 @@ def test_view_changes_while_nobody_waits_make_no_time_out_longer():
     assert operation.returned - operation.invoked <= 5 * SIM_TIMERS.request_timeout
 
 
+@pytest.mark.slow
 def test_members_come_and_go_while_load_runs():
     world = World(11, 4)
     load(world, 120, clients=3)

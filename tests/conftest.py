@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from medward.cli._console import ONE_XLA_THREAD, QUIET
+from medward.agents.compilation import ONE_XLA_THREAD
+from medward.cli._console import QUIET
 from medward.node.trial import ports
 from tests import memory
 from tools.run_tests import PART, at_once

@@ -1,11 +1,12 @@
-"""JAX's compilation cache on disk: a node that is started again trains seconds earlier, and nodes share the work."""
+"""How JAX compiles: kept on disk, so that a node that is started again trains seconds earlier, and for one thread."""
 
 import hashlib
 import os
 import platform
 from pathlib import Path
 
-import jax
+#: Has XLA, JAX's compiler, use one thread for each operation; part of the environment's XLA_FLAGS.
+ONE_XLA_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
 def keep_compiled() -> None:
@@ -22,6 +23,8 @@ def keep_compiled() -> None:
         return
     if not os.access(folder, os.W_OK):
         return
+    import jax  # noqa: PLC0415 - the flag above is wanted where JAX is not needed
+
     jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)  # type: ignore[no-untyped-call]
 

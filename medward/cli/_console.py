@@ -19,12 +19,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from medward.agents.compilation import ONE_XLA_THREAD
 from medward.errors import printable
 
 QUIET = "MEDWARD_QUIET"
 """The environment's variable that leaves lines of progress out, for what runs from a timetable."""
-#: Has XLA use one thread for each operation.
-ONE_XLA_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _FIRST_SECONDS, _TELL_SECONDS, _LOOK_SECONDS = 2.0, 3.0, 0.1
 _MOST_LETTERS = 300
 

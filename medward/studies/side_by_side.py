@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any
 
+from medward.agents.compilation import ONE_XLA_THREAD
 from medward.errors import MedwardError
 from medward.flows.datasets import Dataset
 from medward.flows.prepared import PreparedData, prepare
@@ -25,7 +26,6 @@ from medward.studies.study import Study, left_out, run_method
 #: Sums in another order round otherwise, so that numbers would differ from machine to machine: one thread for OpenMP,
 #: for linear algebra, and (NPROC) for XLA, which divides large operations among as many threads as there are cores.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
-ONE_XLA_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from numba import njit
 from numba.core.caching import FunctionCache
 
-#: A kernel that has types.
+#: The type of a kernel whose arguments and result have types.
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-#: Seconds that a process waits for another that compiles the same kernel: a multiple of what the largest one takes.
-#: The other may have been stopped meanwhile; then both compile.
-PATIENCE = 60.0
+#: Seconds that a process waits for another that compiles the same kernel: four times what the largest of the meter's
+#: takes with all that it calls, on a quiet machine. The other may be stopped, or may have failed to compile.
+PATIENCE = 120.0
 _LOOK_SECONDS = 0.02
 _FunctionCache: Any = FunctionCache  # it has no types
 
@@ -80,15 +80,13 @@ class _OneCompiles(_FunctionCache):  # type: ignore[misc]
 
     def _begin(self) -> None:
         """Lock the file, or go on without the lock where that takes too long or cannot be done."""
-        if self._lock is not None:  # compiling failed the last time, or one signature's code needs another's
+        if self._lock is not None:  # to compile failed the last time, and it is still this process's turn
             return
         try:
             self._lock_path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             until = time.monotonic() + PATIENCE
-            while not self._is_locked():
-                if time.monotonic() > until:
-                    break
+            while not self._is_locked() and time.monotonic() < until:
                 time.sleep(_LOOK_SECONDS)
         except OSError:
             self._end()

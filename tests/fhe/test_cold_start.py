@@ -10,7 +10,7 @@ import pytest
 
 import medward
 
-#: One kernel stands for all: each is compiled and kept by the same decorator (medward/fhe/ring/kernels.py).
+#: One kernel stands for all: each is compiled and kept by the same decorator (medward/machine_code.py).
 _USE = """
 import numpy as np
 from medward.fhe.ring import pointwise

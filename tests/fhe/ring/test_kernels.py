@@ -5,7 +5,6 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -88,11 +87,3 @@ def test_nearest_integer_takes_ties_to_even() -> None:
 def test_high_product_is_the_upper_half(x: int, y: int) -> None:
     assert int(_high(np.uint64(x), np.uint64(y))) == x * y >> 64
     assert int(_high(np.uint64(2**64 - 1), np.uint64(2**64 - 1))) == 2**64 - 2
-
-
-def test_package_that_nothing_can_be_written_beside_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """numba finds no place to keep code of a function whose file is not there."""
-    source = compile("def triple(x):\n    return 3 * x\n", "<nowhere>", "exec")
-    space: dict[str, Any] = {}
-    exec(source, space)
-    assert compiled(space["triple"])(2.0) == 6.0

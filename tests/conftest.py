@@ -1,4 +1,5 @@
 import importlib.util
+import itertools
 import mmap
 import os
 import sys
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from medward.agents.compilation import ONE_XLA_THREAD
 from medward.cli._console import QUIET
 from medward.node.trial import ports
-from tests import memory
+from tests import memory, tiers
 from tools.run_tests import PART, at_once
 
 # A busy machine is no defect: no property has a deadline, and how long an example takes to draw says nothing.
@@ -60,10 +61,29 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Read only files that have tests of the tier."""
+    marks = tiers.asked_for(config.option.markexpr)
+    if not marks or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    return None if tiers.is_in(collection_path.read_text(encoding="utf-8"), marks) else True
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest files first; workers take them so with `--no-loadscope-reorder`."""
+    """Put the longest files first; workers take them so with `--no-loadscope-reorder`.
+
+    The fast tests, which read all files, end at a test that the run of its tier would overlook.
+    """
     if not _is_fast_tier(config):
         items.sort(key=lambda item: longest_first(item.path))
+        return
+    for path, group in itertools.groupby(items, lambda item: item.path):
+        if unseen := tiers.unseen(path, list(group)):
+            wanted = " and ".join(f"`pytest.mark.{mark}`" for mark in unseen)
+            raise pytest.UsageError(
+                f"{path} has tests of the tier {', '.join(unseen)}, whose run would not find them: write {wanted} in it"
+            )
 
 
 def longest_first(file: Path) -> int:

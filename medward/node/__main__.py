@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from medward.errors import MedwardError
-from medward.node.process import run_node
+from medward.node.process import end, run_node
 
 
 def main() -> int:
@@ -22,4 +22,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from medward.agents.sentinel.recipe import RECIPES
 from medward.federation.model.shared_model import SharedModel
 from medward.federation.records import Answer, Commitment, ModelVote, Record, RoundRecord, Show, Submit
 from medward.federation.round.effects import OrderRecord, Produced, RoundEffect, RoundEvent, Store, Work
@@ -28,7 +29,7 @@ from medward.fhe.ciphertexts import add_elements
 from medward.fhe.contribution import read_contribution, write_contribution
 from medward.fhe.encoding import EncodingKind, header, pack_residues
 from medward.node.interfaces import Host, Program
-from medward.node.process import run_node
+from medward.node.process import end, run_node
 from medward.node.training.participant import TrainingParticipant
 from medward.node.training.rules import TrainingRules
 from tests.e2e import clock
@@ -225,7 +226,10 @@ PROGRAMS = {"training": Program(TrainingRules, FaultyParticipant)}
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
+    parser.add_argument("--local-steps", type=int, help="updates of a round, in place of those of the ward's recipe")
     parser.add_argument("--until-stdin-closes", action="store_true")
     given = parser.parse_args()
+    if given.local_steps is not None:
+        RECIPES["ward"] = RECIPES["ward"].change(local_steps=given.local_steps)
     clock.follow(given.home.parent)
-    sys.exit(run_node(given.home, PROGRAMS, until_stdin_closes=given.until_stdin_closes))
+    end(run_node(given.home, PROGRAMS, until_stdin_closes=given.until_stdin_closes))

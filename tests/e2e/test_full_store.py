@@ -10,7 +10,7 @@ from medward.node.errors import NodeError
 from medward.store.local import open_directory
 from tests.e2e.ward import NAMES, PATIENT, Ward, run
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("short_training")]
 FULL = "h3"
 #: Seconds of waiting for it alone, in what it was stopped in and with its data read again, that are too many even on a
 #: busy machine.

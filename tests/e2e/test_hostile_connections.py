@@ -21,7 +21,7 @@ from medward.node.errors import NodeError
 from tests.e2e.crowd import Plan
 from tests.e2e.ward import NAMES, Ward, run
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("short_training")]
 
 FILES, CONNECTIONS, ROUNDS = 1024, 2000, 5
 #: More rounds than there is time for: they are under way whenever the whole crowd has called.

@@ -9,7 +9,7 @@ from medward.store.cid import Cid
 from medward.store.local import open_directory
 from tests.e2e.ward import NAMES, PATIENT, Ward, run
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("short_training")]
 
 
 def test_model_and_last_round_are_in_every_store_and_earlier_rounds_in_none(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medward.agents.sentinel.recipe import RECIPES
 from medward.federation.blobs import blob_name
 from medward.federation.model.hospital import trial_secret
 from medward.federation.model.plan import TrainingPlan
@@ -150,8 +151,9 @@ def run(
         keep_rounds: as in node.toml.
         keep_time: whether the nodes go by a clock that `tell` may set forward.
         engine: orders the records.
-        command: runs a node.
+        command: runs a node, given the updates of a round, which are those that this process would make.
     """
+    command = (*command, "--local-steps", str(RECIPES["ward"].federation.local_steps))
     shared = settings(rounds, len(names))
     plan = plan_of(read_data(shared), shared)
     table = {key: getattr(shared, key) for key in ("data", "rows", "rounds", "seed", "sites", "trial")}

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,25 @@ def test_service_manager_is_told_where_there_is_one(
 def test_service_manager_that_is_not_there_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", name)
     _tell_systemd("READY=1")
+
+
+_ENDING = """
+import logging, sys
+from medward.node.process import end
+logging.basicConfig(filename=sys.argv[1], level="INFO", format="%(message)s")
+logging.getLogger().info("the last line")
+sys.stdout.write("not flushed yet")
+{before}
+end(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "said"), [("", "not flushed yet"), ("import os; os.close(1)", ""), ("sys.stdout = None", "")]
+)
+def test_process_that_ends_at_once_has_said_all_and_tells_its_exit_code(tmp_path: Path, before: str, said: str) -> None:
+    command = (sys.executable, "-c", _ENDING.format(before=before), str(tmp_path / "log"))
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=buffered)
+    assert (done.returncode, done.stdout, done.stderr) == (3, said, "")
+    assert (tmp_path / "log").read_text() == "the last line\n"

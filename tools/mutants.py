@@ -1,7 +1,7 @@
 """Take one safety check after the other out of the code, and see that a test or a simulated campaign notices.
 
     python tools/mutants.py --quick            each mutant with its named tests alone; before a release
-    python tools/mutants.py --quick --part 5   those that changed since they were kept, and a fifth; what CI runs
+    python tools/mutants.py --quick --part 10  those that changed since they were kept, and a tenth; what CI runs
     python tools/mutants.py --keep             tests, and the campaigns for SEEDS seeds; writes what came of it
     python tools/mutants.py --only N3 ...      those alone whose name, rule or file contains one of these words
 

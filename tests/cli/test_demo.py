@@ -311,7 +311,13 @@ def _troubles(folder: Path) -> list[str]:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("courier", [(), ("--courier", "learned")])
+@pytest.mark.parametrize(
+    "courier",
+    [
+        pytest.param((), marks=pytest.mark.release, id="every round"),
+        pytest.param(("--courier", "learned"), id="courier"),
+    ],
+)
 def test_four_nodes_train_the_model_that_a_simulation_trains(
     medward: Run, tmp_path: Path, courier: tuple[str, ...]
 ) -> None:

@@ -62,11 +62,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Read only files that have tests of the tier."""
-    marks = tiers.asked_for(config.option.markexpr)
-    if not marks or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+    """Read only files that may have tests of the tier."""
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    return None if tiers.is_in(collection_path.read_text(encoding="utf-8"), marks) else True
+    text = collection_path.read_text(encoding="utf-8")
+    return None if tiers.may_have(text, config.option.markexpr) else True
 
 
 @pytest.hookimpl(tryfirst=True)

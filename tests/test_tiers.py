@@ -6,34 +6,46 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiers import asked_for, is_in
+from tests.tiers import may_have
 
 ROOT = Path(__file__).resolve().parent.parent
-#: What CI calls: pages and CI may join marks in other ways, as long as these hold.
-TIERS = {
-    "slow and not processes and not release": {"slow"},
-    "(processes and not release) or engines": {"processes", "engines"},
-    "release": {"release"},
-    "not slow and not engines and not processes": set(),
-    "": set(),
-}
+SLOW, PROCESSES, RELEASE = (
+    "@pytest.mark.slow",
+    "pytestmark = pytest.mark.processes",
+    "param(4, marks=pytest.mark.release)",
+)
+SLOW_TIER, PROCESSES_TIER = "slow and not processes and not release", "(processes and not release) or engines"
 
 
-@pytest.mark.parametrize("expression", TIERS)
-def test_marks_of_a_tier_are_those_that_its_expression_wants(expression: str) -> None:
-    assert asked_for(expression) == TIERS[expression]
+@pytest.mark.parametrize("tier", [SLOW_TIER, PROCESSES_TIER])
+def test_ci_calls_the_tiers_that_are_tried_here(tier: str) -> None:
+    assert f'"{tier}"' in (ROOT / ".ci" / "run").read_text()
 
 
-@pytest.mark.parametrize("expression", [one for one in TIERS if TIERS[one] and one != "release"])
-def test_ci_calls_the_tiers_that_are_tried_here(expression: str) -> None:
-    assert f'"{expression}"' in (ROOT / ".ci" / "run").read_text()
-
-
-def test_file_is_in_a_tier_where_it_names_one_of_its_marks() -> None:
-    assert is_in("pytestmark = pytest.mark.processes\n", frozenset({"engines", "processes"}))
-    assert is_in("@pytest.mark.parametrize('n', [pytest.param(4, marks=pytest.mark.release)])", frozenset({"release"}))
-    assert not is_in("# a slow test\n@pytest.mark.slowly\n", frozenset({"slow"}))
-    assert is_in("def test_it() -> None: ...", frozenset())
+@pytest.mark.parametrize(
+    ("expression", "text", "may"),
+    [
+        (SLOW_TIER, SLOW, True),
+        (SLOW_TIER, f"{SLOW}\n{PROCESSES}\n{RELEASE}", True),  # some may have one mark alone
+        (SLOW_TIER, PROCESSES, False),
+        (SLOW_TIER, "# a slow test\n@pytest.mark.slowly", False),
+        (PROCESSES_TIER, PROCESSES, True),
+        (PROCESSES_TIER, "@pytest.mark.engines", True),
+        (PROCESSES_TIER, f"{SLOW}\n{RELEASE}", False),
+        ("release", RELEASE, True),
+        ("release", SLOW, False),
+        ("not slow and not engines and not processes", PROCESSES, True),  # others of the file may be fast
+        ("not (slow or processes)", PROCESSES, True),
+        ("slow or not processes", "", True),
+        ("hypothesis and not slow", "", True),
+        ("hypothesis and slow", "", False),
+        ("", "", True),
+        ("mark(of=4)", "", True),
+        ("slow and", "", True),  # pytest says what is wrong with it
+    ],
+)
+def test_file_is_read_where_it_may_have_a_test_that_is_wanted(expression: str, text: str, may: bool) -> None:
+    assert may_have(text, expression) is may
 
 
 def pytest_on(folder: Path, *arguments: str) -> tuple[int, str]:
@@ -63,7 +75,7 @@ def pytest_on(folder: Path, *arguments: str) -> tuple[int, str]:
 def test_tier_runs_its_tests_and_does_not_read_the_other_files(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text("import pytest\n\n@pytest.mark.slow\ndef test_it(): ...\n")
     (tmp_path / "test_other.py").write_text("raise AssertionError('it is read')\n")
-    code, told = pytest_on(tmp_path, "-m", "slow and not processes and not release")
+    code, told = pytest_on(tmp_path, "-m", SLOW_TIER)
     assert (code, "1 passed" in told, "it is read" in told) == (0, True, False)
     code, told = pytest_on(tmp_path)
     assert (code, "it is read" in told) == (2, True)

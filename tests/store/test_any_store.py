@@ -1,4 +1,4 @@
-"""What every implementation of `BlobStore` promises, run over each of them."""
+"""What every implementation of `BlobStore` promises, run over each of them; over Kubo as `pytest.mark.engines`."""
 
 import io
 from collections.abc import Iterator

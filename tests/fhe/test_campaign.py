@@ -1,4 +1,4 @@
-"""A fortieth of benchmarks/fhe/sum_campaign.py, before a release a twentieth, and what the whole of it left."""
+"""A twentieth of benchmarks/fhe/sum_campaign.py, and what the whole of it left."""
 
 import json
 import subprocess
@@ -15,18 +15,17 @@ _CELLS = {(holders, bits) for holders in (4, 7, 10, 16, 64) for bits in UPDATE_B
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sums", [80, pytest.param(150, marks=pytest.mark.release)])
-def test_no_sum_of_the_campaign_is_wrong_or_void_and_nobody_honest_is_named(sums: int) -> None:
+def test_no_sum_of_the_campaign_is_wrong_or_void_and_nobody_honest_is_named() -> None:
     done = subprocess.run(
-        [sys.executable, str(_SCRIPT), "--sums", str(sums), "--json"], capture_output=True, text=True, check=False
+        [sys.executable, str(_SCRIPT), "--sums", "150", "--json"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(done.stdout)
     summary = result["summary"]
     assert (summary["wrong_sums"], summary["void"], summary["honest_named"]) == (0, 0, 0)
-    assert summary["sums"] == sums
-    assert summary["silent"] > sums / 2
-    assert summary["wrong_answers"] > sums / 2
+    assert summary["sums"] == 150
+    assert summary["silent"] > 100
+    assert summary["wrong_answers"] > 100
     assert summary["audits"] > 0
     assert {(row["holders"], row["bits"]) for row in result["rows"]} == _CELLS
 

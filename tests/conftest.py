@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: longest_first(item.path))
         return
     for path, group in itertools.groupby(items, lambda item: item.path):
-        if unseen := tiers.unseen(path, list(group)):
+        if unseen := tiers.unseen(path, group):
             wanted = " and ".join(f"`pytest.mark.{mark}`" for mark in unseen)
             raise pytest.UsageError(
                 f"{path} has tests of the tier {', '.join(unseen)}, whose run would not find them: write {wanted} in it"

@@ -50,25 +50,9 @@ def test_file_is_read_where_it_may_have_a_test_that_is_wanted(expression: str, t
 
 def pytest_on(folder: Path, *arguments: str) -> tuple[int, str]:
     """Run pytest with this project's conftest.py on the tests of a folder."""
-    command = (
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "tests.conftest",
-        "-n",
-        "0",
-        "-q",
-        "-c",
-        str(ROOT / "pyproject.toml"),
-    )
-    done = subprocess.run(
-        [*command, f"--rootdir={folder}", *arguments, str(folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ours = ["-p", "tests.conftest", "-n", "0", "-q", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}"]
+    command = [sys.executable, "-m", "pytest", *ours, *arguments, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -69,8 +69,9 @@ def run_node(
 def end(code: int) -> NoReturn:
     """End this process at once with the exit code that `run_node` returned.
 
-    All that a node writes is on its disk by then. To free the memory of one that has trained, object by object, takes
-    half a second of a processor, and the system does it anyway.
+    To free the memory of a node that has trained, object by object, takes half a second of a processor, and the system
+    does it anyway. The node has closed its journals and its store by then. A blob that is still being fetched from
+    another member is not waited for: as after a kill, it is fetched again when it is wanted.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

@@ -226,10 +226,9 @@ PROGRAMS = {"training": Program(TrainingRules, FaultyParticipant)}
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
-    parser.add_argument("--local-steps", type=int, help="updates of a round, in place of those of the ward's recipe")
+    parser.add_argument("--local-steps", type=int, required=True, help="updates that it makes in a round")
     parser.add_argument("--until-stdin-closes", action="store_true")
     given = parser.parse_args()
-    if given.local_steps is not None:
-        RECIPES["ward"] = RECIPES["ward"].change(local_steps=given.local_steps)
+    RECIPES["ward"] = RECIPES["ward"].change(local_steps=given.local_steps)
     clock.follow(given.home.parent)
     end(run_node(given.home, PROGRAMS, until_stdin_closes=given.until_stdin_closes))

@@ -1,4 +1,4 @@
-"""Nodes are killed at random, also more at once than a quorum can spare: the campaign of 50 rounds, cut short."""
+"""Nodes are killed at random, also more at once than a quorum can spare: the first rounds of a campaign of 50."""
 
 from pathlib import Path
 

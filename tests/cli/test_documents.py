@@ -181,7 +181,12 @@ def test_every_special_word_of_the_pages_for_people_is_in_the_glossary() -> None
         "record, round, schema file, sealed, sentinel, sha-256, share, span port, survey, swarm key, systemd unit, "
         "tar archive, token, update, view, ward, watch, wish, witness, "
         "audit of answers, benign, class, cost, final, label, labelled, masked, model, open, order, poison, split, "
-        "state, store, task, test rows, transaction, weight"
+        "state, store, task, test rows, transaction, weight, "
+        "action, adr, agent, agreement, batch, certified, dealer, demo, environment variable, example application, "
+        "exit code, fhe, firewall, flatfs, gdpr, hard limit, height, hipaa, honest, interval, intrusion detector, "
+        "layer, manifest, mqtt, name, neural network, operator, part, participant, peer, period, personal data, "
+        "private key, process, public key, recall, ring, rules, safetensors, scaler, signature, simulated, snapshot, "
+        "standard error, suricata, utc, verdict, virtual machine, vote"
     )
     assert [word for word in special.split(", ") if f"| {word}" not in glossary and f", {word}" not in glossary] == []
 

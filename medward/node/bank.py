@@ -5,7 +5,7 @@ governor, the client that the parameters name; everybody may note down anything,
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from medward.ledger.bank import Bank, ChangeMembers, Note
 from medward.ledger.encoding import encode
@@ -24,6 +24,9 @@ class BankRules(Rules):
     Raises:
         InvalidConfiguration: the governor is no such key.
     """
+
+    #: Its customers are no members.
+    open_to_strangers: ClassVar[bool] = True
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self._governor = _key(parameters["governor"]) if "governor" in parameters else None

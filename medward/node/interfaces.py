@@ -17,7 +17,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -182,6 +182,10 @@ MakeParticipant = Callable[[Host], Participant]
 
 class Rules(ABC):
     """What a federation's ledger agrees on, as far as the node must know it."""
+
+    #: Whether anyone who reaches the ledger's port may read the ledger and hand in transactions. Otherwise only members
+    #: may; a caller without a member's certificate is told where the ledger stands and who the members are.
+    open_to_strangers: ClassVar[bool] = False
 
     @abstractmethod
     def make_application(self) -> Application:

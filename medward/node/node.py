@@ -104,7 +104,10 @@ class Node(Shown):
             self._consensus = CometConsensus(home, table, federation, card.member, make)
         else:
             refused = self._refused_requests.at("ledger")
-            self._consensus = PbftConsensus(home, table, federation, card.member, self._identity, make, refused, share)
+            members_only = not self._rules.open_to_strangers
+            self._consensus = PbftConsensus(
+                home, table, federation, card.member, self._identity, make, members_only, refused, share
+            )
         engine = self._consensus.engine
         chain = federation.genesis.chain
         self._membership = MembershipWatcher(

@@ -29,7 +29,18 @@ from medward.flows.datasets.ward import write_csv
 from medward.ledger.encoding import decode_form, encode
 from medward.ledger.errors import LedgerError, TransactionRefused
 from medward.ledger.pbft.client import PbftClient
-from medward.ledger.pbft.client_protocol import Receipts, Refusal, ServerMessage, SubmitTransactions
+from medward.ledger.pbft.client_protocol import (
+    ClientMessage,
+    GetBlock,
+    GetStatus,
+    NodeStatus,
+    Receipts,
+    Refusal,
+    ServerMessage,
+    StateQuery,
+    SubmitTransactions,
+    WatchTransactions,
+)
 from medward.ledger.pbft.identity import NodeIdentity, pinned_context
 from medward.ledger.pbft.messages import Status, encode_message
 from medward.ledger.pbft.runtime.transport import frame, read_frame
@@ -166,10 +177,21 @@ def stored(ward: Ward, name: str, blob: str) -> bytes:
         return store.read(Cid.parse(blob), DEFAULT_LIMITS)
 
 
+def asking_as(home: Home, signer: MemberSigner | None = None) -> PbftClient:
+    """A client with a member's certificate; whose transactions it hands in is another matter."""
+    mine = home.identity()
+    return PbftClient(
+        home.federation().genesis,
+        signer or MemberSigner(Ed25519PrivateKey.generate()),
+        first_nonce=time.time_ns() // 1000,
+        patience=0.5,
+        context=mine.asking_context,
+    )
+
+
 async def on_the_ledger(ward: Ward, number: int) -> Round:
     """A round that is over, proved by the ledger; a checkpoint may have to come first."""
-    genesis = ward.launcher.homes["h0"].federation().genesis
-    client = PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=0.5)
+    client = asking_as(ward.launcher.homes["h1"])
     try:
         async with asyncio.timeout(240):
             while True:
@@ -251,7 +273,7 @@ async def opens_nothing(ward: Ward, newcomer: Newcomer, number: int) -> None:
 
 async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, number: int) -> None:
     """Have the one who left, and a stranger, try every port of h0."""
-    home, genesis = ward.launcher.homes["h0"], newcomer.home.federation().genesis
+    home = ward.launcher.homes["h0"]
     h0 = home.card().member
     gone = newcomer.home.identity()
     stranger = NodeIdentity.create(newcomer.folder / "stranger")
@@ -272,18 +294,32 @@ async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, numbe
             await asyncio.to_thread(httpx.get, url, verify=context)
 
     # What was ordered once is not ordered again: answered as before while that is known, and then refused.
-    replayed = await an_old_transaction(genesis, home)
-    while isinstance(answer := await handed_in(h0, replayed), Receipts):
+    member = ward.launcher.homes["h1"]
+    replayed = await an_old_transaction(member)
+    while isinstance(answer := await asked(h0, SubmitTransactions((replayed,)), member.identity()), Receipts):
         await asyncio.sleep(1)
     assert isinstance(answer, Refusal)
     assert answer.reason == "this nonce was used long ago"
 
-    # The ledger hangs up on whoever shows a certificate that is no present member's, and takes no record of either.
+    # The ledger hangs up on whoever shows a certificate that is no present member's; who shows none may ask where it
+    # stands, and reads nothing.
     assert await hung_up(h0, stranger)
     while not await hung_up(h0, gone):  # it may still be talked to for some blocks, to learn that it left
         await asyncio.sleep(1)
+    for question in (
+        GetBlock(1),
+        StateQuery(f"round/{number:08d}"),
+        SubmitTransactions((replayed,)),
+        WatchTransactions(member.card().member.keys[0].data, 1, 64),
+    ):
+        assert await asked(h0, question) is None
+    shown = await asked(h0, GetStatus())
+    assert isinstance(shown, NodeStatus)
+    assert {one.name for one in shown.membership.members} == set(NAMES)
+
+    # No record of either is taken, not even where a member hands it in.
     for signer in (gone.signer, MemberSigner(Ed25519PrivateKey.generate())):
-        client = PbftClient(genesis, signer, first_nonce=time.time_ns() // 1000, patience=0.5)
+        client = asking_as(member, signer)
         for record in (RoundTick(number + 1), Answer(number + 1, NEWCOMER, told["answers"][NEWCOMER])):
             with pytest.raises(TransactionRefused, match="code 2"):  # only members speak here
                 await client.submit(encode_record(record), give_up=60)
@@ -298,6 +334,7 @@ async def is_refused_everywhere(ward: Ward, newcomer: Newcomer, told: Any, numbe
         "refused at the port of the store: a caller's certificate is no member's",
         "refused at the port of the ledger: a caller's certificate is no member's",
         "refused at the port of the ledger: a client's transaction",
+        "refused at the port of the ledger: a caller without a member's certificate asked for records",
         "this nonce was used long ago",
         "the token is wrong",
     ):
@@ -342,10 +379,10 @@ async def hung_up(member: Member, identity: NodeIdentity) -> bool:
     return True
 
 
-async def an_old_transaction(genesis: Any, home: Home) -> bytes:
-    """Return one of h1's first transactions, as it stands on the ledger; its numbers went on far beyond it."""
-    author = Home(home.folder.parent / "h1").card().member.keys[0].data
-    client = PbftClient(genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=0.5)
+async def an_old_transaction(home: Home) -> bytes:
+    """Return one of a member's first transactions, as h0's ledger has it; its numbers went on far beyond it."""
+    author = home.card().member.keys[0].data
+    client = asking_as(home)
     try:
         status = await client.status("h0")
         assert status is not None
@@ -357,17 +394,22 @@ async def an_old_transaction(genesis: Any, home: Home) -> bytes:
                     return encoded
     finally:
         await client.close()
-    raise AssertionError("h1 ordered nothing that h0 still has")
+    raise AssertionError("it ordered nothing that h0 still has")
 
 
-async def handed_in(member: Member, encoded: bytes) -> ServerMessage:
-    """Hand in a transaction as a client does, and return the answer."""
+async def asked(member: Member, message: ClientMessage, mine: NodeIdentity | None = None) -> ServerMessage | None:
+    """Ask a member's ledger as a client does; return the answer, None where it hangs up without one."""
     host, _, port = member.address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port), ssl=pinned_context(member))
-    writer.write(frame(encode(SubmitTransactions((encoded,)))))
-    async with asyncio.timeout(60):
-        answer: ServerMessage = decode_form(await read_frame(reader), ServerMessage, thinnest=4)
-    writer.close()
+    context = pinned_context(member) if mine is None else mine.asking_context(member)
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    try:
+        writer.write(frame(encode(message)))
+        async with asyncio.timeout(60):
+            answer: ServerMessage = decode_form(await read_frame(reader), ServerMessage, thinnest=4)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    finally:
+        writer.close()
     return answer
 
 

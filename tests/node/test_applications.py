@@ -1,5 +1,6 @@
 """Which federations a node can run."""
 
+import importlib
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from medward.node.applications import PROGRAMS, program_of
 from medward.node.bank import BankRules, Watcher
 from medward.node.errors import NodeError
+from medward.node.interfaces import Rules
 
 PARTS = ("rules", "participant")
 
@@ -25,6 +27,14 @@ def test_unknown_program_is_refused_with_those_that_are_known(name: str) -> None
         match=f"runs '{name}', and this version of medward runs bank or outsourced or scoring or training; upgrade",
     ):
         program_of(name)
+
+
+def test_ledger_of_every_federation_but_the_bank_is_for_its_members_only() -> None:
+    assert BankRules.open_to_strangers
+    others = [importlib.import_module(f"medward.node.{name}.rules") for name in PROGRAMS if name != "bank"]
+    rules = [one for part in others for one in vars(part).values() if isinstance(one, type) and issubclass(one, Rules)]
+    assert len(rules) > len(others)
+    assert not any(one.open_to_strangers for one in rules)
 
 
 def test_no_program_waits_for_what_only_judges_or_chooses() -> None:

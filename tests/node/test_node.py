@@ -7,7 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from medward.ledger.pbft.client import PbftClient
+from medward.ledger.signatures import MemberSigner
 from medward.node.bank import BankRules
 from medward.node.errors import InvalidConfiguration, NodeError, Retired
 from medward.node.interfaces import Host, Participant, Program
@@ -85,6 +88,30 @@ def test_node_that_is_not_started_shows_where_it_stands_and_changes_nothing(node
         assert token not in json.dumps(status) + (await node.metrics()).decode() + node.federation().decode()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_ledger_answers_strangers_only_where_the_rules_open_it(tmp_path: Path, is_open: bool) -> None:
+    class Chosen(BankRules):
+        open_to_strangers = is_open
+
+    home = found_on_one_machine(tmp_path, "ward", free_seats(["h0"]), "bank")["h0"]
+    node = Node(home, home.configuration(), {"bank": Program(Chosen, Idle)})
+    stranger = PbftClient(home.federation().genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=0.1)
+
+    async def story() -> None:
+        await node._consensus.start()
+        try:
+            assert await stranger.status("h0") is not None
+            assert (await stranger.block("h0", 1) is not None) == is_open
+            assert await stranger.status("h0") is not None
+        finally:
+            await stranger.close()
+            await node._consensus.close()
+
+    asyncio.run(story())
+    node._blobs.close()
+    node._api.stop()
 
 
 class Stubborn(Participant):

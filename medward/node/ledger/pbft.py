@@ -88,6 +88,7 @@ class PbftConsensus(Consensus):
         member: this member's present incarnation.
         identity: its keys.
         make_application: gives the application in its genesis state.
+        members_only: whether only members may read the ledger and hand in transactions.
         refused: told of callers that are turned away.
         share: of the usual places for callers; see `medward.node.descriptors`.
 
@@ -103,6 +104,7 @@ class PbftConsensus(Consensus):
         member: Member,
         identity: NodeIdentity,
         make_application: Callable[[], Application],
+        members_only: bool,
         refused: RefusalListener = nobody,
         share: float = 1.0,
     ) -> None:
@@ -113,7 +115,9 @@ class PbftConsensus(Consensus):
             fetch_timeout=table.fetch_timeout,
         )
         others = tuple(other for other in members_to_call(federation) if other.name != member.name)
-        settings = NodeSettings(member.name, federation.genesis, home.ledger, table.listen, parameters, others)
+        settings = NodeSettings(
+            member.name, federation.genesis, home.ledger, table.listen, parameters, others, members_only
+        )
         self._federation = federation
         self._listen = table.listen
         self._member = member

@@ -89,7 +89,9 @@ class ClientService:
     Args:
         wake: called when there is something to `take`.
         answer: answers everything that is not a transaction.
-        refused: told of transactions from outside that are not taken.
+        refused: told of transactions from outside that are not taken, and of questions that are not answered.
+        members_only: whether callers without a member's certificate are told where the replica stands, and nothing
+            else.
     """
 
     def __init__(
@@ -97,8 +99,10 @@ class ClientService:
         wake: Callable[[], None],
         answer: Callable[[StateQuery | GetBlock | GetStatus], QueryAnswer | BlockReply | NodeStatus],
         refused: RefusalListener = nobody,
+        members_only: bool = False,
     ) -> None:
         self._wake = wake
+        self._members_only = members_only
         self._refused = refused
         self._answer = answer
         self._own: deque[Submission] = deque()
@@ -167,7 +171,8 @@ class ClientService:
         """Serve one client until it hangs up.
 
         What strangers ask, but for having good transactions ordered, takes a tenth of the replica's time at most,
-        whoever and however many they are. Each member that asks has as much for itself.
+        whoever and however many they are. Each member that asks has as much for itself. Where only members are served,
+        a stranger that asks for more than the status is hung up on.
 
         Raises:
             NotCanonical: it sent what no client sends.
@@ -183,6 +188,10 @@ class ClientService:
                 caller.place.touch()
                 begun = time.thread_time()
                 message: ClientMessage = decode_form(data, ClientMessage, thinnest=16)
+                if self._members_only and not connection.known and not isinstance(message, GetStatus):
+                    connection.allotment.spend(time.thread_time() - begun)
+                    self._refused("a caller without a member's certificate asked for records", caller.place.address)
+                    return
                 # Transactions that are taken are what a ledger is for; those that are refused cost their share.
                 counted = not isinstance(message, SubmitTransactions)
                 connection.allotment.spend(time.thread_time() - begun if counted else 0.0)
@@ -217,7 +226,11 @@ class ClientService:
         """Return where the replica stands, as it was a moment ago: it takes long to put together."""
         now = time.monotonic()
         if now >= self._known_until:
-            self._known_status, self._known_until = frame(encode(self._answer(GetStatus()))), now + _STATUS_SECONDS
+            status = self._answer(GetStatus())
+            if self._members_only and isinstance(status, NodeStatus):
+                # Newcomers and members that left need the members and how they are proved, and nothing else.
+                status = msgspec.structs.replace(status, evidence=(), halted=None)
+            self._known_status, self._known_until = frame(encode(status)), now + _STATUS_SECONDS
         return self._known_status
 
     def _bound_unsent(self) -> None:

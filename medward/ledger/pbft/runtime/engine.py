@@ -87,6 +87,8 @@ class NodeSettings(msgspec.Struct, frozen=True):
         listen: host:port to listen on.
         parameters: timers and limits.
         introduced: members to call besides those that the ledger names, for one who joins late.
+        members_only: whether callers without a member's certificate are told where the replica stands, and nothing
+            else: no block, no value, no receipt; nor are their transactions taken.
     """
 
     name: str
@@ -95,6 +97,7 @@ class NodeSettings(msgspec.Struct, frozen=True):
     listen: str
     parameters: Parameters = Parameters()
     introduced: tuple[Member, ...] = ()
+    members_only: bool = False
 
 
 def prepare_folder(folder: Path) -> NodeIdentity:
@@ -165,7 +168,7 @@ class PbftEngine(Engine):
         self._told = told
         # Heights of blocks that do not read back, and whether the replica has heard of it.
         self._damaged: dict[int, bool] = {}
-        self._clients = ClientService(self._wake.set, self._answer, refused)
+        self._clients = ClientService(self._wake.set, self._answer, refused, settings.members_only)
         self._grown = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1)

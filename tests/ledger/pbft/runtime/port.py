@@ -19,13 +19,25 @@ Called = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Port:
-    """A listening replica's port with a service behind it."""
+    """A listening replica's port with a service behind it; `told` is what it turned away."""
 
-    def __init__(self, folder: Path, answer: Callable[[object], object], rooms: ListenerRooms | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        answer: Callable[[object], object],
+        rooms: ListenerRooms | None = None,
+        members_only: bool = False,
+    ) -> None:
         self.address = f"127.0.0.1:{free_ports(1)[0]}"
         self.keys = {name: NodeIdentity.create(folder / name) for name in ("mine", "north")}
         self.mine, self.north = (self.keys[name].member(name, 0, self.address) for name in self.keys)
-        self.service = ClientService(lambda: None, answer)  # type: ignore[arg-type]
+        self.told: list[tuple[str, str]] = []
+        self.service = ClientService(
+            lambda: None,
+            answer,  # type: ignore[arg-type]
+            lambda *refused: self.told.append(refused),
+            members_only,
+        )
         self.replicas: list[Caller] = []
         names = {self.north.certificate: "north"}
         self.listener = Listener(self.keys["mine"].server_context(), self._serve, names.get, rooms=rooms)

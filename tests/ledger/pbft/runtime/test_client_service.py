@@ -1,10 +1,11 @@
-"""What clients ask of a replica, and what strangers among them may cost (threats T5 and T9)."""
+"""What clients ask of a replica, and what strangers among them may cost and read (threats T5, T9 and D6)."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -13,6 +14,7 @@ from medward.ledger.encoding import decode_form, encode
 from medward.ledger.errors import NotCanonical
 from medward.ledger.membership import ChainParameters, Genesis
 from medward.ledger.pbft.client_protocol import (
+    BlockReply,
     GetBlock,
     GetStatus,
     NodeStatus,
@@ -24,6 +26,7 @@ from medward.ledger.pbft.client_protocol import (
     SubmitTransactions,
     WatchTransactions,
 )
+from medward.ledger.pbft.messages import Evidence
 from medward.ledger.pbft.runtime import client_service
 from medward.ledger.pbft.runtime.client_service import ClientService, Submission
 from medward.ledger.pbft.runtime.listener import Caller
@@ -206,7 +209,7 @@ def test_refusal_of_a_transaction_is_told_to_who_handed_it_in_and_to_the_operato
     asyncio.run(story())
 
 
-def status(port: Port, height: int = 7) -> NodeStatus:
+def status(height: int = 7) -> NodeStatus:
     genesis = Genesis("test", 0, ChainParameters(), tuple(Member(f"h{i}", 0, (), b"", "x:1") for i in range(4)))
     return NodeStatus(height, 0, 0, bytes(32), genesis.membership, (), (), None)
 
@@ -269,7 +272,7 @@ def test_strangers_are_told_a_status_that_was_put_together_for_all_of_them(tmp_p
         nonlocal times
         assert isinstance(message, GetStatus)
         times += 1
-        return status(port, times)
+        return status(times)
 
     port = Port(tmp_path, answer, rooms())
 
@@ -281,10 +284,67 @@ def test_strangers_are_told_a_status_that_was_put_together_for_all_of_them(tmp_p
         assert times <= 2 + (time.monotonic() - begun) / 0.25
         await asyncio.sleep(0.3)
         before = times
-        assert await asked(stranger, GetStatus()) == encode(status(port, before + 1))
+        assert await asked(stranger, GetStatus()) == encode(status(before + 1))
         # A member hears how it is, and not how it was.
-        assert await asked(member, GetStatus()) == encode(status(port, before + 2))
-        assert await asked(member, GetStatus()) == encode(status(port, before + 3))
+        assert await asked(member, GetStatus()) == encode(status(before + 2))
+        assert await asked(member, GetStatus()) == encode(status(before + 3))
+
+    live(port, story)
+
+
+QUESTIONS = [
+    GetBlock(1),
+    StateQuery("round/00000001"),
+    WatchTransactions(b"\1" * 32, 1, 64),
+    SubmitTransactions((transaction(MemberSigner(Ed25519PrivateKey.generate()), 1).encoded,)),
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: type(question).__name__)
+@pytest.mark.parametrize("members_only", [True, False])
+def test_where_only_members_are_served_a_stranger_is_hung_up_on_and_nothing_is_looked_up(
+    tmp_path: Path, question: object, members_only: bool
+) -> None:
+    looked_up: list[object] = []
+
+    def answer(message: object) -> object:
+        looked_up.append(message)
+        return BlockReply(None) if isinstance(message, GetBlock) else QueryAnswer(None)
+
+    port = Port(tmp_path, answer, rooms(), members_only)
+
+    def reached() -> bool:
+        return bool(looked_up or port.service)
+
+    async def story() -> None:
+        reader, writer = await port.call()
+        writer.write(frame(encode(question)) + frame(encode(GetStatus())))
+        if not members_only:
+            await until(reached, "a stranger's question arrived")
+            return
+        assert await reader.read() == b""
+        assert not reached()
+        assert [what for what, _ in port.told] == ["a caller without a member's certificate asked for records"]
+        _, writer = await port.call_as_member(asking=True)
+        writer.write(frame(encode(question)))
+        await until(reached, "a member's question arrived")
+
+    live(port, story)
+
+
+@pytest.mark.parametrize("members_only", [True, False])
+def test_stranger_is_told_who_the_members_are_and_what_proves_them_and_where_only_members_are_served_nothing_else(
+    tmp_path: Path, members_only: bool
+) -> None:
+    less = status()
+    whole = msgspec.structs.replace(less, evidence=(Evidence("h1", b"yes", b"no"),), halted="the disk is full")
+    port = Port(tmp_path, lambda _: whole, rooms(), members_only)
+
+    async def story() -> None:
+        stranger, member = await port.call(), await port.call_as_member(asking=True)
+        for _ in range(2):  # it may ask again
+            assert await asked(stranger, GetStatus()) == encode(less if members_only else whole)
+        assert await asked(member, GetStatus()) == encode(whole)
 
     live(port, story)
 

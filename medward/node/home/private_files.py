@@ -10,6 +10,8 @@ from pathlib import Path
 from medward.node.errors import ExposedSecret, NodeError
 from medward.whole_file import flush_folder
 
+#: What to do if somebody else may have read a node's key or token.
+NEW_KEYS = "make new keys with `medward federation rotate`"
 _OTHERS = 0o077  # what the mode of a private file or folder must not have
 
 
@@ -72,8 +74,12 @@ def tighten(folder: Path, but: Collection[Path] = ()) -> list[Path]:
     return open_to_others
 
 
-def check_private(path: Path) -> None:
+def check_private(path: Path, remedy: str = NEW_KEYS) -> None:
     """Check that a secret is there and that nobody but its owner may read it.
+
+    Args:
+        path: the secret's file.
+        remedy: what to do if somebody else may have read it.
 
     Raises:
         NodeError: it is not there.
@@ -86,13 +92,13 @@ def check_private(path: Path) -> None:
     if mode & _OTHERS:
         raise ExposedSecret(
             f"{path} holds a secret and has mode {stat.S_IMODE(mode):04o}; "
-            "if nobody else can have read it, `chmod 600` it, else make new keys with `medward federation rotate`"
+            f"if nobody else can have read it, `chmod 600` it, else {remedy}"
         )
 
 
-def read_private(path: Path) -> bytes:
+def read_private(path: Path, remedy: str = NEW_KEYS) -> bytes:
     """Return the content of a secret; see `check_private`."""
-    check_private(path)
+    check_private(path, remedy)
     try:
         return path.read_bytes()
     except OSError as error:

@@ -12,6 +12,7 @@ from medward.node.errors import NodeError
 from medward.node.home.cards import Contact
 from medward.node.home.configuration import StoreTable, split_address
 from medward.node.home.folder import Home
+from medward.node.home.private_files import read_private
 from medward.node.store.exchange import MembersExchange
 from medward.node.store.gateway_keys import make_gateway_identity, write_trusted
 from medward.store.errors import StoreError
@@ -171,9 +172,8 @@ class NodeStore:
                 "channel (mode 0600), or use the embedded store"
             )
         folder = self._home.store / "kubo"
-        self._daemon = KuboDaemon(
-            folder, self._home.swarm_key_file.read_text(encoding="ascii"), self._table.swarm
-        ).start()
+        swarm_key = read_private(self._home.swarm_key_file, "agree with all members on a new swarm key")
+        self._daemon = KuboDaemon(folder, swarm_key.decode("ascii"), self._table.swarm).start()
         return KuboStore(self._daemon.rpc(), self._home.store / "pins.sqlite")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medward.ledger.types import Member
-from medward.node.errors import NodeError
+from medward.node.errors import ExposedSecret, NodeError
 from medward.node.home.cards import Contact
 from medward.node.home.folder import Home
 from medward.node.store.blobs import NodeStore
@@ -123,6 +123,16 @@ def test_address_that_another_has_is_told(homes: dict[str, Home]) -> None:
                 store.serve()
         finally:
             store.close()
+
+
+def test_swarm_key_that_others_could_read_is_refused(homes: dict[str, Home]) -> None:
+    home = homes["north"]
+    home.swarm_key_file.chmod(0o640)
+    table = msgspec.structs.replace(home.configuration().store, engine="kubo")
+    with pytest.raises(
+        ExposedSecret, match=r"swarm.key holds a secret .* 0640; .* agree with all members on a new swarm"
+    ):
+        NodeStore(home, "north", table, members(homes))
 
 
 def test_kubo_without_the_members_swarm_key_is_refused(homes: dict[str, Home]) -> None:

@@ -293,7 +293,11 @@ def test_finished_run_is_resumed_without_a_round_and_its_report_is_written_anew(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "least"),
-    [("wustl-ehms-2020", 0.75), ("x-iomt-subset", 0.93), ("ciciomt2024-wifi-mqtt-subset", 0.88)],
+    [
+        ("wustl-ehms-2020", 0.75),
+        pytest.param("x-iomt-subset", 0.93, marks=pytest.mark.release),
+        pytest.param("ciciomt2024-wifi-mqtt-subset", 0.88, marks=pytest.mark.release),
+    ],
 )
 def test_three_rounds_on_real_data_reach_a_floor(
     medward: Run, tmp_path: Path, data_folder: Path, folder: str, least: float

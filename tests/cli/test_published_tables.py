@@ -64,6 +64,7 @@ def test_encoded_packets_are_trained_on_together_and_told_to_be_repeats_and_labe
     assert "it trains on attacks and benign rows" in joined.out
 
 
+@pytest.mark.release
 def test_flows_of_another_laboratory_are_learned_centrally_on_rows_held_back_at_random(
     data_folder: Path, tmp_path: Path, medward: Run
 ) -> None:

@@ -13,9 +13,9 @@ from medward.agents.sentinel.model import load_model
 from medward.flows.datasets import DATASETS, ward
 from medward.node.training.data import ParticipantSettings, plan_for
 from medward.node.training.rules import agreement_parameters
-from medward.node.trial.launcher import Launcher
 from tests.e2e.documented import said
 from tests.e2e.ward import DEADLINE, REQUEST_TIMEOUT, Ward
+from tests.node.forks import ForkingLauncher
 from tests.node.hosts import MEDWARD
 
 pytestmark = pytest.mark.processes
@@ -43,7 +43,7 @@ def rows_of(folder: Path, name: str) -> Path:
 def live(folder: Path, data: dict[str, Path], tell: Callable[[Ward], Awaitable[None]]) -> None:
     """Found the federation and let `tell` live through it."""
     plan = plan_for(DATASETS["ward"], SHARED)
-    launcher = Launcher.found(
+    launcher = ForkingLauncher.found(
         folder,
         NAMES,
         "training",

@@ -26,6 +26,7 @@ from medward.node.training.rules import agreement_parameters
 from medward.node.trial.launcher import Launcher
 from tests.e2e.clock import Clock
 from tests.e2e.faulty_node import COMMAND, FILE
+from tests.node.forks import ForkingLauncher
 
 
 def members(hospitals: int) -> tuple[str, ...]:
@@ -158,7 +159,7 @@ def run(
     plan = plan_of(read_data(shared), shared)
     table = {key: getattr(shared, key) for key in ("data", "rows", "rounds", "seed", "sites", "trial")}
     table["keep_rounds"] = keep_rounds
-    launcher = _reopened(folder / "ward", names, command) or Launcher.found(
+    launcher = _reopened(folder / "ward", names, command) or ForkingLauncher.found(
         folder / "ward",
         names,
         "training",
@@ -185,7 +186,7 @@ def run(
 def _reopened(folder: Path, names: Sequence[str], command: Sequence[str]) -> Launcher | None:
     """The nodes that were founded in this folder before, if they were."""
     homes = {name: Home(folder / name) for name in names}
-    return Launcher(homes, command=command) if all(home.folder.exists() for home in homes.values()) else None
+    return ForkingLauncher(homes, command=command) if all(home.folder.exists() for home in homes.values()) else None
 
 
 def own_sides(rounds: int, hospitals: int = len(NAMES)) -> list[OwnSide]:

@@ -14,6 +14,7 @@ from medward.ledger.membership import ChainParameters
 from medward.ledger.pbft.client import PbftClient
 from medward.ledger.signatures import MemberSigner
 from medward.node.trial.launcher import Launcher
+from tests.node.forks import ForkingLauncher
 from tests.node.process import COMMAND, clock_file
 from tests.node.waiting import until
 
@@ -64,7 +65,7 @@ def story(
 ) -> None:
     async def run() -> None:
         settings = {**SETTINGS, **({} if store is None else {"store": store})}
-        launcher = Launcher.found(
+        launcher = ForkingLauncher.found(
             tmp_path / "ward", names, "bank", settings=settings, parameters=CHAIN, command=COMMAND, **options
         )
         for name, seconds in (clocks or {}).items():

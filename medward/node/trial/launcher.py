@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 from medward.ledger.membership import ChainParameters
 from medward.node.api.client import NodeClient
@@ -32,6 +32,25 @@ def free_seats(names: Sequence[str], host: str = "127.0.0.1") -> list[Seat]:
     return [Seat(name, *(join_address(host, next(ports)) for _ in range(3))) for name in names]
 
 
+class NodeProcess(Protocol):
+    """A node's process, as `subprocess.Popen` has it."""
+
+    pid: int
+    stdin: IO[bytes] | None
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once it has ended; raise `subprocess.TimeoutExpired` if that takes longer."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
 class Launcher:
     """Node processes, by name.
 
@@ -48,7 +67,7 @@ class Launcher:
         self.restarts: dict[str, int] = {}
         self._restart = restart
         self._command = tuple(command)
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, NodeProcess] = {}
         self._clients: dict[str, NodeClient] = {}
         self._started_again: dict[str, list[float]] = {}
 
@@ -106,14 +125,18 @@ class Launcher:
         home = self.homes[name]
         home.log_file.parent.mkdir(mode=0o700, exist_ok=True)
         with open(home.log_file.with_name("output"), "ab") as output:
-            self._processes[name] = subprocess.Popen(
-                [*self._command, str(home.folder), "--until-stdin-closes"],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                # Ctrl-C at the launcher's terminal must reach the nodes through the launcher only.
-                start_new_session=True,
-            )
+            self._processes[name] = self._begin([str(home.folder), "--until-stdin-closes"], output)
+
+    def _begin(self, arguments: Sequence[str], output: IO[bytes]) -> NodeProcess:
+        """Begin a node's process in a session of its own, with its input from a pipe and its output to a file."""
+        return subprocess.Popen(
+            [*self._command, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C at the launcher's terminal must reach the nodes through the launcher only.
+            start_new_session=True,
+        )
 
     def start_all(self) -> None:
         """Start every node."""
@@ -230,7 +253,7 @@ class Launcher:
         return status
 
 
-def _exit_code(process: subprocess.Popen[bytes]) -> int:
+def _exit_code(process: NodeProcess) -> int:
     try:
         code = process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:

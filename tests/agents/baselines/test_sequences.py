@@ -65,7 +65,7 @@ def test_network_learns_what_only_an_earlier_flow_tells(network: type) -> None:
     assert np.mean(fitted.classes_[chance.argmax(axis=1)][8:] == truth[8:]) > 0.97
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_same_seed_gives_the_same_classifier() -> None:
     x, y = _told_by_the_third_last_flow(200, 0)
     first, second, other = (

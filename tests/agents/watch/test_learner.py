@@ -110,7 +110,7 @@ def test_watch_learns_to_buy_evidence_and_to_alert_once(attacked: Episodes) -> N
     assert int(tally.escalations.sum()) > 64 * 2
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_foresight_pays_where_an_alert_serves_the_windows_after_it() -> None:
     """A doubtful attack of 10 windows: alerting now costs more than this window is worth, and saves the others."""
     attack = [0, 0] + [1] * 10 + [0] * 4
@@ -178,7 +178,7 @@ def _blurred(attacked: Episodes, spread: float) -> Watched:
     return logged._replace(glance=logged.glance + jnp.asarray(noise, jnp.float32))
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_each_limit_is_kept_to_as_if_it_were_tuned_for_alone_and_an_impossible_one_as_far_as_possible(
     attacked: Episodes,
 ) -> None:

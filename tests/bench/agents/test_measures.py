@@ -19,7 +19,7 @@ print(json.dumps({"rows": [asdict(row) for row in rows], "free": os.sched_getaff
 """
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_learners_and_scoring_are_timed_on_one_core_and_the_others_are_free_again() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])

@@ -83,7 +83,7 @@ def test_rows_stand_alone_where_nothing_else_is_installed(monkeypatch: pytest.Mo
     assert "Argus is not installed and is left out (Debian's package argus-server)" in told
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_rows_stand_beside_another_meter(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = OtherMeter("Other 1.0", (sys.executable, "-c", "sum(range(10**7))", "CAPTURE", "FOLDER"))
     monkeypatch.setattr(measures, "installed_meters", lambda: [slow])

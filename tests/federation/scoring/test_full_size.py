@@ -14,7 +14,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 _MOST_KIB = 4 * 2**20
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_batch_in_the_full_ring_is_scored_within_four_gigabytes() -> None:
     """`own_scoring` scores 16,384 flows with two keys, flooded, and raises where a score is wrong."""
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=300, check=False)

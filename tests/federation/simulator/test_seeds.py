@@ -19,7 +19,14 @@ KEPT = ROOT / "benchmarks" / "federation" / "results" / "federation-campaign.jso
 WITHIN = 200
 
 
-@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in (4, 8, 12))])
+@pytest.mark.parametrize(
+    "first",
+    [
+        0,
+        pytest.param(4, marks=pytest.mark.slow),
+        *(pytest.param(first, marks=pytest.mark.release) for first in (8, 12)),
+    ],
+)
 def test_no_seed_breaks_a_promise_of_the_federation(first):
     for seed in range(first, first + 4):
         assert run_seed(seed).height > 0

@@ -320,10 +320,11 @@ def test_random_circuits_stay_within_their_bounds(count: int, steps: list[tuple[
 
 
 @pytest.mark.slow
-def test_ten_thousand_operations_stay_within_their_bounds() -> None:
+@pytest.mark.parametrize("operations", [2_500, pytest.param(10_000, marks=pytest.mark.release)])
+def test_thousands_of_operations_stay_within_their_bounds(operations: int) -> None:
     generator = np.random.default_rng()
     parts: list[float] = []
-    while len(parts) < 10_000:
+    while len(parts) < operations:
         if len(parts) % 20 == 0:
             owners.cache_clear()  # other keys
         steps = [(str(generator.choice(_NAMES)), *map(int, generator.integers(0, 1 << 20, 2))) for _ in range(12)]

@@ -18,29 +18,34 @@ from tests.ledger.simulator.world import World
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in range(5, 80, 5))])
+def _in_fives(slow, last):
+    """The seeds of the fast tests, those that the slow ones go on with, and the others, before a release."""
+    yield 0
+    yield from (pytest.param(first, marks=pytest.mark.slow) for first in range(5, slow, 5))
+    yield from (pytest.param(first, marks=pytest.mark.release) for first in range(slow, last, 5))
+
+
+@pytest.mark.parametrize("first", _in_fives(45, 80))
 def test_no_seed_violates_an_invariant(first):
     for seed in range(first, first + 5):
         assert run_seed(seed).height > 0
 
 
-@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in range(5, 30, 5))])
+@pytest.mark.parametrize("first", _in_fives(20, 30))
 def test_no_siege_violates_an_invariant(first):
     for seed in range(first, first + 5):
         assert run_siege(seed).height > 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("first", [30, *(pytest.param(first, marks=pytest.mark.release) for first in (55, 80, 105))])
+@pytest.mark.release
+@pytest.mark.parametrize("first", [30, 55, 80, 105])
 def test_no_siege_of_the_longer_run_violates_an_invariant(first):
     for seed in range(first, first + 25):
         assert run_siege(seed).height > 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "first", [80, *(pytest.param(first, marks=pytest.mark.release) for first in range(105, 280, 25))]
-)
+@pytest.mark.release
+@pytest.mark.parametrize("first", range(80, 280, 25))
 def test_no_seed_of_the_longer_run_violates_an_invariant(first):
     for seed in range(first, first + 25):
         assert run_seed(seed).height > 0

@@ -14,6 +14,7 @@ from medward.node.computing.rules import computing_parameters_of
 from medward.node.interfaces import Program
 from medward.node.process import run_node
 from medward.node.trial.launcher import Launcher
+from tests.node.forks import ForkingLauncher
 from tests.node.waiting import until
 
 _SETTINGS = {"ledger": {"request_timeout": 1000, "status_interval": 200, "fetch_timeout": 500}}
@@ -42,7 +43,7 @@ def run_federation(
     """
 
     async def run() -> None:
-        launcher = Launcher.found(
+        launcher = ForkingLauncher.found(
             folder,
             list(settings),
             application,

@@ -27,6 +27,7 @@ def test_every_name_that_it_offers_is_there_and_described() -> None:
         medward.fly  # type: ignore[attr-defined]  # noqa: B018
 
 
+@pytest.mark.slow
 def test_audit_can_be_called_before_and_after_its_parts_are_imported() -> None:
     call = "\ntry: medward.audit('nowhere')\nexcept medward.MedwardError as error: print(error)\n"
     first, second, third = _run(f"import medward{call}{call}import medward.audit.homes{call}").splitlines()

@@ -42,6 +42,7 @@ def assert_alike(found: list[str], expected: list[str]) -> None:
         assert one == other
 
 
+@pytest.mark.slow
 def test_standard_input_is_decided_as_it_comes_and_as_the_file_is(medward: Run, ward_model: Path, unseen: Path) -> None:
     expected = medward("detect", "--model", ward_model, "--flows", unseen).out.splitlines()
     lines = unseen.read_text().splitlines(keepends=True)

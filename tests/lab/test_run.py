@@ -177,7 +177,10 @@ def processes(word: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGINT))],
+)
 def test_nothing_is_left_of_a_laboratory_that_is_killed(allowed, tmp_path, number):
     before = network()
     seed = str(time.time_ns())

@@ -234,6 +234,7 @@ def test_columns_are_hidden_at_random_from_training_samples() -> None:
     assert np.abs(np.corrcoef(hidden.T) - np.eye(3)).max() < 0.1
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_model_and_another_seed_another(prepared: PreparedData) -> None:
     first, again, other = (_trained(prepared, Costs(), seed) for seed in (3, 3, 4))
     assert first.name == again.name

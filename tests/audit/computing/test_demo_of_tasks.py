@@ -85,6 +85,7 @@ def test_untouched_demo_is_sound_and_all_its_documents_were_compared(made: Path)
     assert not [path for path in named if path.split("/")[0] not in MEMBERS]
 
 
+@pytest.mark.slow
 def test_altered_byte_in_every_document_is_a_problem(folder: Path) -> None:
     drawn = random.Random(7)
     for path in DOCUMENTS:

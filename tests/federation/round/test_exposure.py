@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,7 @@ def test_hospital_that_was_away_is_left_out_where_the_sum_with_it_would_tell_of_
     assert allowed(known, _cohort(1, 2, 3, 4), 4) == frozenset()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_rule_is_what_brute_force_finds(data: st.DataObject) -> None:

@@ -75,6 +75,7 @@ def test_one_liar_too_many_breaks_a_promise(lie, promise):
     assert any(part in broken for part in promise.split("|")), broken
 
 
+@pytest.mark.slow
 def test_a_printed_seed_of_a_federation_replays_the_same_run_bit_for_bit():
     def fingerprint(hash_seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}

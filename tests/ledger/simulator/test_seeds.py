@@ -20,9 +20,8 @@ ROOT = Path(__file__).parents[3]
 
 def _in_fives(slow, last):
     """The seeds of the fast tests, those that the slow ones go on with, and the others, before a release."""
-    yield 0
-    yield from (pytest.param(first, marks=pytest.mark.slow) for first in range(5, slow, 5))
-    yield from (pytest.param(first, marks=pytest.mark.release) for first in range(slow, last, 5))
+    slower = [pytest.param(first, marks=pytest.mark.slow) for first in range(5, slow, 5)]
+    return [0, *slower, *(pytest.param(first, marks=pytest.mark.release) for first in range(slow, last, 5))]
 
 
 @pytest.mark.parametrize("first", _in_fives(45, 80))

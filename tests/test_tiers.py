@@ -60,6 +60,7 @@ def pytest_on(folder: Path, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_tier_runs_its_tests_and_does_not_read_the_other_files(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text("import pytest\n\n@pytest.mark.slow\ndef test_it(): ...\n")
     (tmp_path / "test_other.py").write_text("raise AssertionError('it is read')\n")

@@ -22,13 +22,12 @@ PARTS = (
     ("tests/traffic",),
     ("tests/fhe",),
     ("tests/store", "tests/ledger"),
+    ("tests/federation",),
     ("tests/audit", "tests/node"),
     ("tests/*",),
-    ("tests/cli",),
-    ("tests/federation/round", "tests/federation/simulation", "tests/federation/model"),
-    ("tests/federation/*",),
-    ("tests/agents",),
     ("tests/flows",),
+    ("tests/cli",),
+    ("tests/agents",),
 )
 #: Tells a part's process which of all it is, as `2/10`: each has ports of its own.
 PART = "MEDWARD_TESTS_PART"

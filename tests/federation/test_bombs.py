@@ -79,7 +79,7 @@ def replace_record(record: Any, **changes: Any) -> Record:
     return changed
 
 
-@pytest.mark.parametrize("what", ["contribution", "response"])
+@pytest.mark.parametrize("what", ["contribution", pytest.param("response", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("bomb", SEVERAL, ids=lambda bomb: bomb.__name__)
 def test_author_of_a_bomb_is_left_out_by_name_and_the_others_finish(four: Recorded, bomb: Any, what: str) -> None:
     ordered = lies(four, planted(four, bomb), what)

@@ -61,6 +61,7 @@ def test_longer_returns_walk_on_with_the_online_networks_actions() -> None:
     assert float(found.effect[0, 1]) == pytest.approx((2.0 + 0.125 * -4.0) - float(found.allow[0]))
 
 
+@pytest.mark.slow
 def test_return_stops_at_the_episodes_end() -> None:
     found = _returns(_allows(), _allows(), 4, [1, 1])
     assert float(found.allow[0]) == pytest.approx(-1.0 - 0.5)

@@ -58,6 +58,7 @@ def test_federation_learns_nearly_as_well_as_pooled_training(federation: Start) 
     assert _score(training) > best - 0.03
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_model_and_another_seed_another(federation: Start) -> None:
     names = []
     for seed in (1, 1, 2):

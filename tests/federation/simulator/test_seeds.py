@@ -65,9 +65,11 @@ def _broken(lie):
         ("usurper", "although no honest member wanted it"),
         ("forger", "is none that the sum leads to"),
         ("slanderer", "which is honest, is at fault"),
-        ("crooked dealer", "dealt wrongly for everybody|which is honest, is at fault"),
-        ("mute", "deadlines: round"),
-        ("leaver", "although no honest member wanted it"),
+        pytest.param(
+            "crooked dealer", "dealt wrongly for everybody|which is honest, is at fault", marks=pytest.mark.slow
+        ),
+        pytest.param("mute", "deadlines: round", marks=pytest.mark.slow),
+        pytest.param("leaver", "although no honest member wanted it", marks=pytest.mark.slow),
     ],
 )
 def test_one_liar_too_many_breaks_a_promise(lie, promise):

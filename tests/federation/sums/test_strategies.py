@@ -107,7 +107,7 @@ def test_false_verdicts_of_f_holders_throw_nobody_out_and_let_nobody_in(verdict:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("members", [4, 7, 10])
+@pytest.mark.parametrize("members", [4, 7, pytest.param(10, marks=pytest.mark.slow)])
 def test_false_answers_of_f_holders_never_change_the_sum(members: int, answer: str) -> None:
     faulty = (members - 1) // 3
     for liars in (names(members)[:faulty], names(members)[-faulty:]):

@@ -225,7 +225,7 @@ def join(world, name):
     order_members(world, [MemberUpdate(name, world.identity(name, 0))])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_a_replica_with_an_emptied_disk_rejoins_as_a_new_incarnation(seed):
     world = World(seed, 4)
     load(world, 60)

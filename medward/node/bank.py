@@ -25,8 +25,8 @@ class BankRules(Rules):
         InvalidConfiguration: the governor is no such key.
     """
 
-    #: Its customers are no members.
-    open_to_strangers: ClassVar[bool] = True
+    #: A bank's customers are no members.
+    members_only: ClassVar[bool] = False
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self._governor = _key(parameters["governor"]) if "governor" in parameters else None

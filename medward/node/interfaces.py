@@ -183,9 +183,9 @@ MakeParticipant = Callable[[Host], Participant]
 class Rules(ABC):
     """What a federation's ledger agrees on, as far as the node must know it."""
 
-    #: Whether anyone who reaches the ledger's port may read the ledger and hand in transactions. Otherwise only members
-    #: may; a caller without a member's certificate is told where the ledger stands and who the members are.
-    open_to_strangers: ClassVar[bool] = False
+    #: Whether only members may read the ledger and hand in transactions. Other callers are then told where the ledger
+    #: stands and who the members are. If it is false, anyone may who reaches the ledger's port.
+    members_only: ClassVar[bool] = True
 
     @abstractmethod
     def make_application(self) -> Application:

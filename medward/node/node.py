@@ -104,9 +104,9 @@ class Node(Shown):
             self._consensus = CometConsensus(home, table, federation, card.member, make)
         else:
             refused = self._refused_requests.at("ledger")
-            members_only = not self._rules.open_to_strangers
+            closed = self._rules.members_only
             self._consensus = PbftConsensus(
-                home, table, federation, card.member, self._identity, make, members_only, refused, share
+                home, table, federation, card.member, self._identity, make, closed, refused, share
             )
         engine = self._consensus.engine
         chain = federation.genesis.chain

@@ -30,11 +30,11 @@ def test_unknown_program_is_refused_with_those_that_are_known(name: str) -> None
 
 
 def test_ledger_of_every_federation_but_the_bank_is_for_its_members_only() -> None:
-    assert BankRules.open_to_strangers
+    assert not BankRules.members_only
     others = [importlib.import_module(f"medward.node.{name}.rules") for name in PROGRAMS if name != "bank"]
     rules = [one for part in others for one in vars(part).values() if isinstance(one, type) and issubclass(one, Rules)]
     assert len(rules) > len(others)
-    assert not any(one.open_to_strangers for one in rules)
+    assert all(one.members_only for one in rules)
 
 
 def test_no_program_waits_for_what_only_judges_or_chooses() -> None:

@@ -93,11 +93,11 @@ def test_node_that_is_not_started_shows_where_it_stands_and_changes_nothing(node
 @pytest.mark.parametrize("is_open", [True, False])
 def test_ledger_answers_strangers_only_where_the_rules_open_it(tmp_path: Path, is_open: bool) -> None:
     class Chosen(BankRules):
-        open_to_strangers = is_open
+        members_only = not is_open
 
     home = found_on_one_machine(tmp_path, "ward", free_seats(["h0"]), "bank")["h0"]
     node = Node(home, home.configuration(), {"bank": Program(Chosen, Idle)})
-    stranger = PbftClient(home.federation().genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=0.1)
+    stranger = PbftClient(home.federation().genesis, MemberSigner(Ed25519PrivateKey.generate()), patience=0.4)
 
     async def story() -> None:
         await node._consensus.start()

@@ -34,11 +34,8 @@ def test_ci_calls_the_tiers_that_are_tried_here(tier: str) -> None:
         (PROCESSES_TIER, f"{SLOW}\n{RELEASE}", False),
         ("release", RELEASE, True),
         ("release", SLOW, False),
-        (
-            "not slow and not engines and not processes and not release",
-            PROCESSES,
-            True,
-        ),  # others of the file may be fast
+        # Others of the file may be fast.
+        ("not slow and not engines and not processes and not release", PROCESSES, True),
         ("not (slow or processes)", PROCESSES, True),
         ("slow or not processes", "", True),
         ("hypothesis and not slow", "", True),

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Folders of tests that run together; `*` is all of a folder that no part names. The kernels that most others need are
-#: compiled by the first two, once; of the others those that take longest come first.
+#: compiled by the first two, once; of the others those that take longest come first, but none that is short comes last.
 PARTS = (
     ("tests/traffic",),
     ("tests/fhe",),
@@ -29,7 +29,7 @@ PARTS = (
     ("tests/cli",),
     ("tests/agents",),
 )
-#: Tells a part's process which of all it is, as `2/10`: each has ports of its own.
+#: Tells a part's process which of all it is, as `2/9`: each has ports of its own.
 PART = "MEDWARD_TESTS_PART"
 #: What pytest returns where a part has no test that the arguments ask for.
 _NO_TESTS = 5

@@ -6,6 +6,8 @@ that it is not the length that gives them away.
 
 from collections.abc import Callable, Sequence
 
+import pytest
+
 from medward.store.blocks import Blocks
 from medward.store.cid import DAG_CBOR, DAG_PB, IDENTITY, RAW, Cid
 from medward.store.dagpb import PbLink, bytes_field, encode_node, integer_field
@@ -193,3 +195,9 @@ def plant(bomb: Callable[[Put], Cid], blocks: Blocks) -> Cid:
             return cid
 
         return bomb(put)
+
+
+def all_but_two(mark: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    """Have a test get each bomb as `bomb`, with this mark on all but a deep and a wide one."""
+    marked = [pytest.param(bomb, marks=() if bomb in (chain, crowd) else mark) for bomb in BOMBS]
+    return pytest.mark.parametrize("bomb", marked, ids=lambda bomb: bomb.__name__)

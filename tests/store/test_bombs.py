@@ -234,11 +234,7 @@ QUERIES = (
 )
 
 
-@pytest.mark.parametrize(
-    "bomb",
-    [pytest.param(bomb, marks=() if bomb in (bombs.crowd, bombs.chain) else pytest.mark.slow) for bomb in BOMBS],
-    ids=lambda bomb: bomb.__name__,
-)
+@bombs.all_but_two(pytest.mark.slow)
 def test_gateway_answers_requests_for_a_bomb_with_few_blocks(stack: ExitStack, bomb: Bomb) -> None:
     here = Planted(stack, bomb)
     client = stack.enter_context(httpx.Client(base_url=here.gateway.url, timeout=60))

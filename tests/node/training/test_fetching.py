@@ -153,11 +153,7 @@ def test_blob_that_is_longer_than_any_may_be_is_not_read() -> None:
 # Bombs (threat T2), through real gateways.
 
 
-@pytest.mark.parametrize(
-    "bomb",
-    [pytest.param(bomb, marks=() if bomb in (bombs.crowd, bombs.chain) else pytest.mark.slow) for bomb in bombs.BOMBS],
-    ids=lambda bomb: bomb.__name__,
-)
+@bombs.all_but_two(pytest.mark.slow)
 def test_bomb_is_told_of_as_nothing_at_once_and_holds_up_nobody(bomb: Callable[[bombs.Put], Cid]) -> None:
     """Nothing (b"") is no dealing: a holder says that its author is at fault, and waits for no deadline."""
     with in_memory() as theirs, GatewayServer(theirs) as gateway:

@@ -32,6 +32,9 @@ MemberOption = Annotated[
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="This hospital's rows, in a federation that trains: a file or folder.")
 ]
+FingerprintOption = Annotated[
+    str | None, typer.Option("--fingerprint", help="The federation's fingerprint as you heard it, to be compared.")
+]
 SwarmKeyOption = Annotated[
     Path | None, typer.Option("--swarm-key", help="The federation's swarm.key, where its store is Kubo.")
 ]
@@ -288,9 +291,7 @@ def join(
     federation: Annotated[
         Path | None, typer.Option("--federation", help="federation.json, from a member of the federation.")
     ] = None,
-    fingerprint: Annotated[
-        str | None, typer.Option("--fingerprint", help="The federation's fingerprint as you heard it, to be compared.")
-    ] = None,
+    fingerprint: FingerprintOption = None,
     data: DataOption = None,
     swarm_key: SwarmKeyOption = None,
     as_json: JsonOption = False,
@@ -309,8 +310,8 @@ def join(
 
     if member is None and federation is None:
         raise BadUsage("give --member to make a home, or --federation to activate it, or both")
-    if federation is None and (data is not None or swarm_key is not None):
-        raise BadUsage("--data and --swarm-key belong to --federation, which says what they are for")
+    if federation is None and any(given is not None for given in (data, swarm_key, fingerprint)):
+        raise BadUsage("--data, --swarm-key and --fingerprint belong to --federation, which says what they are for")
     found = None if federation is None else read_federation(federation)
     own = None
     made = Home(home)
@@ -414,6 +415,7 @@ def rotate(
     federation: Annotated[
         Path | None, typer.Option("--federation", help="federation.json from another member, where the home is lost.")
     ] = None,
+    fingerprint: FingerprintOption = None,
     incarnation: Annotated[
         int | None, typer.Option("--incarnation", min=1, help="Number of the new keys, where the last is not known.")
     ] = None,
@@ -433,10 +435,11 @@ def rotate(
 
     if (member is None) != (federation is None):
         raise BadUsage("--member and --federation belong together: both, where the home is lost, or none")
-    if federation is None and (data is not None or swarm_key is not None):
-        raise BadUsage("--data and --swarm-key are for a home that was lost; this one has them")
+    if federation is None and any(given is not None for given in (data, swarm_key, fingerprint)):
+        raise BadUsage("--data, --swarm-key and --fingerprint are for a home that was lost; this one has them")
     if member is not None and federation is not None:
         found, seat = read_federation(federation), _seat(member)
+        running.compare_fingerprints(fingerprint, found.fingerprint)
         known = found.card(seat.name)
         if known is None and incarnation is None:
             raise MedwardError(f"{federation} knows no member {seat.name}; check the name, or give --incarnation")

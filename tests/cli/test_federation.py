@@ -9,6 +9,7 @@ import pytest
 from medward.federation.model.plan import plan_digest
 from medward.flows.datasets import DATASETS, ward
 from medward.node.home.cards import read_card
+from medward.node.home.federation_file import read_federation
 from medward.node.home.folder import Home
 from medward.node.training.data import plan_for, read_settings
 from medward.node.training.rules import participant_table, read_agreement
@@ -67,7 +68,9 @@ def test_federation_with_courier_names_its_policy(medward: Run, tmp_path: Path) 
         ["init", "--out", "x", "--member=a=127.0.0.1:7450", "--card", "card.json"],
         ["join", "--home", "x"],
         ["join", "--home", "x", "--member=NORTH=127.0.0.1:7450"],
+        ["join", "--home", "x", "--member=a=127.0.0.1:7450", "--fingerprint", "1f0a"],
         ["rotate", "--home", "x", "--member=a=127.0.0.1:7450"],
+        ["rotate", "--home", "x", "--fingerprint", "1f0a"],
     ],
 )
 def test_bad_usage_is_told_in_one_sentence(
@@ -196,6 +199,11 @@ def test_rotate_makes_a_lost_home_anew(medward: Run, trial: Path, tmp_path: Path
     unknown = medward(*words[:2], "--home", tmp_path / "other", *words[4:], "--member=h9=127.0.0.1:22090")
     assert unknown.code == 1
     assert "knows no member h9" in unknown.sentence
+    another = (*words[:2], "--home", tmp_path / "third", *words[4:], "--member=h1=127.0.0.1:22010", "--fingerprint")
+    told = read_federation(trial / "federation.json").fingerprint
+    assert "this is not the file that you were told of" in medward(*another, told[::-1]).sentence
+    assert not (tmp_path / "third").exists()
+    assert medward(*another, told.upper()).code == 0
 
 
 def test_fewer_members_than_bear_a_fault_are_told_of_and_fewer_than_train_are_refused(

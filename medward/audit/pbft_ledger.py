@@ -290,7 +290,7 @@ class LedgerAudit:
                 if key not in told:
                     told.add(key)
                     what = f"{evidence.member} signed two different things where one is allowed, as both show"
-                    self._findings.remarks.append(Finding(what, home))
+                    self._findings.remarks.append(Finding(what, home, guilty=(evidence.member,)))
         self._findings.count("equivocations", len(told))
 
 

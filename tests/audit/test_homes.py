@@ -103,6 +103,7 @@ def test_lies_that_were_outvoted_are_remarks(untouched: Audit) -> None:
     ]
     equivocation = _only(untouched.groups["ledger"].remarks)
     assert equivocation.what.startswith("hospital-4 signed two different things")
+    assert equivocation.guilty == ("hospital-4",)
     assert untouched.refused
 
 

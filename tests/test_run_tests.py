@@ -3,6 +3,9 @@
 Runs of the slower tests begin with the files that take longest.
 """
 
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,11 @@ from tools import run_tests
 
 ROOT = Path(__file__).parents[1]
 TESTS = {
-    "passing": "def test_it() -> None:\n    pass\n",
+    "passing": (
+        "import os\nimport pathlib\n\ndef test_it() -> None:\n"
+        "    assert pathlib.Path.cwd() == pathlib.Path(__file__).parents[2]\n"
+        "    assert os.environ['MEDWARD_TESTS_PART'][:2] == '0/'\n"
+    ),
     "skipped": "import pytest\n\ndef test_it() -> None:\n    pytest.skip('on purpose')\n",
     "failing": "def test_it() -> None:\n    raise ValueError('seen by whoever runs it')\n",
     "broken": "import nothing_of_this_name\n",
@@ -49,28 +56,34 @@ def test_star_stands_for_what_no_part_names(project: Path, monkeypatch: pytest.M
     assert run_tests.paths() == [["tests/a/b"], ["tests/test_e.py"], ["tests/a/c", "tests/a/test_a.py"], list(named)]
 
 
-def test_run_fails_with_any_part_and_shows_and_counts_all_of_them(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(run_tests, "PARTS", tuple((f"tests/{name}",) for name in TESTS))
-    assert run_tests.main(["-p", "no:cacheprovider"]) == 1
-    told = capsys.readouterr().out
-    assert told.splitlines()[-1] == "1 passed, 3 failed, 1 skipped"
-    assert all(f"=== tests/{name}\n" in told for name in TESTS)
-    assert "seen by whoever runs it" in told
+def _run(project: Path, parts: Sequence[str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run parts of a project's tests, each a folder, in a process of its own: it forks, which this one cannot."""
+    program = (
+        "import pathlib, sys\nfrom tools import run_tests\n"
+        f"run_tests.ROOT = pathlib.Path({str(project)!r})\n"
+        f"run_tests.PARTS = {tuple((f'tests/{name}',) for name in parts)!r}\n"
+        "run_tests.PRELOADED = ('pytest', 'hypothesis', 'jaxtyping', 'anyio')\n"
+        "sys.exit(run_tests.main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", program, "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_arguments_choose_among_the_tests_of_all_parts(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(run_tests, "PARTS", (("tests/passing",), ("tests/failing",)))
-    assert run_tests.main(["-p", "no:cacheprovider", "-k", "test_passing"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 0 skipped"
+def test_run_fails_with_any_part_and_shows_and_counts_all_of_them(project: Path) -> None:
+    done = _run(project, list(TESTS))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "1 passed, 3 failed, 1 skipped"
+    assert all(f"=== tests/{name}\n" in done.stdout for name in TESTS)
+    assert "seen by whoever runs it" in done.stdout
 
 
-def test_run_without_a_test_fails(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_tests, "PARTS", (("tests/passing",),))
-    assert run_tests.main(["-p", "no:cacheprovider", "-k", "none of them"]) == 1
+def test_arguments_choose_among_the_tests_of_all_parts(project: Path) -> None:
+    done = _run(project, ["passing", "failing"], "-k", "test_passing")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1 passed, 0 failed, 0 skipped")
+
+
+def test_run_without_a_test_fails(project: Path) -> None:
+    assert _run(project, ["passing"], "-k", "none of them").returncode == 1
 
 
 @pytest.mark.parametrize(

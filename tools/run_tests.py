@@ -5,13 +5,14 @@ Run: python tools/run_tests.py [arguments of pytest]   (`pytest tests/FOLDER` ru
 What a part printed is shown when it is over. The last line counts the tests of all parts.
 """
 
+import importlib
+import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,18 +22,32 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = (
     ("tests/traffic",),
     ("tests/fhe",),
+    ("tests/audit", "tests/node"),
     ("tests/store", "tests/ledger"),
     ("tests/federation",),
-    ("tests/audit", "tests/node"),
     ("tests/*",),
     ("tests/flows",),
     ("tests/cli",),
     ("tests/agents",),
 )
+#: Imported once, before the parts' processes are forked: in each of them it took seconds. Nothing of it starts a thread
+#: that a forked process would miss (polars does, and is imported by each part).
+PRELOADED = (
+    "pytest",
+    "hypothesis",
+    "anyio",
+    "equinox",
+    "optax",
+    "sklearn.ensemble",
+    "medward.fhe.context",
+    "medward.fhe.checking",
+)
 #: Tells a part's process which of all it is, as `2/9`: each has ports of its own.
 PART = "MEDWARD_TESTS_PART"
 #: What pytest returns where a part has no test that the arguments ask for.
 _NO_TESTS = 5
+# Pytest says of each of its plugins' modules that is preloaded that its asserts will not be rewritten.
+_QUIET = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
 
 
 @dataclass
@@ -80,28 +95,47 @@ def at_once() -> int:
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 
-def run(part: Sequence[str], arguments: Sequence[str], which: str) -> tuple[Outcome, str]:
-    """Run a part, `which` of all of them; return what came of it, and what it printed.
+class Part:
+    """A part that runs: in a process that is forked from this one, and writes into files.
 
-    A process that ends without an account of its tests, or with a failure that is no test's, counts as one failed test.
+    Args:
+        part: its paths.
+        arguments: for pytest.
+        which: of all parts it is.
+        folder: is there for its files.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        account = Path(folder) / "tests.xml"
-        command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "--no-header", f"--junit-xml={account}"]
-        done = subprocess.run(
-            [*command, *arguments, *part],
-            cwd=ROOT,
-            env=os.environ | {PART: which},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            text=True,
-        )
-        complete = account.exists() and done.returncode in (0, _NO_TESTS)
-        outcome = counted(account) if account.exists() else Outcome()
-    if not complete and not outcome.failed:
-        outcome.failed = 1
-    return outcome, done.stdout
+
+    def __init__(self, part: Sequence[str], arguments: Sequence[str], which: str, folder: Path) -> None:
+        self._account, self._printed = folder / "tests.xml", folder / "printed"
+        command = ["-n", "0", "-q", "--no-header", f"--junit-xml={self._account}", *_QUIET, *arguments, *part]
+        self._process = multiprocessing.get_context("fork").Process(target=_run, args=(command, self._printed, which))
+        self._process.start()
+        self.sentinel = self._process.sentinel
+
+    def ended(self) -> tuple[Outcome, str]:
+        """Wait for its end; return what came of it, and what it printed.
+
+        A process that ends without an account of its tests, or with a failure that is no test's, counts as one failed
+        test.
+        """
+        self._process.join()
+        complete = self._account.exists() and self._process.exitcode in (0, _NO_TESTS)
+        outcome = counted(self._account) if self._account.exists() else Outcome()
+        if not complete and not outcome.failed:
+            outcome.failed = 1
+        printed = self._printed.read_text(encoding="utf-8", errors="replace") if self._printed.exists() else ""
+        return outcome, printed
+
+
+def _run(command: list[str], printed: Path, which: str) -> None:
+    """Be a part's process: `python -m pytest` with this command, as if it had been started in the project's folder."""
+    with printed.open("wb") as file:
+        for standard in (1, 2):
+            os.dup2(file.fileno(), standard)
+    os.environ[PART] = which
+    os.chdir(ROOT)
+    sys.path[0] = str(ROOT)
+    sys.exit(int(importlib.import_module("pytest").main(command)))
 
 
 def counted(account: Path) -> Outcome:
@@ -114,17 +148,29 @@ def counted(account: Path) -> Outcome:
     return outcome
 
 
+def ended(parts: Sequence[Sequence[str]], arguments: Sequence[str], folder: Path) -> Iterator[tuple[int, Outcome, str]]:
+    """Run parts, as many at once as `at_once` says; yield each that ends: which it is, what came of it, its words."""
+    waiting, under_way = list(enumerate(parts)), dict[int, tuple[int, Part]]()
+    while waiting or under_way:
+        while waiting and len(under_way) < at_once():
+            number, part = waiting.pop(0)
+            (own := folder / str(number)).mkdir()
+            started = Part(part, arguments, f"{number}/{len(parts)}", own)
+            under_way[started.sentinel] = (number, started)
+        for sentinel in wait(list(under_way)):
+            assert isinstance(sentinel, int)
+            number, over = under_way.pop(sentinel)
+            yield number, *over.ended()
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run all parts, print what they print, and count; return 0 where some test passed and none failed."""
+    for name in PRELOADED:
+        importlib.import_module(name)
     parts, total = paths(), Outcome()
-
-    def told(number: int) -> Outcome:
-        outcome, printed = run(parts[number], arguments, f"{number}/{len(parts)}")
-        print(f"=== {' '.join(parts[number])}\n{printed}", flush=True)
-        return outcome
-
-    with ThreadPoolExecutor(at_once()) as executor:
-        for outcome in executor.map(told, range(len(parts))):
+    with tempfile.TemporaryDirectory() as folder:
+        for number, outcome, printed in ended(parts, arguments, Path(folder)):
+            print(f"=== {' '.join(parts[number])}\n{printed}", flush=True)
             total.add(outcome)
     print(total)
     return 0 if total.passed and not total.failed else 1

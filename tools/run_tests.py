@@ -5,6 +5,7 @@ Run: python tools/run_tests.py [arguments of pytest]   (`pytest tests/FOLDER` ru
 What a part printed is shown when it is over. The last line counts the tests of all parts.
 """
 
+import gc
 import importlib
 import multiprocessing
 import os
@@ -167,6 +168,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run all parts, print what they print, and count; return 0 where some test passed and none failed."""
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # The parts need not look through what is here for something to give back, each time they look.
     parts, total = paths(), Outcome()
     with tempfile.TemporaryDirectory() as folder:
         for number, outcome, printed in ended(parts, arguments, Path(folder)):

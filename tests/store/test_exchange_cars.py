@@ -1,9 +1,10 @@
 """Fetching from peers whose CARs have something wrong in them, over real connections."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, aclosing, suppress
 
 import pytest
 
@@ -12,7 +13,8 @@ from medward.bench.store.memory_program import peak_beyond_now
 from medward.store.car import car_header, car_section_head, write_car
 from medward.store.cid import Cid
 from medward.store.errors import BlockNotFound
-from medward.store.gateway.peer import Peer, PeerTimeouts
+from medward.store.gateway.connections import open_pool
+from medward.store.gateway.peer import CarOrder, Peer, PeerTimeouts, ask_for_car
 from medward.store.limits import DEFAULT_LIMITS, MAX_BLOCK_BYTES, DagLimits
 from medward.store.local import LocalStore
 from medward.store.varint import encode_varint
@@ -144,6 +146,24 @@ def fetched_from(stack: ExitStack, peers: list[Peer], cid: Cid) -> LocalStore:
     store = fetching(stack, peers, PeerTimeouts(connect=30, block=25.0, hedge=0.2, fetch=300))
     store.fetch(cid, limits)
     return store
+
+
+def test_who_is_slow_with_what_it_got_is_not_interrupted_and_blames_no_peer(stack: ExitStack) -> None:
+    """A disk that is slow just when a peer's time is over: what is being written is written, and all of it comes."""
+    patience = PeerTimeouts(block=2.0)
+    _, peer = served(stack, CONTENT[: 100 * 1024], SMALL)
+    order = CarOrder(cid_of(CONTENT[: 100 * 1024], SMALL), patience, 20_000_000, 1000, lambda _cid: True)
+
+    async def read() -> int:
+        count = 0
+        async with open_pool(None, 4) as pool, aclosing(ask_for_car(pool, peer, order)) as car:
+            async for _ in car:
+                count += 1
+                if count == 1:
+                    await asyncio.sleep(1.25 * patience.block)
+        return count
+
+    assert asyncio.run(read()) == len(small_file_blocks())
 
 
 @pytest.mark.parametrize("pieces", [endless_repeats, huge_section, huge_header], ids=lambda pieces: pieces.__name__)

@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -94,8 +94,9 @@ async def ask_for_block(pool: httpcore.AsyncConnectionPool, peer: Peer, cid: Cid
     """
     headers: dict[bytes | str, bytes | str] = {"Accept": RAW_TYPE, "Accept-Encoding": "identity"}
     content = bytearray()
-    async with _answer(pool, peer, f"/ipfs/{cid}?format=raw", headers, patience) as (response, _timer):
-        async for piece in response.aiter_stream():
+    deadline = asyncio.get_running_loop().time() + patience.block
+    async with _answer(pool, peer, f"/ipfs/{cid}?format=raw", headers, patience) as stream:
+        while piece := await _piece(stream, deadline):
             content += piece
             if len(content) > MAX_BLOCK_BYTES:
                 raise LyingPeer(f"{peer.name} sent more than {MAX_BLOCK_BYTES} bytes for the block {cid}")
@@ -111,26 +112,30 @@ async def ask_for_car(
     """Yield the blocks of a DAG as a peer sends them, parents first, each checked against its CID.
 
     Whether they are the right blocks, in an order that proves it, is for the caller to say: it ends the iteration if
-    not. Raises as `ask_for_block`, also for a drip slower than 2 MiB of use in `patience.block` seconds.
+    not. Raises as `ask_for_block`, also for a drip slower than 2 MiB of use in `patience.block` seconds. How long the
+    caller takes for a block is not the peer's time.
     """
     headers: dict[bytes | str, bytes | str] = {
         "Accept": f"{CAR_TYPE}; version=1; order=dfs; dups=n",
         "Accept-Encoding": "identity",
     }
-    decoder, received, useful = CarDecoder(order.max_blocks), 0, 0
-    begun = asyncio.get_running_loop().time()
-    async with _answer(pool, peer, f"/ipfs/{order.root}?format=car", headers, order.patience) as (response, timer):
-        async for piece in response.aiter_stream():
+    decoder, received = CarDecoder(order.max_blocks), 0
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + order.patience.block
+    async with _answer(pool, peer, f"/ipfs/{order.root}?format=car", headers, order.patience) as stream:
+        while piece := await _piece(stream, deadline):
             received += len(piece)
             if received > order.max_bytes:
                 raise LyingPeer(f"{peer.name} sent more than {order.max_bytes} bytes for the DAG {order.root}")
             try:
                 for cid, block in decoder.receive(piece):
-                    useful += len(block) if order.is_of_use(cid) else 0
+                    if order.is_of_use(cid):
+                        deadline += order.patience.block * len(block) / MAX_BLOCK_BYTES
+                    given = clock()
                     yield cid, block
+                    deadline += clock() - given
             except InvalidCar as error:
                 raise LyingPeer(f"{peer.name} sent a CAR that is wrong: {error}") from None
-            timer.reschedule(begun + order.patience.block * (1 + useful / MAX_BLOCK_BYTES))
     try:
         decoder.finish()
     except InvalidCar as error:
@@ -144,20 +149,38 @@ async def _answer(
     path: str,
     headers: Mapping[bytes | str, bytes | str],
     patience: PeerTimeouts,
-) -> AsyncIterator[tuple[httpcore.Response, asyncio.Timeout]]:
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Ask a peer, and give the bytes of its answer, to be read with `_piece`."""
     limits = {"connect": patience.connect, "read": patience.block, "write": patience.block, "pool": patience.block}
     try:
-        async with (
-            asyncio.timeout(patience.block) as timer,
-            pool.stream("GET", peer.url + path, headers=headers, extensions={"timeout": limits}) as response,
-        ):
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(patience.block):
+                asked = pool.stream("GET", peer.url + path, headers=headers, extensions={"timeout": limits})
+                response = await stack.enter_async_context(asked)
             _check_status(peer, response, path)
-            yield response, timer
+            yield aiter(response.aiter_stream())
     except TimeoutError:
         raise PeerFailure(f"{peer.name} took longer than {patience.block:g} s to answer {path}") from None
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
         reason = str(error) or type(error).__name__
         raise PeerFailure(f"{peer.name} at {peer.url} could not be asked for {path}: {reason}") from None
+
+
+async def _piece(stream: AsyncIterator[bytes], deadline: float) -> bytes:
+    """Return the next piece of an answer, nothing at its end.
+
+    No time-out may enclose a `yield`: it would cancel whatever the generator's caller waits for when the time is over,
+    such as a block that is being written, and nothing would turn that into an error of the peer.
+
+    Args:
+        stream: of the answer.
+        deadline: when the piece must be here, by the loop's clock; TimeoutError then.
+    """
+    async with asyncio.timeout_at(deadline):
+        while (piece := await anext(stream, None)) is not None:
+            if piece:
+                return piece
+    return b""
 
 
 def _check_status(peer: Peer, response: httpcore.Response, path: str) -> None:

@@ -151,7 +151,15 @@ def fetched_from(stack: ExitStack, peers: list[Peer], cid: Cid) -> LocalStore:
 def test_who_is_slow_with_what_it_got_is_not_interrupted_and_blames_no_peer(stack: ExitStack) -> None:
     """A disk that is slow just when a peer's time is over: what is being written is written, and all of it comes."""
     patience = PeerTimeouts(block=2.0)
-    _, peer = served(stack, CONTENT[: 100 * 1024], SMALL)
+    slow = 1.25 * patience.block
+
+    def pausing(blocks: list[tuple[Cid, bytes]]) -> Iterator[bytes]:
+        whole = b"".join(write_car([blocks[0][0]], blocks))
+        yield whole[: len(whole) // 2]
+        time.sleep(slow + 0.5)
+        yield whole[len(whole) // 2 :]
+
+    peer = stack.enter_context(hostile_peer(car_peer(pausing))).peer
     order = CarOrder(cid_of(CONTENT[: 100 * 1024], SMALL), patience, 20_000_000, 1000, lambda _cid: True)
 
     async def read() -> int:
@@ -160,7 +168,7 @@ def test_who_is_slow_with_what_it_got_is_not_interrupted_and_blames_no_peer(stac
             async for _ in car:
                 count += 1
                 if count == 1:
-                    await asyncio.sleep(1.25 * patience.block)
+                    await asyncio.sleep(slow)
         return count
 
     assert asyncio.run(read()) == len(small_file_blocks())

@@ -116,6 +116,7 @@ def init(
                 "fingerprint": federation.fingerprint,
                 "file": str(foundation.file),
                 "members": [known.name for known in federation.cards],
+                "card_fingerprints": {known.name: known.fingerprint for known in federation.cards},
                 "homes": {member_name: str(home.folder) for member_name, home in homes.items()},
             }
         )
@@ -126,6 +127,9 @@ def init(
     for member_name, home in homes.items():
         typer.echo(f"  {member_name}: medward node up --home {home.folder}")
     if not homes:
+        typer.echo("  compare the fingerprint of each card with the one that its hospital read to you:")
+        for known in federation.cards:
+            typer.echo(f"    {known.name}: {known.fingerprint}")
         file = foundation.file
         typer.echo(f"  give {file} to every member; each says: medward federation join --home HOME --federation FILE")
         if store == "kubo":

@@ -87,9 +87,11 @@ def test_hospitals_that_trust_nobody_with_their_keys_exchange_cards(medward: Run
         done = medward("federation", "join", "--home", home, f"--member=h{number}=10.0.0.{number + 1}:7450", "--json")
         assert done.code == 0, done.err
         cards.append(done.document)
-    done = medward(
-        "federation", "init", "--out", tmp_path / "all", *(f"--card={card['card']}" for card in cards), "--json"
-    )
+    init = ("federation", "init", *(f"--card={card['card']}" for card in cards), "--out")
+    printed = medward(*init, tmp_path / "told").out
+    assert all(f"{card['member']}: {card['card_fingerprint']}\n" in printed for card in cards)
+    done = medward(*init, tmp_path / "all", "--json")
+    assert done.document["card_fingerprints"] == {card["member"]: card["card_fingerprint"] for card in cards}
     assert done.document["homes"] == {}
     assert not list((tmp_path / "all").rglob("*.key"))
     file, fingerprint = done.document["file"], done.document["fingerprint"]

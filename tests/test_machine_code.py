@@ -12,6 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from medward.machine_code import kernel
 
 KERNELS = """
@@ -114,6 +116,7 @@ def test_one_that_is_killed_when_it_is_its_turn_stops_nobody(tmp_path: Path) -> 
         assert _called(other) == [5.0, 1.0, 1.0, 0.0]
 
 
+@pytest.mark.slow
 def test_one_that_does_not_go_on_is_waited_for_so_long_and_no_longer(tmp_path: Path) -> None:
     with _processes(tmp_path, 2, patience=1.5) as (still, other):
         _stands_still(still)
@@ -124,6 +127,7 @@ def test_one_that_does_not_go_on_is_waited_for_so_long_and_no_longer(tmp_path: P
         assert time.monotonic() - began > 1.5
 
 
+@pytest.mark.slow
 def test_folder_in_which_nothing_can_be_locked_is_compiled_in_all_the_same(tmp_path: Path) -> None:
     with _processes(tmp_path, 1) as [process]:
         _lock(process).mkdir(parents=True)

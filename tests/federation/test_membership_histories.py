@@ -131,7 +131,13 @@ def weaken(monkeypatch: pytest.MonkeyPatch, weak: Weak) -> None:
             monkeypatch.setattr(module, name, made[name])
 
 
-@pytest.mark.parametrize("weak", WEAK.values(), ids=WEAK)
+@pytest.mark.parametrize(
+    "weak",
+    [
+        pytest.param(weak, marks=() if at % 2 else pytest.mark.slow, id=name)
+        for at, (name, weak) in enumerate(WEAK.items())
+    ],
+)
 def test_histories_find_every_check_that_is_taken_out(monkeypatch: pytest.MonkeyPatch, weak: Sequence[Weak]) -> None:
     """Threat T1: none of the checks is for nothing."""
     for one in weak:

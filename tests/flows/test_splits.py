@@ -109,7 +109,7 @@ def test_data_without_honest_history_has_no_streams() -> None:
 
 
 @pytest.mark.parametrize("name", REAL)
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 11])
+@pytest.mark.parametrize("seed", [0, 11, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3, 4))])
 def test_every_class_of_a_real_data_set_is_in_every_part(
     name: str, seed: int, real_flows: Callable[[str], Flows]
 ) -> None:

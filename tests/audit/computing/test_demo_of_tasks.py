@@ -114,9 +114,15 @@ def change_task(told: Document) -> None:
                 *("data is not", "model_name is not"),
             ),
         ),
-        (change_task, ("it says other rows, results, ended than the ledger of task 1",)),
-        (lambda told: told["tasks_log"].append(told["tasks_log"][0]), ("the ledger's 1 tasks, each once",)),
-        (lambda told: told.pop("tasks_log"), ("it tells of no tasks",)),
+        pytest.param(
+            change_task, ("it says other rows, results, ended than the ledger of task 1",), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            lambda told: told["tasks_log"].append(told["tasks_log"][0]),
+            ("the ledger's 1 tasks, each once",),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(lambda told: told.pop("tasks_log"), ("it tells of no tasks",), marks=pytest.mark.slow),
         (lambda told: told.update(expected_cost=0.5), ("report.html: it is not the page",)),
     ],
 )

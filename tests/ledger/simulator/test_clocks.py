@@ -47,7 +47,7 @@ def views(world):
     return {node.replica.view[1] for node in world.nodes.values()}
 
 
-@pytest.mark.parametrize("since", [0, 5_000])
+@pytest.mark.parametrize("since", [pytest.param(0, marks=pytest.mark.slow), 5_000])
 @pytest.mark.parametrize("skew", [-HOUR, HOUR])
 def test_leader_with_a_wrong_clock_costs_one_view_change_and_the_time_goes_on(skew, since):
     world = product()

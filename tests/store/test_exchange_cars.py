@@ -12,9 +12,11 @@ from medward.bench.store.measures import MEMORY_LIMIT_MIB
 from medward.bench.store.memory_program import peak_beyond_now
 from medward.store.car import car_header, car_section_head, write_car
 from medward.store.cid import Cid
-from medward.store.errors import BlockNotFound
+from medward.store.dag import walk
+from medward.store.errors import BlockNotFound, PeerFailure
 from medward.store.gateway.connections import open_pool
 from medward.store.gateway.peer import CarOrder, Peer, PeerTimeouts, ask_for_car
+from medward.store.importer import import_file
 from medward.store.limits import DEFAULT_LIMITS, MAX_BLOCK_BYTES, DagLimits
 from medward.store.local import LocalStore
 from medward.store.varint import encode_varint
@@ -172,6 +174,33 @@ def test_who_is_slow_with_what_it_got_is_not_interrupted_and_blames_no_peer(stac
         return count
 
     assert asyncio.run(read()) == len(small_file_blocks())
+
+
+@pytest.mark.parametrize("of_use", [True, False])
+def test_a_long_car_gets_time_for_what_is_of_use_and_for_nothing_else(stack: ExitStack, of_use: bool) -> None:
+    blocks: dict[Cid, bytes] = {}
+    root = import_file(CONTENT, lambda cid, block: blocks.update({cid: bytes(block)})).cid
+    pieces = list(write_car([root], walk(root, blocks.__getitem__)))
+
+    def steady(request: Exchange) -> None:
+        request.begin()
+        for piece in pieces:
+            time.sleep(2.5 / len(pieces))
+            if not request.send(piece):
+                return
+
+    peer = stack.enter_context(hostile_peer(steady)).peer
+    order = CarOrder(root, PeerTimeouts(block=1.5), 20_000_000, 1000, lambda _cid: of_use)
+
+    async def read() -> int:
+        async with open_pool(None, 4) as pool, aclosing(ask_for_car(pool, peer, order)) as car:
+            return len([cid async for cid, _ in car])
+
+    if of_use:
+        assert asyncio.run(read()) == len(blocks)
+    else:
+        with pytest.raises(PeerFailure, match="took longer"):
+            asyncio.run(read())
 
 
 @pytest.mark.parametrize("pieces", [endless_repeats, huge_section, huge_header], ids=lambda pieces: pieces.__name__)

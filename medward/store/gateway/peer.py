@@ -94,8 +94,7 @@ async def ask_for_block(pool: httpcore.AsyncConnectionPool, peer: Peer, cid: Cid
     """
     headers: dict[bytes | str, bytes | str] = {"Accept": RAW_TYPE, "Accept-Encoding": "identity"}
     content = bytearray()
-    deadline = asyncio.get_running_loop().time() + patience.block
-    async with _answer(pool, peer, f"/ipfs/{cid}?format=raw", headers, patience) as stream:
+    async with _answer(pool, peer, f"/ipfs/{cid}?format=raw", headers, patience) as (stream, deadline):
         while piece := await _piece(stream, deadline):
             content += piece
             if len(content) > MAX_BLOCK_BYTES:
@@ -119,10 +118,10 @@ async def ask_for_car(
         "Accept": f"{CAR_TYPE}; version=1; order=dfs; dups=n",
         "Accept-Encoding": "identity",
     }
-    decoder, received = CarDecoder(order.max_blocks), 0
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + order.patience.block
-    async with _answer(pool, peer, f"/ipfs/{order.root}?format=car", headers, order.patience) as stream:
+    decoder, received, clock = CarDecoder(order.max_blocks), 0, asyncio.get_running_loop().time
+    path = f"/ipfs/{order.root}?format=car"
+    async with _answer(pool, peer, path, headers, order.patience) as (stream, beginning_due):
+        deadline = beginning_due
         while piece := await _piece(stream, deadline):
             received += len(piece)
             if received > order.max_bytes:
@@ -149,16 +148,17 @@ async def _answer(
     path: str,
     headers: Mapping[bytes | str, bytes | str],
     patience: PeerTimeouts,
-) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Ask a peer, and give the bytes of its answer, to be read with `_piece`."""
+) -> AsyncIterator[tuple[AsyncIterator[bytes], float]]:
+    """Ask a peer; give the bytes of its answer, to be read with `_piece`, and when `patience.block` is over."""
+    deadline = asyncio.get_running_loop().time() + patience.block
     limits = {"connect": patience.connect, "read": patience.block, "write": patience.block, "pool": patience.block}
     try:
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout(patience.block):
+            async with asyncio.timeout_at(deadline):
                 asked = pool.stream("GET", peer.url + path, headers=headers, extensions={"timeout": limits})
                 response = await stack.enter_async_context(asked)
             _check_status(peer, response, path)
-            yield aiter(response.aiter_stream())
+            yield aiter(response.aiter_stream()), deadline
     except TimeoutError:
         raise PeerFailure(f"{peer.name} took longer than {patience.block:g} s to answer {path}") from None
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:

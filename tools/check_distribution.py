@@ -79,7 +79,7 @@ def use_wheel(wheel: Path, folder: Path) -> None:
     bin = home / "bin"
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     clean["PATH"] = f"{bin}:{clean['PATH']}"
-    # The pip of the environment in which this runs is newer, and so faster, than one that Python brings.
+    # The pip of this environment, which README's commands have updated: a newer one is faster.
     pip = [sys.executable, "-m", "pip", "--python", str(bin / "python")]
     # Most of what comes is never imported here; what is, Python compiles then.
     run([*pip, "install", "-q", "--no-compile", str(wheel)], desk, clean)

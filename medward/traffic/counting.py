@@ -67,7 +67,8 @@ def count_packet(tables: Tables, octets: NDArray[np.uint8], header: Any) -> None
         if header.trouble == 0:
             _count_arp(state, header, up)
             if header.source_low != 0:  # a probe (RFC 5227) claims nothing
-                loser = _owner_before(tables, header, IPV4, header.arp_mac, sender)
+                kind = np.uint8(IPV4)  # of the type of `header.kind`: for another the kernel is compiled once more
+                loser = _owner_before(tables, header, int(kind), header.arp_mac, sender)
                 if loser >= 0:
                     up.arp_changes += 1
                     if loser != sender:

@@ -38,11 +38,13 @@ def find_device_of_mac(
     `places` says where; who aims at one entry of it, whose hash has no key, makes others be looked up as usual.
     """
     entry = np.int64((np.uint64(mac) * _SPREAD) >> _SPREAD_BITS) & (len(places) - 1)
-    place = int(places[entry])
+    place = int(np.int64(places[entry]))
     if devices[place].kind == BY_MAC and devices[place].low == np.uint64(mac):
         begin_tick(state, devices, bits, active, place)
         return place
-    place = find_device(state, tags, devices, bits, active, BY_MAC, np.uint64(0), np.uint64(mac))
+    # Here as above, a plain constant or 32 bits would be another type, for which the kernel is compiled once more.
+    kind = int(np.int64(BY_MAC))
+    place = find_device(state, tags, devices, bits, active, kind, np.uint64(0), np.uint64(mac))
     places[entry] = place
     return place
 

@@ -10,7 +10,11 @@ _PORTS = range(20000, 32768)
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return ports that nobody listens on now."""
+    """Return ports that nobody listens on now.
+
+    Who listens on one must set SO_REUSEADDR, as servers of asyncio and Go do: for a minute after a server closed a
+    connection, its port counts as used (TIME_WAIT) without that.
+    """
     found: list[int] = []
     if count == 0:
         return found

@@ -19,7 +19,7 @@ from medward.agents.closed_form.moments import (
     moments_size,
     unpacked,
 )
-from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, different_rows, least_rows
+from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, different_rows, least_rows, rows_of_large_classes
 from medward.agents.sentinel.central import fitted_scaler
 from medward.agents.sentinel.model import Provenance, SentinelModel
 from medward.federation.errors import FederationError, NothingToTrain
@@ -37,11 +37,13 @@ _STRONGER = 16.0
 def check_own_rows(plan: TrainingPlan, x: NDArray[np.float32], y: NDArray[np.int32]) -> None:
     """Refuse to take part with so few rows that the sum would have more numbers than the honest hospitals' rows.
 
-    It is looked at before the first survey: whoever stands aside later would keep the others from ever summing.
+    It is looked at before the first survey: whoever stands aside later would keep the others from ever summing. And
+    again of what is added in the end: a liar's survey may say that hospitals have few rows, or lack a class.
 
     Args:
         plan: of a model in closed form.
-        x, y: the hospital's rows and their classes; those without a class do not count.
+        x, y: the hospital's rows and their classes; those without a class do not count, nor those of small classes,
+            since they are not added.
 
     Raises:
         NothingToTrain: says how many rows it takes.
@@ -49,11 +51,11 @@ def check_own_rows(plan: TrainingPlan, x: NDArray[np.float32], y: NDArray[np.int
     schema = plan.space.schema
     numbers = moments_size(states_of(plan.space), plan.features, len(schema.classes))
     least = least_rows(numbers, len(plan.space.columns))
-    own = different_rows(x[y != UNLABELLED])
+    own = different_rows(x[rows_of_large_classes(y)])
     if own < least:
         raise NothingToTrain(
-            f"A sum for {plan.features} features has {numbers} numbers, and {own} different labelled rows are too few "
-            f"to hide in it: it takes {least}, or fewer features."
+            f"A sum for {plan.features} features has {numbers} numbers, and {own} different labelled rows of classes "
+            f"with {LEAST_CLASS_ROWS} rows are too few to hide in it: it takes {least}, or fewer features."
         )
 
 
@@ -116,11 +118,10 @@ class Gather(SharedModel):
             x, y: the hospital's rows and their classes.
 
         Raises:
-            NothingToTrain: no row may be added.
+            NothingToTrain: the rows that may be added are too few to hide in the sum.
         """
         rows = self.addable(y)
-        if not len(rows):
-            raise NothingToTrain(f"No class of the model has {LEAST_CLASS_ROWS} rows here.")
+        check_own_rows(self.plan, x[rows], y[rows])
         return self.moments(x[rows], y[rows])
 
     def addable(self, y: NDArray[np.int32]) -> NDArray[np.intp]:
@@ -130,8 +131,7 @@ class Gather(SharedModel):
             y: their classes.
         """
         known = np.flatnonzero(np.isin(y, self.census.classes))[: self.census.most_rows]
-        held = [k for k in self.census.classes if np.count_nonzero(y[known] == k) >= LEAST_CLASS_ROWS]
-        return known[np.isin(y[known], held)]
+        return known[rows_of_large_classes(y[known])]
 
     def moments(self, x: NDArray[np.float32], y: NDArray[np.int32]) -> IntVector:
         """Return the moments of rows of the census's classes, int64[counts + values]."""

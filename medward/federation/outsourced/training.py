@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medward.agents.closed_form.features import RandomFeatures, inputs_of, random_features, states_of
 from medward.agents.closed_form.model import Regression, network_of, recipe_in_closed_form, regress
 from medward.agents.closed_form.moments import ImpossibleMoments, unpacked
-from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, different_rows
+from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, different_rows, rows_of_large_classes
 from medward.agents.sentinel.model import BadModel, Provenance, SentinelModel
 from medward.agents.sentinel.recipe import Recipe
 from medward.federation.computing.preparation import model_without_weights
@@ -116,20 +116,14 @@ def own_columns(
         BadOutsourcing: the plan prepares rows otherwise than the owner expects.
     """
     check_plan(model, *known)
-    labelled = np.flatnonzero((y != UNLABELLED) & (y < terms.classes))
-    own = different_rows(x[labelled])
+    kept = np.flatnonzero((y != UNLABELLED) & (y < terms.classes))[: terms.most_rows]
+    kept = kept[rows_of_large_classes(y[kept])]
+    own = different_rows(x[kept])
     if own < terms.least_rows:
         raise NothingToTrain(
-            f"{terms.numbers:,} numbers are opened, and {own:,} different labelled rows are too few to hide in them: "
-            f"it takes {terms.least_rows:,}, or a plan of fewer features."
-        )
-    kept = labelled[: terms.most_rows]
-    counts = np.bincount(y[kept], minlength=terms.classes)
-    kept = kept[counts[y[kept]] >= LEAST_CLASS_ROWS]
-    if len(kept) < terms.least_rows:
-        raise NothingToTrain(
-            f"{len(kept):,} rows are of classes of which {LEAST_CLASS_ROWS} rows are here, and it takes "
-            f"{terms.least_rows:,}."
+            f"{terms.numbers:,} numbers are opened, and {own:,} different labelled rows of classes with "
+            f"{LEAST_CLASS_ROWS} rows are too few to hide in them: it takes {terms.least_rows:,}, or a plan of fewer "
+            "features."
         )
     inputs = inputs_of(model.scaler, x[kept])
     features = [state.of(inputs) for state in _states(model.space, model.scaler, terms)]

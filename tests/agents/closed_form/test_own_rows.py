@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medward.agents.closed_form.own_rows import different_rows, least_rows
+from medward.agents.closed_form.own_rows import (
+    LEAST_CLASS_ROWS,
+    different_rows,
+    least_rows,
+    rows_of_large_classes,
+)
+from medward.flows.schema import UNLABELLED
 
 
 @given(st.integers(1, 10**7), st.integers(1, 200))
@@ -31,3 +37,11 @@ def test_row_that_is_repeated_counts_once_wherever_it_stands() -> None:
 @pytest.mark.parametrize("shape", [(0, 3), (5, 0), (0, 0)])
 def test_no_rows_and_rows_of_no_columns_are_none(shape: tuple[int, int]) -> None:
     assert different_rows(np.zeros(shape, np.float32)) == 0
+
+
+def test_rows_of_small_classes_and_without_a_class_are_not_added() -> None:
+    many = LEAST_CLASS_ROWS
+    y = np.repeat(np.array([3, UNLABELLED, 0, 1], np.int32), [many - 1, 3 * many, many, many + 5])
+    y = np.random.default_rng(0).permutation(y)
+    assert rows_of_large_classes(y).tolist() == [i for i, k in enumerate(y) if k in (0, 1)]
+    assert not len(rows_of_large_classes(y[:0]))

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS
+from medward.agents.closed_form.features import states_of
+from medward.agents.closed_form.moments import moments_size
+from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, different_rows, least_rows
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import load_model
 from medward.federation.errors import FederationError, NothingToTrain
@@ -15,6 +17,7 @@ from medward.federation.model.gram import ClosedForm, Gather, check_own_rows, in
 from medward.federation.model.hospital import LEAST_VALIDATION_ROWS
 from medward.federation.model.plan import plan_digest, training_plan
 from medward.federation.model.shared_model_format import decode_model, encode_model
+from medward.federation.model.survey import SIZES, Survey
 from medward.federation.records import AT_ONCE, BeginRound
 from medward.federation.round import exposure
 from medward.federation.round.rules import FOUND_WORSE, TOO_CLOSE
@@ -25,6 +28,8 @@ from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
 FEATURES = 32
+#: So many that a hospital needs more different rows than those of the smallest class that it may add.
+MANY_FEATURES = 96
 
 
 def _quiet(_: object) -> None:
@@ -134,7 +139,7 @@ def test_class_of_which_a_hospital_has_few_rows_is_left_out(gathering: Federated
     moments = stage.read(stage.contribution(x[rest], y[rest]))
     assert moments.rows[2] == 0
     assert not moments.sums[:, :, 2].any()
-    with pytest.raises(NothingToTrain, match="40 rows"):
+    with pytest.raises(NothingToTrain, match=" 0 different labelled rows of classes with 40 rows"):
         stage.contribution(x[few], y[few])
 
 
@@ -152,7 +157,48 @@ def test_hospital_with_too_few_rows_stands_aside_before_the_first_survey(federat
         check_own_rows(small, prepared.x[same], prepared.flows.y[same])
 
 
+def test_rows_that_are_not_added_hide_nobody(federation: Start) -> None:
+    prepared, plan = (training := federation(rounds=1, features=MANY_FEATURES)).prepared, training.plan
+    rows = prepared.split.train
+    x, first = np.unique(prepared.x[rows], axis=0, return_index=True)
+    y = prepared.flows.y[rows][first]
+    numbers = moments_size(states_of(prepared.space), plan.features, len(prepared.flows.schema.classes))
+    least = least_rows(numbers, len(prepared.space.columns))
+    assert least >= 2 * LEAST_CLASS_ROWS
+    large, small = np.flatnonzero(y == 0), np.flatnonzero(y == 2)
+    check_own_rows(plan, x[large[:least]], y[large[:least]])
+    mixed = np.concatenate([large[: least - LEAST_CLASS_ROWS + 1], small[: LEAST_CLASS_ROWS - 1]])
+    assert different_rows(x[mixed]) == least
+    with pytest.raises(NothingToTrain, match=f" {least - LEAST_CLASS_ROWS + 1} different"):
+        check_own_rows(plan, x[mixed], y[mixed])
+
+
 # Liars.
+
+
+def test_survey_that_says_hospitals_have_few_rows_gets_nobody_to_add_few(federation: Start) -> None:
+    """A liar takes the others out of the sizes of hospitals: all would add the moments of their first 16 rows."""
+    training = federation(rounds=1, features=MANY_FEATURES)
+    shared = training.shared
+    while isinstance(shared, Survey):
+        total = np.sum([hospital.work(shared, shared.step) for hospital in training.hospitals], axis=0)
+        sizes = total[-SIZES:]  # of a plan without Courier
+        sizes[:] = 0
+        sizes[4] = 1
+        shared = shared.advance(total)
+    assert isinstance(shared, Gather)
+    rows = training.shares[0]
+    x, y = training.prepared.x[rows], training.prepared.flows.y[rows]
+    assert len(shared.addable(y)) <= 16
+    with pytest.raises(NothingToTrain, match="too few to hide"):
+        training.hospitals[0].work(shared, 9)
+    # Nor does one in which a class is nobody's, of which a hospital has nearly all its rows.
+    lacking = replace(shared, census=replace(shared.census, classes=(0, 2), most_rows=1 << 12))
+    mine = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 2)[:LEAST_CLASS_ROWS]])
+    check_own_rows(shared.plan, x[mine], y[mine])
+    assert len(lacking.addable(y[mine])) == LEAST_CLASS_ROWS
+    with pytest.raises(NothingToTrain, match="too few to hide"):
+        lacking.contribution(x[mine], y[mine])
 
 
 def _not_of_rows(total: np.ndarray, stage: Gather) -> np.ndarray:

@@ -94,7 +94,7 @@ def worth(data: str, seed: int, several: list[int]) -> list[dict[str, Any]]:
     scalers = {"surveys": fitted_scaler(space, prepared.x[train], recipe), "public": public_scaler(space, recipe)}
     out = []
     for features in several:
-        classes, columns = len(space.schema.classes), len(space.columns)
+        classes, columns = len(space.schema.classes), len(space.schema.columns)
         terms = OutsourcedTerms(features, states_of(space), classes, columns, seed)
         for scaling, scaler in scalers.items():
             plan = plan_model(space, scaler, recipe, terms)

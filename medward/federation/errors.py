@@ -12,7 +12,7 @@ class FederationError(MedwardError):
 
 
 class NothingToTrain(FederationError):
-    """A hospital has no row that could be trained on."""
+    """A hospital has no row that could be trained on, or too few to hide in what is decrypted."""
 
 
 class RecordRefused(FederationError):

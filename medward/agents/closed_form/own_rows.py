@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from medward.agents.closed_form.features import inputs_of
+from medward.flows.scaling import Scaler
 from medward.flows.schema import UNLABELLED
 
 #: A hospital adds rows of a class only if it has so many of it.
@@ -16,21 +18,34 @@ def least_rows(numbers: int, columns: int) -> int:
 
     Args:
         numbers: that are opened.
-        columns: of a row.
+        columns: of a row, without those that are computed from other rows.
     """
     return -(-numbers // (_HONEST * max(columns, 1)))
 
 
-def different_rows(rows: NDArray[np.float32]) -> int:
-    """Return how many different rows there are, bit by bit."""
-    if not rows.size:
-        return 0
-    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1] * rows.itemsize)))
-    return len(np.unique(whole))
+def different_rows(scaler: Scaler, x: NDArray[np.float32], columns: int) -> tuple[int, int]:
+    """Return how many different rows there are as the features see them, and how many columns tell them apart.
+
+    What a scaler maps to one place hides nobody: who shapes the scaler could leave one column with two values.
+
+    Args:
+        scaler: of the quantile kind.
+        x: rows of the raw feature matrix.
+        columns: how many of the matrix's columns, the first, are a row's own; the others are computed from earlier
+            rows.
+    """
+    places = np.concatenate([scaler.numbers, scaler.indicators, scaler.flags])
+    own = places < columns
+    seen = inputs_of(scaler, x)[:, own].astype(np.int32)
+    told = len(np.unique(places[own]))
+    if not seen.size:
+        return 0, told
+    whole = np.ascontiguousarray(seen).view(np.dtype((np.void, seen.shape[1] * seen.itemsize)))
+    return len(np.unique(whole)), told
 
 
 def rows_of_large_classes(y: NDArray[np.int32]) -> NDArray[np.intp]:
-    """Return the numbers of the rows whose class has at least `LEAST_CLASS_ROWS` rows here; the others are not added.
+    """Return the numbers of the rows whose class has at least `LEAST_CLASS_ROWS` rows here; the others take no part.
 
     Args:
         y: the classes, UNLABELLED where there is none.

@@ -239,7 +239,7 @@ def terms_for(space: "FeatureSpace", features: int, most_rows: int, seed: int) -
 
     if features < 0 or most_rows < 0 or seed < 0:
         raise BadOutsourcing("features, rows and seeds are numbers above 0")
-    classes, columns = len(space.schema.classes), len(space.columns)
+    classes, columns = len(space.schema.classes), len(space.schema.columns)
     terms = OutsourcedTerms(features, states_of(space), classes, columns, seed, most_rows=most_rows)
     terms.check()
     return terms

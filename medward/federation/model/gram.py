@@ -28,34 +28,42 @@ from medward.federation.model.shared_model import Census, SharedModel
 from medward.federation.records import Dispatch, Task
 from medward.federation.sums.interface import IntVector
 from medward.fhe.packing import COUNT_BITS
+from medward.flows.errors import FlowsError
+from medward.flows.scaling import Scaler
 from medward.flows.schema import UNLABELLED
 
 #: By how much each refusal of the model strengthens the penalty.
 _STRONGER = 16.0
 
 
-def check_own_rows(plan: TrainingPlan, x: NDArray[np.float32], y: NDArray[np.int32]) -> None:
+def check_own_rows(
+    plan: TrainingPlan, x: NDArray[np.float32], y: NDArray[np.int32], scaler: Scaler | None = None
+) -> None:
     """Refuse to take part with so few rows that the sum would have more numbers than the honest hospitals' rows.
 
-    It is looked at before the first survey: whoever stands aside later would keep the others from ever summing. And
-    again of what is added in the end: a liar's survey may say that hospitals have few rows, or lack a class.
+    It is looked at before the first survey, with a scaler of the hospital's own rows: whoever stands aside later would
+    keep the others from ever summing. And again before anything is added, with the surveys' scaler, which a liar may
+    have shaped.
 
     Args:
         plan: of a model in closed form.
-        x, y: the hospital's rows and their classes; those without a class do not count, nor those of small classes,
-            since they are not added.
+        x, y: the hospital's rows and their classes; those of no class or a small one take no part, and do not count.
+        scaler: the surveys'; None before there is one.
 
     Raises:
         NothingToTrain: says how many rows it takes.
     """
-    schema = plan.space.schema
+    schema, x = plan.space.schema, x[rows_of_large_classes(y)]
     numbers = moments_size(states_of(plan.space), plan.features, len(schema.classes))
-    least = least_rows(numbers, len(plan.space.columns))
-    own = different_rows(x[rows_of_large_classes(y)])
+    try:
+        own, columns = different_rows(scaler or fitted_scaler(plan.space, x, plan.recipe), x, len(schema.columns))
+    except FlowsError:  # no column takes more than one value
+        own, columns = min(len(x), 1), 1
+    least = least_rows(numbers, columns)
     if own < least:
         raise NothingToTrain(
             f"A sum for {plan.features} features has {numbers} numbers, and {own} different labelled rows of classes "
-            f"with {LEAST_CLASS_ROWS} rows are too few to hide in it: it takes {least}, or fewer features."
+            f"with at least {LEAST_CLASS_ROWS} rows are too few to hide in it: it takes {least}, or fewer features."
         )
 
 
@@ -112,26 +120,25 @@ class Gather(SharedModel):
         return unpacked(packed, states_of(self.plan.space), self.plan.features, len(self.census.classes))
 
     def contribution(self, x: NDArray[np.float32], y: NDArray[np.int32]) -> IntVector:
-        """Return one hospital's moments, int64[counts + values].
+        """Return one hospital's moments, int64[counts + values], of exactly the rows that it counted in the surveys.
 
         Args:
             x, y: the hospital's rows and their classes.
 
         Raises:
-            NothingToTrain: the rows that may be added are too few to hide in the sum.
+            NothingToTrain: the surveys' sums leave out rows that this hospital counted, or scale them so that they are
+                too few to hide in the sum. Of fewer rows than it counted it adds no moments: both sums together would
+                tell the difference.
         """
-        rows = self.addable(y)
-        check_own_rows(self.plan, x[rows], y[rows])
-        return self.moments(x[rows], y[rows])
-
-    def addable(self, y: NDArray[np.int32]) -> NDArray[np.intp]:
-        """Return the numbers of one hospital's rows that it adds: without classes of which it has few.
-
-        Args:
-            y: their classes.
-        """
-        known = np.flatnonzero(np.isin(y, self.census.classes))[: self.census.most_rows]
-        return known[rows_of_large_classes(y[known])]
+        rows, census = rows_of_large_classes(y), self.census
+        x, y = x[rows], y[rows]
+        if len(rows) > census.most_rows or not np.isin(y, census.classes).all():
+            raise NothingToTrain(
+                f"{len(rows)} rows are to be added here, and the surveys say that no hospital has more than "
+                f"{census.most_rows}, or lack a class: this hospital was not in them, or a member gave false counts."
+            )
+        check_own_rows(self.plan, x, y, census.scaler)
+        return self.moments(x, y)
 
     def moments(self, x: NDArray[np.float32], y: NDArray[np.int32]) -> IntVector:
         """Return the moments of rows of the census's classes, int64[counts + values]."""
@@ -146,8 +153,8 @@ class Gather(SharedModel):
             FederationError: always.
         """
         raise FederationError(
-            "A model in closed form needs the hospitals that were surveyed: bring them back, or begin another "
-            "federation without those that are gone."
+            "A model in closed form needs the hospitals that were surveyed: bring them back. (In another federation "
+            "without one of them, its counts would be the difference of the surveys.)"
         )
 
     def _follow(self, total: IntVector, refused: int, turnout: tuple[int, int] | None) -> "ClosedForm":

@@ -9,6 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
+from medward.agents.closed_form.own_rows import rows_of_large_classes
 from medward.agents.metrics import window_costs
 from medward.agents.sentinel.learner import start, train
 from medward.agents.sentinel.model import Provenance, SentinelModel
@@ -106,7 +107,8 @@ class Hospital:
                 repetition included, ever see the same update.
 
         Raises:
-            NothingToTrain: no row has a class that the model knows. Zeros in its place would hide nobody's update.
+            NothingToTrain: no row has a class that the model knows, where zeros in place of an update would hide
+                nobody's; or the rows are too few for the sums of a model in closed form, or not those that it counted.
         """
         match shared:
             case Survey():
@@ -203,11 +205,16 @@ class Hospital:
     def _survey(self, shared: Survey) -> IntVector:
         self.check_rows(shared.plan)
         # Rows without a class tell what traffic looks like, which the scaler is fitted on; nothing is trained on them.
-        labelled = self._rows.y[self._rows.y != UNLABELLED]
+        # A model in closed form is of the surveyed rows exactly: what only the surveys count, their difference tells.
+        x, y = self._rows.x, self._rows.y
+        if shared.plan.features:
+            kept = rows_of_large_classes(y)
+            x, y = x[kept], y[kept]
+        labelled = y[y != UNLABELLED]
         classes = np.bincount(labelled, minlength=len(shared.plan.space.schema.classes))
         size = np.bincount([max(len(labelled) - 1, 0).bit_length()], minlength=SIZES)
         windows = [] if shared.plan.courier is None else [0 if self._validation is None else len(self._validation)]
-        return np.concatenate([count(self._rows.x, shared.grid), classes, size, windows]).astype(np.int64)
+        return np.concatenate([count(x, shared.grid), classes, size, windows]).astype(np.int64)
 
     def _update(self, shared: Train, number: int) -> IntVector:
         plan, recipe, dispatch = shared.plan, shared.plan.recipe, shared.dispatch

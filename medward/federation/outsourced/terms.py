@@ -37,7 +37,7 @@ class OutsourcedTerms(Structure, frozen=True):
         features: m, how many random features each state has.
         states: 2 where evidence can be bought, else 1.
         classes: C.
-        columns: of a row, before it is made features.
+        columns: of a row, before it is made features; without those that are computed from earlier rows.
         seed: what the features are drawn from.
         largest: F, the largest value of a feature.
         most_rows: of one owner.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medward.agents.closed_form.features import RandomFeatures, inputs_of, random_features, states_of
 from medward.agents.closed_form.model import Regression, network_of, recipe_in_closed_form, regress
 from medward.agents.closed_form.moments import ImpossibleMoments, unpacked
-from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, different_rows, rows_of_large_classes
+from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, different_rows, least_rows, rows_of_large_classes
 from medward.agents.sentinel.model import BadModel, Provenance, SentinelModel
 from medward.agents.sentinel.recipe import Recipe
 from medward.federation.computing.preparation import model_without_weights
@@ -118,12 +118,12 @@ def own_columns(
     check_plan(model, *known)
     kept = np.flatnonzero((y != UNLABELLED) & (y < terms.classes))[: terms.most_rows]
     kept = kept[rows_of_large_classes(y[kept])]
-    own = different_rows(x[kept])
-    if own < terms.least_rows:
+    own, columns = different_rows(model.scaler, x[kept], terms.columns)
+    least = max(least_rows(terms.numbers, columns), LEAST_CLASS_ROWS)
+    if own < least:
         raise NothingToTrain(
-            f"{terms.numbers:,} numbers are opened, and {own:,} different labelled rows of classes with "
-            f"{LEAST_CLASS_ROWS} rows are too few to hide in them: it takes {terms.least_rows:,}, or a plan of fewer "
-            "features."
+            f"{terms.numbers:,} numbers are opened, and {own:,} different labelled rows of classes with at least "
+            f"{LEAST_CLASS_ROWS} rows are too few to hide in them: it takes {least:,}, or a plan of fewer features."
         )
     inputs = inputs_of(model.scaler, x[kept])
     features = [state.of(inputs) for state in _states(model.space, model.scaler, terms)]
@@ -172,7 +172,7 @@ def _check(space: FeatureSpace, scaler: Scaler, classes: tuple[str, ...], terms:
         scaler.kind == "quantile"
         and classes == space.schema.classes
         and len(classes) == terms.classes
-        and len(space.columns) == terms.columns
+        and len(space.schema.columns) == terms.columns
         and states_of(space) == terms.states
     )
     if not fits:

@@ -100,7 +100,8 @@ class TrainingWork:
                 try:
                     values = await asyncio.to_thread(self.own.hospital.work, shared, effect.round)
                 except NothingToTrain as error:
-                    # A latecomer whose classes nobody had when the model's were fixed.
+                    # A latecomer whose classes nobody had when the model's were fixed, or a hospital that a sum of
+                    # moments would expose.
                     _LOG.warning("%s observes: %s", self._name, error)
                     self.observes = True
                     return None

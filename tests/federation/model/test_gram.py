@@ -8,14 +8,14 @@ import pytest
 
 from medward.agents.closed_form.features import states_of
 from medward.agents.closed_form.moments import moments_size
-from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, different_rows, least_rows
+from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, least_rows, rows_of_large_classes
 from medward.agents.sentinel.judgement import judge
 from medward.agents.sentinel.model import load_model
 from medward.federation.errors import FederationError, NothingToTrain
 from medward.federation.model.courier import courier_of
 from medward.federation.model.gram import ClosedForm, Gather, check_own_rows, in_one_place
-from medward.federation.model.hospital import LEAST_VALIDATION_ROWS
-from medward.federation.model.plan import plan_digest, training_plan
+from medward.federation.model.hospital import LEAST_VALIDATION_ROWS, Hospital, TrainingRows
+from medward.federation.model.plan import TrainingPlan, plan_digest, training_plan
 from medward.federation.model.shared_model_format import decode_model, encode_model
 from medward.federation.model.survey import SIZES, Survey
 from medward.federation.records import AT_ONCE, BeginRound
@@ -24,12 +24,13 @@ from medward.federation.round.rules import FOUND_WORSE, TOO_CLOSE
 from medward.federation.rules import SURVEY, unknowns
 from medward.federation.simulation.training import FederatedTraining
 from medward.fhe.packing import COUNT_BITS
+from medward.flows.schema import UNLABELLED
 from tests.agents.conftest import RECIPE
 from tests.federation.conftest import Start
 
 FEATURES = 32
-#: So many that a hospital needs more different rows than those of the smallest class that it may add.
-MANY_FEATURES = 96
+#: So many that a hospital needs many more different rows than those of a class that it may add.
+MANY_FEATURES = 48
 
 
 def _quiet(_: object) -> None:
@@ -58,7 +59,7 @@ def _total(training: FederatedTraining) -> np.ndarray:
 def _pooled(training: FederatedTraining, stage: Gather) -> ClosedForm:
     """The model of all hospitals' rows in one place, but for those that a hospital would have left out."""
     x, y = training.prepared.x, training.prepared.flows.y
-    rows = np.concatenate([share[stage.addable(y[share])] for share in training.shares])
+    rows = np.concatenate([share[rows_of_large_classes(y[share])] for share in training.shares])
     pooled = stage.advance(stage.moments(x[rows], y[rows]))
     assert isinstance(pooled, ClosedForm)
     return pooled
@@ -97,7 +98,7 @@ def test_encoding_round_trips_before_and_after_the_sum(gathering: FederatedTrain
 
 def test_training_in_one_place_is_a_sum_over_one_hospital(gathering: FederatedTraining) -> None:
     stage, prepared = _stage(gathering), gathering.prepared
-    rows = prepared.split.train
+    rows = np.concatenate([share[rows_of_large_classes(prepared.flows.y[share])] for share in gathering.shares])
     x, y = prepared.x[rows], prepared.flows.y[rows]
     one = in_one_place(gathering.plan, x, y, stage.census.most_rows)
     whole = stage.advance(stage.moments(x, y))
@@ -132,14 +133,14 @@ def test_no_hospital_adds_more_than_a_count_holds(gathering: FederatedTraining) 
 
 def test_class_of_which_a_hospital_has_few_rows_is_left_out(gathering: FederatedTraining) -> None:
     stage, prepared = _stage(gathering), gathering.prepared
-    rows = prepared.split.train
+    rows = gathering.shares[0]
     x, y = prepared.x[rows], prepared.flows.y[rows]
     few = np.flatnonzero(y == 2)[: LEAST_CLASS_ROWS - 1]
     rest = np.concatenate([np.flatnonzero(y < 2), few])
     moments = stage.read(stage.contribution(x[rest], y[rest]))
     assert moments.rows[2] == 0
     assert not moments.sums[:, :, 2].any()
-    with pytest.raises(NothingToTrain, match=" 0 different labelled rows of classes with 40 rows"):
+    with pytest.raises(NothingToTrain, match=" 0 different labelled rows of classes with at least 40 rows"):
         stage.contribution(x[few], y[few])
 
 
@@ -157,48 +158,131 @@ def test_hospital_with_too_few_rows_stands_aside_before_the_first_survey(federat
         check_own_rows(small, prepared.x[same], prepared.flows.y[same])
 
 
+def test_columns_that_are_computed_from_other_rows_hide_nobody(federation: Start) -> None:
+    training = federation(rounds=1, features=FEATURES)
+    prepared, space = training.prepared, training.prepared.space
+    numbers = moments_size(states_of(space), FEATURES, len(space.schema.classes))
+    own, all_columns = len(space.schema.columns), len(space.columns)
+    few = training.shares[0][: least_rows(numbers, own) - 1]
+    assert len(few) > least_rows(numbers, all_columns)
+    x, y = prepared.x[few].copy(), np.zeros(len(few), np.int32)
+    with pytest.raises(NothingToTrain, match="too few to hide"):
+        check_own_rows(training.plan, x, y)
+    # Rows that differ in nothing of their own are one row, whatever came before each.
+    x = prepared.x[training.shares[0]].copy()
+    x[:, :own] = x[0, :own]
+    with pytest.raises(NothingToTrain, match=r" [01] different"):
+        check_own_rows(training.plan, x, np.zeros(len(x), np.int32))
+
+
 def test_rows_that_are_not_added_hide_nobody(federation: Start) -> None:
     prepared, plan = (training := federation(rounds=1, features=MANY_FEATURES)).prepared, training.plan
     rows = prepared.split.train
-    x, first = np.unique(prepared.x[rows], axis=0, return_index=True)
-    y = prepared.flows.y[rows][first]
-    numbers = moments_size(states_of(prepared.space), plan.features, len(prepared.flows.schema.classes))
-    least = least_rows(numbers, len(prepared.space.columns))
-    assert least >= 2 * LEAST_CLASS_ROWS
+    x, y = prepared.x[rows], prepared.flows.y[rows]
+    columns = len(prepared.flows.schema.columns)
+    least = least_rows(
+        moments_size(states_of(prepared.space), plan.features, len(prepared.flows.schema.classes)), columns
+    )
     large, small = np.flatnonzero(y == 0), np.flatnonzero(y == 2)
     check_own_rows(plan, x[large[:least]], y[large[:least]])
     mixed = np.concatenate([large[: least - LEAST_CLASS_ROWS + 1], small[: LEAST_CLASS_ROWS - 1]])
-    assert different_rows(x[mixed]) == least
+    assert len(mixed) == least
     with pytest.raises(NothingToTrain, match=f" {least - LEAST_CLASS_ROWS + 1} different"):
         check_own_rows(plan, x[mixed], y[mixed])
+
+
+def test_surveys_count_the_rows_that_are_added_and_no_others(federation: Start) -> None:
+    """What only one of two sums counted, their difference would tell: rows of small classes, and without a class."""
+    training = federation(rounds=1, features=FEATURES)
+    survey, share = training.shared, training.shares[0]
+    assert isinstance(survey, Survey)
+    x, y = training.prepared.x[share], training.prepared.flows.y[share].copy()
+    y[np.flatnonzero(y == 1)[LEAST_CLASS_ROWS - 1 :]] = UNLABELLED
+    kept = np.flatnonzero((y == 0) | (y == 2))
+    assert set(np.bincount(y[y != UNLABELLED])) >= {LEAST_CLASS_ROWS - 1}
+
+    def surveyed(rows: np.ndarray, plan: TrainingPlan) -> np.ndarray:
+        own = TrainingRows(x[rows], y[rows], np.zeros(len(rows), np.int32), None)
+        return Hospital(b"", own).work(replace(survey, plan=plan), 0)
+
+    assert surveyed(np.arange(len(y)), survey.plan).tolist() == surveyed(kept, survey.plan).tolist()
+    rounds = replace(survey.plan, features=0)
+    assert surveyed(np.arange(len(y)), rounds).tolist() != surveyed(kept, rounds).tolist()
+
+
+def test_sum_is_of_as_many_rows_of_each_class_as_the_surveys_counted(federation: Start) -> None:
+    training = federation(rounds=1, features=FEATURES)
+    assert any(np.bincount(training.prepared.flows.y[share]).min() < LEAST_CLASS_ROWS for share in training.shares)
+    shared, held = training.shared, None
+    while isinstance(shared, Survey):
+        total = np.sum([hospital.work(shared, shared.step) for hospital in training.hospitals], axis=0)
+        held = total[shared.grid.size :][: len(training.prepared.flows.schema.classes)]
+        shared = shared.advance(total)
+    assert isinstance(shared, Gather)
+    added = shared.read(np.sum([hospital.work(shared, 9) for hospital in training.hospitals], axis=0))
+    assert added.rows.tolist() == held.tolist()
 
 
 # Liars.
 
 
-def test_survey_that_says_hospitals_have_few_rows_gets_nobody_to_add_few(federation: Start) -> None:
-    """A liar takes the others out of the sizes of hospitals: all would add the moments of their first 16 rows."""
-    training = federation(rounds=1, features=MANY_FEATURES)
+def _after_surveys(training: FederatedTraining, lie: Callable[[Survey, np.ndarray], None]) -> Gather:
+    """The stage to which surveys lead whose sums a liar changed."""
     shared = training.shared
     while isinstance(shared, Survey):
         total = np.sum([hospital.work(shared, shared.step) for hospital in training.hospitals], axis=0)
-        sizes = total[-SIZES:]  # of a plan without Courier
-        sizes[:] = 0
-        sizes[4] = 1
+        lie(shared, total)
         shared = shared.advance(total)
     assert isinstance(shared, Gather)
-    rows = training.shares[0]
-    x, y = training.prepared.x[rows], training.prepared.flows.y[rows]
-    assert len(shared.addable(y)) <= 16
-    with pytest.raises(NothingToTrain, match="too few to hide"):
-        training.hospitals[0].work(shared, 9)
-    # Nor does one in which a class is nobody's, of which a hospital has nearly all its rows.
-    lacking = replace(shared, census=replace(shared.census, classes=(0, 2), most_rows=1 << 12))
-    mine = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 2)[:LEAST_CLASS_ROWS]])
-    check_own_rows(shared.plan, x[mine], y[mine])
-    assert len(lacking.addable(y[mine])) == LEAST_CLASS_ROWS
-    with pytest.raises(NothingToTrain, match="too few to hide"):
-        lacking.contribution(x[mine], y[mine])
+    return shared
+
+
+def _few_rows(survey: Survey, total: np.ndarray) -> None:
+    """No hospital has more than 16 rows: all would add the moments of their first."""
+    sizes = total[-SIZES:]  # of a plan without Courier
+    sizes[:] = 0
+    sizes[4] = 1
+
+
+def _nobodys_class(survey: Survey, total: np.ndarray) -> None:
+    """Nobody has rows of a class, which would be left out of the sum alone."""
+    total[survey.grid.size + 1] = 0
+
+
+@pytest.mark.parametrize("lie", [_few_rows, _nobodys_class])
+def test_hospital_adds_exactly_the_rows_that_it_counted_or_none(
+    federation: Start, lie: Callable[[Survey, np.ndarray], None]
+) -> None:
+    training = federation(rounds=1, features=FEATURES)
+    stage = _after_surveys(training, lie)
+    with pytest.raises(NothingToTrain, match="a member gave false counts"):
+        training.hospitals[0].work(stage, 9)
+
+
+def test_hospital_with_one_row_more_than_the_surveys_say_adds_none(gathering: FederatedTraining) -> None:
+    stage, rows = _stage(gathering), gathering.shares[0]
+    x, y = gathering.prepared.x[rows], gathering.prepared.flows.y[rows]
+    exact = replace(stage, census=replace(stage.census, most_rows=len(rows)))
+    exact.contribution(x, y)
+    with pytest.raises(NothingToTrain, match="a member gave false counts"):
+        replace(stage, census=replace(stage.census, most_rows=len(rows) - 1)).contribution(x, y)
+
+
+def test_survey_that_leaves_one_column_of_two_values_gets_no_moments(federation: Start) -> None:
+    """From an earlier sum a liar knows what honest hospitals count, and takes it away but for two cells."""
+    training = federation(rounds=1, features=FEATURES)
+
+    def two_cells(survey: Survey, total: np.ndarray) -> None:
+        if survey.step == 2:
+            middle = len(survey.grid.edges[0]) // 2
+            total[: survey.grid.size] = 0
+            total[[middle - 1, middle]] = 500
+
+    stage = _after_surveys(training, two_cells)
+    assert len(stage.census.scaler.numbers) == 1
+    for hospital in training.hospitals:
+        with pytest.raises(NothingToTrain, match="too few to hide"):
+            hospital.work(stage, 9)
 
 
 def _not_of_rows(total: np.ndarray, stage: Gather) -> np.ndarray:
@@ -310,7 +394,7 @@ def test_without_the_rule_the_difference_is_one_hospitals_rows(
     _lose_one(gathering)
     assert gathering._simulation.run_round().outcome == "final"
     stage, prepared = Gather(gathering.plan, gathering.plan.recipe.scaling.surveys, census), gathering.prepared
-    others = [len(stage.addable(prepared.flows.y[share])) for share in gathering.shares[:3]]
+    others = [len(rows_of_large_classes(prepared.flows.y[share])) for share in gathering.shares[:3]]
     counted = int(stage.read(totals[0]).rows.sum())
     # But for what the others left out, whoever compares the two sums has the rows of the fourth.
     assert counted == sum(others)

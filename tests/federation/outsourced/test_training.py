@@ -9,6 +9,7 @@ import pytest
 from medward.agents.sentinel.model import SentinelModel
 from medward.federation.computing.preparation import write_preparation
 from medward.federation.errors import NothingToTrain
+from medward.federation.outsourced import training
 from medward.federation.outsourced.terms import BadOutsourcing
 from medward.federation.outsourced.training import (
     check_plan,
@@ -35,7 +36,7 @@ def test_hospital_with_few_rows_encrypts_none() -> None:
     """Two honest owners' rows must hold as many unknowns as numbers are opened, and each class 40 rows."""
     data, rows = toy_data(), rows_of("south")
     x, y = data.x[rows], data.flows.y[rows]
-    with pytest.raises(NothingToTrain, match=" 0 different labelled rows of classes with 40 rows are too few"):
+    with pytest.raises(NothingToTrain, match=" 0 different labelled rows of classes with at least 40 rows are too few"):
         own_columns(toy_plan(), TERMS, KNOWN, x[:39], y[:39])
     with pytest.raises(NothingToTrain, match="1 different labelled rows"):
         own_columns(toy_plan(), TERMS, KNOWN, np.repeat(x[:1], 200, axis=0), np.repeat(y[:1], 200))
@@ -93,10 +94,13 @@ def _scaling_that_counts_one_row() -> tuple[SentinelModel, int]:
     return plan_model(data.space, crafted, plan.recipe, TERMS), alone
 
 
-def test_scaling_that_its_author_crafted_tells_the_class_of_one_row() -> None:
+def test_scaling_that_its_author_crafted_tells_the_class_of_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a hospital's check of the plan prevents: all features are alike, but those of one row of somebody."""
     plan, alone = _scaling_that_counts_one_row()
-    data = toy_data()
+    data, rows = toy_data(), rows_of("south")
+    with pytest.raises(NothingToTrain, match="too few to hide"):  # this scaling shows for what it is, too
+        own_columns(plan, TERMS, (plan.space, plan.scaler), data.x[rows], data.flows.y[rows])
+    monkeypatch.setattr(training, "different_rows", lambda scaler, x, columns: (len(x), columns))
     columns = [
         own_columns(plan, TERMS, (plan.space, plan.scaler), data.x[rows_of(one)], data.flows.y[rows_of(one)])
         for one in COHORT

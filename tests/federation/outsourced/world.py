@@ -62,7 +62,7 @@ def toy_terms(degree: int = 256, most_rows: int = 256) -> OutsourcedTerms:
         features=16,
         states=states_of(space),
         classes=len(SCHEMA.classes),
-        columns=len(space.columns),
+        columns=len(space.schema.columns),
         seed=7,
         most_rows=most_rows,
         degree=degree,

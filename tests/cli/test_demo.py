@@ -31,6 +31,8 @@ from tests.cli.conftest import Run
 from tests.store.conftest import kubo_program
 
 SMALL = ("--rows", 4000, "--rounds", 2, "--seed", 1, "--simulate")
+#: Of so many rows some hospital has 40 of a class of attacks.
+LARGER = ("--rows", 6000, "--rounds", 2, "--seed", 1, "--simulate")
 
 
 @pytest.mark.slow
@@ -277,7 +279,7 @@ def test_demo_on_encrypted_rows_is_begun_anew(interrupted: Callable[..., str], m
 @pytest.mark.slow
 @pytest.mark.usefixtures("stores_of_their_own")
 def test_finished_run_is_resumed_without_a_round_and_its_report_is_written_anew(medward: Run, tmp_path: Path) -> None:
-    words = ("demo", *SMALL, "--closed-form", "--features", 16, "--protect", "none", "--out", tmp_path, "--json")
+    words = ("demo", *LARGER, "--closed-form", "--features", 16, "--protect", "none", "--out", tmp_path, "--json")
     first = medward(*words)
     assert first.code == 0, first.err
     # As if the run had been killed after its last round.
@@ -364,7 +366,7 @@ def test_four_nodes_on_kubo_and_cometbft_train_the_same_model(
 
 @pytest.mark.slow
 def test_model_in_closed_form_is_made_in_one_round(medward: Run, tmp_path: Path) -> None:
-    words = ("demo", *SMALL, "--closed-form", "--features", 64, "--protect", "none", "--json")
+    words = ("demo", *LARGER, "--closed-form", "--features", 64, "--protect", "none", "--json")
     done = medward(*words, "--out", tmp_path / "first")
     assert done.code == 0, done.err
     assert [entry["task"] for entry in done.document["rounds_log"]] == ["survey"] * 3 + ["gram"]
@@ -378,7 +380,7 @@ def test_model_in_closed_form_is_made_in_one_round(medward: Run, tmp_path: Path)
 def test_four_nodes_make_the_model_in_closed_form_of_a_simulation_and_the_audit_finds_it(
     medward: Run, tmp_path: Path
 ) -> None:
-    words = ("demo", "--rows", 4000, "--seed", 1, "--closed-form", "--features", 64, "--json")
+    words = ("demo", "--rows", 6000, "--seed", 1, "--closed-form", "--features", 64, "--json")
     nodes = medward(*words, "--out", tmp_path / "nodes")
     assert nodes.code == 0, nodes.err
     simulated = medward(*words, "--out", tmp_path / "simulated", "--simulate", "--protect", "none")

@@ -235,7 +235,12 @@ def begin_gathering(plan: TrainingPlan, census: Census) -> Gather:
     Raises:
         FederationError: the hospitals hold no attack rows, or no benign ones, or one has too many rows for one sum.
     """
-    census.check_classes()
+    try:
+        census.check_classes()
+    except FederationError as error:
+        raise FederationError(
+            f"{error} Of a class only those hospitals' rows count that have at least {LEAST_CLASS_ROWS} of it."
+        ) from None
     stage = Gather(plan, plan.recipe.scaling.surveys, census)
     try:
         stage.largest  # noqa: B018

@@ -223,6 +223,16 @@ def test_sum_is_of_as_many_rows_of_each_class_as_the_surveys_counted(federation:
     assert added.rows.tolist() == held.tolist()
 
 
+def test_hospitals_without_forty_attacks_of_a_kind_are_told_what_counts(federation: Start) -> None:
+    training = federation(rounds=1, features=FEATURES)
+
+    def no_attacks(survey: Survey, total: np.ndarray) -> None:
+        total[survey.grid.size + 1 :][:2] = 0
+
+    with pytest.raises(FederationError, match=r"no attack rows .* at least 40 of it"):
+        _after_surveys(training, no_attacks)
+
+
 # Liars.
 
 

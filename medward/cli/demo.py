@@ -293,6 +293,7 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Ou
     options = words.options
     # Refuses what no federation could do, before any process starts.
     shares = FederatedTraining(prepared, recipe_of(prepared.dataset.name), options)
+    _refuse_too_few_rows(shares)
     path = Path(words.data)
     settings = ParticipantSettings(
         data=str(path.resolve()) if path.exists() else words.data,
@@ -335,6 +336,23 @@ def _with_nodes(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Ou
         *(model, log, lambda: _per_hospital(shares, model)),
         sign=lambda: write_manifest(words.out, launcher.homes, signers),
     )
+
+
+def _refuse_too_few_rows(shares: "FederatedTraining") -> None:
+    """Refuse hospitals of which fewer than the least cohort have enough rows: their nodes would wait for the others."""
+    from medward.federation.errors import NothingToTrain
+    from medward.federation.simulation.machines import member_names
+    from medward.federation.terms import Terms
+
+    refusals: list[NothingToTrain] = []
+    for hospital in shares.hospitals:
+        try:
+            hospital.check_rows(shares.plan)
+        except NothingToTrain as error:
+            refusals.append(error)
+    terms = Terms("", member_names(len(shares.hospitals)))
+    if len(shares.hospitals) - len(refusals) < terms.least_cohort:
+        raise refusals[0]
 
 
 def _outsourced(prepared: "PreparedData", words: _Words, bars: _Progress) -> _Outcome:

@@ -24,9 +24,11 @@ def least_rows(numbers: int, columns: int) -> int:
 
 
 def different_rows(scaler: Scaler, x: NDArray[np.float32], columns: int) -> tuple[int, int]:
-    """Return how many different rows there are as the features see them, and how many columns tell them apart.
+    """Return how many different rows there are as the features see them, and in how many columns many of them differ.
 
-    What a scaler maps to one place hides nobody: who shapes the scaler could leave one column with two values.
+    What a scaler maps to one place hides nobody: who shapes the scaler could leave one column with two values. A column
+    counts if at least `LEAST_CLASS_ROWS` of the different rows lie elsewhere in it than most: a threshold that a few
+    rows pass makes no column.
 
     Args:
         scaler: of the quantile kind.
@@ -35,13 +37,19 @@ def different_rows(scaler: Scaler, x: NDArray[np.float32], columns: int) -> tupl
             rows.
     """
     places = np.concatenate([scaler.numbers, scaler.indicators, scaler.flags])
-    own = places < columns
-    seen = inputs_of(scaler, x)[:, own].astype(np.int32)
-    told = len(np.unique(places[own]))
-    if not seen.size:
-        return 0, told
-    whole = np.ascontiguousarray(seen).view(np.dtype((np.void, seen.shape[1] * seen.itemsize)))
-    return len(np.unique(whole)), told
+    own = np.flatnonzero(places < columns)
+    if not len(x) or not len(own):
+        return min(len(x), 1), 0
+    seen = np.ascontiguousarray(inputs_of(scaler.keep(own), x).astype(np.int32))
+    whole = seen.view(np.dtype((np.void, seen.shape[1] * seen.itemsize)))[:, 0]
+    seen = seen[np.unique(whole, return_index=True)[1]]
+    told = {int(places[k]) for k, one in zip(own, seen.T, strict=True) if _off_the_most(one) >= LEAST_CLASS_ROWS}
+    return len(seen), len(told)
+
+
+def _off_the_most(values: NDArray[np.int32]) -> int:
+    """Return how many values are another than the most frequent one."""
+    return len(values) - int(np.unique(values, return_counts=True)[1].max())
 
 
 def rows_of_large_classes(y: NDArray[np.int32]) -> NDArray[np.intp]:

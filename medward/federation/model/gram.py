@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medward.agents.closed_form.features import RandomFeatures, inputs_of, random_features, states_of
+from medward.agents.closed_form.features import (
+    LEAST_FEATURES,
+    RandomFeatures,
+    inputs_of,
+    random_features,
+    states_of,
+)
 from medward.agents.closed_form.model import PENALTY, Regression, network_of, regress
 from medward.agents.closed_form.moments import (
     ImpossibleMoments,
@@ -29,6 +35,7 @@ from medward.federation.records import Dispatch, Task
 from medward.federation.sums.interface import IntVector
 from medward.fhe.packing import COUNT_BITS
 from medward.flows.errors import FlowsError
+from medward.flows.history import FeatureSpace
 from medward.flows.scaling import Scaler
 from medward.flows.schema import UNLABELLED
 
@@ -54,17 +61,32 @@ def check_own_rows(
         NothingToTrain: says how many rows it takes.
     """
     schema, x = plan.space.schema, x[rows_of_large_classes(y)]
-    numbers = moments_size(states_of(plan.space), plan.features, len(schema.classes))
-    try:
-        own, columns = different_rows(scaler or fitted_scaler(plan.space, x, plan.recipe), x, len(schema.columns))
-    except FlowsError:  # no column takes more than one value
-        own, columns = min(len(x), 1), 1
-    least = least_rows(numbers, columns)
-    if own < least:
-        raise NothingToTrain(
-            f"A sum for {plan.features} features has {numbers} numbers, and {own} different labelled rows of classes "
-            f"with at least {LEAST_CLASS_ROWS} rows are too few to hide in it: it takes {least}, or fewer features."
+    columns, classes = len(schema.columns), len(schema.classes)
+    if scaler is None:
+        x = x[:, :columns]
+        try:
+            own, told = different_rows(fitted_scaler(FeatureSpace(schema, history=False), x, plan.recipe), x, columns)
+        except FlowsError:  # no column takes more than one value
+            own, told = min(len(x), 1), 0
+    else:
+        own, told = different_rows(scaler, x, columns)
+
+    def least(features: int) -> int:
+        return max(least_rows(moments_size(states_of(plan.space), features, classes), told), LEAST_CLASS_ROWS)
+
+    if own >= least(plan.features):
+        return
+    after = "" if scaler is None else " that the surveys' scaling leaves different"
+    fitting = next((k for k in range(plan.features - 4, LEAST_FEATURES - 1, -4) if own >= least(k)), None)
+    raise NothingToTrain(
+        f"{own} different labelled rows (of classes with at least {LEAST_CLASS_ROWS} rows){after} are too few to hide "
+        f"in a sum for {plan.features} features: it takes {least(plan.features)}"
+        + (
+            f", or a federation for at most {fitting} features."
+            if fitting
+            else ", and they are too few for any other number of features."
         )
+    )
 
 
 @dataclass(frozen=True)
@@ -250,7 +272,9 @@ def begin_gathering(plan: TrainingPlan, census: Census) -> Gather:
 
 
 def in_one_place(plan: TrainingPlan, x: NDArray[np.float32], y: NDArray[np.int32], most_rows: int = 0) -> ClosedForm:
-    """Return what rows in one place lead to: the same as a sum over hospitals among which they are dealt.
+    """Return what rows in one place lead to: the same as a sum over hospitals that add all of them.
+
+    Nothing is opened here, so rows of small classes stay, and rows without a class help to fit the scaler.
 
     Args:
         plan: of a model in closed form.

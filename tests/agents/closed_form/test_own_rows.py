@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from medward.agents.closed_form.own_rows import (
 )
 from medward.flows.scaling import Scaler, fit_scaler
 from medward.flows.schema import UNLABELLED, Column, Group
-from medward.flows.sketch import coarse_grid, count
+from medward.flows.sketch import coarse_grid, count, refine
 
 
 @given(st.integers(1, 10**7), st.integers(1, 200))
@@ -29,19 +30,24 @@ def test_rows_without_columns_are_not_divided_by() -> None:
 
 
 def _scaler(x: np.ndarray) -> Scaler:
-    grid = coarse_grid(x.shape[1])
+    """Fit one as surveys do: the second is of finer cells where the first found values."""
+    x = np.asarray(x, np.float32)
+    coarse = coarse_grid(x.shape[1])
+    fine = refine(coarse, count(x, coarse), 4096)
     columns = [Column(f"c{j}", Group.CHEAP) for j in range(x.shape[1])]
-    return fit_scaler(columns, grid, count(np.asarray(x, np.float32), grid), "quantile", 4)
+    return fit_scaler(columns, fine, count(x, fine), "quantile", 4)
 
 
 def test_row_that_is_repeated_counts_once_wherever_it_stands() -> None:
-    x = np.array([[1, np.nan, 3], [4, 5, 6], [1, np.nan, 3], [1, np.nan, 3.5], [4, 5, 6]], np.float32)
+    once = np.stack([np.arange(100), np.arange(100) % 7, np.arange(100)[::-1]], axis=1).astype(np.float32)
+    once[5, 1] = np.nan
+    x = np.concatenate([once, once[::3]])
     scaler = _scaler(x)
-    assert different_rows(scaler, x, 3) == (3, 3)
-    assert different_rows(scaler, np.asfortranarray(x), 3) == (3, 3)
-    assert different_rows(scaler, x[::2], 3) == (2, 3)
-    assert different_rows(scaler, x, 2) == (2, 2), "the third column is computed from other rows"
-    assert different_rows(scaler, x[:0], 3) == (0, 3)
+    assert different_rows(scaler, x, 3) == (100, 3)
+    assert different_rows(scaler, np.asfortranarray(x), 3) == (100, 3)
+    assert different_rows(scaler, x[100:], 3) == (34, 0)
+    assert different_rows(scaler, x, 1) == (100, 1), "the other columns are computed from other rows"
+    assert different_rows(scaler, x[:0], 3) == (0, 0)
 
 
 def test_what_a_scaler_maps_to_one_place_hides_nobody() -> None:
@@ -51,7 +57,15 @@ def test_what_a_scaler_maps_to_one_place_hides_nobody() -> None:
     knots = scaler.knots.copy()
     knots[0] = 50 + np.arange(knots.shape[1], dtype=np.float32) / 1e3
     one = replace(scaler, knots=knots, knot_count=np.full_like(scaler.knot_count, knots.shape[1]))
-    assert different_rows(one.keep(np.array([0])), x, 2) == (2, 1)
+    assert different_rows(one.keep(np.array([0])), x, 2) == (2, 0)
+
+
+@pytest.mark.parametrize(("beyond", "columns"), [(LEAST_CLASS_ROWS - 1, 1), (LEAST_CLASS_ROWS, 2)])
+def test_threshold_that_few_rows_pass_makes_no_column(beyond: int, columns: int) -> None:
+    x = np.zeros((200, 2), np.float32)
+    x[:, 0] = np.arange(200)
+    x[:beyond, 1] = 1
+    assert different_rows(_scaler(x), x, 2) == (200, columns)
 
 
 def test_bits_that_no_feature_sees_make_no_row_another() -> None:

@@ -344,14 +344,13 @@ def _refuse_too_few_rows(shares: "FederatedTraining") -> None:
     from medward.federation.simulation.machines import member_names
     from medward.federation.terms import Terms
 
-    refusals: list[NothingToTrain] = []
-    for hospital in shares.hospitals:
+    names, refusals = member_names(len(shares.hospitals)), []
+    for name, hospital in zip(names, shares.hospitals, strict=True):
         try:
             hospital.check_rows(shares.plan)
         except NothingToTrain as error:
-            refusals.append(error)
-    terms = Terms("", member_names(len(shares.hospitals)))
-    if len(shares.hospitals) - len(refusals) < terms.least_cohort:
+            refusals.append(NothingToTrain(f"{name}: {error}"))
+    if len(names) - len(refusals) < Terms("", names).least_cohort:
         raise refusals[0]
 
 

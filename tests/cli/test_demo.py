@@ -364,6 +364,13 @@ def test_four_nodes_on_kubo_and_cometbft_train_the_same_model(
     assert medward("audit", "--home", tmp_path / "nodes").code == 0
 
 
+def test_hospitals_with_too_few_rows_are_refused_before_a_node_starts(medward: Run, tmp_path: Path) -> None:
+    done = medward("demo", "--rows", 1500, "--sites", 3, "--closed-form", "--out", tmp_path / "out")
+    assert done.code == 1
+    assert "hospital-1: Different labelled rows" in done.sentence
+    assert not list(tmp_path.glob("out/node-*"))
+
+
 @pytest.mark.slow
 def test_model_in_closed_form_is_made_in_one_round(medward: Run, tmp_path: Path) -> None:
     words = ("demo", *LARGER, "--closed-form", "--features", 64, "--protect", "none", "--json")

@@ -259,7 +259,7 @@ def test_join_refuses_rows_that_are_too_few_for_a_model_in_closed_form(medward: 
     join = ("federation", "join", "--federation", tmp_path / "all" / "federation.json", "--data", rows)
     done = medward(*join, "--home", home, "--member=east=127.0.0.1:22100")
     assert done.code == 1
-    assert "different labelled rows (of classes with at least 40 rows) are too few to hide in" in done.sentence
+    assert "They are too few to hide in a sum for 512 features" in done.sentence
     assert not home.exists()
     pl.read_csv(rows, infer_schema=False).drop("label").write_csv(rows)
     assert medward(*join, "--home", home, "--member=east=127.0.0.1:22100").code == 0

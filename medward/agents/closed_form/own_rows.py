@@ -27,8 +27,8 @@ def different_rows(scaler: Scaler, x: NDArray[np.float32], columns: int) -> tupl
     """Return how many different rows there are as the features see them, and in how many columns many of them differ.
 
     What a scaler maps to one place hides nobody: who shapes the scaler could leave one column with two values. A column
-    counts if at least `LEAST_CLASS_ROWS` of the different rows lie elsewhere in it than most: a threshold that a few
-    rows pass makes no column.
+    counts if at least `LEAST_CLASS_ROWS` of the different rows have another value in it than the most frequent one: a
+    threshold that a few rows pass makes no column.
 
     Args:
         scaler: of the quantile kind.

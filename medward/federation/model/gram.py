@@ -76,15 +76,16 @@ def check_own_rows(
 
     if own >= least(plan.features):
         return
-    after = "" if scaler is None else " that the surveys' scaling leaves different"
+    seen = "" if scaler is None else " as the surveys scale them"
     fitting = next((k for k in range(plan.features - 4, LEAST_FEATURES - 1, -4) if own >= least(k)), None)
     raise NothingToTrain(
-        f"{own} different labelled rows (of classes with at least {LEAST_CLASS_ROWS} rows){after} are too few to hide "
-        f"in a sum for {plan.features} features: it takes {least(plan.features)}"
+        f"Different labelled rows{seen}, of classes with at least {LEAST_CLASS_ROWS} rows: {own}, in {told} of "
+        f"{columns} columns. They are too few to hide in a sum for {plan.features} features: it takes "
+        f"{least(plan.features)} of them"
         + (
             f", or a federation for at most {fitting} features."
             if fitting
-            else ", and they are too few for any other number of features."
+            else "; no number of features is small enough."
         )
     )
 
@@ -154,10 +155,12 @@ class Gather(SharedModel):
         """
         rows, census = rows_of_large_classes(y), self.census
         x, y = x[rows], y[rows]
-        if len(rows) > census.most_rows or not np.isin(y, census.classes).all():
+        lacking = np.setdiff1d(y, census.classes)
+        if len(rows) > census.most_rows or len(lacking):
+            found = f"have no row of class {lacking[0]}" if len(lacking) else f"allow {census.most_rows} rows at most"
             raise NothingToTrain(
-                f"{len(rows)} rows are to be added here, and the surveys say that no hospital has more than "
-                f"{census.most_rows}, or lack a class: this hospital was not in them, or a member gave false counts."
+                f"The surveys {found}, and {len(rows)} rows are to be added here: this hospital was not in them, or a "
+                "member gave false counts."
             )
         check_own_rows(self.plan, x, y, census.scaler)
         return self.moments(x, y)
@@ -257,12 +260,7 @@ def begin_gathering(plan: TrainingPlan, census: Census) -> Gather:
     Raises:
         FederationError: the hospitals hold no attack rows, or no benign ones, or one has too many rows for one sum.
     """
-    try:
-        census.check_classes()
-    except FederationError as error:
-        raise FederationError(
-            f"{error} Of a class only those hospitals' rows count that have at least {LEAST_CLASS_ROWS} of it."
-        ) from None
+    census.check_classes()
     stage = Gather(plan, plan.recipe.scaling.surveys, census)
     try:
         stage.largest  # noqa: B018

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS
 from medward.federation.errors import FederationError
 from medward.federation.model.gram import begin_gathering
 from medward.federation.model.plan import TrainingPlan
@@ -63,7 +64,7 @@ class Survey(SharedModel):
                 raise FederationError(
                     "Without a survey nothing tells how to scale the rows: bring the hospitals back that were surveyed."
                 )
-            return begin_gathering(self.plan, self.census)
+            return self._gather(self.census)
         return begin_training(self.plan, self.census or self._even_census(), skipped=1)
 
     def _even_census(self) -> Census:
@@ -88,7 +89,16 @@ class Survey(SharedModel):
         )
         if self.step + 1 < scaling.surveys:
             return Survey(self.plan, self.step + 1, refine(self.grid, counts, scaling.cells), census)
-        return begin_gathering(self.plan, census) if self.plan.features else begin_training(self.plan, census)
+        return self._gather(census) if self.plan.features else begin_training(self.plan, census)
+
+    def _gather(self, census: Census) -> SharedModel:
+        try:
+            census.check_classes()
+        except FederationError as error:
+            raise FederationError(
+                f"{error} Of a class only those hospitals' rows count that have at least {LEAST_CLASS_ROWS} of it."
+            ) from None
+        return begin_gathering(self.plan, census)
 
     def _fit(self, counts: NDArray[np.int64]) -> Scaler:
         scaling = self.plan.recipe.scaling

@@ -114,7 +114,7 @@ class OutsourcedTerms(Structure, frozen=True):
 
     @property
     def least_rows(self) -> int:
-        """What an owner has rows at least: two honest owners' rows hold as many unknowns as there are equations."""
+        """What an owner has rows at least if all differ in all columns; it counts for itself (training.py)."""
         return max(least_rows(self.numbers, self.columns), LEAST_CLASS_ROWS)
 
     def entries(self) -> Iterator[tuple[int, int]]:

@@ -122,9 +122,10 @@ def own_columns(
     least = max(least_rows(terms.numbers, columns), LEAST_CLASS_ROWS)
     if own < least:
         raise NothingToTrain(
-            f"{terms.numbers:,} numbers are opened, and {own:,} labelled rows (of classes with at least "
-            f"{LEAST_CLASS_ROWS}) that the plan's scaling leaves different are too few to hide in them: it takes "
-            f"{least:,}, or a plan of fewer features, or with the scaling of a model of such rows."
+            f"{terms.numbers:,} numbers are opened. Labelled rows here that the plan's scaling leaves different, of "
+            f"classes with at least {LEAST_CLASS_ROWS} rows: {own:,}, in {columns} of {terms.columns} columns. They "
+            f"are too few to hide in these numbers: it takes {least:,} of them, a plan of fewer features, or one with "
+            "the scaling of a model of such rows."
         )
     inputs = inputs_of(model.scaler, x[kept])
     features = [state.of(inputs) for state in _states(model.space, model.scaler, terms)]

@@ -74,6 +74,12 @@ class TrainingWork:
         self.observes = self.own.own.labels == "none"
         if self.own.own.labels != "both":
             _LOG.warning("%s %s", self._name, self.own.own.meaning)
+        if not self.observes:
+            try:
+                await asyncio.to_thread(self.own.hospital.check_rows, self.own.plan)
+            except NothingToTrain as error:
+                _LOG.warning("%s observes: %s", self._name, error)
+                self.observes = True
 
     def check_plan(self, state: FederationState) -> None:
         """Refuse to train something else than was agreed on.

@@ -36,13 +36,13 @@ def test_hospital_with_few_rows_encrypts_none() -> None:
     """Two honest owners' rows must hold as many unknowns as numbers are opened, and each class 40 rows."""
     data, rows = toy_data(), rows_of("south")
     x, y = data.x[rows], data.flows.y[rows]
-    with pytest.raises(NothingToTrain, match="and 0 labelled rows"):
+    with pytest.raises(NothingToTrain, match="rows: 0, in 0 of"):
         own_columns(toy_plan(), TERMS, KNOWN, x[:39], y[:39])
-    with pytest.raises(NothingToTrain, match="and 1 labelled rows"):
+    with pytest.raises(NothingToTrain, match="rows: 1, in 0 of"):
         own_columns(toy_plan(), TERMS, KNOWN, np.repeat(x[:1], 200, axis=0), np.repeat(y[:1], 200))
     # Of another class there are 39 different rows, and none of them is encrypted: the one row hides behind nothing.
     mixed = np.concatenate([np.repeat(np.flatnonzero(y == 0)[:1], 60), np.flatnonzero(y == 1)[:39]])
-    with pytest.raises(NothingToTrain, match="and 1 labelled rows"):
+    with pytest.raises(NothingToTrain, match="rows: 1, in 0 of"):
         own_columns(toy_plan(), TERMS, KNOWN, x[mixed], y[mixed])
     few = np.concatenate([np.flatnonzero(y == 0)[:80], np.flatnonzero(y == 1)[:10]])
     columns = own_columns(toy_plan(), TERMS, KNOWN, x[few], y[few])

@@ -24,10 +24,10 @@ async def never(_: str) -> bytes | None:
     raise AssertionError("a shared model that is here was asked for")
 
 
-def at_work(folder: Path, rows: pl.DataFrame, store: LocalStore) -> TrainingWork:
+def at_work(folder: Path, rows: pl.DataFrame, store: LocalStore, features: int = 0) -> TrainingWork:
     """Return the bench of a node with these rows, which has read them."""
     rows.write_csv(folder / "own.csv")
-    settings = ParticipantSettings(data=str(folder / "own.csv"), rounds=2, seed=1)
+    settings = ParticipantSettings(data=str(folder / "own.csv"), rounds=2, seed=1, features=features)
     bench = TrainingWork("d", settings, TrainingFiles(folder / "d"), store, Stopwatch(), never)
     asyncio.run(bench.prepare())
     return bench
@@ -43,6 +43,14 @@ def test_survey_gets_nothing_of_rows_without_labels(tmp_path: Path, table: pl.Da
         first = blob_name(encode_model(first_model(bench.own.plan)))
         produced = asyncio.run(bench.work(Work(0, "survey", first)))
     assert (produced is not None) is labelled
+
+
+@pytest.mark.parametrize(("features", "observes"), [(0, False), (16, False), (2048, True)])
+def test_hospital_with_too_few_rows_for_a_model_in_closed_form_observes_from_the_start(
+    tmp_path: Path, table: pl.DataFrame, features: int, observes: bool
+) -> None:
+    with open_directory(tmp_path / "store") as store:
+        assert at_work(tmp_path, table, store, features).observes is observes
 
 
 def test_latecomer_with_unknown_classes_observes_from_its_first_work_on(tmp_path: Path, table: pl.DataFrame) -> None:

@@ -16,11 +16,13 @@ _HONEST = 2
 def least_rows(numbers: int, columns: int) -> int:
     """Return how many different rows make honest hospitals' unknowns no fewer than the numbers that are opened.
 
+    They are never fewer than those of a class.
+
     Args:
         numbers: that are opened.
         columns: of a row, without those that are computed from other rows.
     """
-    return -(-numbers // (_HONEST * max(columns, 1)))
+    return max(-(-numbers // (_HONEST * max(columns, 1))), LEAST_CLASS_ROWS)
 
 
 def different_rows(scaler: Scaler, x: NDArray[np.float32], columns: int) -> tuple[int, int]:

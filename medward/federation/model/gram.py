@@ -72,7 +72,7 @@ def check_own_rows(
         own, told = different_rows(scaler, x, columns)
 
     def least(features: int) -> int:
-        return max(least_rows(moments_size(states_of(plan.space), features, classes), told), LEAST_CLASS_ROWS)
+        return least_rows(moments_size(states_of(plan.space), features, classes), told)
 
     if own >= least(plan.features):
         return
@@ -255,12 +255,11 @@ class ClosedForm(SharedModel):
 
 
 def begin_gathering(plan: TrainingPlan, census: Census) -> Gather:
-    """Return the stage before the sum of moments.
+    """Return the stage before the sum of moments, of a census whose classes were checked.
 
     Raises:
-        FederationError: the hospitals hold no attack rows, or no benign ones, or one has too many rows for one sum.
+        FederationError: a hospital has too many rows for one sum.
     """
-    census.check_classes()
     stage = Gather(plan, plan.recipe.scaling.surveys, census)
     try:
         stage.largest  # noqa: B018
@@ -287,7 +286,9 @@ def in_one_place(plan: TrainingPlan, x: NDArray[np.float32], y: NDArray[np.int32
     x, y = x[labelled], y[labelled]
     classes = tuple(int(k) for k in np.unique(y))
     most = most_rows or 1 << max(len(y) - 1, 0).bit_length()
-    stage = begin_gathering(plan, Census(scaler, classes, most, len(y), 0, 1))
+    census = Census(scaler, classes, most, len(y), 0, 1)
+    census.check_classes()
+    stage = begin_gathering(plan, census)
     return stage._follow(stage.moments(x, y), 0, None)
 
 

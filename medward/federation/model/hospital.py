@@ -97,6 +97,8 @@ class Hospital:
         self._secret, self._rows, self._validation, self.room = secret, rows, validation, room
         self._traffic: TrainingTraffic | None = None
         self.carried: Carried | None = None
+        # Of how many features a model in closed form the rows are enough for, once that was found out.
+        self._enough_for = 0
 
     def work(self, shared: SharedModel, number: int) -> IntVector:
         """Return this hospital's integers for the shared model's next task: int64[counts + values].
@@ -199,8 +201,9 @@ class Hospital:
         Raises:
             NothingToTrain: says how many rows it takes.
         """
-        if plan.features:
+        if plan.features and self._enough_for != plan.features:
             check_own_rows(plan, self._rows.x, self._rows.y)
+            self._enough_for = plan.features
 
     def _survey(self, shared: Survey) -> IntVector:
         self.check_rows(shared.plan)

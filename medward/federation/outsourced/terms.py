@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from medward.agents.closed_form.features import LEAST_FEATURES
 from medward.agents.closed_form.moments import LEAST_STEPS, MOST_STEPS, moments_size
-from medward.agents.closed_form.own_rows import LEAST_CLASS_ROWS, least_rows
+from medward.agents.closed_form.own_rows import least_rows
 from medward.federation.errors import FederationError
 from medward.fhe.computing.inner_product_terms import MOST_OWNERS, InnerProductTerms
 from medward.fhe.computing.parameters import ComputingParameters, computing_parameters
@@ -115,7 +115,7 @@ class OutsourcedTerms(Structure, frozen=True):
     @property
     def least_rows(self) -> int:
         """What an owner has rows at least if all differ in all columns; it counts for itself (training.py)."""
-        return max(least_rows(self.numbers, self.columns), LEAST_CLASS_ROWS)
+        return least_rows(self.numbers, self.columns)
 
     def entries(self) -> Iterator[tuple[int, int]]:
         """Yield the two columns of each product, in the order of a model's moments."""

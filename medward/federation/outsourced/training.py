@@ -119,7 +119,7 @@ def own_columns(
     kept = np.flatnonzero((y != UNLABELLED) & (y < terms.classes))[: terms.most_rows]
     kept = kept[rows_of_large_classes(y[kept])]
     own, columns = different_rows(model.scaler, x[kept], terms.columns)
-    least = max(least_rows(terms.numbers, columns), LEAST_CLASS_ROWS)
+    least = least_rows(terms.numbers, columns)
     if own < least:
         raise NothingToTrain(
             f"{terms.numbers:,} numbers are opened. Labelled rows here that the plan's scaling leaves different, of "
